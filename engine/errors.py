@@ -1,0 +1,74 @@
+"""The few errors meant for people. Each says in one sentence what is wrong and what to do next.
+
+Pages show `str(error)`; the HTTP API answers `status` with `{error: {type, message, param}}`.
+Everything else that is raised is a bug and surfaces as one.
+"""
+
+from __future__ import annotations
+
+
+class PeopleError(Exception):
+    """An error with a sentence for people.
+
+    `param` names the field at fault, `retry_seconds` says when trying again makes sense (HTTP Retry-After).
+    """
+
+    status = 400
+    kind = "invalid_request"
+
+    def __init__(self, message: str, param: str | None = None, retry_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.retry_seconds = retry_seconds
+
+
+class InputError(PeopleError):
+    """A field holds something that cannot be worked on."""
+
+
+class NotFoundError(PeopleError):
+    """Nothing of that name exists (a model, a run, an application)."""
+
+    status = 404
+    kind = "not_found"
+
+
+class ConflictError(PeopleError):
+    """The request does not fit the present state: a model not downloaded yet, one that is in use."""
+
+    status = 409
+    kind = "conflict"
+
+
+class TooLargeError(PeopleError):
+    """A text, file or answer is over its limit."""
+
+    status = 413
+    kind = "too_large"
+
+
+class UnsupportedError(PeopleError):
+    """The request is well-formed, but this model cannot do it (a language pair, a task)."""
+
+    status = 422
+    kind = "unsupported"
+
+
+class BusyError(PeopleError):
+    """The queue is full."""
+
+    status = 429
+    kind = "busy"
+
+
+class NotReadyError(PeopleError):
+    """Weights are on their way or could not be had, memory is short, or the time limit passed."""
+
+    status = 503
+    kind = "not_ready"
+
+
+class MemoryShortError(NotReadyError):
+    """There is not enough memory for a model or a request."""
+
+    kind = "out_of_memory"

@@ -1,0 +1,256 @@
+"""What can be asked of a model, and what comes back: plain frozen dataclasses, the same for every backend.
+
+Applications build these from what a person typed; backends work on them. Nothing here knows a prompt or a runtime.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from engine.errors import InputError, TooLargeError
+
+Task = Literal["generate", "classify", "extract", "fill", "embed"]
+FinishReason = Literal["stop", "length", "cancelled", "deadline"]
+
+SAMPLING_LIMITS: dict[str, tuple[float, float]] = {
+    "max_new_tokens": (1, 4096),
+    "temperature": (0.0, 2.0),
+    "top_p": (0.01, 1.0),
+    "top_k": (0, 1000),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (0.5, 2.0),
+}
+MAX_STOPS = 8
+MAX_STOP_CHARACTERS = 64
+MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen, in the order of application: penalty, temperature, top-k, top-p, min-p."""
+
+    max_new_tokens: int = 128
+    """Length of the answer at most, in tokens."""
+    temperature: float = 0.7
+    """Logits are divided by it; 0 always takes the likeliest token (greedy)."""
+    top_p: float = 1.0
+    """Keep the likeliest tokens whose probabilities add up to this; 1 keeps all."""
+    top_k: int = 0
+    """Keep this many of the likeliest tokens; 0 keeps all."""
+    min_p: float = 0.0
+    """Drop tokens less likely than this share of the likeliest one; 0 drops none."""
+    repetition_penalty: float = 1.0
+    """Above 1, tokens already seen become less likely (Keskar et al. 2019)."""
+    stop: tuple[str, ...] = ()
+    """Strings that end the answer; they are not part of it."""
+    seed: int | None = None
+    """The same seed gives the same text on one machine; None draws one and reports it."""
+
+    def checked(self) -> Sampling:
+        """Return these settings as they will act: limits checked, a seed drawn, unused filters neutral when greedy.
+
+        Raises InputError naming the field and its limits.
+        """
+        for name, (low, high) in SAMPLING_LIMITS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"{name} must be a number from {low} to {high}.", param=name)
+            if not low <= value <= high:
+                raise InputError(f"{name} is {value}; choose a value from {low} to {high}.", param=name)
+        stop = tuple(text for text in self.stop if text)
+        if len(stop) > MAX_STOPS or any(len(text) > MAX_STOP_CHARACTERS for text in stop):
+            raise InputError(f"stop takes at most {MAX_STOPS} strings of {MAX_STOP_CHARACTERS} characters.", param="stop")
+        seed = random.randrange(MAX_SEED) if self.seed is None else self.seed
+        if not 0 <= seed <= MAX_SEED:
+            raise InputError(f"seed must be a whole number from 0 to {MAX_SEED}.", param="seed")
+        whole = replace(self, max_new_tokens=int(self.max_new_tokens), top_k=int(self.top_k), stop=stop, seed=seed)
+        if whole.temperature == 0:
+            return replace(whole, top_p=1.0, top_k=0, min_p=0.0)
+        return whole
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings by name, ready for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"stop": list(self.stop)}
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Ask for text. Give `prompt` (as is) or `messages` (the model's chat template is applied).
+
+    A last message by the assistant is continued, not answered. For encoder-decoders `prompt` is the source text, and
+    `source` and `target` are ISO 639-1 codes for the models that need to be told (M2M100, NLLB).
+    """
+
+    prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    top_logprobs: int = 0
+    """How many rivals of each chosen token to report with their log-probabilities (0 to 20)."""
+    source: str | None = None
+    target: str | None = None
+    task: Literal["generate"] = "generate"
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Ask for the probability of each of the model's labels. Text over the window is judged in pieces and averaged."""
+
+    text: str
+    task: Literal["classify"] = "classify"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Ask for the passage's spans that answer the question, best first."""
+
+    question: str
+    passage: str
+    top_k: int = 3
+    max_answer_tokens: int = 40
+    task: Literal["extract"] = "extract"
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Ask for the likeliest tokens at the mask (`[MASK]` or the model's own mask token) in `text`."""
+
+    text: str
+    top_k: int = 5
+    task: Literal["fill"] = "fill"
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Ask for a unit-length vector of the text (mean pooling over tokens)."""
+
+    text: str
+    task: Literal["embed"] = "embed"
+
+
+Request = Generate | Classify | Extract | Fill | Embed
+
+
+@dataclass(frozen=True)
+class Token:
+    """One generated token; `logprob` is natural and of the model's distribution before sampling filters."""
+
+    text: str
+    id: int
+    logprob: float | None = None
+    rivals: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished text. `settings` are those that really acted; `mean_logprob` is None where not computed."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    new_tokens: int
+    settings: Mapping[str, Any]
+    first_token_seconds: float | None = None
+    tokens_per_second: float | None = None
+    mean_logprob: float | None = None
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Probability by label (they add up to 1), and the likeliest label."""
+
+    label: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A span of the passage: `passage[start:end] == text`; `score` is its probability among all spans and no answer."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Best spans first; `null_score` is the probability that the passage holds no answer.
+
+    `null_threshold` comes with the model: at or above it the honest answer is that there is none.
+    """
+
+    answers: tuple[Answer, ...]
+    null_score: float
+    null_threshold: float = 0.5
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the model stands by its best span."""
+        return bool(self.answers) and self.null_score < self.null_threshold
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Likeliest tokens for the mask with their probabilities, best first, one tuple for each mask in the text."""
+
+    masks: tuple[tuple[tuple[str, float], ...], ...]
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A unit-length vector."""
+
+    vector: Sequence[float]
+
+
+Result = Generation | Classification | Extraction | Filling | Embedding
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a stream yields.
+
+    kind "queued" (`position` in the queue, 1 is next; repeated at least twice a second so that a page can stop),
+    "loading" (the model is being read into memory), "text" (`text` is new text, `token` its detail where asked for),
+    "done" (`result`, always last).
+    """
+
+    kind: Literal["queued", "loading", "text", "done"]
+    text: str = ""
+    position: int = 0
+    token: Token | None = None
+    result: Any = None
+
+
+def clean_text(text: object, param: str, max_characters: int, *, can_be_empty: bool = False) -> str:
+    """Check a text that a person sent, and return it in NFC without control characters (line feed and tab stay).
+
+    Raises InputError when it is not text or is blank, TooLargeError when it is longer than `max_characters`.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"{param} must be text.", param=param)
+    if len(text) > max_characters:
+        raise TooLargeError(
+            f"{param} has {len(text):,} characters; the limit is {max_characters:,}. Shorten it or send it in pieces.",
+            param=param,
+        )
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    normal = unicodedata.normalize("NFC", kept)
+    if not normal.strip() and not can_be_empty:
+        raise InputError(f"{param} is empty. Type some text first.", param=param)
+    return normal

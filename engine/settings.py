@@ -1,0 +1,92 @@
+"""Environment variables become one frozen dataclass, read once. The README lists them from here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from engine.errors import InputError
+
+PREFIX = "PARLANCE_"
+
+
+def available_memory_bytes() -> int:
+    """Memory that this process may use: the machine's, or the container's where that is less."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 * 2**30
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            memory = min(memory, int(Path(name).read_text()))
+        except (OSError, ValueError):
+            continue
+    return memory
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, its default and what it does. Sizes in bytes, times in seconds."""
+
+    cache_folder: Path = Path.home() / ".cache" / "parlance"
+    """Where weights are kept."""
+    runs_folder: Path = Path("runs")
+    """Where fine-tuning runs are kept."""
+    device: str = "auto"
+    """auto, cuda, mps or cpu."""
+    dtype: str = "auto"
+    """auto, float32, bfloat16 or float16."""
+    threads: int = 0
+    """Threads for computing; 0 takes the number of cores."""
+    memory_bytes: int = 0
+    """Budget for loaded models; 0 takes 70 % of the machine's (or container's) memory."""
+    slots: int = 8
+    """Answers that one language model streams at once; more wait in its queue."""
+    context_tokens: int = 4096
+    """Longest prompt plus answer of a language model, per slot."""
+    queue_length: int = 64
+    """Requests that wait for one model; one more is refused."""
+    deadline_seconds: float = 300.0
+    """Longest life of one request, waiting included."""
+    max_text_characters: int = 20_000
+    """Longest text that a field takes."""
+    max_rows: int = 2_000
+    """Most texts in one request."""
+    max_disk_bytes: int = 50 * 2**30
+    """Most that the cache folder may hold."""
+    network_timeout_seconds: float = 10.0
+    """How long a download may stay silent before it fails."""
+    prefetch: bool = True
+    """Fetch the embedded models in the background at the first start."""
+    is_public: bool = False
+    """Hosted for strangers: downloads and deletions are off. Quotas and sign-in will join it here."""
+
+
+def _parse(name: str, kind: str, raw: str) -> object:
+    try:
+        if kind == "bool":
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[raw.lower()]
+        return {"int": int, "float": float, "Path": Path, "str": str}[kind](raw)
+    except (KeyError, ValueError):
+        raise InputError(f"{PREFIX}{name.upper()}={raw!r} is not a valid {kind}. Correct it and start again.") from None
+
+
+def read_settings(environment: dict[str, str] | None = None) -> Settings:
+    """Settings from the environment (`PARLANCE_<NAME>`). Raises InputError naming the variable that cannot be read."""
+    source = dict(os.environ) if environment is None else environment
+    values = {
+        f.name: _parse(f.name, str(f.type), source[PREFIX + f.name.upper()])
+        for f in fields(Settings)
+        if source.get(PREFIX + f.name.upper())
+    }
+    settings = Settings(**values)  # type: ignore[arg-type]
+    filled = {
+        "threads": settings.threads or os.cpu_count() or 1,
+        "memory_bytes": settings.memory_bytes or int(available_memory_bytes() * 0.7),
+    }
+    return Settings(**{f.name: getattr(settings, f.name) for f in fields(Settings)} | filled)
+
+
+@cache
+def current() -> Settings:
+    """The process's settings."""
+    return read_settings()
