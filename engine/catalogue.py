@@ -58,7 +58,7 @@ class Model:
     is_chat: bool = False
     """Has a chat template; without it the application writes a plain prompt."""
     prompt_style: str = ""
-    """How an application asks it: translate "few-shot" | "t5" | "pair" | "codes"; empty is the application's default."""
+    """How it is asked: translate "few-shot" | "t5" | "pair" | "codes"; empty is the application's default."""
     pair: tuple[str, str] | None = None
     """Source and target language of a model that translates only one pair."""
     note: str = ""

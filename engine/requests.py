@@ -64,7 +64,9 @@ class Sampling:
                 raise InputError(f"{name} is {value}; choose a value from {low} to {high}.", param=name)
         stop = tuple(text for text in self.stop if text)
         if len(stop) > MAX_STOPS or any(len(text) > MAX_STOP_CHARACTERS for text in stop):
-            raise InputError(f"stop takes at most {MAX_STOPS} strings of {MAX_STOP_CHARACTERS} characters.", param="stop")
+            raise InputError(
+                f"stop takes at most {MAX_STOPS} strings of {MAX_STOP_CHARACTERS} characters.", param="stop"
+            )
         seed = random.randrange(MAX_SEED) if self.seed is None else self.seed
         if not 0 <= seed <= MAX_SEED:
             raise InputError(f"seed must be a whole number from 0 to {MAX_SEED}.", param="seed")
