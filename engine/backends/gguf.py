@@ -1,0 +1,170 @@
+"""The header of a GGUF file, read without loading it: what the model is, whether the file is whole, what it will need.
+
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian).
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError, NotFoundError
+
+SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+STRING, ARRAY = 8, 9
+MAX_KEPT_ITEMS = 4096
+BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 30: (1, 2)} | {
+    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
+}  # fmt: skip
+"""ggml type -> values in a block, bytes of a block. A type that is not listed is only checked for where it starts."""
+FILE_TYPES = {
+    0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",
+    13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k", 32: "bf16",
+}  # fmt: skip
+"""`general.file_type` -> its usual name."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Metadata by key (a long array is kept as its length), and the file's size in bytes."""
+
+    metadata: dict[str, Any]
+    size_bytes: int
+
+    @property
+    def dtype(self) -> str:
+        """Usual name of the weights' type."""
+        return FILE_TYPES.get(self.metadata.get("general.file_type", -1), "mixed")
+
+    @property
+    def trained_context(self) -> int:
+        """Longest sequence that the model was trained on, in tokens."""
+        return int(self.of_architecture("context_length", 2048))
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens."""
+        return _length(self.metadata.get("tokenizer.ggml.tokens", 0))
+
+    def of_architecture(self, key: str, default: Any = 0) -> Any:
+        """Value of `<architecture>.<key>`."""
+        return self.metadata.get(f"{self.metadata.get('general.architecture')}.{key}", default)
+
+    def cache_bytes(self, context_tokens: int, slots: int, value_bytes: int = 2) -> int:
+        """Memory of the attention cache of `slots` sequences: keys and values of every layer, 16 bits each.
+
+        Layers with a sliding window keep only the window (and room for one batch of 512).
+        """
+        layers, heads = int(self.of_architecture("block_count")), self.of_architecture("attention.head_count", 1)
+        per_layer = self.of_architecture("attention.head_count_kv", heads)
+        counts = list(per_layer) if isinstance(per_layer, tuple) else [int(per_layer)] * layers
+        head_size = self.of_architecture("embedding_length") // max(_largest(heads), 1)
+        keys = self.of_architecture("attention.key_length", head_size)
+        values = self.of_architecture("attention.value_length", head_size)
+        return sum(
+            count * (keys + values) * value_bytes * self._kept_tokens(layer, context_tokens) * slots
+            for layer, count in enumerate(counts)
+        )
+
+    def _kept_tokens(self, layer: int, context_tokens: int) -> int:
+        window = self.of_architecture("attention.sliding_window")
+        every = self.of_architecture("attention.sliding_window_pattern", 6)
+        if not isinstance(window, int) or not window or not isinstance(every, int) or (layer + 1) % every == 0:
+            return context_tokens
+        return min(context_tokens, math.ceil((window + 512) / 256) * 256)
+
+
+def _largest(value: Any) -> int:
+    return max(value) if isinstance(value, tuple) else int(value)
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, tuple) else int(value)
+
+
+class _Cursor:
+    """Reads values one after the other; struct.error or IndexError where the file ends too early."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data, self.at = data, 0
+
+    def scalar(self, form: str) -> Any:
+        (value,) = struct.unpack_from(form, self.data, self.at)
+        self.at += struct.calcsize(form)
+        return value
+
+    def skip_string(self) -> None:
+        length = self.scalar("<Q")
+        self.at += length
+        if self.at > len(self.data):
+            raise IndexError("a string ends behind the file")
+
+    def string(self) -> str:
+        start = self.at + 8
+        self.skip_string()
+        return self.data[start : self.at].decode("utf-8", "replace")
+
+    def value(self, kind: int) -> Any:
+        if kind == STRING:
+            return self.string()
+        return self.array() if kind == ARRAY else self.scalar(SCALARS[kind])
+
+    def array(self) -> tuple[Any, ...] | int:
+        kind, count = self.scalar("<I"), self.scalar("<Q")
+        if count > len(self.data):
+            raise IndexError("an array is longer than the file")
+        if count <= MAX_KEPT_ITEMS:
+            return tuple(self.value(kind) for _ in range(count))
+        if kind == STRING:
+            for _ in range(count):
+                self.skip_string()
+        else:
+            self.at += count * struct.calcsize(SCALARS[kind])
+        return int(count)
+
+    def tensor_end(self) -> int:
+        """Read one tensor's entry; the offset behind its last byte, counted from the start of the tensor data."""
+        self.skip_string()
+        dimensions = [self.scalar("<Q") for _ in range(self.scalar("<I"))]
+        block, size = BLOCKS.get(self.scalar("<I"), (1, 0))
+        return int(self.scalar("<Q") + math.prod(dimensions) // block * size)
+
+
+def read_header(path: Path) -> Header:
+    """Read the header and check that every tensor lies inside the file.
+
+    Raises NotFoundError when there is no such file, InputError when it is not GGUF, damaged or cut short.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"The model file {path.name} is not there. Download the model again.", param="model")
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _parse(_Cursor(data), len(data))
+    except (struct.error, IndexError, KeyError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"The model file {path.name} is damaged or incomplete ({error}). Delete the model and download it again.",
+            param="model",
+        ) from error
+
+
+def _parse(cursor: _Cursor, size_bytes: int) -> Header:
+    if cursor.data[:4] != b"GGUF":
+        raise ValueError("it does not start with GGUF")
+    cursor.at = 4
+    version, tensors, pairs = cursor.scalar("<I"), cursor.scalar("<Q"), cursor.scalar("<Q")
+    if version not in (2, 3) or max(tensors, pairs) > size_bytes:
+        raise ValueError(f"version {version}, {tensors} tensors")
+    metadata: dict[str, Any] = {}
+    for _ in range(pairs):
+        key = cursor.string()
+        metadata[key] = cursor.value(cursor.scalar("<I"))
+    end = max((cursor.tensor_end() for _ in range(tensors)), default=0)
+    alignment = int(metadata.get("general.alignment", 32)) or 32
+    whole = math.ceil(cursor.at / alignment) * alignment + end
+    if whole > size_bytes:
+        raise ValueError(f"{size_bytes:,} of {whole:,} bytes")
+    return Header(metadata, size_bytes)

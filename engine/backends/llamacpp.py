@@ -1,0 +1,322 @@
+"""Decoders in GGUF on llama.cpp, through the server inside `xllamacpp`: slots, continuous batching, prefix reuse.
+
+It turns our requests into llama.cpp's and its chunks into text; it decides nothing about queues or budgets.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import xllamacpp
+
+from engine.backends import Job
+from engine.backends.gguf import Header, read_header
+from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
+from engine.requests import FinishReason, Generate, Generation, Sampling, Token
+
+if TYPE_CHECKING:
+    from engine.catalogue import Model
+    from engine.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BATCH_TOKENS = 512
+"""Prompt tokens evaluated in one step; a cancel waits for at most one such step."""
+SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
+"""The order that `Sampling` documents; what is not listed does not act."""
+PREFIX_CACHE_MIB = 256
+"""Memory for the states of earlier prompts, beside the slots' own."""
+
+
+class LlamaCppBackend:
+    """One GGUF model with `settings.slots` slots, each `context_tokens` long.
+
+    Raises InputError for a damaged file, NotFoundError for a missing one, MemoryShortError when it would not fit.
+    """
+
+    batch = 1
+
+    def __init__(self, model: Model, path: Path, settings: Settings) -> None:
+        header = read_header(path)
+        self.lanes = settings.slots
+        self.context_tokens = min(settings.context_tokens, header.trained_context)
+        self.device = _device(settings.device)
+        self.dtype = header.dtype
+        self.memory_bytes = needed_bytes(header, self.context_tokens, self.lanes)
+        self._title = model.title
+        self._bos = int(header.metadata.get("tokenizer.ggml.bos_token_id", 0))
+        self._has_template = "tokenizer.chat_template" in header.metadata
+        _check_memory(model.title, self.memory_bytes, settings)
+        self._key = secrets.token_hex(16)
+        self._server = self._start(path, settings)
+        self._address = urlsplit(self._server.listening_address).netloc
+
+    def _start(self, path: Path, settings: Settings) -> Any:
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.n_parallel = self.lanes
+        parameters.n_ctx = self.lanes * self.context_tokens
+        parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
+        parameters.fit_params = False
+        parameters.n_gpu_layers = 0 if self.device == "cpu" else -1
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = settings.threads or 1
+        parameters.cache_ram_mib = PREFIX_CACHE_MIB
+        parameters.enable_reasoning = 0
+        parameters.api_keys = [self._key]
+        parameters.ui = False
+        parameters.verbosity = 3 if log.isEnabledFor(logging.DEBUG) else 0
+        try:
+            return xllamacpp.Server(parameters)
+        except RuntimeError as error:
+            raise InputError(
+                f"{self._title} could not be loaded from {path.name}: llama.cpp does not know its architecture, or the "
+                "file is damaged. Delete the model and download it again.",
+                param="model",
+            ) from error
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Generate for each job in turn; its faults go to the job."""
+        for job in jobs:
+            try:
+                generation = self._generate(job)
+            except Exception as error:
+                job.fail(error)
+            else:
+                job.finish(generation)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text without the ones that the model adds at its start; from any thread."""
+        return len(self._tokens(text, is_whole=False))
+
+    def close(self) -> None:
+        """Stop llama.cpp's threads and free its memory."""
+        self._server = None
+
+    def _generate(self, job: Job) -> Generation:
+        if not isinstance(job.request, Generate):
+            raise UnsupportedError(f"{self._title} writes text; it cannot {job.request.task}.", param="model")
+        started = time.perf_counter()
+        sampling = job.request.sampling.checked()
+        prompt = self._tokens(self._prompt(job.request)) or [self._bos]
+        sampling = self._fitted(sampling, len(prompt))
+        stream = _Stream(job, job.request, sampling, len(prompt), started)
+        if not job.is_cancelled:
+            self._server.handle_completions(_body(job.request, sampling, prompt, self.context_tokens), stream)
+        return stream.generation()
+
+    def _prompt(self, request: Generate) -> str:
+        if not request.messages:
+            return request.prompt
+        if not self._has_template:
+            raise UnsupportedError(
+                f"{self._title} has no chat template, so it cannot take messages. Send a plain prompt, or choose a "
+                "chat model.",
+                param="messages",
+            )
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        return str(self._post("/apply-template", {"messages": messages})["prompt"])
+
+    def _tokens(self, text: str, is_whole: bool = True) -> list[int]:
+        body = {"content": text, "add_special": is_whole, "parse_special": is_whole}
+        return list(self._post("/tokenize", body)["tokens"])
+
+    def _fitted(self, sampling: Sampling, prompt_tokens: int) -> Sampling:
+        """The settings with the answer's length capped to what the context leaves."""
+        room = self.context_tokens - prompt_tokens
+        if room < 1:
+            raise TooLargeError(
+                f"The prompt has {prompt_tokens:,} tokens; {self._title} takes at most {self.context_tokens - 1:,}. "
+                "Shorten it.",
+                param="prompt",
+            )
+        return replace(sampling, max_new_tokens=min(sampling.max_new_tokens, room))
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        """Ask llama.cpp's own listener for what the binding does not offer: tokens and templates."""
+        connection = http.client.HTTPConnection(self._address, timeout=30)
+        try:
+            connection.request("POST", path, json.dumps(body), {"Authorization": f"Bearer {self._key}"})
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if "error" in answer:
+            raise InputError(
+                f"{self._title} cannot take these messages: {answer['error']['message']}", param="messages"
+            )
+        return answer
+
+
+class _Stream:
+    """Receives llama.cpp's chunks for one job, hands on text, and ends the request by returning True.
+
+    Text that may be the beginning of a stop string is held back until that is settled.
+    """
+
+    def __init__(self, job: Job, request: Generate, sampling: Sampling, prompt_tokens: int, started: float) -> None:
+        self.job, self.sampling, self.prompt_tokens, self.started = job, sampling, prompt_tokens, started
+        self.rivals = request.top_logprobs
+        self.held: list[tuple[str, Token | None]] = []
+        self.texts: list[str] = []
+        self.tokens: list[Token] = []
+        self.new_tokens = 0
+        self.first_at = self.last_at = 0.0
+        self.reason: FinishReason = "cancelled"
+        self.error: Exception | None = None
+
+    def __call__(self, chunk: dict[str, Any]) -> bool:
+        """Take one chunk; True ends the request. The binding swallows exceptions, so they are kept for later."""
+        try:
+            return self._take(chunk)
+        except Exception as error:
+            self.error = error
+            return True
+
+    def generation(self) -> Generation:
+        """The whole result; raises what went wrong."""
+        if self.error is not None:
+            raise self.error
+        for text, token in self.held:
+            self._hand_on(text, token)
+        self.held = []
+        logprobs = [token.logprob for token in self.tokens if token.logprob is not None]
+        span = self.last_at - self.first_at
+        return Generation(
+            text="".join(self.texts),
+            finish_reason=self.reason,
+            prompt_tokens=self.prompt_tokens,
+            new_tokens=self.new_tokens,
+            settings=self.sampling.as_dict(),
+            first_token_seconds=self.first_at - self.started if self.new_tokens else None,
+            tokens_per_second=(self.new_tokens - 1) / span if self.new_tokens > 1 and span > 0 else None,
+            mean_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
+            tokens=tuple(self.tokens),
+        )
+
+    def _take(self, chunk: dict[str, Any]) -> bool:
+        if "error" in chunk:
+            raise RuntimeError(f"llama.cpp: {chunk['error']['message']}")
+        if self.job.is_cancelled:
+            return True
+        choice = chunk["choices"][0]
+        if choice["finish_reason"] is not None:
+            self.reason = choice["finish_reason"]
+            return False
+        if chunk["timings"]["predicted_n"] == 0:
+            return False
+        self.last_at = time.perf_counter()
+        self.first_at = self.first_at or self.last_at
+        self.new_tokens = chunk["timings"]["predicted_n"]
+        self.held.append((choice["text"], _token(choice, self.rivals)))
+        return self._release()
+
+    def _release(self) -> bool:
+        """Hand on what is safe; True when a stop string has come."""
+        text = "".join(piece for piece, _ in self.held)
+        end = stop_position(text, self.sampling.stop)
+        safe = safe_length(text, self.sampling.stop) if end is None else end
+        while self.held and safe >= len(self.held[0][0]):
+            piece, token = self.held.pop(0)
+            safe -= len(piece)
+            self._hand_on(piece, token)
+        if end is None:
+            return False
+        if safe:
+            piece, token = self.held[0]
+            self._hand_on(piece[:safe], token)
+        self.held, self.reason = [], "stop"
+        return True
+
+    def _hand_on(self, text: str, token: Token | None) -> None:
+        self.texts.append(text)
+        if token is not None:
+            self.tokens.append(token)
+        if text or token is not None:
+            self.job.emit(text, token)
+
+
+def _body(request: Generate, sampling: Sampling, prompt: list[int], context_tokens: int) -> dict[str, Any]:
+    """The request in llama.cpp's words. Every sampler that it has and we do not offer stays out of `samplers`."""
+    return {
+        "prompt": prompt,
+        "stream": True,
+        "return_progress": True,
+        "timings_per_token": True,
+        "n_predict": sampling.max_new_tokens,
+        "n_probs": request.top_logprobs + 1 if request.top_logprobs else 0,
+        "cache_prompt": True,
+        "samplers": SAMPLERS,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repetition_penalty,
+        "repeat_last_n": context_tokens,
+        "seed": sampling.seed,
+    }
+
+
+def _token(choice: dict[str, Any], rivals: int) -> Token | None:
+    """The chosen token with the likeliest others; None where log-probabilities were not asked for."""
+    if not choice["logprobs"]:
+        return None
+    detail = choice["logprobs"]["content"][-1]
+    others = [(o["token"], o["logprob"]) for o in detail["top_logprobs"] if o["id"] != detail["id"]]
+    # llama.cpp keeps the first tokens of a split character to itself, and their log-probabilities with them.
+    is_whole = len(choice["text"].encode()) <= len(detail["bytes"])
+    return Token(choice["text"], detail["id"], detail["logprob"] if is_whole else None, tuple(others[:rivals]))
+
+
+def stop_position(text: str, stops: Sequence[str]) -> int | None:
+    """Where the first stop string begins in the text, if there is one."""
+    return min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
+
+
+def safe_length(text: str, stops: Sequence[str]) -> int:
+    """How many characters of the text cannot become part of a stop string, whatever follows."""
+    longest = max((len(stop) for stop in stops), default=1) - 1
+    for at in range(max(0, len(text) - longest), len(text)):
+        if any(stop.startswith(text[at:]) for stop in stops):
+            return at
+    return len(text)
+
+
+def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:
+    """Memory of the weights, the attention cache of all slots, and the working space of one batch."""
+    work = BATCH_TOKENS * 4 * (header.vocabulary_size + 8 * int(header.of_architecture("embedding_length")))
+    return header.size_bytes + header.cache_bytes(context_tokens, slots) + work
+
+
+def _device(wanted: str) -> str:
+    kinds = [device["name"].lower() for device in xllamacpp.get_device_info()]
+    if wanted != "cpu" and any("cuda" in kind for kind in kinds):
+        return "cuda"
+    return "mps" if wanted != "cpu" and any("metal" in kind or "mtl" in kind for kind in kinds) else "cpu"
+
+
+def _check_memory(title: str, needed: int, settings: Settings) -> None:
+    """Linux grants memory that it does not have and ends the process later, so ask before llama.cpp does."""
+    limit = min(settings.memory_bytes or needed, _free_bytes(needed))
+    if needed > limit:
+        raise MemoryShortError(
+            f"{title} needs {needed / 2**30:.1f} GiB for {settings.slots} answers at once of "
+            f"{settings.context_tokens:,} tokens, and {limit / 2**30:.1f} GiB are there. Lower PARLANCE_SLOTS or "
+            "PARLANCE_CONTEXT_TOKENS, or choose a smaller model.",
+            param="model",
+        )
+
+
+def _free_bytes(default: int) -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return default
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), default)
