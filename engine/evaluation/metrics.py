@@ -1,0 +1,41 @@
+"""Metrics over plain Python values."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def normalize_answer(text: str) -> str:
+    """Lower case, without punctuation, English articles and repeated spaces (Rajpurkar et al. 2016)."""
+    bare = "".join(character for character in text.lower() if character not in string.punctuation)
+    return " ".join(_ARTICLES.sub(" ", bare).split())
+
+
+def exact_match(prediction: str, references: Sequence[str]) -> float:
+    """1.0 if the normalised prediction equals a reference, else 0.0."""
+    return float(any(normalize_answer(prediction) == normalize_answer(reference) for reference in references))
+
+
+def answer_f1(prediction: str, references: Sequence[str]) -> float:
+    """Best token F1 in [0, 1] against the references (SQuAD). An empty prediction matches only an empty reference."""
+    return max((_token_f1(prediction, reference) for reference in references), default=0.0)
+
+
+def _token_f1(prediction: str, reference: str) -> float:
+    predicted, expected = normalize_answer(prediction).split(), normalize_answer(reference).split()
+    if not predicted or not expected:
+        return float(predicted == expected)
+    common = sum((Counter(predicted) & Counter(expected)).values())
+    return 2 * common / (len(predicted) + len(expected))
+
+
+def accuracy(predictions: Sequence[str], references: Sequence[str]) -> float:
+    """Share of equal pairs. Raises ValueError when the lengths differ or are zero."""
+    if not references:
+        raise ValueError("accuracy needs at least one pair")
+    return sum(p == r for p, r in zip(predictions, references, strict=True)) / len(references)

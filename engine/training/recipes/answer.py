@@ -1,0 +1,84 @@
+"""How `models/answer-minilm` was made: `python -m engine.training.recipes.answer --data DATA --base MINILM --run RUN`.
+
+DATA is the folder with `qa/squad_train_part` (44 articles of SQuAD 1.1's train set); every eighth article is held out.
+Some questions are asked again over another paragraph of their article, so that the model learns to say "not here".
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from engine.training.config import TrainingConfig
+
+HELD_OUT_EVERY = 8
+UNANSWERABLE_SHARE = 0.12
+SEED = 13
+
+
+def with_unanswerable(article: dict[str, Any], share: float, rng: random.Random) -> dict[str, Any]:
+    """The article with this share of its questions also asked over one of its other paragraphs without the answer."""
+    paragraphs = [dict(paragraph, qas=list(paragraph["qas"])) for paragraph in article["paragraphs"]]
+    for paragraph in article["paragraphs"]:
+        for item in paragraph["qas"]:
+            if rng.random() >= share:
+                continue
+            other = rng.choice(paragraphs)
+            if not any(answer["text"].lower() in other["context"].lower() for answer in item["answers"]):
+                other["qas"].append({"id": item["id"] + "-none", "question": item["question"], "answers": []})
+    return dict(article, paragraphs=paragraphs)
+
+
+def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
+    """Write the training and the validation file, and return their paths."""
+    with gzip.open(data / "qa" / "squad_train_part" / "test-v1.1.json.gz", "rt", encoding="utf-8") as file:
+        articles = json.load(file)["data"]
+    rng = random.Random(SEED)
+    mixed = [with_unanswerable(article, UNANSWERABLE_SHARE, rng) for article in articles]
+    parts = {
+        "train": [article for number, article in enumerate(mixed) if number % HELD_OUT_EVERY],
+        "validation": [article for number, article in enumerate(mixed) if number % HELD_OUT_EVERY == 0],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        (folder / f"{name}.json").write_text(json.dumps({"data": part}), encoding="utf-8")
+    return folder / "train.json", folder / "validation.json"
+
+
+def main() -> None:
+    """Prepare the data, write the config and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("data", "base", "run"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--epochs", type=float, default=3.0)
+    options = parser.parse_args()
+    train_file, validation_file = prepare(options.data, options.run / "data")
+    TrainingConfig(
+        application="answer",
+        base=str(options.base),
+        train_file=str(train_file),
+        validation_file=str(validation_file),
+        epochs=options.epochs,
+        batch_size=16,
+        max_length=256,
+        stride=96,
+        learning_rate=2.5e-4,
+        warmup_ratio=0.08,
+        average_decay=0.995,
+        evaluations_per_epoch=2,
+        threads=options.threads,
+        seed=SEED,
+    ).save(options.run / "config.json")
+
+    from engine.training.train import main as train
+
+    train([str(options.run)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""How `models/sentiment-minilm` was made: `python -m engine.training.recipes.sentiment --data D --base MINILM --run RUN`.
+
+Only corpora whose licence lets weights be shipped. Every sentence of SST-2's dev set is taken out of the training rows
+first (the Pang & Lee sentences hold most of them), so that the figure measured on it is honest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import random
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.training.config import TrainingConfig
+
+Row = tuple[str, str]
+SEED = 13
+HELD_OUT = 400
+"""Pang & Lee sentences kept for choosing the checkpoint."""
+COMMENTS_PER_LABEL = {"negative": 2500, "neutral": 5000, "positive": 2500}
+"""GoEmotions rows taken, so that they do not drown the reviews."""
+PASSAGES_PER_REVIEW = 4
+"""Passages of two sentences taken from each long review, from its end, where the verdict stands."""
+
+
+def key(text: str) -> str:
+    """Letters and digits only: equal for the same sentence in another tokenisation."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def polarity_sentences(data: Path) -> Iterator[Row]:
+    """Pang & Lee 2005, CC BY 4.0."""
+    with gzip.open(data / "sentence_polarity.no-sst-test.tsv.gz", "rt", encoding="utf-8") as file:
+        for line in file:
+            label, text = line.rstrip("\n").split("\t", 1)
+            yield text, label
+
+
+def labelled_sentences(data: Path) -> Iterator[Row]:
+    """Kotzias et al. 2015: IMDB, Amazon, Yelp, CC BY 4.0."""
+    for path in sorted((data / "uci_sentences").glob("*_labelled.txt")):
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            text, _, label = line.rpartition("\t")
+            if text.strip():
+                yield text.strip().strip('"'), "positive" if label.strip() == "1" else "negative"
+
+
+def review_passages(data: Path) -> Iterator[Row]:
+    """Pang & Lee 2004: pairs of sentences from the end of long reviews, CC BY 4.0."""
+    with zipfile.ZipFile(data / "movie_reviews.zip") as archive:
+        for name in sorted(archive.namelist()):
+            label = {"pos": "positive", "neg": "negative"}.get(name.split("/")[-2] if "/" in name else "")
+            if label and name.endswith(".txt"):
+                lines = archive.read(name).decode("utf-8", "replace").split("\n")
+                sentences = [line.strip() for line in lines if len(line.split()) > 3][-2 * PASSAGES_PER_REVIEW :]
+                for first in range(0, len(sentences) - 1, 2):
+                    yield " ".join(sentences[first : first + 2]), label
+
+
+def comments(data: Path, rng: random.Random) -> Iterator[Row]:
+    """GoEmotions (Demszky et al. 2020), rows with one label, CC BY 4.0."""
+    names = (data / "goemotions_group" / "labels.txt").read_text(encoding="utf-8").split()
+    with gzip.open(data / "goemotions_group" / "train.tsv.gz", "rt", encoding="utf-8") as file:
+        rows = [row for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row[1].isdigit()]
+    rng.shuffle(rows)
+    left = dict(COMMENTS_PER_LABEL)
+    for text, number, *_ in rows:
+        label = names[int(number)]
+        if left.get(label, 0):
+            left[label] -= 1
+            yield text.replace("[NAME]", "Sam").replace("[RELIGION]", "faith"), label
+
+
+def verses(data: Path) -> Iterator[Row]:
+    """Poem sentiment (Sheng & Uthus 2020), CC BY 4.0; verses marked as mixed are left out."""
+    names = {"-1": "negative", "0": "neutral", "1": "positive"}
+    path = data.parent / "text" / "poems_english" / "poem_sentiment" / "train.tsv"
+    for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8")), delimiter="\t", quoting=csv.QUOTE_NONE):
+        if row and row[-1] in names:
+            yield row[1], names[row[-1]]
+
+
+def sst_dev(data: Path) -> list[Row]:
+    """SST-2's dev set: measured on, never learned from."""
+    with (data / "sst2" / "dev.tsv").open(encoding="utf-8") as file:
+        next(file)
+        pairs = [line.rstrip("\n").split("\t", 1) for line in file]
+    return [(text, "positive" if label == "1" else "negative") for label, text in pairs]
+
+
+def prepare(data: Path, folder: Path) -> tuple[Path, Path, Path]:
+    """Write training, validation and SST-2 dev files as JSONL; return their paths."""
+    rng = random.Random(SEED)
+    dev = sst_dev(data)
+    banned = {key(text) for text, _ in dev}
+    polarity = list(polarity_sentences(data))
+    clean = [row for row in polarity if key(row[0]) not in banned]
+    print(f"{len(polarity) - len(clean)} of {len(polarity)} Pang & Lee sentences are in SST-2 dev and were taken out")
+    rng.shuffle(clean)
+    validation, learned = clean[:HELD_OUT], clean[HELD_OUT:]
+    others = [*labelled_sentences(data), *review_passages(data), *comments(data, rng), *verses(data)]
+    banned |= {key(text) for text, _ in validation}
+    train = [*learned, *(row for row in others if key(row[0]) not in banned)]
+    rng.shuffle(train)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = tuple(folder / f"{name}.jsonl" for name in ("train", "validation", "sst2-dev"))
+    for path, rows in zip(paths, (train, validation, dev), strict=True):
+        path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows), encoding="utf-8")
+    return paths  # type: ignore[return-value]
+
+
+def main() -> None:
+    """Prepare the data, write the config, train, and measure on SST-2 dev."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("data", "base", "run"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-4)
+    options = parser.parse_args()
+    train_file, validation_file, dev_file = prepare(options.data / "sentiment", options.run / "data")
+    TrainingConfig(
+        application="sentiment",
+        base=str(options.base),
+        train_file=str(train_file),
+        validation_file=str(validation_file),
+        epochs=options.epochs,
+        batch_size=32,
+        max_length=128,
+        learning_rate=options.learning_rate,
+        label_smoothing=0.05,
+        average_decay=0.995,
+        evaluations_per_epoch=2,
+        threads=options.threads,
+        seed=SEED,
+    ).save(options.run / "config.json")
+
+    from engine.training.train import main as train
+    from engine.training.train import measure
+
+    train([str(options.run)])
+    print(json.dumps({"sst2_dev": measure(options.run, dev_file)}))
+
+
+if __name__ == "__main__":
+    main()
