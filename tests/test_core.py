@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FakeBackend
+from fakes import FakeBackend
 
 from engine.catalogue import Catalogue, Model, Source
 from engine.core import Engine
@@ -57,7 +57,7 @@ class Bench:
         self.backends: dict[str, FakeBackend] = {}
         self.load_seconds = 0.0
         settings = Settings(memory_bytes=budget, queue_length=queue_length, deadline_seconds=deadline)
-        catalogue = Catalogue({m.id: m for m in models or (model("a"),)})
+        catalogue = Catalogue(models or (model("a"),))
         self.engine = Engine(settings, catalogue, ReadyStore(), self.load)  # type: ignore[arg-type]
 
     def load(self, model: Model, path: Path, settings: Settings) -> FakeBackend:

@@ -1,0 +1,73 @@
+"""A backend that is no model, with the real interface: what unit tests run the engine on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from engine.requests import Answer, Classification, Embedding, Extraction, Filling, Generation, Token
+
+
+class FakeBackend:
+    """Works like a model without being one: echoes words, judges by the word "good", finds the question's last word.
+
+    `step_seconds` paces generation, `fail_with` raises from `run`, `seen` keeps every request in order of arrival.
+    """
+
+    def __init__(self, lanes: int = 2, batch: int = 4, step_seconds: float = 0.0, memory_bytes: int = 1000) -> None:
+        self.lanes, self.batch, self.step_seconds, self.memory_bytes = lanes, batch, step_seconds, memory_bytes
+        self.device, self.dtype, self.context_tokens = "cpu", "float32", 512
+        self.fail_with: Exception | None = None
+        self.seen: list[Any] = []
+        self.batches: list[int] = []
+        self.is_closed = False
+        self.steps = 0
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def run(self, jobs: Sequence[Any]) -> None:
+        self.batches.append(len(jobs))
+        self.seen += [job.request for job in jobs]
+        if self.fail_with is not None:
+            raise self.fail_with
+        for job in jobs:
+            getattr(self, "_" + job.request.task)(job)
+
+    def _generate(self, job: Any) -> None:
+        request = job.request
+        prompt = request.prompt or request.messages[-1].content
+        words = prompt.split() or ["nothing"]
+        settings = request.sampling.checked().as_dict()
+        text, reason, count = "", "length", 0
+        for index in range(request.sampling.max_new_tokens):
+            if job.is_cancelled:
+                reason = "cancelled"
+                break
+            piece = f"{words[index % len(words)]} "
+            job.emit(piece, Token(piece, index, -0.5) if request.top_logprobs else None)
+            text, count = text + piece, count + 1
+            self.steps += 1
+            time.sleep(self.step_seconds)
+        job.finish(Generation(text, reason, len(words), count, settings, 0.01, 100.0, -0.5))  # type: ignore[arg-type]
+
+    def _classify(self, job: Any) -> None:
+        is_good = "good" in job.request.text
+        scores = {"negative": 0.05 if is_good else 0.9, "neutral": 0.05, "positive": 0.9 if is_good else 0.05}
+        job.finish(Classification(max(scores, key=lambda k: scores[k]), scores))
+
+    def _extract(self, job: Any) -> None:
+        word = job.request.question.rstrip("?").split()[-1]
+        start = job.request.passage.find(word)
+        answers = () if start < 0 else (Answer(word, start, start + len(word), 0.8),)
+        job.finish(Extraction(answers, 0.1 if answers else 0.95, 0.5))
+
+    def _fill(self, job: Any) -> None:
+        job.finish(Filling(((("word", 0.7), ("other", 0.3)),)))
+
+    def _embed(self, job: Any) -> None:
+        job.finish(Embedding([1.0, 0.0]))
