@@ -1,0 +1,239 @@
+"""The decoding loop: rows of one batch, each with its own settings, text and end; a finished row leaves the batch.
+
+A row keeps all that it needs to go on, so that a batch can be started anew with fewer rows when memory runs out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from engine.backends import Job
+from engine.backends.sampling import choose
+from engine.backends.texts import TextStream
+from engine.requests import FinishReason, Generate, Generation, Sampling, Token
+
+
+@dataclass
+class Row:
+    """One answer on its way: `prefix` is what the decoder reads first (causal: the prompt), `source` the encoder's input."""
+
+    job: Job
+    request: Generate
+    sampling: Sampling
+    stream: TextStream
+    prefix: list[int]
+    source: list[int] = field(default_factory=list)
+    extra_settings: dict[str, Any] = field(default_factory=dict)
+    ids: list[int] = field(default_factory=list)
+    is_done: bool = False
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.sampling.seed or 0)
+        self.logprob_sum = 0.0
+        self.started = time.perf_counter()
+        self.first_at = self.last_at = 0.0
+
+    @property
+    def seen(self) -> list[int]:
+        """What the repetition penalty counts: prompt and answer, of an encoder-decoder the answer alone."""
+        return self.ids if self.source else self.prefix + self.ids
+
+    def check(self) -> bool:
+        """Finish the row if nobody waits for it any more. True when it is done."""
+        if not self.is_done and self.job.is_cancelled:
+            self.finish("cancelled")
+        return self.is_done
+
+    def take(self, id: int, logprob: float, detail: Callable[[str], Token] | None, is_end: bool) -> bool:
+        """Add a token. True when the row is done."""
+        self.last_at = time.perf_counter()
+        self.first_at = self.first_at or self.last_at
+        self.logprob_sum += logprob
+        self.ids.append(id)
+        if is_end or self.stream.push(id, detail):
+            self.finish("stop")
+        elif len(self.ids) >= self.sampling.max_new_tokens:
+            self.finish("length")
+        return self.is_done
+
+    def finish(self, reason: FinishReason) -> None:
+        """Hand on what was held back, and the result."""
+        if self.stream.close():
+            reason = "stop"
+        self.is_done = True
+        count, span = len(self.ids), self.last_at - self.first_at
+        self.job.finish(
+            Generation(
+                text=self.stream.text,
+                finish_reason=reason,
+                prompt_tokens=len(self.source or self.prefix),
+                new_tokens=count,
+                settings=self.sampling.as_dict() | self.extra_settings,
+                first_token_seconds=self.first_at - self.started if count else None,
+                tokens_per_second=(count - 1) / span if count > 1 and span > 0 else None,
+                mean_logprob=self.logprob_sum / count if count else None,
+                tokens=tuple(self.stream.tokens),
+            )
+        )
+
+
+class Stepper(Protocol):
+    """A model with the state of its batch. Logits are (rows, vocabulary)."""
+
+    def start(self, rows: Sequence[Row]) -> Tensor:
+        """Read what the rows have so far; logits of their next token."""
+
+    def step(self, ids: Sequence[int]) -> Tensor:
+        """Read one more token of each row."""
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Drop all rows but these."""
+
+
+class CausalStepper:
+    """A decoder: rows are padded on the left."""
+
+    def __init__(self, model: Any, pad_id: int) -> None:
+        self._model, self._pad_id = model, pad_id
+        self._names = set(inspect.signature(model.forward).parameters)
+
+    def start(self, rows: Sequence[Row]) -> Tensor:
+        sequences = [row.prefix + row.ids for row in rows]
+        width = max(map(len, sequences))
+        ids = [[self._pad_id] * (width - len(sequence)) + sequence for sequence in sequences]
+        mask = [[0] * (width - len(sequence)) + [1] * len(sequence) for sequence in sequences]
+        self._mask = torch.tensor(mask, device=self._model.device)
+        self._cache = None
+        return self._forward(torch.tensor(ids, device=self._model.device))
+
+    def step(self, ids: Sequence[int]) -> Tensor:
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(ids), 1)], dim=1)
+        return self._forward(torch.tensor(ids, device=self._model.device)[:, None])
+
+    def keep(self, places: Sequence[int]) -> None:
+        index = torch.tensor(places, device=self._model.device)
+        self._mask = self._mask[index]
+        self._cache.batch_select_indices(index)  # type: ignore[attr-defined]
+
+    def _forward(self, ids: Tensor) -> Tensor:
+        positions = (self._mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        options = {"position_ids": positions, "logits_to_keep": 1}
+        output = self._model(
+            input_ids=ids,
+            attention_mask=self._mask,
+            past_key_values=self._cache,
+            use_cache=True,
+            **{name: value for name, value in options.items() if name in self._names},
+        )
+        self._cache = output.past_key_values
+        return output.logits[:, -1].float()
+
+
+class Seq2SeqStepper:
+    """An encoder-decoder: sources are padded on the right; the decoder's rows are equally long."""
+
+    def __init__(self, model: Any, pad_id: int) -> None:
+        self._model, self._pad_id = model, pad_id
+
+    def start(self, rows: Sequence[Row]) -> Tensor:
+        width = max(len(row.source) for row in rows)
+        ids = [row.source + [self._pad_id] * (width - len(row.source)) for row in rows]
+        mask = [[1] * len(row.source) + [0] * (width - len(row.source)) for row in rows]
+        self._mask = torch.tensor(mask, device=self._model.device)
+        self._encoded = self._model.get_encoder()(
+            input_ids=torch.tensor(ids, device=self._model.device), attention_mask=self._mask
+        )
+        self._cache = None
+        return self._forward([row.prefix + row.ids for row in rows])
+
+    def step(self, ids: Sequence[int]) -> Tensor:
+        return self._forward([[id] for id in ids])
+
+    def keep(self, places: Sequence[int]) -> None:
+        index = torch.tensor(places, device=self._model.device)
+        self._mask = self._mask[index]
+        self._encoded.last_hidden_state = self._encoded.last_hidden_state[index]
+        self._cache.batch_select_indices(index)  # type: ignore[attr-defined]
+
+    def _forward(self, ids: list[list[int]]) -> Tensor:
+        output = self._model(
+            encoder_outputs=self._encoded,
+            attention_mask=self._mask,
+            decoder_input_ids=torch.tensor(ids, device=self._model.device),
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._cache = output.past_key_values
+        return output.logits[:, -1].float()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the model's own configuration says about its answers: ids that end them, and rules on logits."""
+
+    end_ids: Collection[int]
+    rules: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def apply(self, rows: Sequence[Row], logits: Tensor) -> Tensor:
+        """Logits under the model's own rules."""
+        if self.rules is None:
+            return logits
+        sequences = [row.prefix + row.ids for row in rows]
+        width = max(map(len, sequences))
+        padded = [sequence[:1] * (width - len(sequence)) + sequence for sequence in sequences]
+        return self.rules(torch.tensor(padded, device=logits.device), logits)
+
+
+def decode(stepper: Stepper, rows: Sequence[Row], ending: Ending, token_text: Callable[[int], str]) -> None:
+    """Generate until every row is done. On an exception the rows keep what they have and can be started again."""
+    rows = [row for row in rows if not row.check()]
+    if not rows:
+        return
+    logits = stepper.start(rows)
+    while True:
+        chosen = choose(
+            ending.apply(rows, logits),
+            [row.sampling for row in rows],
+            [row.seen for row in rows],
+            [row.generator for row in rows],
+        )
+        _hand_out(rows, chosen, logits, ending.end_ids, token_text)
+        kept = [place for place, row in enumerate(rows) if not row.check()]
+        if not kept:
+            return
+        if len(kept) < len(rows):
+            stepper.keep(kept)
+            rows, chosen = [rows[place] for place in kept], [chosen[place] for place in kept]
+        logits = stepper.step(chosen)
+
+
+def _hand_out(
+    rows: Sequence[Row], chosen: list[int], logits: Tensor, end_ids: Collection[int], token_text: Callable[[int], str]
+) -> None:
+    """Give each row its token with the log-probability in the model's own distribution."""
+    totals = logits.logsumexp(-1)
+    values = logits.gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0]
+    for place, (row, logprob) in enumerate(zip(rows, (values - totals).tolist(), strict=True)):
+        id = chosen[place]
+        detail = None
+        if row.request.top_logprobs > 0:
+            rivals = _rivals(logits[place] - totals[place], id, row.request.top_logprobs, token_text)
+            detail = _detail(id, logprob, rivals)
+        row.take(id, logprob, detail, id in end_ids)
+
+
+def _rivals(logprobs: Tensor, id: int, count: int, token_text: Callable[[int], str]) -> tuple[tuple[str, float], ...]:
+    values, ids = logprobs.topk(min(count + 1, len(logprobs)))
+    others = [(i, v) for i, v in zip(ids.tolist(), values.tolist(), strict=True) if i != id]
+    return tuple((token_text(i), v) for i, v in others[:count])
+
+
+def _detail(id: int, logprob: float, rivals: tuple[tuple[str, float], ...]) -> Callable[[str], Token]:
+    return lambda text: Token(text, id, logprob, rivals)

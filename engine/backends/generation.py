@@ -1,0 +1,163 @@
+"""From requests to rows: chat templates, languages, limits, and what a model's own configuration says of its answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+from transformers import LogitsProcessorList
+from transformers.generation import logits_process as rules
+
+from engine.backends import Job
+from engine.backends.decoding import Ending, Row
+from engine.backends.languages import is_multilingual, language_code, language_id
+from engine.backends.texts import Detokenizer, TextStream
+from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.requests import Generate, Sampling
+
+
+class Rows:
+    """Makes the rows of one model. `lock` guards the tokenizer, whose state its calls change."""
+
+    def __init__(
+        self, title: str, module: Any, tokenizer: Any, context_tokens: int, lock: threading.Lock, is_seq2seq: bool
+    ) -> None:
+        self.title, self.tokenizer, self.context_tokens, self.lock = title, tokenizer, context_tokens, lock
+        self.is_seq2seq = is_seq2seq
+        self.config, self.generation = module.config, module.generation_config
+        self._rules = _own_rules(module, is_seq2seq)
+        self.ending = Ending(self._end_ids(), _apply(self._rules) if self._rules else None)
+
+    @property
+    def pad_id(self) -> int:
+        """What fills a row where nothing counts."""
+        for source in (self.generation, self.config, self.tokenizer):
+            if isinstance(getattr(source, "pad_token_id", None), int):
+                return int(source.pad_token_id)
+        return next(iter(self.ending.end_ids), 0)
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of ids, special ones left out."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def token_text(self, id: int) -> str:
+        """One token by itself."""
+        return str(self.tokenizer.decode([id], clean_up_tokenization_spaces=False))
+
+    def make(self, job: Job) -> Row:
+        """The row of a job. Raises InputError, TooLargeError or UnsupportedError."""
+        request = job.request
+        assert request.task == "generate"
+        sampling = request.sampling.checked()
+        extra = self._extra_settings()
+        if self.is_seq2seq:
+            source, prefix = self._source(request), self._decoder_prefix(request)
+            self._check_length(len(source), self.context_tokens)
+            stream = TextStream(job, Detokenizer(self.decode), sampling.stop)
+            return Row(job, request, self._fitted(sampling, len(prefix)), stream, prefix, source, extra)
+        prompt = self._prompt(request)
+        self._check_length(len(prompt), self.context_tokens - 1)
+        context = [] if request.messages and request.messages[-1].role != "assistant" else prompt
+        stream = TextStream(job, Detokenizer(self.decode, context), sampling.stop)
+        return Row(job, request, self._fitted(sampling, len(prompt)), stream, prompt, extra_settings=extra)
+
+    def _check_length(self, tokens: int, limit: int) -> None:
+        if tokens > limit:
+            raise TooLargeError(
+                f"The prompt has {tokens:,} tokens; {self.title} takes at most {limit:,}. Shorten it.", param="prompt"
+            )
+
+    def _fitted(self, sampling: Sampling, used: int) -> Sampling:
+        """The settings with the answer's length capped to what the context leaves."""
+        return replace(sampling, max_new_tokens=min(sampling.max_new_tokens, max(1, self.context_tokens - used)))
+
+    def _extra_settings(self) -> dict[str, Any]:
+        names = ("no_repeat_ngram_size", "min_length") if self._rules else ()
+        return {name: value for name in names if (value := getattr(self.generation, name, None))}
+
+    def _prompt(self, request: Generate) -> list[int]:
+        with self.lock:
+            if request.messages:
+                return self._chat(request)
+            ids = list(self.tokenizer(request.prompt, verbose=False)["input_ids"])
+        first = next((i for i in (self.tokenizer.bos_token_id, *self.ending.end_ids) if i is not None), None)
+        if not ids and first is None:
+            raise InputError("The prompt is empty. Type some text first.", param="prompt")
+        return ids or [int(first or 0)]
+
+    def _chat(self, request: Generate) -> list[int]:
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise UnsupportedError(
+                f"{self.title} has no chat template, so it cannot take messages. Send a plain prompt, or choose a chat "
+                "model.",
+                param="messages",
+            )
+        is_continued = request.messages[-1].role == "assistant"
+        try:
+            text = self.tokenizer.apply_chat_template(
+                [{"role": message.role, "content": message.content} for message in request.messages],
+                tokenize=False,
+                add_generation_prompt=not is_continued,
+                continue_final_message=is_continued,
+            )
+        except Exception as error:  # a template may refuse an order of roles in its own way
+            raise InputError(f"{self.title} cannot take these messages: {error}", param="messages") from error
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def _source(self, request: Generate) -> list[int]:
+        if request.messages:
+            raise UnsupportedError(f"{self.title} takes a text, not messages. Send a plain prompt.", param="messages")
+        with self.lock:
+            if is_multilingual(self.tokenizer):
+                self.tokenizer.src_lang = self._known(request.source, "source", language_code)
+            return list(self.tokenizer(request.prompt, verbose=False)["input_ids"])
+
+    def _decoder_prefix(self, request: Generate) -> list[int]:
+        candidates = (
+            getattr(self.generation, "decoder_start_token_id", None),
+            getattr(self.config, "decoder_start_token_id", None),
+            self.tokenizer.bos_token_id,
+            self.tokenizer.pad_token_id,
+        )
+        start = next((int(id) for id in candidates if id is not None), 0)
+        if is_multilingual(self.tokenizer):
+            return [start, self._known(request.target, "target", language_id)]
+        forced = getattr(self.generation, "forced_bos_token_id", None)
+        return [start] if forced is None else [start, int(forced)]
+
+    def _known(self, language: str | None, param: str, look_up: Callable[[Any, str], Any]) -> Any:
+        if language is None:
+            raise InputError(f"{self.title} must be told the {param} language, such as en.", param=param)
+        code = look_up(self.tokenizer, language)
+        if code is None:
+            raise UnsupportedError(f"{self.title} does not know the language {language}. Choose another.", param=param)
+        return code
+
+    def _end_ids(self) -> frozenset[int]:
+        ids: set[int] = set()
+        for source in (self.generation, self.tokenizer):
+            value = getattr(source, "eos_token_id", None)
+            ids.update(value if isinstance(value, (list, tuple)) else [] if value is None else [value])
+        return frozenset(ids)
+
+
+def _own_rules(module: Any, is_seq2seq: bool) -> LogitsProcessorList:
+    """Rules that the model's authors set in generation_config.json, as far as they concern which tokens may come."""
+    config, found = module.generation_config, LogitsProcessorList()
+    ends = config.eos_token_id
+    if config.bad_words_ids:
+        found.append(rules.NoBadWordsLogitsProcessor(config.bad_words_ids, ends))
+    if config.suppress_tokens:
+        found.append(rules.SuppressTokensLogitsProcessor(config.suppress_tokens, device=module.device))
+    if is_seq2seq and config.no_repeat_ngram_size:
+        found.append(rules.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
+    if is_seq2seq and config.min_length and ends is not None:
+        found.append(rules.MinLengthLogitsProcessor(config.min_length, ends, device=module.device))
+    return found
+
+
+def _apply(processors: LogitsProcessorList) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda ids, logits: processors(ids, logits)

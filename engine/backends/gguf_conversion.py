@@ -1,0 +1,70 @@
+"""A GGUF file becomes a folder with safetensors and tokenizer.json, once: reading GGUF itself takes up to a minute."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from engine.backends.devices import is_memory_error
+from engine.errors import InputError, MemoryShortError, PeopleError, UnsupportedError
+
+SUFFIX = "-safetensors"
+
+
+def converted(title: str, path: Path) -> Path:
+    """The folder beside the GGUF file that holds the same model, made now if it is not there.
+
+    It appears by renaming, whole or not at all, also when two processes convert at once. Weights are kept as bfloat16.
+    Raises InputError for a damaged file, UnsupportedError for an architecture that cannot be read, MemoryShortError.
+    """
+    folder = path.with_name(path.stem + SUFFIX)
+    if folder.is_dir():
+        return folder
+    temporary = path.with_name(f".{path.stem}{SUFFIX}.{os.getpid()}")
+    try:
+        _convert(path, temporary)
+        os.rename(temporary, folder)
+    except Exception as error:  # the readers raise whatever the file leads to
+        if not folder.is_dir():
+            raise _explained(title, path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _convert(path: Path, folder: Path) -> None:
+    options: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, **options)
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.bfloat16, **options)
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    # A model read from GGUF calls itself quantised and refuses to be saved; one built from its config does not.
+    with torch.device("meta"):
+        plain = type(loaded)(config).to(torch.bfloat16)
+    plain.load_state_dict(loaded.state_dict(), assign=True)
+    plain.tie_weights()
+    plain.generation_config = loaded.generation_config
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _explained(title: str, path: Path, error: Exception) -> PeopleError:
+    if isinstance(error, PeopleError):
+        return error
+    if is_memory_error(error):
+        return MemoryShortError(f"There is not enough memory to convert {title}. Unload another model first.")
+    if isinstance(error, ImportError):
+        return UnsupportedError(f"{title} is a GGUF file; install the package gguf to read it here.", param="model")
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError(f"{title} could not be converted: {error.strerror}. Free disk space, then try again.")
+    return InputError(
+        f"{title} cannot be read from {path.name} ({type(error).__name__}): the file is damaged, or transformers does "
+        "not know its architecture. Delete the model and download it again, or choose another.",
+        param="model",
+    )

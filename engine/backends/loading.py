@@ -1,0 +1,112 @@
+"""A checkpoint's folder becomes a module and a tokenizer, or a sentence that says what is wrong with it.
+
+safetensors only, no code from the checkpoint, no network.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from engine.backends.devices import is_memory_error
+from engine.catalogue import Model
+from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, UnsupportedError
+
+AUTO_CLASSES = {
+    "causal": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+    "classification": "AutoModelForSequenceClassification",
+    "extraction": "AutoModelForQuestionAnswering",
+    "masked": "AutoModelForMaskedLM",
+    "embedding": "AutoModel",
+}
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+UNUSED_HEADS = ("pooler",)
+"""Weights that may be missing from an embedding model: what they compute is not used."""
+
+
+def load_tokenizer(title: str, folder: Path) -> Any:
+    """The tokenizer in the folder. Raises InputError when it cannot be read."""
+    try:
+        return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+    except Exception as error:  # its readers raise whatever the damage leads to
+        raise _damaged(title, "its tokenizer is missing or damaged", error) from error
+
+
+def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
+    """The model in the folder, ready to compute on the device.
+
+    Raises NotFoundError (no weights), InputError (damaged, incomplete), UnsupportedError (pickle only, unknown kind) or
+    MemoryShortError.
+    """
+    _check_files(model.title, folder)
+    transformers.utils.logging.disable_progress_bar()
+    loader = getattr(transformers, AUTO_CLASSES[model.architecture])
+    try:
+        module, report = loader.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
+        )
+        _check_report(model, report)
+        return module.to(device).eval()
+    except PeopleError:
+        raise
+    except Exception as error:  # as above; one door for all that can be wrong with files
+        raise _explained(model.title, error) from error
+
+
+def _check_files(title: str, folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise NotFoundError(f"{title} has no config.json in its folder. Download the model again.", param="model")
+    try:
+        json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(title, "its config.json is damaged", error) from error
+    if not any(folder.glob("*.safetensors")):
+        if any(folder.glob("*.bin")):
+            raise UnsupportedError(
+                f"{title} holds its weights as pickle only, which can run code. Choose one with safetensors.",
+                param="model",
+            )
+        raise NotFoundError(f"{title} has no weights in its folder. Download the model again.", param="model")
+
+
+def _check_report(model: Model, report: dict[str, Any]) -> None:
+    missing = sorted(report["missing_keys"])
+    if model.architecture == "embedding":
+        missing = [name for name in missing if not name.startswith(UNUSED_HEADS)]
+    if missing:
+        raise InputError(
+            f"{model.title} lacks {len(missing)} of the weights that {model.architecture} needs, such as {missing[0]}. "
+            "Choose a model that was trained for this.",
+            param="model",
+        )
+
+
+def _explained(title: str, error: Exception) -> PeopleError:
+    if is_memory_error(error):
+        return MemoryShortError(
+            f"There is not enough memory to load {title}. Unload another model, or choose a smaller one.",
+            param="model",
+            retry_seconds=10,
+        )
+    if isinstance(error, (SafetensorError, OSError, EOFError)):
+        return _damaged(title, "its weights are damaged or incomplete", error)
+    if isinstance(error, RuntimeError):
+        return _damaged(title, "its weights do not fit its config.json", error)
+    return UnsupportedError(
+        f"{title} cannot be used here: this version of transformers cannot build it from its config.json "
+        f"({type(error).__name__}). Choose another model.",
+        param="model",
+    )
+
+
+def _damaged(title: str, what: str, error: Exception) -> InputError:
+    return InputError(
+        f"{title} cannot be loaded: {what} ({type(error).__name__}). Delete the model and download it again.",
+        param="model",
+    )

@@ -1,0 +1,112 @@
+"""Text out of tokens while they come: whole characters only, and nothing that may turn out to be a stop string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine.backends import Job
+from engine.requests import Token
+
+CONTEXT_TOKENS = 5
+"""Tokens before the new ones that are decoded with them: a tokenizer may write a token differently at the start."""
+MAX_PENDING_TOKENS = 8
+"""A character has at most four bytes; what is still broken after this many tokens stays broken."""
+
+
+def stop_position(text: str, stops: Sequence[str]) -> int | None:
+    """Where the first stop string begins in the text, if there is one."""
+    return min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
+
+
+def safe_length(text: str, stops: Sequence[str]) -> int:
+    """How many characters of the text cannot become part of a stop string, whatever follows."""
+    longest = max((len(stop) for stop in stops), default=1) - 1
+    for at in range(max(0, len(text) - longest), len(text)):
+        if any(stop.startswith(text[at:]) for stop in stops):
+            return at
+    return len(text)
+
+
+class Detokenizer:
+    """Turns ids into pieces of text; a piece is "" while a character is incomplete.
+
+    The pieces joined are the text of all ids. `context` are the ids before the first.
+    """
+
+    def __init__(self, decode: Callable[[list[int]], str], context: Sequence[int] = ()) -> None:
+        self._decode = decode
+        self._ids = list(context[-CONTEXT_TOKENS:])
+        self._start, self._read = 0, len(self._ids)
+
+    def push(self, id: int) -> str:
+        """The text that this token adds."""
+        self._ids.append(id)
+        piece = self._piece()
+        if piece.endswith("\ufffd") and len(self._ids) - self._read < MAX_PENDING_TOKENS:
+            return ""
+        return self._accept(piece)
+
+    def flush(self) -> str:
+        """What is still held back, broken or not."""
+        return self._accept(self._piece()) if self._read < len(self._ids) else ""
+
+    def _piece(self) -> str:
+        known = self._decode(self._ids[self._start : self._read])
+        return self._decode(self._ids[self._start :])[len(known) :]
+
+    def _accept(self, piece: str) -> str:
+        if piece:
+            self._start, self._read = max(self._read - 1, 0), len(self._ids)
+        return piece
+
+
+class TextStream:
+    """Hands the text of one answer on to its job, piece by piece, and notices its stop strings."""
+
+    def __init__(self, job: Job, detokenizer: Detokenizer, stops: Sequence[str]) -> None:
+        self._job, self._detokenizer, self._stops = job, detokenizer, stops
+        self._held: list[tuple[str, Token | None]] = []
+        self.texts: list[str] = []
+        self.tokens: list[Token] = []
+
+    @property
+    def text(self) -> str:
+        """All that was handed on."""
+        return "".join(self.texts)
+
+    def push(self, id: int, detail: Callable[[str], Token] | None = None) -> bool:
+        """Take one token; `detail` makes its `Token` where asked for. True when a stop string has come."""
+        piece = self._detokenizer.push(id)
+        self._held.append((piece, detail(piece) if detail else None))
+        return self._release()
+
+    def close(self) -> bool:
+        """Hand on what was held back. True when that ends with a stop string."""
+        self._held.append((self._detokenizer.flush(), None))
+        is_stopped = self._release()
+        for piece, token in self._held:
+            self._hand_on(piece, token)
+        self._held = []
+        return is_stopped
+
+    def _release(self) -> bool:
+        text = "".join(piece for piece, _ in self._held)
+        end = stop_position(text, self._stops)
+        safe = safe_length(text, self._stops) if end is None else end
+        while self._held and safe >= len(self._held[0][0]):
+            piece, token = self._held.pop(0)
+            safe -= len(piece)
+            self._hand_on(piece, token)
+        if end is None:
+            return False
+        if safe:
+            self._hand_on(self._held[0][0][:safe], self._held[0][1])
+        self._held = []
+        return True
+
+    def _hand_on(self, piece: str, token: Token | None) -> None:
+        self.texts.append(piece)
+        if token is not None:
+            self.tokens.append(token)
+        if piece or token is not None:
+            self._job.emit(piece, token)

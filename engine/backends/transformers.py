@@ -1,0 +1,220 @@
+"""Any checkpoint that `transformers` knows, on CPU, CUDA or MPS: batches of similar lengths, one forward or many.
+
+It turns jobs into batches and hands out results; how a task is computed is in `encoding`, `generation` and `decoding`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from engine.backends import Job
+from engine.backends.batches import group_by_length, work_in_halves
+from engine.backends.decoding import CausalStepper, Row, Seq2SeqStepper, decode
+from engine.backends.devices import choose_device, choose_dtype, free_caches, memory_short, module_bytes
+from engine.backends.encoding import Array, Encodings, Piece
+from engine.backends.generation import Rows
+from engine.backends.gguf_conversion import converted
+from engine.backends.loading import load_module, load_tokenizer
+from engine.errors import NotReadyError, PeopleError, UnsupportedError
+
+if TYPE_CHECKING:
+    from engine.catalogue import Model
+    from engine.settings import Settings
+
+TASKS = {
+    "causal": "generate",
+    "seq2seq": "generate",
+    "classification": "classify",
+    "extraction": "extract",
+    "masked": "fill",
+    "embedding": "embed",
+}
+VERBS = {
+    "generate": "write text",
+    "classify": "classify texts",
+    "extract": "find answers in a passage",
+    "fill": "guess masked words",
+    "embed": "embed texts",
+}
+ENCODER_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
+SEQ2SEQ_BATCH = {"cpu": 16, "mps": 32, "cuda": 64}
+BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
+"""Tokens of one forward pass at most, padding included."""
+FILL_SHARE = 8
+"""A masked model's logits are as wide as its vocabulary, so its batches are this much smaller."""
+POSITIONS_TAKEN = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Kinds whose position table begins behind the padding id."""
+
+
+class Work:
+    """One job of an encoder: its pieces, and the outputs that are there."""
+
+    def __init__(self, job: Job, pieces: list[Piece]) -> None:
+        self.job, self.pieces = job, pieces
+        self.outputs: list[Array | None] = [None] * len(pieces)
+        self.is_done = False
+
+    def fail(self, error: Exception) -> None:
+        if not self.is_done:
+            self.is_done = True
+            self.job.fail(error)
+
+
+class TransformersBackend:
+    """One model of any architecture.
+
+    Raises NotFoundError, InputError, UnsupportedError or MemoryShortError when it cannot be loaded.
+    """
+
+    lanes = 1
+
+    def __init__(self, model: Model, path: Path, settings: Settings) -> None:
+        self.title, self.task = model.title, TASKS[model.architecture]
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        device = choose_device(settings)
+        dtype = choose_dtype(settings, device)
+        folder = converted(model.title, path) if path.is_file() else path
+        self.tokenizer = load_tokenizer(model.title, folder)
+        self.module: Any = load_module(model, folder, device, dtype)
+        self.device, self.dtype = device.type, str(dtype).removeprefix("torch.")
+        self.memory_bytes = int(module_bytes(self.module) * 1.2) + 64 * 2**20
+        self._lock = threading.Lock()
+        self.context_tokens = _positions(self.module.config, self.tokenizer, settings.context_tokens)
+        if self.task == "generate":
+            self._prepare_generation(model.architecture, settings)
+        else:
+            self.batch = ENCODER_BATCH[self.device]
+            self.context_tokens = min(self.context_tokens, _pooling_window(folder) or self.context_tokens)
+            self._encodings = Encodings(self.title, self.tokenizer, self.module.config, self.context_tokens)
+
+    def _prepare_generation(self, architecture: str, settings: Settings) -> None:
+        is_seq2seq = architecture == "seq2seq"
+        self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots
+        self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
+        self._stepper = Seq2SeqStepper if is_seq2seq else CausalStepper
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Work on jobs of one task until each is finished or failed."""
+        able = [job for job in jobs if self._is_able(job)]
+        with torch.inference_mode():
+            if self.task == "generate":
+                self._generate(able)
+            else:
+                self._encode(able)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text without special ones; from any thread."""
+        with self._lock:
+            return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def close(self) -> None:
+        """Free the memory."""
+        self.module = self.tokenizer = self._rows = self._encodings = None  # type: ignore[assignment]
+        free_caches()
+
+    def _is_able(self, job: Job) -> bool:
+        if job.request.task == self.task:
+            return True
+        job.fail(
+            UnsupportedError(
+                f"{self.title} can {VERBS[self.task]}; it cannot {VERBS[job.request.task]}. Choose another model.",
+                param="model",
+            )
+        )
+        return False
+
+    def _generate(self, jobs: Sequence[Job]) -> None:
+        rows = []
+        for job in jobs:
+            try:
+                rows.append(self._rows.make(job))
+            except PeopleError as error:
+                job.fail(error)
+        for group in group_by_length([len(row.source or row.prefix) for row in rows], BATCH_TOKENS[self.device]):
+            work_in_halves(
+                [rows[index] for index in group], self._decode, lambda row: row.job.fail(memory_short(self.title))
+            )
+
+    def _decode(self, rows: list[Row]) -> None:
+        stepper = self._stepper(self.module, self._rows.pad_id)
+        decode(stepper, rows, self._rows.ending, self._rows.token_text)
+
+    def _encode(self, jobs: Sequence[Job]) -> None:
+        works = [work for job in jobs if (work := self._cut(job)) is not None]
+        places = [(work, index) for work in works for index in range(len(work.pieces))]
+        lengths = [len(work.pieces[index].ids) for work, index in places]
+        tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
+        for group in group_by_length(lengths, tokens):
+            work_in_halves(
+                [places[index] for index in group], self._forward, lambda place: place[0].fail(memory_short(self.title))
+            )
+
+    def _cut(self, job: Job) -> Work | None:
+        try:
+            with self._lock:
+                return Work(job, self._encodings.tasks[self.task].cut(job.request))
+        except PeopleError as error:
+            job.fail(error)
+            return None
+
+    def _forward(self, places: list[tuple[Work, int]]) -> None:
+        """One forward pass; jobs whose last piece this was are finished."""
+        for work, _ in places:
+            if work.job.is_cancelled:
+                work.fail(NotReadyError("The request was stopped, or its time limit passed, before its turn came."))
+        places = [(work, index) for work, index in places if not work.is_done]
+        if not places:
+            return
+        inputs = self._inputs([work.pieces[index] for work, index in places])
+        output = self.module(**inputs)
+        arrays = self._encodings.tasks[self.task].read(output, inputs["input_ids"], inputs["attention_mask"])
+        for (work, index), array in zip(places, arrays, strict=True):
+            work.outputs[index] = array
+            self._finish(work)
+
+    def _inputs(self, pieces: Sequence[Piece]) -> dict[str, torch.Tensor]:
+        width = max(len(piece.ids) for piece in pieces)
+        pad = self.tokenizer.pad_token_id or 0
+        inputs = {
+            "input_ids": [piece.ids + [pad] * (width - len(piece.ids)) for piece in pieces],
+            "attention_mask": [[1] * len(piece.ids) + [0] * (width - len(piece.ids)) for piece in pieces],
+        }
+        if pieces[0].types is not None:
+            inputs["token_type_ids"] = [(piece.types or []) + [0] * (width - len(piece.ids)) for piece in pieces]
+        return {name: torch.tensor(rows, device=self.module.device) for name, rows in inputs.items()}
+
+    def _finish(self, work: Work) -> None:
+        outputs = [output for output in work.outputs if output is not None]
+        if work.is_done or len(outputs) < len(work.pieces):
+            return
+        try:
+            result = self._encodings.tasks[self.task].join(work.job.request, work.pieces, outputs)
+        except PeopleError as error:
+            work.fail(error)
+        else:
+            work.is_done = True
+            work.job.finish(result)
+
+
+def _positions(config: Any, tokenizer: Any, wanted: int) -> int:
+    """Longest input in tokens: what was asked for, within the model's positions and the tokenizer's own limit."""
+    text = config.get_text_config()
+    positions = next((v for n in ("max_position_embeddings", "n_positions") if (v := getattr(text, n, None))), wanted)
+    if config.model_type in POSITIONS_TAKEN:
+        positions -= (config.pad_token_id or 0) + 1
+    return int(min(wanted, positions, tokenizer.model_max_length))
+
+
+def _pooling_window(folder: Path) -> int | None:
+    """The length that a sentence embedder was trained on, from the file that sentence-transformers keeps it in."""
+    try:
+        return int(json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
