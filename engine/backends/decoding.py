@@ -22,7 +22,7 @@ from engine.requests import FinishReason, Generate, Generation, Sampling, Token
 
 @dataclass
 class Row:
-    """One answer on its way: `prefix` is what the decoder reads first (causal: the prompt), `source` the encoder's input."""
+    """One answer on its way: `prefix` is read by the decoder first (causal: the prompt), `source` by the encoder."""
 
     job: Job
     request: Generate

@@ -93,7 +93,7 @@ class Encodings:
     def _embedding(self, request: Embed, pieces: list[Piece], outputs: list[Array]) -> Embedding:
         total = np.sum(outputs, axis=0, dtype=np.float64)
         vector = total / max(float(np.linalg.norm(total)), 1e-12)
-        return Embedding([float(value) for value in vector])
+        return Embedding(np.asarray(vector).tolist())
 
     def _cut_masked(self, request: Fill) -> list[Piece]:
         mask = self.tokenizer.mask_token

@@ -1,4 +1,4 @@
-"""From requests to rows: chat templates, languages, limits, and what a model's own configuration says of its answers."""
+"""From requests to rows: chat templates, languages, limits, and the rules that a model's own configuration sets."""
 
 from __future__ import annotations
 
