@@ -92,8 +92,8 @@ def best_spans(
 ) -> tuple[list[Span], float]:
     """Best spans of a passage that do not overlap, best first, and the probability that it holds no answer.
 
-    Logits: one vector of the window's length for each window. The null answer's logit is that of the first token, in the
-    window where the null answer is least likely (Devlin et al. 2019, section 4.3, over several windows).
+    Logits: one vector of the window's length for each window. The null answer is the first token, in the window
+    where it is least likely (Devlin et al. 2019, section 4.3, over several windows).
     """
     scores, spans = _all_spans(windows, start_logits, end_logits, max_answer_tokens)
     null = min(float(s[0] + e[0]) for s, e in zip(start_logits, end_logits, strict=True))

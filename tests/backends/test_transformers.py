@@ -197,13 +197,14 @@ def test_short_of_memory_a_batch_is_halved_and_only_what_does_not_fit_alone_fail
 
 def test_groups_hold_every_index_once_within_their_tokens() -> None:
     lengths = [3, 50, 4, 5, 48, 120, 3, 200, 7]
-    groups = group_by_length(lengths, 100)
+    groups = group_by_length(lengths, 100, 0.7)
     assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
     for group in groups:
         longest = max(lengths[i] for i in group)
         assert len(group) == 1 or len(group) * longest <= 100
         assert sum(lengths[i] for i in group) >= 0.7 * len(group) * longest
-    assert group_by_length([], 100) == []
+    assert group_by_length(lengths, 10_000, 0.0) == [sorted(range(9), key=lambda i: lengths[i])]
+    assert group_by_length([], 100, 0.7) == []
 
 
 def test_an_error_that_is_not_memory_is_not_swallowed() -> None:

@@ -1,4 +1,4 @@
-"""How `models/sentiment-minilm` was made: `python -m engine.training.recipes.sentiment --data D --base MINILM --run RUN`.
+"""How `models/sentiment-minilm` was made: `python -m engine.training.recipes.sentiment --data D --base B --run RUN`.
 
 Only corpora whose licence lets weights be shipped. Every sentence of SST-2's dev set is taken out of the training rows
 first (the Pang & Lee sentences hold most of them), so that the figure measured on it is honest.
