@@ -9,21 +9,18 @@ from engine.backends.devices import free_caches, is_memory_error
 
 T = TypeVar("T")
 
-MIN_FILL = 0.7
-"""Share of a batch's tokens that must be real ones; a row that would bring in more padding starts a new batch."""
 
-
-def group_by_length(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+def group_by_length(lengths: Sequence[int], max_tokens: int, min_fill: float) -> list[list[int]]:
     """Indices in groups of similar length, short ones first; a group's rows times its longest is at most `max_tokens`.
 
-    A row longer than that makes a group by itself.
+    At least the share `min_fill` of that is real tokens, not padding. A row longer than the limit is a group by itself.
     """
     groups: list[list[int]] = []
     total = 0
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         length = lengths[index]
         padded = (len(groups[-1]) + 1) * length if groups else 0
-        if groups and padded <= max_tokens and total + length >= MIN_FILL * padded:
+        if groups and padded <= max_tokens and total + length >= min_fill * padded:
             groups[-1].append(index)
             total += length
         else:

@@ -46,6 +46,9 @@ ENCODER_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
 SEQ2SEQ_BATCH = {"cpu": 16, "mps": 32, "cuda": 64}
 BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 """Tokens of one forward pass at most, padding included."""
+MIN_FILL = {"causal": 0.0, "seq2seq": 0.3}
+"""Share of real tokens in a batch, else 0.7: padding costs little where most of the work is done token by token, and a
+second batch would wait for the first one's last token."""
 FILL_SHARE = 8
 """A masked model's logits are as wide as its vocabulary, so its batches are this much smaller."""
 POSITIONS_TAKEN = ("roberta", "xlm-roberta", "camembert", "mpnet")
@@ -87,6 +90,8 @@ class TransformersBackend:
         self.memory_bytes = int(module_bytes(self.module) * 1.2) + 64 * 2**20
         self._lock = threading.Lock()
         self.context_tokens = _positions(self.module.config, self.tokenizer, settings.context_tokens)
+        self._batch_tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
+        self._min_fill = MIN_FILL.get(model.architecture, 0.7)
         if self.task == "generate":
             self._prepare_generation(model.architecture, settings)
         else:
@@ -97,6 +102,8 @@ class TransformersBackend:
     def _prepare_generation(self, architecture: str, settings: Settings) -> None:
         is_seq2seq = architecture == "seq2seq"
         self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots
+        if not is_seq2seq:
+            self._batch_tokens = settings.slots * self.context_tokens
         self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
         self._stepper = Seq2SeqStepper if is_seq2seq else CausalStepper
 
@@ -137,7 +144,8 @@ class TransformersBackend:
                 rows.append(self._rows.make(job))
             except PeopleError as error:
                 job.fail(error)
-        for group in group_by_length([len(row.source or row.prefix) for row in rows], BATCH_TOKENS[self.device]):
+        lengths = [len(row.source or row.prefix) for row in rows]
+        for group in group_by_length(lengths, self._batch_tokens, self._min_fill):
             work_in_halves(
                 [rows[index] for index in group], self._decode, lambda row: row.job.fail(memory_short(self.title))
             )
@@ -150,8 +158,7 @@ class TransformersBackend:
         works = [work for job in jobs if (work := self._cut(job)) is not None]
         places = [(work, index) for work in works for index in range(len(work.pieces))]
         lengths = [len(work.pieces[index].ids) for work, index in places]
-        tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
-        for group in group_by_length(lengths, tokens):
+        for group in group_by_length(lengths, self._batch_tokens, self._min_fill):
             work_in_halves(
                 [places[index] for index in group], self._forward, lambda place: place[0].fail(memory_short(self.title))
             )
