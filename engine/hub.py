@@ -186,6 +186,8 @@ def get_files(plan: Mapping[str, Any], folder: Path, timeout_seconds: float) -> 
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     constants.HF_HUB_DOWNLOAD_TIMEOUT = timeout_seconds  # type: ignore[assignment]
+    # Its 10 MB would make a slow line look silent, and a break lose that much.
+    constants.DOWNLOAD_CHUNK_SIZE = 1 << 16
     for file in plan["files"]:
         path, part = folder / file["name"], folder / (file["name"] + ".part")
         if path.is_file() and path.stat().st_size == file["size"]:
@@ -194,7 +196,7 @@ def get_files(plan: Mapping[str, Any], folder: Path, timeout_seconds: float) -> 
         if part.is_file() and part.stat().st_size > file["size"]:
             part.unlink()
         url = hf_hub_url(plan["repository"], file["name"], revision=plan["commit"])
-        with part.open("ab") as out:
+        with part.open("ab", buffering=0) as out:
             http_get(url, out, resume_size=out.tell(), headers=build_hf_headers(), expected_size=file["size"])
         part.replace(path)
 

