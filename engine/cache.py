@@ -20,6 +20,7 @@ from engine.errors import ConflictError
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
+PLAN = "plan.json"
 
 
 class Cache:
@@ -79,6 +80,12 @@ class Cache:
         files.rename(final)
         _sync_folder(final.parent)
         shutil.rmtree(self.partial(model_id), ignore_errors=True)
+
+    def drop_empty(self, model_id: str) -> None:
+        """Delete what a failed download left when there is nothing in it to go on from."""
+        partial = self.partial(model_id)
+        if not (partial / PLAN).exists() and not list(partial.glob("*.whl")):
+            shutil.rmtree(partial, ignore_errors=True)
 
     def remove(self, folder: Path) -> None:
         """Take a folder away in one step, then delete it. Raises ConflictError where the system says it is open."""

