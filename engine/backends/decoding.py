@@ -36,7 +36,7 @@ class Row:
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.sampling.seed or 0)
-        self.logprob_sum = 0.0
+        self.logprobs: list[float] = []
         self.started = time.perf_counter()
         self.first_at = self.last_at = 0.0
 
@@ -51,11 +51,12 @@ class Row:
             self.finish("cancelled")
         return self.is_done
 
-    def take(self, id: int, logprob: float, detail: Callable[[str], Token] | None, is_end: bool) -> bool:
+    def take(self, id: int, logprob: float | None, detail: Callable[[str], Token] | None, is_end: bool) -> bool:
         """Add a token. True when the row is done."""
         self.last_at = time.perf_counter()
         self.first_at = self.first_at or self.last_at
-        self.logprob_sum += logprob
+        if logprob is not None:
+            self.logprobs.append(logprob)
         self.ids.append(id)
         if is_end or self.stream.push(id, detail):
             self.finish("stop")
@@ -78,7 +79,7 @@ class Row:
                 settings=self.sampling.as_dict() | self.extra_settings,
                 first_token_seconds=self.first_at - self.started if count else None,
                 tokens_per_second=(count - 1) / span if count > 1 and span > 0 else None,
-                mean_logprob=self.logprob_sum / count if count else None,
+                mean_logprob=sum(self.logprobs) / count if self.logprobs else None,
                 tokens=tuple(self.stream.tokens),
             )
         )

@@ -15,8 +15,15 @@ import torch
 
 from engine.backends import Job
 from engine.backends.batches import group_by_length, work_in_halves
-from engine.backends.decoding import CausalStepper, Row, Seq2SeqStepper, decode
-from engine.backends.devices import choose_device, choose_dtype, free_caches, memory_short, module_bytes
+from engine.backends.continuous import ContinuousBatch, PausingStepper, try_continuous
+from engine.backends.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
+from engine.backends.devices import (
+    choose_device,
+    choose_dtype,
+    free_caches,
+    memory_short,
+    module_bytes,
+)
 from engine.backends.encoding import Array, Encodings, Piece
 from engine.backends.generation import Rows
 from engine.backends.gguf_conversion import converted
@@ -49,6 +56,8 @@ BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 MIN_FILL = {"causal": 0.0, "seq2seq": 0.3}
 """Share of real tokens in a batch, else 0.7: padding costs little where most of the work is done token by token, and a
 second batch would wait for the first one's last token."""
+CONTINUOUS_LANES = 64
+"""Answers in the running batch at once; more wait in the line."""
 FILL_SHARE = 8
 """A masked model's logits are as wide as its vocabulary, so its batches are this much smaller."""
 POSITIONS_TAKEN = ("roberta", "xlm-roberta", "camembert", "mpnet")
@@ -70,14 +79,15 @@ class Work:
 
 
 class TransformersBackend:
-    """One model of any architecture.
+    """One model of any architecture. `is_continuous` forces or forbids continuous batching, which is else for CUDA.
 
     Raises NotFoundError, InputError, UnsupportedError or MemoryShortError when it cannot be loaded.
     """
 
     lanes = 1
+    _continuous: ContinuousBatch | None = None
 
-    def __init__(self, model: Model, path: Path, settings: Settings) -> None:
+    def __init__(self, model: Model, path: Path, settings: Settings, is_continuous: bool | None = None) -> None:
         self.title, self.task = model.title, TASKS[model.architecture]
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -93,19 +103,32 @@ class TransformersBackend:
         self._batch_tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
         self._min_fill = MIN_FILL.get(model.architecture, 0.7)
         if self.task == "generate":
-            self._prepare_generation(model.architecture, settings)
+            self._prepare_generation(model.architecture, settings, is_continuous)
         else:
             self.batch = ENCODER_BATCH[self.device]
             self.context_tokens = min(self.context_tokens, _pooling_window(folder) or self.context_tokens)
             self._encodings = Encodings(self.title, self.tokenizer, self.module.config, self.context_tokens)
 
-    def _prepare_generation(self, architecture: str, settings: Settings) -> None:
+    def _prepare_generation(self, architecture: str, settings: Settings, is_continuous: bool | None) -> None:
         is_seq2seq = architecture == "seq2seq"
         self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots
         if not is_seq2seq:
             self._batch_tokens = settings.slots * self.context_tokens
         self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
         self._stepper = Seq2SeqStepper if is_seq2seq else CausalStepper
+        if not is_seq2seq and (self.device == "cuda" if is_continuous is None else is_continuous):
+            self._start_continuous()
+
+    def _start_continuous(self) -> None:
+        ending = self._rows.ending
+        if ending.rules is not None:
+            return
+        self._continuous = try_continuous(
+            lambda: ContinuousBatch(self.module, CONTINUOUS_LANES, self.context_tokens, frozenset(ending.end_ids))
+        )
+        if self._continuous is not None:
+            self.lanes, self.batch = CONTINUOUS_LANES, 1
+            self.memory_bytes += self._continuous.memory_bytes
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
@@ -123,6 +146,9 @@ class TransformersBackend:
 
     def close(self) -> None:
         """Free the memory."""
+        if self._continuous is not None:
+            self._continuous.close()
+            self._continuous = None
         self.module = self.tokenizer = self._rows = self._encodings = None  # type: ignore[assignment]
         free_caches()
 
@@ -151,7 +177,13 @@ class TransformersBackend:
             )
 
     def _decode(self, rows: list[Row]) -> None:
-        stepper = self._stepper(self.module, self._rows.pad_id)
+        stepper: Stepper = self._stepper(self.module, self._rows.pad_id)
+        if self._continuous is not None:
+            if all(row.request.top_logprobs == 0 for row in rows):
+                for row in rows:
+                    self._continuous.generate(row)
+                return
+            stepper = PausingStepper(stepper, self._continuous)
         decode(stepper, rows, self._rows.ending, self._rows.token_text)
 
     def _encode(self, jobs: Sequence[Job]) -> None:
