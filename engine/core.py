@@ -73,6 +73,22 @@ class Engine:
             for ticket in tickets:
                 ticket.cancel()
 
+    def stream_all(
+        self, model_id: str, requests: Sequence[Request], *, deadline_seconds: float | None = None
+    ) -> Iterator[tuple[int, Event]]:
+        """Work on many requests at once and yield (index, event) in the order given, one request after the other.
+
+        Later ones run meanwhile, as far as the model has slots. Closing cancels all.
+        """
+        worker, tickets = self._submit(model_id, requests, deadline_seconds)
+        try:
+            for index, ticket in enumerate(tickets):
+                for event in worker.events(ticket):
+                    yield index, event
+        finally:
+            for ticket in tickets:
+                ticket.cancel()
+
     def preload(self, model_id: str) -> None:
         """Begin to load a model before anybody asks for it; returns at once."""
         self._submit(model_id, [], None)

@@ -228,10 +228,10 @@ class Event:
 
     kind "queued" (`position` in the queue, 1 is next; repeated at least twice a second so that a page can stop),
     "loading" (the model is being read into memory), "text" (`text` is new text, `token` its detail where asked for),
-    "done" (`result`, always last).
+    "replace" (an application thought better of it: `text` stands for all that came so far), "done" (`result`, last).
     """
 
-    kind: Literal["queued", "loading", "text", "done"]
+    kind: Literal["queued", "loading", "text", "replace", "done"]
     text: str = ""
     position: int = 0
     token: Token | None = None

@@ -1,0 +1,100 @@
+"""Question answering: the words of a passage that answer a question, or the honest word that it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from engine.core import Engine
+from engine.errors import InputError, UnsupportedError
+from engine.evaluation.metrics import answer_f1
+from engine.requests import Answer, Event, Extract, Extraction, clean_text
+
+DEFAULT_MODEL = "answer-minilm"
+MAX_CONTEXT_CHARACTERS = 200_000
+MAX_QUESTION_CHARACTERS = 1_000
+MAX_TOP_K = 20
+
+METRIC = answer_f1
+"""What this application is measured by."""
+
+
+@dataclass(frozen=True)
+class AnswerRequest:
+    """A question, the passage to look in, and how many candidates to return (1 to 20)."""
+
+    question: str
+    context: str
+    top_k: int = 3
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class AnswerSpan:
+    """A candidate: `context[start:end] == answer`; `score` is its probability among all spans and no answer."""
+
+    answer: str
+    score: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class AnswerResult:
+    """The answer, empty when the passage holds none (`score` is then the probability of that), and candidates."""
+
+    answer: str
+    score: float
+    start: int
+    end: int
+    alternatives: list[AnswerSpan] = field(default_factory=list)
+    model: str = ""
+
+
+def run(engine: Engine, request: AnswerRequest) -> AnswerResult:
+    """Find the answer. Offsets are characters of the context exactly as given.
+
+    Raises InputError or TooLargeError naming the field, and what the engine raises.
+    """
+    model = engine.catalogue.find(request.model or DEFAULT_MODEL)
+    if model.architecture != "extraction":
+        raise UnsupportedError(f"{model.title} does not answer from a passage. Choose another model.", param="model")
+    question = clean_text(request.question, "question", MAX_QUESTION_CHARACTERS)
+    clean_text(request.context, "context", MAX_CONTEXT_CHARACTERS)
+    if not 1 <= request.top_k <= MAX_TOP_K:
+        raise InputError(f"top_k is {request.top_k}; choose a number from 1 to {MAX_TOP_K}.", param="top_k")
+    # The context goes on as it came, not as cleaned: offsets must fit the caller's own string.
+    readable = request.context.encode("utf-8", "replace").decode("utf-8")
+    (found,) = engine.run(model.id, [Extract(question, readable, request.top_k)])
+    return _result(found, model.id)  # type: ignore[arg-type]
+
+
+def stream(engine: Engine, request: AnswerRequest) -> Iterator[Event]:
+    """There is nothing to stream: one event with the result."""
+    yield Event("done", result=run(engine, request))
+
+
+def _result(found: Extraction, model_id: str) -> AnswerResult:
+    spans = [_span(answer) for answer in found.answers]
+    if not found.has_answer:
+        return AnswerResult("", found.null_score, 0, 0, spans, model_id)
+    best, *rest = spans
+    return AnswerResult(best.answer, best.score, best.start, best.end, rest, model_id)
+
+
+def _span(answer: Answer) -> AnswerSpan:
+    return AnswerSpan(answer.text, answer.score, answer.start, answer.end)
+
+
+_HARBOUR = (
+    "The harbour of Lindholm was built in 1742 by the engineer Karin Ostberg, after a storm had destroyed the wooden "
+    "pier. For two centuries it served the herring fleet. In 1968 the last cannery closed, and the sheds stood empty "
+    "until a group of musicians turned them into concert halls. Today about 90,000 visitors come every summer, most of "
+    "them by ferry."
+)
+
+SAMPLES = (
+    AnswerRequest("Who built the harbour?", _HARBOUR),
+    AnswerRequest("When did the last cannery close?", _HARBOUR),
+    AnswerRequest("How deep is the water?", _HARBOUR),
+)

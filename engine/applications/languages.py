@@ -1,0 +1,69 @@
+"""Languages by ISO 639-1 code, and telling which one a text is in, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from engine.errors import InputError
+
+LANGUAGES = {
+    "en": "English",
+    "fr": "French",
+    "de": "German",
+    "es": "Spanish",
+    "zh": "Chinese",
+    "it": "Italian",
+    "pt": "Portuguese",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "ru": "Russian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "ar": "Arabic",
+    "hi": "Hindi",
+    "tr": "Turkish",
+}
+"""Code -> English name, in the order of the pickers."""
+
+SURE = 0.6
+"""Below this probability a guess is not acted on."""
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(list(LANGUAGES))
+    return identifier
+
+
+def guess_language(text: str) -> tuple[str, float]:
+    """The likeliest of LANGUAGES and its probability (py3langid; Lui & Baldwin 2012)."""
+    if any("\u4e00" <= character <= "\u9fff" for character in text) and not any(
+        "\u3040" <= character <= "\u30ff" or "\uac00" <= character <= "\ud7a3" for character in text
+    ):
+        return "zh", 1.0
+    language, probability = _identifier().classify(text[:2000])
+    return str(language), float(probability)
+
+
+def detect_language(text: str, allowed: Iterable[str]) -> str:
+    """The text's language. Raises InputError when the guess is unsure or the language is not among those allowed."""
+    language, probability = guess_language(text)
+    known = list(allowed)
+    if probability < SURE:
+        raise InputError("The language of this text is not clear. Choose the source language yourself.", param="source")
+    if language not in known:
+        raise InputError(
+            f"The text looks {LANGUAGES[language]}; this model knows {in_words(known)}. Choose the source language.",
+            param="source",
+        )
+    return language
+
+
+def in_words(codes: Iterable[str]) -> str:
+    """Names of languages as a list for people."""
+    return ", ".join(LANGUAGES.get(code, code) for code in codes)
