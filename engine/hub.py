@@ -39,8 +39,9 @@ HEADS: tuple[tuple[str, Architecture], ...] = (
     ("ForSequenceClassification", "classification"),
     ("ForQuestionAnswering", "extraction"),
     ("ForMaskedLM", "masked"),
-    ("Model", "embedding"),
 )
+ENCODER_TYPES = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "mpnet", "albert", "electra"}
+ENCODER_TYPES |= {"deberta", "deberta-v2", "modernbert"}
 APPLICATIONS: dict[Architecture, tuple[str, ...]] = {
     "causal": ("write", "summarize", "explore"),
     "classification": ("sentiment",),
@@ -55,13 +56,14 @@ def architecture_of(repository: str, config: Mapping[str, Any]) -> Architecture:
     name = next(iter(config.get("architectures") or []), "")
     if config.get("quantization_config"):
         raise UnsupportedError(f"{repository} is stored in a quantised format. Choose its plain safetensors version.")
-    if config.get("model_type") in SEQ2SEQ_TYPES:
-        if name.endswith(("ForConditionalGeneration", "MTModel")):
-            return "seq2seq"
-    else:
-        for suffix, architecture in HEADS:
-            if name.endswith(suffix):
-                return architecture
+    kind = config.get("model_type")
+    if kind in SEQ2SEQ_TYPES and name.endswith(("ForConditionalGeneration", "MTModel")):
+        return "seq2seq"
+    if kind in ENCODER_TYPES and name.endswith("Model") and not name.endswith("LMHeadModel"):
+        return "embedding"
+    for suffix, architecture in HEADS:
+        if name.endswith(suffix) and kind not in SEQ2SEQ_TYPES:
+            return architecture
     raise UnsupportedError(
         f"{repository} is of the kind {name or 'unknown'}, which Parlance does not run. Choose a model that writes, "
         "translates, summarises, classifies, answers, fills masks or embeds text."
@@ -114,6 +116,8 @@ def make_plan(repository: str, revision: str, timeout_seconds: float) -> dict[st
         info = _converted(api, info, timeout_seconds)
     files = _choose(info)
     config = _read_json(repository, info.sha or "", "config.json", timeout_seconds)
+    if "auto_map" in config and _needs_code(config):
+        raise UnsupportedError(f"{repository} needs program code of its own, which Parlance does not run.")
     names = {file["name"] for file in files}
     tokenizer = {}
     if "tokenizer_config.json" in names:
@@ -131,6 +135,13 @@ def make_plan(repository: str, revision: str, timeout_seconds: float) -> dict[st
         "parameters": info.safetensors.total if info.safetensors else weights // 4,
         "is_chat": bool(tokenizer.get("chat_template")) or "chat_template.jinja" in names,
     }
+
+
+def _needs_code(config: Mapping[str, Any]) -> bool:
+    """Whether transformers does not know the model itself."""
+    from transformers import CONFIG_MAPPING
+
+    return config.get("model_type") not in CONFIG_MAPPING
 
 
 def _choose(info: ModelInfo) -> list[dict[str, Any]]:

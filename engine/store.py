@@ -501,6 +501,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PeopleError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nStopped. What arrived whole is kept for the next time.", file=sys.stderr)
+        return 130
     finally:
         store.close()
 

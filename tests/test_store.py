@@ -825,6 +825,10 @@ def test_kinds_that_the_engine_cannot_run_are_refused(open_store: Callable[..., 
     with pytest.raises(UnsupportedError, match="WhisperForConditionalGeneration, which Parlance does not run"):
         fetch(store, "hub:owner/speech")
     assert not any(path.endswith(".safetensors") for path, _ in hub.requests)
+    config = {"model_type": "strange", "architectures": ["StrangeForCausalLM"], "auto_map": {"AutoModel": "x.Y"}}
+    hub.add("owner/strange", GPT2 | {"config.json": json.dumps(config).encode()})
+    with pytest.raises(UnsupportedError, match="needs program code of its own"):
+        fetch(store, "hub:owner/strange")
     hub.add("owner/gguf", {"model.gguf": b"x"})
     with pytest.raises(UnsupportedError, match=r"no config\.json"):
         fetch(store, "hub:owner/gguf")
@@ -884,7 +888,7 @@ def test_the_command_line_fetches_and_tells_how_it_went(
     assert main(["joined"]) == 0
 
 
-def test_the_real_catalogue_costs_little_to_ask(open_store: Callable[..., Store]) -> None:
+def test_every_model_of_the_catalogue_has_a_state(open_store: Callable[..., Store]) -> None:
     models = read_catalogue().models.values()
     store = open_store(*models)
     assert {store.availability(model.id).state for model in models} <= {"ready", "absent"}
