@@ -1,0 +1,25 @@
+"""The frame around every page: one list of pages, the status line, and what happens when a page breaks."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts.status import status_line
+
+st.set_page_config(page_title="Parlance", page_icon=":material/forum:", layout="wide")
+
+page = st.navigation(
+    {
+        "": [st.Page("home.py", title="Home", icon=":material/home:", default=True)],
+        "Use": [
+            st.Page("translate.py", title="Translate", icon=":material/translate:"),
+            st.Page("write.py", title="Write", icon=":material/edit_note:"),
+            st.Page("sentiment.py", title="Sentiment", icon=":material/sentiment_satisfied:"),
+            st.Page("answer.py", title="Answer", icon=":material/quiz:"),
+        ],
+        "Manage": [st.Page("models.py", title="Models", icon=":material/deployed_code:")],
+    }
+)
+with st.sidebar:
+    status_line()
+page.run()
