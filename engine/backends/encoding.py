@@ -46,6 +46,9 @@ class Task:
     join: Callable[[Any, list[Piece], list[Array]], Any]
 
 
+MAX_TOP_K, MAX_ANSWER_TOKENS = 100, 512
+
+
 class Encodings:
     """The tasks of one encoder. `window` is its longest input in tokens, special ones included."""
 
@@ -96,6 +99,7 @@ class Encodings:
         return Embedding(np.asarray(vector).tolist())
 
     def _cut_masked(self, request: Fill) -> list[Piece]:
+        _check("top_k", request.top_k, MAX_TOP_K)
         mask = self.tokenizer.mask_token
         text = request.text.replace("[MASK]", mask).replace("<mask>", mask)
         encoded = self.tokenizer(text)
@@ -116,10 +120,12 @@ class Encodings:
         return Filling(tuple(self._likeliest(_softmax(logits), request.top_k) for logits in outputs[0]))
 
     def _likeliest(self, probabilities: NDArray[np.float64], count: int) -> tuple[tuple[str, float], ...]:
-        best = np.argsort(-probabilities, kind="stable")[: max(1, count)]
+        best = np.argsort(-probabilities, kind="stable")[:count]
         return tuple((self.tokenizer.decode([int(id)]).strip(), float(probabilities[id])) for id in best)
 
     def _cut_passage(self, request: Extract) -> list[Piece]:
+        _check("top_k", request.top_k, MAX_TOP_K)
+        _check("max_answer_tokens", request.max_answer_tokens, MAX_ANSWER_TOKENS)
         length = min(getattr(self.config, "window_tokens", EXTRACTION_WINDOW), self.window)
         stride = min(getattr(self.config, "window_stride", EXTRACTION_STRIDE), length // 3)
         windows = make_windows(self.tokenizer, request.question, request.passage, length, stride)
@@ -135,6 +141,11 @@ class Encodings:
         )
         answers = [Answer(request.passage[s.start : s.end], s.start, s.end, s.score) for s in spans]
         return Extraction(tuple(answers), null_score, float(getattr(self.config, "null_threshold", 0.5)))
+
+
+def _check(name: str, value: int, limit: int) -> None:
+    if not 1 <= value <= limit:
+        raise InputError(f"{name} takes a number from 1 to {limit}.", param=name)
 
 
 def _logits(output: Any, ids: Tensor, mask: Tensor) -> list[Array]:

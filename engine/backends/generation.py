@@ -18,6 +18,8 @@ from engine.backends.texts import Detokenizer, TextStream
 from engine.errors import InputError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
 
+MAX_RIVALS = 20
+
 
 class Rows:
     """Makes the rows of one model. `lock` guards the tokenizer, whose state its calls change."""
@@ -39,6 +41,14 @@ class Rows:
                 return int(source.pad_token_id)
         return next(iter(self.ending.end_ids), 0)
 
+    def cache_bytes(self, tokens: int, value_bytes: int) -> int:
+        """Memory of the attention cache of so many tokens: keys and values of every layer."""
+        config = self.config.get_text_config(decoder=True)
+        layers = getattr(config, "num_hidden_layers", None) or getattr(config, "decoder_layers", 0)
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return int(2 * layers * heads * size * tokens * value_bytes)
+
     def decode(self, ids: list[int]) -> str:
         """Text of ids, special ones left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
@@ -51,6 +61,8 @@ class Rows:
         """The row of a job. Raises InputError, TooLargeError or UnsupportedError."""
         request = job.request
         assert request.task == "generate"
+        if not 0 <= request.top_logprobs <= MAX_RIVALS:
+            raise InputError(f"top_logprobs takes a number from 0 to {MAX_RIVALS}.", param="top_logprobs")
         sampling = request.sampling.checked()
         extra = self._extra_settings()
         if self.is_seq2seq:

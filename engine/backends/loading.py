@@ -6,6 +6,7 @@ safetensors only, no code from the checkpoint, no network.
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ AUTO_CLASSES = {
     "masked": "AutoModelForMaskedLM",
     "embedding": "AutoModel",
 }
+# Marian's tokenizer offers a normaliser from sacremoses and never calls it.
+warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 UNUSED_HEADS = ("pooler",)
 """Weights that may be missing from an embedding model: what they compute is not used."""

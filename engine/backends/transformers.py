@@ -5,6 +5,7 @@ It turns jobs into batches and hands out results; how a task is computed is in `
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
 from collections.abc import Sequence
@@ -56,6 +57,8 @@ BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 MIN_FILL = {"causal": 0.0, "seq2seq": 0.3}
 """Share of real tokens in a batch, else 0.7: padding costs little where most of the work is done token by token, and a
 second batch would wait for the first one's last token."""
+CACHE_SHARE = 4
+"""Part of the longest that all rows of a batch together could grow to, for which memory is counted."""
 CONTINUOUS_LANES = 64
 """Answers in the running batch at once; more wait in the line."""
 FILL_SHARE = 8
@@ -106,8 +109,20 @@ class TransformersBackend:
             self._prepare_generation(model.architecture, settings, is_continuous)
         else:
             self.batch = ENCODER_BATCH[self.device]
-            self.context_tokens = min(self.context_tokens, _pooling_window(folder) or self.context_tokens)
-            self._encodings = Encodings(self.title, self.tokenizer, self.module.config, self.context_tokens)
+            self._prepare_encoding(folder)
+
+    def _prepare_encoding(self, folder: Path) -> None:
+        if not self.tokenizer.is_fast:
+            raise UnsupportedError(
+                f"{self.title} has a tokenizer that cannot say where its tokens lie in a text. Choose another model.",
+                param="model",
+            )
+        self.context_tokens = min(self.context_tokens, _pooling_window(folder) or self.context_tokens)
+        config = self.module.config
+        candidates = (config.pad_token_id, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
+        config.pad_token_id = next(id for id in candidates if id is not None)
+        self._input_names = set(inspect.signature(self.module.forward).parameters)
+        self._encodings = Encodings(self.title, self.tokenizer, self.module.config, self.context_tokens)
 
     def _prepare_generation(self, architecture: str, settings: Settings, is_continuous: bool | None) -> None:
         is_seq2seq = architecture == "seq2seq"
@@ -115,6 +130,8 @@ class TransformersBackend:
         if not is_seq2seq:
             self._batch_tokens = settings.slots * self.context_tokens
         self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
+        working_tokens = self.batch * self.context_tokens // CACHE_SHARE
+        self.memory_bytes += self._rows.cache_bytes(working_tokens, self.module.dtype.itemsize)
         self._stepper = Seq2SeqStepper if is_seq2seq else CausalStepper
         if not is_seq2seq and (self.device == "cuda" if is_continuous is None else is_continuous):
             self._start_continuous()
@@ -220,12 +237,12 @@ class TransformersBackend:
 
     def _inputs(self, pieces: Sequence[Piece]) -> dict[str, torch.Tensor]:
         width = max(len(piece.ids) for piece in pieces)
-        pad = self.tokenizer.pad_token_id or 0
+        pad = self.module.config.pad_token_id
         inputs = {
             "input_ids": [piece.ids + [pad] * (width - len(piece.ids)) for piece in pieces],
             "attention_mask": [[1] * len(piece.ids) + [0] * (width - len(piece.ids)) for piece in pieces],
         }
-        if pieces[0].types is not None:
+        if pieces[0].types is not None and "token_type_ids" in self._input_names:
             inputs["token_type_ids"] = [(piece.types or []) + [0] * (width - len(piece.ids)) for piece in pieces]
         return {name: torch.tensor(rows, device=self.module.device) for name, rows in inputs.items()}
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import pytest
 import torch
@@ -17,6 +16,7 @@ from engine.errors import InputError
 from engine.requests import Generate, Sampling
 from tests.backends.checkpoints import byte_pairs, open_backend, run
 
+gguf = pytest.importorskip("gguf")
 WIDTH, HIDDEN, HEADS, LAYERS = 32, 64, 4, 2
 
 

@@ -178,7 +178,7 @@ def test_short_of_memory_a_batch_is_halved_and_only_what_does_not_fit_alone_fail
     real, sizes = classifier.module, []
 
     class Small:
-        device = real.device
+        device, config = real.device, real.config
 
         def __call__(self, **inputs: Any) -> Any:
             sizes.append(tuple(inputs["input_ids"].shape))
@@ -299,11 +299,37 @@ def test_settings_choose_device_and_dtype(folder: Path, classifier: Any) -> None
 
 def test_beside_berts_real_tokenizer(shared_data: Path, tmp_path: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(shared_data / "checkpoints" / "bert-base-uncased")
-    backend = open_backend("extraction", bert(tmp_path, "QuestionAnswering", tokenizer))
+    backend = open_backend("extraction", bert(tmp_path / "reader", "QuestionAnswering", tokenizer))
     (result,) = run(backend, Extract("Who discovered polonium?", PASSAGE))
     assert all(PASSAGE[a.start : a.end] == a.text for a in result.answers)
     guesser = open_backend("masked", bert(tmp_path / "masked", "MaskedLM", tokenizer))
     assert len(run(guesser, Fill("Paris is the [MASK] of France."))[0].masks[0]) == 5
+
+
+def test_distilbert_takes_no_token_types(shared_data: Path, tmp_path: Path) -> None:
+    name = "distilbert-base-uncased-distilled-squad"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(shared_data / "checkpoints" / name)
+    config = transformers.DistilBertConfig(vocab_size=len(tokenizer), dim=32, n_layers=2, n_heads=4, hidden_dim=64)
+    checkpoints.save(tmp_path, "DistilBertForQuestionAnswering", config, tokenizer)
+    (result,) = run(open_backend("extraction", tmp_path), Extract("Who discovered polonium?", PASSAGE))
+    assert all(PASSAGE[a.start : a.end] == a.text for a in result.answers)
+
+
+def test_a_decoder_can_classify_without_a_padding_token(tmp_path: Path) -> None:
+    tokenizer = checkpoints.byte_pairs()
+    tokenizer.pad_token = None
+    config = transformers.GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, eos_token_id=2)
+    checkpoints.save(tmp_path, "GPT2ForSequenceClassification", config, tokenizer)
+    backend = open_backend("classification", tmp_path)
+    together = run(backend, Classify("Good films"), Classify("Good films are rare"))
+    assert together[0].scores == pytest.approx(run(backend, Classify("Good films"))[0].scores, abs=1e-5)
+
+
+def test_limits_are_checked_again(guesser: Any, reader: Any) -> None:
+    with pytest.raises(InputError, match="top_k"):
+        run(guesser, Fill("a [MASK]", top_k=0))
+    with pytest.raises(InputError, match="max_answer_tokens"):
+        run(reader, Extract("Who?", PASSAGE, max_answer_tokens=10_000))
 
 
 def test_a_sentence_embedders_own_window_counts(folder: Path, embedder: Any, tmp_path: Path) -> None:

@@ -274,6 +274,20 @@ def test_lengths(backends: dict[str, Any]) -> None:
     assert result.new_tokens <= result.settings["max_new_tokens"]
 
 
+def test_too_many_rivals_are_refused(backends: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="top_logprobs"):
+        run(backends["gpt2"], Generate("Once", top_logprobs=21))
+
+
+def test_memory_counts_weights_and_cache(backends: dict[str, Any]) -> None:
+    for backend in backends.values():
+        weights = sum(parameter.numel() * 4 for parameter in backend.module.parameters())
+        assert weights < backend.memory_bytes < weights + 200 * 2**20
+    row_bytes = 2 * 2 * 32 * 4
+    assert backends["gpt2"]._rows.cache_bytes(10, 4) == 10 * row_bytes == backends["bart"]._rows.cache_bytes(10, 4)
+    assert backends["llama"]._rows.cache_bytes(10, 4) == 10 * row_bytes // 2
+
+
 def test_an_empty_prompt_begins_at_the_beginning(backends: dict[str, Any]) -> None:
     (result,) = run(backends["gpt2"], Generate("", sampling=GREEDY))
     assert result.new_tokens and result.prompt_tokens == 1
