@@ -19,6 +19,7 @@ from engine.errors import InputError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
 
 MAX_RIVALS = 20
+"""As many as OpenAI's interface offers."""
 
 
 class Rows:
@@ -44,10 +45,10 @@ class Rows:
     def cache_bytes(self, tokens: int, value_bytes: int) -> int:
         """Memory of the attention cache of so many tokens: keys and values of every layer."""
         config = self.config.get_text_config(decoder=True)
-        layers = getattr(config, "num_hidden_layers", None) or getattr(config, "decoder_layers", 0)
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        return int(2 * layers * heads * size * tokens * value_bytes)
+        layers = int(getattr(config, "decoder_layers", None) or config.num_hidden_layers)
+        heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+        size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        return 2 * layers * heads * size * tokens * value_bytes
 
     def decode(self, ids: list[int]) -> str:
         """Text of ids, special ones left out."""
