@@ -45,7 +45,7 @@ class Rows:
     def cache_bytes(self, tokens: int, value_bytes: int) -> int:
         """Memory of the attention cache of so many tokens: keys and values of every layer."""
         config = self.config.get_text_config(decoder=True)
-        layers = int(getattr(config, "decoder_layers", None) or config.num_hidden_layers)
+        layers = int(config.num_hidden_layers)
         heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
         size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         return 2 * layers * heads * size * tokens * value_bytes
