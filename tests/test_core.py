@@ -6,14 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from benches import Bench, model
 from fakes import FakeBackend
 
-from engine.catalogue import Catalogue, Model, Source
-from engine.core import Engine
 from engine.errors import (
     BusyError,
     ConflictError,
@@ -23,51 +21,6 @@ from engine.errors import (
     NotReadyError,
 )
 from engine.requests import Classify, Embed, Generate, Sampling
-from engine.settings import Settings
-
-
-def model(name: str, memory_bytes: int = 1000) -> Model:
-    return Model(
-        name, name.title(), "fake", "causal", "transformers", 1, ("en",), "MIT", 10, memory_bytes, ("write",),
-        Source("local", folder="."),
-    )  # fmt: skip
-
-
-class ReadyStore:
-    """A store in which everything is there."""
-
-    in_use: Callable[[str], bool]
-
-    def path(self, model_id: str) -> Path:
-        return Path(model_id)
-
-    def delete(self, model_id: str) -> None:
-        if self.in_use(model_id):
-            raise ConflictError("in use")
-
-    def close(self) -> None: ...
-
-
-class Bench:
-    """An engine whose models are all fake; `backends` keeps each that was loaded, `plan` says how to make it."""
-
-    def __init__(self, *models: Model, budget: int = 10_000, queue_length: int = 4, deadline: float = 30) -> None:
-        self.plan: dict[str, Any] = {}
-        self.loads: list[str] = []
-        self.backends: dict[str, FakeBackend] = {}
-        self.load_seconds = 0.0
-        settings = Settings(memory_bytes=budget, queue_length=queue_length, deadline_seconds=deadline)
-        catalogue = Catalogue(models or (model("a"),))
-        self.engine = Engine(settings, catalogue, ReadyStore(), self.load)  # type: ignore[arg-type]
-
-    def load(self, model: Model, path: Path, settings: Settings) -> FakeBackend:
-        self.loads.append(model.id)
-        time.sleep(self.load_seconds)
-        made = self.plan.get(model.id, FakeBackend(memory_bytes=model.memory_bytes))
-        if isinstance(made, Exception):
-            raise made
-        self.backends[model.id] = made
-        return made
 
 
 @pytest.fixture

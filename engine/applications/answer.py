@@ -51,8 +51,8 @@ class AnswerResult:
     model: str = ""
 
 
-def run(engine: Engine, request: AnswerRequest) -> AnswerResult:
-    """Find the answer. Offsets are characters of the context exactly as given.
+def stream(engine: Engine, request: AnswerRequest) -> Iterator[Event]:
+    """Find the answer; nothing but waiting events before it. Offsets are characters of the context exactly as given.
 
     Raises InputError or TooLargeError naming the field, and what the engine raises.
     """
@@ -65,13 +65,15 @@ def run(engine: Engine, request: AnswerRequest) -> AnswerResult:
         raise InputError(f"top_k is {request.top_k}; choose a number from 1 to {MAX_TOP_K}.", param="top_k")
     # The context goes on as it came, not as cleaned: offsets must fit the caller's own string.
     readable = request.context.encode("utf-8", "replace").decode("utf-8")
-    (found,) = engine.run(model.id, [Extract(question, readable, request.top_k)])
-    return _result(found, model.id)  # type: ignore[arg-type]
+    for event in engine.stream(model.id, Extract(question, readable, request.top_k)):
+        yield Event("done", result=_result(event.result, model.id)) if event.kind == "done" else event
 
 
-def stream(engine: Engine, request: AnswerRequest) -> Iterator[Event]:
-    """There is nothing to stream: one event with the result."""
-    yield Event("done", result=run(engine, request))
+def run(engine: Engine, request: AnswerRequest) -> AnswerResult:
+    """The last of `stream`."""
+    *_, last = stream(engine, request)
+    result: AnswerResult = last.result
+    return result
 
 
 def _result(found: Extraction, model_id: str) -> AnswerResult:

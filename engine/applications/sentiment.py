@@ -41,25 +41,29 @@ class SentimentResult:
     model: str
 
 
-def run(engine: Engine, request: SentimentRequest) -> SentimentResult:
-    """Judge the texts, in batches. Raises InputError or TooLargeError naming the row, and what the engine raises."""
+def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
+    """Judge the texts, in batches; nothing but waiting events before the result.
+
+    Raises InputError or TooLargeError naming the row, and what the engine raises.
+    """
     model = engine.catalogue.find(request.model or DEFAULT_MODEL)
     if model.architecture != "classification":
         raise UnsupportedError(f"{model.title} does not classify texts. Choose another model.", param="model")
     texts = _checked(engine, request)
-    judged = engine.run(model.id, [Classify(text) for text in texts])
-    return SentimentResult(
-        [
-            _score(result, _caution(text, model.languages))  # type: ignore[arg-type]
-            for text, result in zip(texts, judged, strict=True)
-        ],
-        model.id,
-    )
+    scores: list[SentimentScore] = []
+    for index, event in engine.stream_all(model.id, [Classify(text) for text in texts]):
+        if event.kind == "done":
+            scores.append(_score(event.result, _caution(texts[index], model.languages)))
+        else:
+            yield event
+    yield Event("done", result=SentimentResult(scores, model.id))
 
 
-def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
-    """There is nothing to stream: one event with the result."""
-    yield Event("done", result=run(engine, request))
+def run(engine: Engine, request: SentimentRequest) -> SentimentResult:
+    """The last of `stream`."""
+    *_, last = stream(engine, request)
+    result: SentimentResult = last.result
+    return result
 
 
 def confidence_in_words(score: float) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from engine.http.api import routes
 
-
-def routes() -> list[BaseRoute]:
-    """Routes to mount beside Streamlit's own."""
-    return []
+__all__ = ["routes"]

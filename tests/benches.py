@@ -1,0 +1,90 @@
+"""An engine whose models are all fake, with everything that a test wants to look at afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fakes import FakeBackend
+
+from engine.catalogue import Catalogue, Model, Source
+from engine.core import Engine
+from engine.errors import ConflictError
+from engine.settings import Settings
+from engine.store import Availability
+
+
+def model(name: str, memory_bytes: int = 1000, **changes: Any) -> Model:
+    """A catalogue entry that needs no file."""
+    values: dict[str, Any] = {
+        "id": name, "title": name.title(), "family": "fake", "architecture": "causal", "runtime": "transformers",
+        "parameters": 1, "languages": ("en", "fr", "de", "es", "zh"), "licence": "MIT", "size_bytes": 10,
+        "memory_bytes": memory_bytes, "applications": ("write",), "source": Source("local", folder="."),
+        "is_embedded": True,
+    }  # fmt: skip
+    return Model(**values | changes)
+
+
+def embedded_models() -> tuple[Model, ...]:
+    """Fake models under the ids that the applications use by default."""
+    return (
+        model("smollm2-135m-instruct", is_chat=True),
+        model("gemma-3-270m", applications=("translate", "write"), prompt_style="few-shot"),
+        model("sentiment-minilm", architecture="classification", languages=("en",), applications=("sentiment",)),
+        model("answer-minilm", architecture="extraction", languages=("en",), applications=("answer",)),
+    )
+
+
+class ReadyStore:
+    """A store in which everything is there, unless `absent` names it or `error` is to be raised."""
+
+    in_use: Callable[[str], bool]
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def availability(self, model_id: str) -> Availability:
+        return Availability("absent", 0, 10, message=str(self.error)) if self.error else Availability("ready", 10, 10)
+
+    def path(self, model_id: str) -> Path:
+        if self.error:
+            raise self.error
+        return Path(model_id)
+
+    def delete(self, model_id: str) -> None:
+        if self.in_use(model_id):
+            raise ConflictError("in use")
+
+    def prefetch_embedded(self) -> None: ...
+
+    def size_bytes(self) -> int:
+        return 0
+
+    def close(self) -> None: ...
+
+
+class Bench:
+    """`backends` keeps each fake that was loaded, `plan` says which to make (or what to raise), `loads` the order."""
+
+    def __init__(
+        self, *models: Model, budget: int = 10_000, queue_length: int = 4, deadline: float = 30, **settings: Any
+    ) -> None:
+        self.plan: dict[str, Any] = {}
+        self.loads: list[str] = []
+        self.backends: dict[str, FakeBackend] = {}
+        self.load_seconds = 0.0
+        self.store = ReadyStore()
+        chosen = Settings(memory_bytes=budget, queue_length=queue_length, deadline_seconds=deadline, **settings)
+        catalogue = Catalogue(models or (model("a"),))
+        self.engine = Engine(chosen, catalogue, self.store, self.load)  # type: ignore[arg-type]
+
+    def load(self, model: Model, path: Path, settings: Settings) -> FakeBackend:
+        self.loads.append(model.id)
+        time.sleep(self.load_seconds)
+        made = self.plan.get(model.id, FakeBackend(memory_bytes=model.memory_bytes))
+        if isinstance(made, Exception):
+            raise made
+        self.backends[model.id] = made
+        return made
