@@ -43,17 +43,21 @@ class FakeBackend:
         prompt = request.prompt or request.messages[-1].content
         words = prompt.split() or ["nothing"]
         settings = request.sampling.checked().as_dict()
-        text, reason, count = "", "length", 0
+        text, reason, count, tokens = "", "length", 0, list[Token]()
         for index in range(request.sampling.max_new_tokens):
             if job.is_cancelled:
                 reason = "cancelled"
                 break
             piece = f"{words[index % len(words)]} "
-            job.emit(piece, Token(piece, index, -0.5) if request.top_logprobs else None)
+            token = Token(piece, index, -0.5) if request.top_logprobs else None
+            tokens += [token] if token else []
+            job.emit(piece, token)
             text, count = text + piece, count + 1
             self.steps += 1
             time.sleep(self.step_seconds)
-        job.finish(Generation(text, reason, len(words), count, settings, 0.01, 100.0, -0.5))  # type: ignore[arg-type]
+        job.finish(
+            Generation(text, reason, len(words), count, settings, 0.01, 100.0, -0.5, tuple(tokens))  # type: ignore[arg-type]
+        )
 
     def _classify(self, job: Any) -> None:
         is_good = "good" in job.request.text

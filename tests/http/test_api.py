@@ -1,0 +1,174 @@
+"""Applications over HTTP, errors in their form, and what every client may rely on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from benches import Bench
+from fakes import FakeBackend
+from starlette.testclient import TestClient
+
+from engine.applications import APPLICATIONS
+from engine.errors import BusyError, ConflictError, NotReadyError
+from engine.http.errors import MAX_BODY_BYTES
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
+
+
+def test_healthz_touches_no_model(client: TestClient, bench: Bench) -> None:
+    answer = client.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ok" and answer.json()["models"]["sentiment-minilm"] == "ready"
+    assert bench.loads == []
+
+
+def test_translate_one_and_several(client: TestClient) -> None:
+    one = client.post("/api/translate", json={"text": "The cat sleeps.", "source": "en", "target": "fr"}).json()
+    assert one["model"] == "gemma-3-270m" and len(one["translations"]) == 1
+    assert set(one["translations"][0]) >= {"text", "score"} and 0 < one["translations"][0]["score"] <= 1
+    body = {"text": ["The cat sleeps.", "It rains.\n\nIt pours."], "source": "en", "target": "de"}
+    many = client.post("/api/translate", json=body).json()
+    assert len(many["translations"]) == 2 and "\n\n" in many["translations"][1]["text"]
+
+
+def test_sentiment_one_and_several(client: TestClient) -> None:
+    answer = client.post("/api/sentiment", json={"text": ["a good film", "a bore"]}).json()
+    assert [row["label"] for row in answer["results"]] == ["positive", "negative"]
+    assert answer["results"][0]["score"] == answer["results"][0]["scores"]["positive"] == 0.9
+    assert client.post("/api/sentiment", json={"text": "good"}).json()["model"] == "sentiment-minilm"
+
+
+def test_answer_and_no_answer(client: TestClient) -> None:
+    context = "\r\n👩🏽‍🔬 Ada lived in London."
+    found = client.post("/api/answer", json={"question": "Where is London?", "context": context}).json()
+    assert found["answer"] == "London" == context[found["start"] : found["end"]]
+    none = client.post("/api/answer", json={"question": "Where is Paris?", "context": context}).json()
+    assert (none["answer"], none["start"], none["end"]) == ("", 0, 0) and none["score"] == 0.95
+
+
+def test_write_whole_and_streamed_agree(client: TestClient) -> None:
+    body = {"text": "snow", "kind": "poem", "max_new_tokens": 4, "seed": 1}
+    whole = client.post("/api/write", json=body).json()
+    assert whole["settings"]["max_new_tokens"] == 4 and whole["new_tokens"] == 4
+    stream = events(client.post("/api/write/stream", json=body).text)
+    assert "".join(event["text"] for event in stream[:-1]) == whole["text"] == stream[-1]["result"]["text"]
+
+
+def test_every_application_is_in_the_openapi_document(client: TestClient) -> None:
+    document = client.get("/api/openapi.json").json()
+    for application in APPLICATIONS:
+        post = document["paths"][f"/api/{application}"]["post"]
+        assert post["requestBody"] and "$ref" in str(post["responses"]["200"])
+
+
+def test_the_docs_page_needs_no_other_site(client: TestClient) -> None:
+    page = client.get("/api/docs").text
+    assert "//" not in page.replace("// ", "").replace("http://testserver", "")
+    script = client.get("/api/docs/static/swagger-ui-bundle.js")
+    assert script.status_code == 200 and len(script.content) > 500_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "param"),
+    [
+        ("/api/translate", {"text": "", "source": "en"}, 400, "text"),
+        ("/api/translate", {"text": "Hi there", "source": "en", "target": "xx"}, 400, "target"),
+        ("/api/translate", {"text": "x" * 20_001, "source": "en"}, 413, "text"),
+        ("/api/translate", {"text": 7}, 400, "text"),
+        ("/api/translate", {}, 400, "text"),
+        ("/api/translate", {"text": "Hi", "model": "nobody"}, 404, "model"),
+        ("/api/translate", {"text": "Hi", "model": "../../etc/passwd"}, 404, "model"),
+        ("/api/sentiment", {"text": []}, 400, "text"),
+        ("/api/sentiment", {"text": ["fine", " "]}, 400, "text[1]"),
+        ("/api/sentiment", {"text": "fine", "model": "gemma-3-270m"}, 422, "model"),
+        ("/api/answer", {"question": "Who?", "context": " \x00 "}, 400, "context"),
+        ("/api/answer", {"question": "Who?", "context": "x", "top_k": 0}, 400, "top_k"),
+        ("/api/write", {"text": "snow", "temperature": 9}, 400, "temperature"),
+        ("/api/write", {"text": "snow", "kind": "novel"}, 400, "kind"),
+        ("/v1/completions", {"model": "gemma-3-270m", "prompt": [1, 2]}, 400, "prompt"),
+        ("/v1/completions", {"model": "gemma-3-270m", "prompt": "x", "n": 2}, 400, "n"),
+        ("/v1/chat/completions", {"model": "gemma-3-270m", "messages": []}, 400, "messages"),
+        ("/v1/chat/completions", {"model": "gemma-3-270m"}, 400, "messages"),
+    ],
+)
+def test_wrong_input_names_its_field(client: TestClient, path: str, body: dict, status: int, param: str) -> None:
+    answer = client.post(path, json=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (status, param)
+    assert len(error["message"]) > 10 and error["type"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"{", 400, "not valid JSON"),
+        (b"[]", 400, "must be a JSON object"),
+        (b'"\xff"', 400, ""),
+        (b'{"text": "' + b"x" * MAX_BODY_BYTES + b'"}', 413, "over 8 MB"),
+    ],
+)
+def test_broken_and_enormous_bodies(client: TestClient, content: bytes, status: int, words: str) -> None:
+    answer = client.post("/api/translate", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status and words in answer.json()["error"]["message"]
+
+
+def test_unknown_paths_and_methods_answer_in_json(client: TestClient) -> None:
+    assert client.get("/api/nothing").json()["error"]["type"] == "not_found"
+    assert client.get("/api/translate").status_code == 405
+    assert client.get("/api/translate").json()["error"]["type"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotReadyError("12 of 93 MB are here. Try again soon.", retry_seconds=7.2), 503),
+        (ConflictError("It is not downloaded. Download it on the page Models.", param="model"), 409),
+        (BusyError("All places are taken.", retry_seconds=0.2), 429),
+    ],
+)
+def test_models_that_are_not_there(client: TestClient, bench: Bench, error: Any, status: int) -> None:
+    bench.store.error = error
+    for path, body in (("/api/write", {"text": "snow"}), ("/api/write/stream", {"text": "snow"})):
+        answer = client.post(path, json=body)
+        assert answer.status_code == status and answer.json()["error"]["message"] == str(error)
+        expected = {7.2: "8", 0.2: "1", None: None}[error.retry_seconds]
+        assert answer.headers.get("Retry-After") == expected
+
+
+def test_a_bug_is_ours_and_shows_no_trace(client: TestClient, bench: Bench) -> None:
+    bench.plan["sentiment-minilm"] = FakeBackend()
+    bench.plan["sentiment-minilm"].fail_with = ZeroDivisionError("secret detail")
+    answer = client.post("/api/sentiment", json={"text": "good"})
+    assert answer.status_code == 500 and answer.json()["error"]["type"] == "internal"
+    assert "secret" not in answer.text and "Traceback" not in answer.text
+
+
+def test_an_error_in_the_middle_of_a_stream_comes_as_an_event(client: TestClient, bench: Bench) -> None:
+    class Breaks(FakeBackend):
+        def _generate(self, job: Any) -> None:
+            job.emit("half ")
+            job.fail(NotReadyError("The model was unloaded. Try again."))
+
+    bench.plan["smollm2-135m-instruct"] = Breaks()
+    stream = events(client.post("/api/write/stream", json={"text": "snow"}).text)
+    assert stream[0]["text"] == "half " and stream[-1]["error"]["message"] == "The model was unloaded. Try again."
+
+
+def test_fifty_at_once_all_get_an_answer(client: TestClient, bench: Bench) -> None:
+    bench.plan["smollm2-135m-instruct"] = FakeBackend(lanes=4, step_seconds=0.005)
+    statuses: list[int] = []
+    ask = {"text": "snow", "max_new_tokens": 10}
+    threads = [
+        threading.Thread(target=lambda: statuses.append(client.post("/api/write", json=ask).status_code))
+        for _ in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(statuses) == 50 and set(statuses) <= {200, 429} and statuses.count(200) >= 40
