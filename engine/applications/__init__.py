@@ -5,7 +5,7 @@ To add one, write its module and one entry below; the HTTP API, evaluation and f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -29,6 +29,8 @@ class Application:
     run: Callable[[Engine, Any], Any]
     stream: Callable[[Engine, Any], Iterator[Event]]
     samples: Sequence[Any]
+    metrics: Mapping[str, Callable[..., float]]
+    """By name: (predictions, references) -> figure; empty where only people can judge."""
 
 
 def _application(module: ModuleType, icon: str, default_model: str, summary: str) -> Application:
@@ -45,6 +47,7 @@ def _application(module: ModuleType, icon: str, default_model: str, summary: str
         module.run,
         module.stream,
         module.SAMPLES,
+        module.METRICS,
     )
 
 

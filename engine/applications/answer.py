@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from engine.core import Engine
 from engine.errors import InputError, UnsupportedError
-from engine.evaluation.metrics import answer_f1
+from engine.evaluation.metrics import answer_f1, exact_match
 from engine.requests import Answer, Event, Extract, Extraction, clean_text
 
 DEFAULT_MODEL = "answer-minilm"
@@ -15,8 +15,25 @@ MAX_CONTEXT_CHARACTERS = 200_000
 MAX_QUESTION_CHARACTERS = 1_000
 MAX_TOP_K = 20
 
-METRIC = answer_f1
-"""What this application is measured by."""
+
+def mean_f1(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Mean token F1 of answers, 0 to 1 (SQuAD); each question has one or more references, none where unanswerable."""
+    return _mean(answer_f1, predictions, references)
+
+
+def mean_exact_match(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Share of answers equal to a reference but for case, punctuation and articles (SQuAD)."""
+    return _mean(exact_match, predictions, references)
+
+
+def _mean(
+    metric: Callable[[str, Sequence[str]], float], predictions: Sequence[str], references: Sequence[Sequence[str]]
+) -> float:
+    pairs = zip(predictions, references, strict=True)
+    return sum(metric(prediction, list(known) or [""]) for prediction, known in pairs) / len(predictions)
+
+
+METRICS = {"F1": mean_f1, "exact match": mean_exact_match}
 
 
 @dataclass(frozen=True)
@@ -52,25 +69,27 @@ class AnswerResult:
 
 
 def stream(engine: Engine, request: AnswerRequest) -> Iterator[Event]:
-    """Find the answer; nothing but waiting events before it. Offsets are characters of the context exactly as given.
+    """Find the answer; only the waiting shows before the last event, whose result is an AnswerResult.
 
-    Raises InputError or TooLargeError naming the field, and what the engine raises.
+    Offsets are characters of the context exactly as given. Raises InputError or TooLargeError naming the field, and
+    what the engine raises.
     """
     model = engine.catalogue.find(request.model or DEFAULT_MODEL)
     if model.architecture != "extraction":
         raise UnsupportedError(f"{model.title} does not answer from a passage. Choose another model.", param="model")
     question = clean_text(request.question, "question", MAX_QUESTION_CHARACTERS)
     clean_text(request.context, "context", MAX_CONTEXT_CHARACTERS)
-    if not 1 <= request.top_k <= MAX_TOP_K:
-        raise InputError(f"top_k is {request.top_k}; choose a number from 1 to {MAX_TOP_K}.", param="top_k")
-    # The context goes on as it came, not as cleaned: offsets must fit the caller's own string.
+    if not isinstance(request.top_k, int) or not 1 <= request.top_k <= MAX_TOP_K:
+        raise InputError(f"top_k is {request.top_k!r}; choose a number from 1 to {MAX_TOP_K}.", param="top_k")
+    # The context goes on as it came, not as cleaned: offsets must fit the caller's own string. Half a character pair,
+    # which a tokenizer refuses, becomes one question mark.
     readable = request.context.encode("utf-8", "replace").decode("utf-8")
     for event in engine.stream(model.id, Extract(question, readable, request.top_k)):
         yield Event("done", result=_result(event.result, model.id)) if event.kind == "done" else event
 
 
 def run(engine: Engine, request: AnswerRequest) -> AnswerResult:
-    """The last of `stream`."""
+    """The result of `stream`."""
     *_, last = stream(engine, request)
     result: AnswerResult = last.result
     return result

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 
 from engine.applications.languages import LANGUAGES, SURE, guess_language
 from engine.core import Engine
-from engine.errors import InputError, UnsupportedError
-from engine.requests import Classification, Classify, Event, clean_text
+from engine.errors import UnsupportedError
+from engine.evaluation.metrics import accuracy
+from engine.requests import Classification, Classify, Event, clean_texts
 
 DEFAULT_MODEL = "sentiment-minilm"
 LABELS = ("negative", "neutral", "positive")
+NAMES = {
+    **dict.fromkeys(("negative", "neg", "very negative", "bearish"), "negative"),
+    **dict.fromkeys(("neutral", "neu", "mixed"), "neutral"),
+    **dict.fromkeys(("positive", "pos", "very positive", "bullish"), "positive"),
+}
+"""What models call them."""
+METRICS = {"accuracy": accuracy}
 
 
 @dataclass(frozen=True)
@@ -42,25 +50,26 @@ class SentimentResult:
 
 
 def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
-    """Judge the texts, in batches; nothing but waiting events before the result.
+    """Judge the texts, in batches; only the waiting shows before the last event, whose result is a SentimentResult.
 
     Raises InputError or TooLargeError naming the row, and what the engine raises.
     """
     model = engine.catalogue.find(request.model or DEFAULT_MODEL)
     if model.architecture != "classification":
         raise UnsupportedError(f"{model.title} does not classify texts. Choose another model.", param="model")
-    texts = _checked(engine, request)
-    scores: list[SentimentScore] = []
-    for index, event in engine.stream_all(model.id, [Classify(text) for text in texts]):
+    texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    judged: dict[int, SentimentScore] = {}
+    for place, event in engine.stream_all(model.id, [Classify(texts[number]) for number in order]):
         if event.kind == "done":
-            scores.append(_score(event.result, _caution(texts[index], model.languages)))
-        else:
-            yield event
-    yield Event("done", result=SentimentResult(scores, model.id))
+            number = order[place]
+            judged[number] = _score(event.result, _caution(texts[number], model.languages))
+        yield event if event.kind in ("queued", "loading") else Event("queued")
+    yield Event("done", result=SentimentResult([judged[number] for number in range(len(texts))], model.id))
 
 
 def run(engine: Engine, request: SentimentRequest) -> SentimentResult:
-    """The last of `stream`."""
+    """The result of `stream`."""
     *_, last = stream(engine, request)
     result: SentimentResult = last.result
     return result
@@ -69,17 +78,6 @@ def run(engine: Engine, request: SentimentRequest) -> SentimentResult:
 def confidence_in_words(score: float) -> str:
     """A probability in words that people read rightly."""
     return "very sure" if score >= 0.85 else "fairly sure" if score >= 0.6 else "unsure"
-
-
-def _checked(engine: Engine, request: SentimentRequest) -> list[str]:
-    limit = engine.settings.max_text_characters
-    if isinstance(request.text, str):
-        return [clean_text(request.text, "text", limit)]
-    if not 1 <= len(request.text) <= engine.settings.max_rows:
-        raise InputError(
-            f"text takes from 1 to {engine.settings.max_rows:,} texts; there are {len(request.text):,}.", param="text"
-        )
-    return [clean_text(text, f"text[{number}]", limit) for number, text in enumerate(request.text)]
 
 
 def _score(result: Classification, warning: str) -> SentimentScore:
@@ -105,7 +103,7 @@ def in_our_labels(scores: Mapping[str, float]) -> dict[str, float]:
 def _our_label(label: str) -> str | None:
     if stars := re.fullmatch(r"([1-5]) stars?", label.lower()):
         return LABELS[(int(stars[1]) > 2) + (int(stars[1]) > 3)]
-    return next((ours for ours in LABELS if ours.startswith(label.lower()[:3])), None)
+    return NAMES.get(label.lower().replace("_", " "))
 
 
 def _caution(text: str, languages: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from engine.applications.segments import split
 from engine.catalogue import Model
 from engine.core import Engine
 from engine.errors import InputError, UnsupportedError
-from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text, clean_texts
+from engine.requests import Event, Generate, Generation, Message, Sampling, clean_texts
 
 DEFAULT_MODEL = "gemma-3-270m"
 AGAIN_PENALTY = 1.15
@@ -120,78 +120,87 @@ def languages_of(model: Model) -> list[str]:
 
 
 def stream(engine: Engine, request: TranslateRequest) -> Iterator[Event]:
-    """Translate one text; text events join to the translation, the last event's result is a TranslateResult.
+    """Translate; the last event's result is a TranslateResult. Sentences run at once, as far as there are slots.
 
-    Where a sentence had to be made again, a "replace" event holds the whole translation so far.
+    Of one text the text events join to the translation; where a sentence had to be made again, a "replace" event holds
+    the whole translation so far. Of several texts only the waiting shows.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
-    if not isinstance(request.text, str):
-        raise InputError("text must be one text to be streamed.", param="text")
-    text = clean_text(request.text, "text", engine.settings.max_text_characters)
-    yield from _Work(engine, request, text).events()
+    model = _able(engine.catalogue.find(request.model or DEFAULT_MODEL))
+    texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
+    works = [_Work(engine, model, request, text) for text in texts]
+    is_one = isinstance(request.text, str)
+    for event in _work_off(engine, model, works):
+        yield event if is_one or event.kind in ("queued", "loading") else Event("queued")
+    settings = next((work.settings for work in works if work.settings), {})
+    yield Event("done", result=TranslateResult([work.translation() for work in works], model.id, settings))
 
 
 def run(engine: Engine, request: TranslateRequest) -> TranslateResult:
-    """Translate one or several texts, sentences of all of them at the same time as far as the model has slots."""
-    settings = engine.settings
-    texts = clean_texts(request.text, "text", settings.max_text_characters, settings.max_rows)
-    works = [_Work(engine, request, text) for text in texts]
+    """The result of `stream`."""
+    *_, last = stream(engine, request)
+    result: TranslateResult = last.result
+    return result
+
+
+def _work_off(engine: Engine, model: Model, works: Sequence[_Work]) -> Iterator[Event]:
+    """Have all sentences translated; the events of each in turn."""
     places = [(work, index) for work in works for index in range(len(work.asked))]
-    firsts = _generate(engine, works[0].model, [work.request(index) for work, index in places])
-    broken = [place for place, first in zip(places, firsts, strict=True) if place[0].fault(place[1], first)]
-    seconds = iter(_generate(engine, works[0].model, [work.request(index, is_again=True) for work, index in broken]))
-    for place, first in zip(places, firsts, strict=True):
-        work, index = place
-        work.keep(index, first, next(seconds) if place in broken else None)
-    return TranslateResult([work.translation() for work in works], works[0].model.id, works[0].settings)
-
-
-def _generate(engine: Engine, model: Model, requests: Sequence[Generate]) -> list[Generation]:
-    return engine.run(model.id, requests) if requests else []  # type: ignore[return-value]
+    requests = [work.request(index) for work, index in places]
+    for number, event in engine.stream_all(model.id, requests) if requests else ():
+        work, index = places[number]
+        if event.kind == "text":
+            yield from work.show(index, event)
+        elif event.kind == "done":
+            yield from work.finish(index, event.result)
+        else:
+            yield event
+    for work in works:
+        yield from work.end()
 
 
 class _Work:
     """One clean text on its way: cut into sentences, asked for, put together again."""
 
-    def __init__(self, engine: Engine, request: TranslateRequest, text: str) -> None:
-        self.engine = engine
-        self.model = _able(engine.catalogue.find(request.model or DEFAULT_MODEL))
+    def __init__(self, engine: Engine, model: Model, request: TranslateRequest, text: str) -> None:
+        self.engine, self.model = engine, model
         has_words = any(segment.text for segment in split(text))
-        self.source, self.target = _languages(self.model, request, text if has_words else None)
+        self.source, self.target = _languages(model, request, text if has_words else None)
         self.segments = split(text, self.source)
         self.asked = [segment for segment in self.segments if segment.text]
         self.sentences: list[Sentence] = []
         self.logprobs: list[tuple[float, int]] = []
         self.settings: dict[str, Any] = {}
+        self._raw = self._shown = ""
 
     def request(self, index: int, is_again: bool = False) -> Generate:
+        """What the model is asked for a sentence."""
         return ask(self.model, self.asked[index].text, self.source, self.target, is_again=is_again)
 
-    def fault(self, index: int, generation: Generation) -> str:
-        return find_fault(self.asked[index].text, generation, self.target)
+    def show(self, index: int, event: Event) -> Iterator[Event]:
+        """Pass on the new text of a sentence. Space at its end waits: it may be the last of it, and then goes."""
+        self._raw += event.text
+        new = self._raw.strip()[len(self._shown) :]
+        if new:
+            yield Event("text", text=new if self._shown else self._gap(index) + new, token=event.token)
+            self._shown += new
 
-    def events(self) -> Iterator[Event]:
-        """Stream the sentences in order, with what lies between them."""
-        requests = [self.request(index) for index in range(len(self.asked))]
-        raw = shown = ""
-        for index, event in self.engine.stream_all(self.model.id, requests) if requests else ():
-            if event.kind == "text":
-                raw += event.text
-                new = raw.strip()[len(shown) :]
-                if new:
-                    yield Event("text", text=new if shown else self._gap(index) + new, token=event.token)
-                    shown += new
-            elif event.kind == "done":
-                second = (yield from self._again(index)) if self.fault(index, event.result) else None
-                sentence = self.keep(index, event.result, second)
-                if sentence.text != shown:
-                    yield Event("replace", text=self._joined())
-                raw = shown = ""
-            else:
-                yield event
-        if tail := self._tail():
-            yield Event("text", text=tail)
-        yield Event("done", result=TranslateResult([self.translation()], self.model.id, self.settings))
+    def finish(self, index: int, first: Generation) -> Iterator[Event]:
+        """Keep a sentence, after a second try where the first looks broken; the better one of both is kept."""
+        source, chosen, is_better = self.asked[index].text, first, False
+        fault = find_fault(source, first, self.target)
+        if fault:
+            second = yield from self._again(index)
+            if not find_fault(source, second, self.target):
+                chosen, fault, is_better = second, "", True
+        if chosen.mean_logprob is not None:
+            self.logprobs.append((chosen.mean_logprob, max(1, chosen.new_tokens)))
+        score = None if chosen.mean_logprob is None else math.exp(chosen.mean_logprob)
+        self.sentences.append(Sentence(source, chosen.text.strip(), score, fault, is_better))
+        self.settings = self.settings or dict(first.settings)
+        if chosen.text.strip() != self._shown:
+            yield Event("replace", text=self._joined())
+        self._raw = self._shown = ""
 
     def _again(self, index: int) -> Generator[Event, None, Generation]:
         """The second try; yields only signs of life, because it may be no better."""
@@ -202,19 +211,17 @@ class _Work:
             yield event if event.kind in ("queued", "loading") else Event("queued")
         raise AssertionError("a stream ends with done")
 
-    def keep(self, index: int, first: Generation, second: Generation | None) -> Sentence:
-        """Keep a sentence's translation: the first one, or the second where that is whole and the first is not."""
-        fault = self.fault(index, first)
-        is_better = second is not None and not self.fault(index, second)
-        chosen = second if second is not None and is_better else first
-        if chosen.mean_logprob is not None:
-            self.logprobs.append((chosen.mean_logprob, max(1, chosen.new_tokens)))
-        score = None if chosen.mean_logprob is None else math.exp(chosen.mean_logprob)
-        text = chosen.text.strip()
-        sentence = Sentence(self.asked[index].text, text, score, "" if is_better else fault, is_better)
-        self.sentences.append(sentence)
-        self.settings = self.settings or dict(first.settings)
-        return sentence
+    def end(self) -> Iterator[Event]:
+        """What stands behind the last sentence."""
+        if tail := self._tail():
+            yield Event("text", text=tail)
+
+    def translation(self) -> Translation:
+        """The whole text with all sentences kept."""
+        tokens = sum(count for _, count in self.logprobs)
+        score = math.exp(sum(mean * count for mean, count in self.logprobs) / tokens) if tokens else None
+        warning = next((sentence.warning for sentence in self.sentences if sentence.warning), "")
+        return Translation(self._joined() + self._tail(), score, self.source, list(self.sentences), warning)
 
     def _gap(self, index: int) -> str:
         """What stands before a sentence. Within a line it is as the target writes: a space, in Chinese none."""
@@ -228,13 +235,6 @@ class _Work:
 
     def _tail(self) -> str:
         return self.segments[-1].before if self.segments and not self.segments[-1].text else ""
-
-    def translation(self) -> Translation:
-        """The whole text with all sentences kept."""
-        tokens = sum(count for _, count in self.logprobs)
-        score = math.exp(sum(mean * count for mean, count in self.logprobs) / tokens) if tokens else None
-        warning = next((sentence.warning for sentence in self.sentences if sentence.warning), "")
-        return Translation(self._joined() + self._tail(), score, self.source, list(self.sentences), warning)
 
 
 def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = False) -> Generate:

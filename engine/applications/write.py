@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -69,6 +69,9 @@ PRESETS: dict[str, dict[str, float]] = {
     "Neutral": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
 }
 """Named settings; Neutral is the model's own distribution without any filter."""
+
+METRICS: dict[str, Callable[..., float]] = {}
+"""No figure tells a good poem."""
 
 
 @dataclass(frozen=True)
