@@ -20,6 +20,7 @@ import xllamacpp
 
 from engine.backends import Job
 from engine.backends.gguf import Header, read_header
+from engine.backends.texts import safe_length, stop_position
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
 
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH_TOKENS = 512
-"""Prompt tokens evaluated in one step; a cancel waits for at most one such step."""
+BATCH_TOKENS = 48
+"""Prompt tokens evaluated in one step: a cancel waits for at most one, other answers go on between two, and llama.cpp's
+attention takes another path (and other roundings) from 64 on, see `_make_reproducible`."""
+GPU_BATCH_TOKENS = 512
 SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
 """The order that `Sampling` documents; what is not listed does not act."""
-PREFIX_CACHE_MIB = 256
-"""Memory for the states of earlier prompts, beside the slots' own."""
+PREFIX_CACHE_MIB = 128
+"""Memory for the states of earlier prompts, beside the slots' own: a few-shot prompt that comes back is not evaluated."""
+CHECKPOINTS = 4
+"""States kept for each slot of a model with a sliding window, which could not go back to a shared prefix without them."""
 
 
 class LlamaCppBackend:
@@ -65,15 +70,18 @@ class LlamaCppBackend:
         parameters.model.path = str(path)
         parameters.n_parallel = self.lanes
         parameters.n_ctx = self.lanes * self.context_tokens
-        parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
+        parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS if self.device == "cpu" else GPU_BATCH_TOKENS
         parameters.fit_params = False
         parameters.n_gpu_layers = 0 if self.device == "cpu" else -1
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = settings.threads or 1
         parameters.cache_ram_mib = PREFIX_CACHE_MIB
+        parameters.n_ctx_checkpoints = CHECKPOINTS
         parameters.enable_reasoning = 0
         parameters.api_keys = [self._key]
         parameters.ui = False
         parameters.verbosity = 3 if log.isEnabledFor(logging.DEBUG) else 0
+        if self.device == "cpu":
+            _make_reproducible(parameters)
         try:
             return xllamacpp.Server(parameters)
         except RuntimeError as error:
@@ -153,6 +161,17 @@ class LlamaCppBackend:
                 f"{self._title} cannot take these messages: {answer['error']['message']}", param="messages"
             )
         return answer
+
+
+def _make_reproducible(parameters: Any) -> None:
+    """Let a token's numbers not depend on what else is in the batch or the cache, so that a seed gives the same text.
+
+    llama.cpp rounds differently when weights are repacked (one row or several), when at least 64 queries meet in one
+    attention, and when a lone query meets 512 keys; the latter two only where the cache is F16 or F32 throughout.
+    """
+    parameters.no_extra_bufts = True
+    parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16
 
 
 class _Stream:
@@ -275,24 +294,10 @@ def _token(choice: dict[str, Any], rivals: int) -> Token | None:
     return Token(choice["text"], detail["id"], detail["logprob"] if is_whole else None, tuple(others[:rivals]))
 
 
-def stop_position(text: str, stops: Sequence[str]) -> int | None:
-    """Where the first stop string begins in the text, if there is one."""
-    return min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
-
-
-def safe_length(text: str, stops: Sequence[str]) -> int:
-    """How many characters of the text cannot become part of a stop string, whatever follows."""
-    longest = max((len(stop) for stop in stops), default=1) - 1
-    for at in range(max(0, len(text) - longest), len(text)):
-        if any(stop.startswith(text[at:]) for stop in stops):
-            return at
-    return len(text)
-
-
 def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:
-    """Memory of the weights, the attention cache of all slots, and the working space of one batch."""
-    work = BATCH_TOKENS * 4 * (header.vocabulary_size + 8 * int(header.of_architecture("embedding_length")))
-    return header.size_bytes + header.cache_bytes(context_tokens, slots) + work
+    """Memory of the weights, the attention cache of all slots, one batch of logits, and the earlier prompts."""
+    logits = GPU_BATCH_TOKENS * 4 * header.vocabulary_size // 8
+    return header.size_bytes + header.cache_bytes(context_tokens, slots) + logits + PREFIX_CACHE_MIB * 2**20
 
 
 def _device(wanted: str) -> str:
