@@ -12,7 +12,7 @@ MAX_SENTENCE_CHARACTERS = 400
 _CLOSERS = r"(?:[\"'”’“»)\]」』》）]|[\s\u00a0\u202f]»)*"
 _OPENERS = r"[\"'“„«‘¿¡(\[—–\-\s\u00a0]*"
 _PREFIX = re.compile(r"\s*(?:(?:[-*+•·–—>]|#{1,6}|\d{1,3}[.)、])\s+)*")
-_END = re.compile(rf"(?<![。！？])[。！？]++{_CLOSERS}\s*|(?<![.!?…؟।])[.!?…؟।]++{_CLOSERS}\s+")
+_END = re.compile(rf"(?<![。！？])[。！？]++[”’」』》）»\"]*\s*|(?<![.!?…؟।])[.!?…؟।]++{_CLOSERS}\s+")
 _SPEECH_TAG = re.compile(r"[\u4e00-\u9fff]{0,3}(?:说|問|问|道|喊|叫)")
 """What follows Chinese speech and belongs to its sentence: “你来吗？”他问。"""
 _GOES_ON = re.compile(rf"{_OPENERS}[a-zà-öø-ÿ]")

@@ -1,0 +1,92 @@
+"""The real engine and the real catalogue on scripted backends: what the tests of the applications run on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeBackend
+
+from engine.catalogue import Model, read_catalogue
+from engine.core import Engine
+from engine.requests import Extraction, Generate, Generation, Token
+from engine.settings import Settings
+
+Said = str | tuple[str, str]
+"""A text, or a text and the reason for its end."""
+
+
+class ScriptedBackend(FakeBackend):
+    """Writes what `say` returns for a request, one character after the other; waits for `gate` before each answer."""
+
+    def __init__(self) -> None:
+        super().__init__(lanes=3, batch=1)
+        self.say: Callable[[Generate], Said] = lambda request: request.prompt or request.messages[-1].content
+        self.gate: Callable[[Generate], None] = lambda request: None
+        self.classify: Callable[[str], dict[str, float]] | None = None
+        self.extraction: Extraction | None = None
+        self.reasons: list[str] = []
+
+    def _generate(self, job: Any) -> None:
+        self.gate(job.request)
+        said = self.say(job.request)
+        text, reason = said if isinstance(said, tuple) else (said, "stop")
+        sent = ""
+        for character in text:
+            if job.is_cancelled:
+                reason = "cancelled"
+                break
+            job.emit(character, Token(character, 0, -0.5))
+            sent += character
+        self.reasons.append(reason)
+        settings = job.request.sampling.checked().as_dict()
+        job.finish(Generation(sent, reason, 5, len(sent), settings, 0.01, 50.0, math.log(0.5)))  # type: ignore[arg-type]
+
+    def _classify(self, job: Any) -> None:
+        if self.classify is None:
+            super()._classify(job)
+        else:
+            from engine.requests import Classification
+
+            scores = self.classify(job.request.text)
+            job.finish(Classification(max(scores, key=lambda name: scores[name]), scores))
+
+    def _extract(self, job: Any) -> None:
+        if self.extraction is None:
+            super()._extract(job)
+        else:
+            job.finish(self.extraction)
+
+
+class EverythingThere:
+    """A store that has all models."""
+
+    def path(self, model_id: str) -> Path:
+        return Path(model_id)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class House:
+    """The engine, and the one scripted backend behind all of its models."""
+
+    engine: Engine
+    backend: ScriptedBackend
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    backend = ScriptedBackend()
+    settings = Settings(memory_bytes=10**11, deadline_seconds=30, max_text_characters=2_000, max_rows=50)
+
+    def load(model: Model, path: Path, settings: Settings) -> ScriptedBackend:
+        return backend
+
+    engine = Engine(settings, read_catalogue(), EverythingThere(), load)  # type: ignore[arg-type]
+    yield House(engine, backend)
+    engine.close()
