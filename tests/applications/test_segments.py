@@ -7,8 +7,8 @@ import pytest
 from engine.applications.segments import MAX_SENTENCE_CHARACTERS, split
 
 LAYOUT = (
-    "  Dear all,\n\n\t- first point. Second one!\n  2) numbered\u00a0item\n* star\r\n\n\n> quoted line\n# Title\n12.5 %\n"
-    "https://example.org/a?b=c\nme@example.org\n***\nlast line without an end   "
+    "  Dear all,\n\n\t- first point. Second one!\n  2) numbered\u00a0item\n* star\r\n\n\n> quoted line\n"
+    "# Title\n12.5 %\nhttps://example.org/a?b=c\nme@example.org\n***\nlast line without an end   "
 )
 
 
