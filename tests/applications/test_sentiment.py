@@ -1,0 +1,80 @@
+"""Sentiment on a scripted backend: batches, foreign labels, confidence in words, caution, limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.applications import sentiment
+from engine.applications.sentiment import SentimentRequest, confidence_in_words, in_our_labels
+from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
+
+
+def test_one_text(house) -> None:
+    result = sentiment.run(house.engine, SentimentRequest("a good film"))
+    (score,) = result.results
+    assert (score.label, score.score, result.model) == ("positive", 0.9, "sentiment-minilm")
+    assert sum(score.scores.values()) == pytest.approx(1)
+
+
+def test_many_texts_come_back_in_their_order(house) -> None:
+    texts = ["a very long and rather bad evening", "good", "bad one", "so good in every way that there is"]
+    result = sentiment.run(house.engine, SentimentRequest(texts))
+    assert [score.label for score in result.results] == ["negative", "positive", "negative", "positive"]
+
+
+def test_only_waiting_shows_before_the_result(house) -> None:
+    *before, last = sentiment.stream(house.engine, SentimentRequest(["good", "bad"]))
+    assert {event.kind for event in before} <= {"queued", "loading"} and last.kind == "done"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ({"NEGATIVE": 0.3, "POSITIVE": 0.7}, {"negative": 0.3, "neutral": 0.0, "positive": 0.7}),
+        (
+            {"1 star": 0.1, "2 stars": 0.2, "3 stars": 0.3, "4 stars": 0.3, "5 stars": 0.1},
+            {"negative": 0.3, "neutral": 0.3, "positive": 0.4},
+        ),
+        ({"neg": 0.2, "neu": 0.5, "pos": 0.3}, {"negative": 0.2, "neutral": 0.5, "positive": 0.3}),
+        ({"LABEL_0": 0.4, "LABEL_1": 0.6}, {"LABEL_0": 0.4, "LABEL_1": 0.6}),
+        ({"joy": 0.9, "positive": 0.1}, {"joy": 0.9, "positive": 0.1}),
+    ],
+)
+def test_labels_of_other_models_become_ours(theirs: dict[str, float], ours: dict[str, float]) -> None:
+    assert in_our_labels(theirs) == pytest.approx(ours)
+
+
+def test_a_two_class_model_from_the_hub_is_read(house) -> None:
+    house.backend.classify = lambda text: {"NEGATIVE": 0.2, "POSITIVE": 0.8}
+    result = sentiment.run(house.engine, SentimentRequest("fine", "distilbert-sst2"))
+    assert result.results[0].label == "positive" and result.results[0].scores["neutral"] == 0
+
+
+def test_another_language_than_the_model_learned_is_flagged(house) -> None:
+    texts = ["Das Essen war leider kalt und der Kellner unfreundlich.", "The food was cold, sadly.", "ok"]
+    warnings = [score.warning for score in sentiment.run(house.engine, SentimentRequest(texts)).results]
+    assert "German" in warnings[0] and warnings[1:] == ["", ""]
+
+
+def test_confidence_in_words_grows_with_the_score() -> None:
+    assert [confidence_in_words(score) for score in (0.34, 0.6, 0.85, 1.0)] == [
+        "unsure", "fairly sure", "very sure", "very sure",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "param"),
+    [
+        (SentimentRequest(""), InputError, "text"),
+        (SentimentRequest([]), InputError, "text"),
+        (SentimentRequest(["fine", 3]), InputError, "text[1]"),  # type: ignore[list-item]
+        (SentimentRequest("x" * 2_001), TooLargeError, "text"),
+        (SentimentRequest(["x"] * 51), TooLargeError, "text"),
+        (SentimentRequest("fine", "gpt2"), UnsupportedError, "model"),
+        (SentimentRequest("fine", "no-such-model"), NotFoundError, "model"),
+    ],
+)
+def test_errors_name_their_field(house, request_: SentimentRequest, error: type[PeopleError], param: str) -> None:
+    with pytest.raises(error) as caught:
+        sentiment.run(house.engine, request_)
+    assert caught.value.param == param
