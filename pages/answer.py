@@ -8,9 +8,9 @@ from engine.applications import answer
 from engine.applications.answer import SAMPLES, AnswerRequest
 from engine.applications.sentiment import confidence_in_words
 from pages.parts.engine import get_engine
-from pages.parts.errors import errors_shown
 from pages.parts.picker import pick_model
 from pages.parts.share import header
+from pages.parts.streaming import ask, show_answer
 from pages.parts.text import show_passage, show_text
 
 KEY = "found"
@@ -37,14 +37,13 @@ with left:
 
 with right:
     if is_asked and model:
-        st.session_state.pop(KEY, None)
-        with errors_shown(), st.spinner("Reading…"):
-            asked = AnswerRequest(question, passage, top_k=4, model=model.id)
-            st.session_state[KEY] = (passage, answer.run(get_engine(), asked))
-    if KEY not in st.session_state:
+        ask(KEY, AnswerRequest(question, passage, top_k=4, model=model.id))
+    shown = show_answer(KEY, lambda request: answer.stream(get_engine(), request))
+    if shown is None:
         st.caption("The answer appears here, marked in the passage.")
+    if shown is None or shown.result is None:
         st.stop()
-    read, found = st.session_state[KEY]
+    read, found = shown.request.context, shown.result
     if found.answer:
         st.caption("Answer")
         show_text(found.answer)

@@ -9,8 +9,9 @@ from pages.parts.engine import get_engine
 from pages.parts.picker import show_progress
 from pages.parts.share import copy_link
 
+TEXT = "Bonjour ! Je cherche un petit restaurant tranquille."
 EXAMPLES = {
-    "translate": ("Bonjour ! Je cherche un petit restaurant tranquille.", {"text": "Bonjour ! Je cherche un petit restaurant tranquille.", "from": "fr", "to": "en"}),
+    "translate": (TEXT, {"text": TEXT, "from": "fr", "to": "en"}),
     "write": ("A poem about the first snow in the city", {"kind": "poem", "about": "the first snow in the city"}),
     "sentiment": ("Not bad at all, though a little loud.", {"review": "Not bad at all, though a little loud."}),
     "answer": ("Who built the harbour?", {"question": "Who built the harbour?"}),

@@ -1,12 +1,17 @@
-"""The frame around every page: one list of pages, the status line, and what happens when a page breaks."""
+"""The frame around every page: one list of pages, the status line, and the page itself."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import streamlit as st
 
 from pages.parts.status import status_line
 
-st.set_page_config(page_title="Parlance", page_icon=":material/forum:", layout="wide")
+PARTS = Path(__file__).parent / "parts"
+
+st.set_page_config(page_title="Parlance", page_icon=PARTS / "icon.svg", layout="wide")
+st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 
 page = st.navigation(
     {

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from engine.applications import sentiment
 from engine.applications.sentiment import SAMPLES, SentimentRequest, confidence_in_words
 from pages.parts.charts import probability_bars, stacked_bars
 from pages.parts.engine import get_engine
-from pages.parts.errors import errors_shown
 from pages.parts.picker import pick_model
 from pages.parts.share import header
+from pages.parts.streaming import ask, show_answer
+from pages.parts.tables import as_csv
 from pages.parts.text import show_text
 
 KEY = "judgement"
@@ -29,7 +29,7 @@ left, right = st.columns(2, gap="large")
 with left:
     rows = st.segmented_control(
         "Input", ["one", "many"], default="one", key="rows", bind="query-params", required=True,
-        format_func={"one": "One text", "many": "One text a line"}.get,
+        format_func={"one": "One text", "many": "One text a line"}.__getitem__,
     )  # fmt: skip
     with st.form("judge-form", border=False):
         text = st.text_area("Text", str(SAMPLES[0].text), height=200, key="review", bind="query-params")
@@ -42,14 +42,14 @@ with left:
 
 with right:
     if is_asked and model:
-        st.session_state.pop(KEY, None)
-        asked: str | list[str] = text if rows == "one" else [line for line in text.splitlines() if line.strip()]
-        with errors_shown(), st.spinner("Judging…"):
-            st.session_state[KEY] = (asked, sentiment.run(get_engine(), SentimentRequest(asked, model.id)))
-    if KEY not in st.session_state:
+        lines = [line for line in text.splitlines() if line.strip()]
+        ask(KEY, SentimentRequest(text if rows == "one" else lines, model.id))
+    answer = show_answer(KEY, lambda request: sentiment.stream(get_engine(), request))
+    if answer is None:
         st.caption("The judgement appears here.")
+    if answer is None or answer.result is None:
         st.stop()
-    asked, result = st.session_state[KEY]
+    asked, result = answer.request.text, answer.result
     if isinstance(asked, str):
         (score,) = result.results
         st.subheader(f"{score.label.capitalize()}, {confidence_in_words(score.score)}", anchor=False)
@@ -58,17 +58,13 @@ with right:
         if score.warning:
             st.caption(f":material/info: {score.warning}")
     else:
-        table = pd.DataFrame(
-            {
-                "Text": asked,
-                "Sounds": [score.label for score in result.results],
-                "Confidence": [confidence_in_words(score.score) for score in result.results],
-                **{name: [score.scores.get(name) for score in result.results] for name in sentiment.LABELS},
-            }
-        )
+        table = [
+            {"Text": text, "Sounds": score.label, "Confidence": confidence_in_words(score.score), **score.scores}
+            for text, score in zip(asked, result.results, strict=True)
+        ]
         percent = {name: st.column_config.NumberColumn(format="percent") for name in sentiment.LABELS}
         stacked_bars([score.scores for score in result.results], key="stack")
         st.dataframe(table, column_config=percent, hide_index=True)
-        st.download_button("Download CSV", table.to_csv(index=False), "sentiment.csv", "text/csv")
+        st.download_button("Download CSV", as_csv(table), "sentiment.csv", "text/csv")
         if any(score.warning for score in result.results):
             st.caption(":material/info: Some rows look like another language than the model learned from.")

@@ -8,10 +8,11 @@ from engine.applications import translate
 from engine.applications.languages import LANGUAGES
 from engine.applications.sentiment import confidence_in_words
 from engine.applications.translate import SAMPLES, TranslateRequest
+from pages.parts.decoding import settings_in_words
 from pages.parts.engine import get_engine
 from pages.parts.picker import pick_model
-from pages.parts.share import header
-from pages.parts.streaming import ask, show_answer
+from pages.parts.share import copy_text, header
+from pages.parts.streaming import answer_of, ask, show_answer
 
 KEY = "translation"
 CODES = list(LANGUAGES)[:5]
@@ -24,11 +25,10 @@ def name_of(code: str) -> str:
 def swap() -> None:
     """Exchange the languages, and take the translation as the new text."""
     source, target = st.session_state["from"], st.session_state["to"]
-    answer = st.session_state.get(KEY)
+    answer = answer_of(KEY)
     if source == "auto":
-        source = (
-            answer.result.translations[0].source if answer and answer.result else ("en" if target != "en" else "fr")
-        )
+        found = answer.result.translations[0].source if answer and answer.result else "en"
+        source = found if found != target else ("fr" if target == "en" else "en")
     st.session_state["from"], st.session_state["to"] = target, source
     if answer and answer.text:
         st.session_state["text"] = answer.text.strip()
@@ -41,54 +41,49 @@ def fill(sample: TranslateRequest) -> None:
 
 
 header("Translate", "A small model reads each sentence and writes it in another language, word by word.")
-model = pick_model("translate", translate.DEFAULT_MODEL, "translator")
+source_place, swap_place, target_place, model_place = st.columns([4, 1, 4, 5], vertical_alignment="bottom")
+model = pick_model("translate", translate.DEFAULT_MODEL, "translator", place=model_place)
 codes = (translate.languages_of(model) if model else []) or CODES
-left, middle, right = st.columns([5, 1, 5], vertical_alignment="bottom")
-left.selectbox("From", ["auto", *codes], format_func=name_of, key="from", bind="query-params")
-middle.button("", icon=":material/swap_horiz:", help="Swap languages", on_click=swap, width="stretch", key="swap")
-right.selectbox("To", codes, index=1, format_func=name_of, key="to", bind="query-params")
+source = source_place.selectbox("From", ["auto", *codes], format_func=name_of, key="from", bind="query-params")
+swap_place.button("", icon=":material/swap_horiz:", help="Swap languages", on_click=swap, width="stretch", key="swap")
+target = target_place.selectbox("To", codes, index=1, format_func=name_of, key="to", bind="query-params")
 
 left, right = st.columns(2, gap="medium")
-with left, st.form("translate", border=False):
-    st.text_area("Text", str(SAMPLES[0].text), height=240, key="text", bind="query-params", max_chars=20_000)
-    is_asked = st.form_submit_button(
-        "Translate", type="primary", disabled=model is None, help="Ctrl+Enter in the text does the same"
-    )
 with left:
-    st.caption("Examples")
-    with st.container(horizontal=True):
+    with st.form("translate", border=False):
+        text = st.text_area("Text", str(SAMPLES[0].text), height=230, key="text", bind="query-params")
+        is_asked = st.form_submit_button(
+            "Translate", type="primary", icon=":material/translate:", disabled=model is None, help="Ctrl+Enter in the text"
+        )
+    errors = st.container()
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
+        st.caption("Examples", width="content")
         for number, sample in enumerate(SAMPLES):
-            st.button(
-                f"{name_of(sample.source)} → {name_of(sample.target)}", on_click=fill, args=(sample,), key=f"ex{number}"
-            )
+            pair = f"{name_of(sample.source)} → {name_of(sample.target)}"
+            st.button(pair, on_click=fill, args=(sample,), key=f"example-{number}", type="tertiary")
 
 if is_asked and model:
-    ask(KEY, TranslateRequest(st.session_state["text"], st.session_state["from"], st.session_state["to"], model.id))
+    ask(KEY, TranslateRequest(text, source, target, model.id))
 with right:
     st.caption("Translation")
-    with st.container(border=True, height="content"):
-        answer = show_answer(KEY, lambda request: translate.stream(get_engine(), request))
+    with st.container(border=True, key="answer-box"):
+        answer = show_answer(KEY, lambda request: translate.stream(get_engine(), request), errors=errors)
         if answer is None:
-            st.caption("The translation appears here.")
-    if answer and answer.result:
-        (done,) = answer.result.translations
+            st.caption("The translation appears here, sentence by sentence.")
+    if answer is None or answer.result is None:
+        st.stop()
+    (done,) = answer.result.translations
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         sure = "" if done.score is None else f"{confidence_in_words(done.score).capitalize()} ({done.score:.0%}) · "
-        st.caption(f"{sure}from {LANGUAGES[done.source]}")
-        if done.warning:
-            st.warning(done.warning, icon=":material/sync_problem:")
-        with st.expander("Sentence by sentence"):
-            st.dataframe(
-                [
-                    {
-                        "Source": sentence.source,
-                        "Translation": sentence.text,
-                        "Sure": None if sentence.score is None else round(100 * sentence.score),
-                    }
-                    for sentence in done.sentences
-                ],
-                column_config={"Sure": st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)},
-                hide_index=True,
-            )
-        with st.expander("Settings that acted, and the text to copy"):
-            st.code(answer.text, language=None, wrap_lines=True)
-            st.json(answer.result.settings, expanded=False)
+        st.caption(f"{sure}translated from {LANGUAGES[done.source]}", width="content")
+        copy_text(answer.text, "translation")
+    if done.warning:
+        st.warning(done.warning, icon=":material/sync_problem:")
+    with st.expander("Sentence by sentence", icon=":material/segment:"):
+        rows = [
+            {"Source": one.source, "Translation": one.text, "Sure": None if one.score is None else 100 * one.score}
+            for one in done.sentences
+        ]
+        percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)
+        st.dataframe(rows, column_config={"Sure": percent}, hide_index=True)
+        st.caption(settings_in_words(answer.result.settings))

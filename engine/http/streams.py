@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from functools import cache, partial
 from typing import Any
@@ -28,7 +28,7 @@ def _limiter() -> CapacityLimiter:
     return CapacityLimiter(MAX_THREADS)
 
 
-async def events_of(generator: Iterator[Event]) -> AsyncIterator[Event]:
+async def events_of(generator: Iterator[Event]) -> AsyncGenerator[Event]:
     """The generator's events. Whoever stops reading closes it, which frees the model's slot within one step."""
     try:
         while (event := await to_thread.run_sync(partial(next, generator, None), limiter=_limiter())) is not None:

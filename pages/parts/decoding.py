@@ -1,4 +1,7 @@
-"""Temperature and length in front, everything else folded away."""
+"""Temperature and length in front, everything else folded away.
+
+Moving a control does not run the page: what stands there when something is asked is what acts.
+"""
 
 from __future__ import annotations
 
@@ -7,65 +10,73 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.write import PRESETS
-from engine.requests import SAMPLING_LIMITS
+from engine.requests import MAX_SEED, SAMPLING_LIMITS
+
+HELP = {
+    "temperature": "0 always takes the likeliest word; higher dares more.",
+    "top_p": "Keep the likeliest words that add up to this probability; 1 keeps all.",
+    "top_k": "Keep this many of the likeliest words; 0 keeps all.",
+    "min_p": "Drop words less likely than this share of the likeliest one; 0 drops none.",
+    "repetition_penalty": "Above 1, words already used become less likely.",
+}
+MAX_LENGTH = 1000
+"""Tokens offered on the pages; the engine takes more."""
 
 
 def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
     """Draw the controls and return the sampling fields by name, as the engine takes them."""
-
-    def use_preset() -> None:
-        for name, value in PRESETS.get(st.session_state[f"{key}_preset"] or "", {}).items():
-            st.session_state[f"{key}_{name}"] = value
-
-    st.session_state.setdefault(f"{key}_preset", "Balanced")
-    st.segmented_control(
-        "Preset", list(PRESETS), key=f"{key}_preset", on_change=use_preset, help="Neutral switches every filter off."
-    )
-    values = dict(PRESETS["Balanced"])
-    values["temperature"] = _slider(
-        key, "temperature", "Temperature", 0.7, 0.05, "0 always takes the likeliest word; higher dares more."
-    )
+    default = PRESETS["Balanced"]
+    _preset(key, default)
+    values: dict[str, Any] = {"temperature": _slider(key, "temperature", "Temperature", default, 0.05)}
     values["max_new_tokens"] = st.slider(
-        "Length (tokens)", 8, 1000, max_new_tokens, 8, key=f"{key}_max_new_tokens", bind="query-params"
-    )
-    with st.expander("More settings"):
-        if values["temperature"] == 0:
-            st.caption("At temperature 0 the likeliest token is taken: top-p, top-k and min-p do not act.")
-        is_greedy = values["temperature"] == 0
-        values["top_p"] = _slider(
-            key, "top_p", "Top-p", 0.95, 0.01, "Keep the likeliest words that add up to this.", is_greedy
-        )
+        "Length in tokens", 8, MAX_LENGTH, max_new_tokens, 8, key=f"{key}_max_new_tokens", bind="query-params",
+        on_change="ignore", help="A token is about three quarters of an English word.",
+    )  # fmt: skip
+    with st.expander("More settings", icon=":material/tune:"):
+        st.caption("At temperature 0, top-p, top-k and min-p do not act.")
+        values["top_p"] = _slider(key, "top_p", "Top-p", default, 0.01)
+        low, high = SAMPLING_LIMITS["top_k"]
         values["top_k"] = st.number_input(
-            "Top-k", 0, 1000, 0, key=f"{key}_top_k", bind="query-params", disabled=is_greedy, help="0 keeps all."
+            "Top-k", int(low), int(high), int(default["top_k"]), key=f"{key}_top_k", bind="query-params",
+            on_change="ignore", help=HELP["top_k"],
+        )  # fmt: skip
+        values["min_p"] = _slider(key, "min_p", "Min-p", default, 0.01)
+        values["repetition_penalty"] = _slider(key, "repetition_penalty", "Repetition penalty", default, 0.05)
+        stop = st.text_input(
+            "Stop at", key=f"{key}_stop", bind="query-params", on_change="ignore", help="Text that ends the answer."
         )
-        values["min_p"] = _slider(
-            key, "min_p", "Min-p", 0.0, 0.01, "Drop words less likely than this share of the likeliest.", is_greedy
-        )
-        values["repetition_penalty"] = _slider(
-            key,
-            "repetition_penalty",
-            "Repetition penalty",
-            1.1,
-            0.05,
-            "Above 1, words already used become less likely.",
-        )
-        stop = st.text_input("Stop at", key=f"{key}_stop", bind="query-params", help="Text that ends the answer.")
-        seed = st.number_input(
-            "Seed",
-            0,
-            2**31 - 1,
-            None,
-            key=f"{key}_seed",
-            bind="query-params",
-            help="The same seed gives the same text.",
-        )
-    return {**values, "stop": [stop] if stop else [], "seed": seed}
+        values["seed"] = st.number_input(
+            "Seed", 0, MAX_SEED, None, key=f"{key}_seed", bind="query-params", on_change="ignore",
+            placeholder="drawn anew each time", help="The same seed gives the same text.",
+        )  # fmt: skip
+    return {**values, "stop": [stop] if stop else []}
 
 
-def _slider(
-    key: str, name: str, label: str, default: float, step: float, help: str, is_disabled: bool = False
-) -> float:
+def settings_in_words(settings: dict[str, Any]) -> str:
+    """The settings that acted, as Markdown, with a word on those that did not."""
+    shown = [f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if value not in (None, [], ())]
+    note = "  \nGreedy: top-p, top-k and min-p did not act." if settings.get("temperature") == 0 else ""
+    return " · ".join(shown) + note
+
+
+def _preset(key: str, default: dict[str, float]) -> None:
+    """Buttons that set all filters at once; the one in force is marked."""
+    name = f"{key}_preset"
+
+    def use() -> None:
+        for field, value in PRESETS.get(st.session_state[name] or "", {}).items():
+            st.session_state[f"{key}_{field}"] = value
+
+    now = {field: st.session_state.get(f"{key}_{field}", value) for field, value in default.items()}
+    st.session_state[name] = next((title for title, preset in PRESETS.items() if preset == now), None)
+    st.segmented_control(
+        "Preset", list(PRESETS), key=name, on_change=use, wrap=True, help="Neutral switches every filter off."
+    )
+
+
+def _slider(key: str, name: str, label: str, default: dict[str, float], step: float) -> float:
     low, high = SAMPLING_LIMITS[name]
     return st.slider(
-        label, low, high, default, step, key=f"{key}_{name}", bind="query-params", help=help, disabled=is_disabled
-    )
+        label, low, high, float(default[name]), step, key=f"{key}_{name}", bind="query-params", on_change="ignore",
+        help=HELP[name],
+    )  # fmt: skip

@@ -6,35 +6,45 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
 from engine.errors import PeopleError
+from pages.parts.text import plain
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def errors_shown() -> Iterator[None]:
+def errors_shown(place: Any = None) -> Iterator[None]:
     """Show an error raised inside as a sentence in its place; reruns and stops of the page pass through."""
     try:
         yield
     except Exception as error:
-        show_error(error)
+        show_error(error, place)
 
 
-def show_error(error: Exception) -> None:
+def show_error(error: Exception, place: Any = None) -> None:
     """A PeopleError in its own words; anything else as ours, with a number that is in the log beside its traceback."""
+    place = place or st
     if isinstance(error, PeopleError) or hasattr(error, "retry_seconds"):  # a hot reload makes new classes
-        st.warning(_plain(str(error)), icon=":material/info:")
+        place.warning(plain(_sentence(error)), icon=":material/info:")
         return
     number = secrets.token_hex(4)
     log.error("error %s on a page", number, exc_info=error)
-    st.error(
+    place.error(
         f"Something broke on our side. Try again; if it stays, report the number {number}.", icon=":material/error:"
     )
 
 
-def _plain(text: str) -> str:
-    """Text for a Markdown element that shows every character as it is."""
-    return "".join("\\" + character if character in "\\`*_{}[]()#+-.!|<>~$:&" else character for character in text)
+def page_failed(error: Exception) -> bool:
+    """What `st.App` calls when a page itself raises; True keeps Streamlit from showing the error its own way."""
+    show_error(error)
+    return True
+
+
+def _sentence(error: Exception) -> str:
+    """The message as it starts on a page: fields are named in lower case in the API, and open many sentences."""
+    words = str(error)
+    return words[:1].upper() + words[1:]

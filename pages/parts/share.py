@@ -1,4 +1,4 @@
-"""The page's link, with every setting and input in it."""
+"""The head of every page, with the button that copies its link; and a button that copies a text."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ LONG_LINK = 8000
 """Characters above which some browsers and mail programs cut a link."""
 
 _BUTTON = st.components.v2.component(
-    "copy_link",
-    html='<button type="button"><span>Copy link</span></button>',
+    "copy_button",
+    html='<button type="button"></button>',
     css="""
+:host { display: flex; justify-content: flex-end; }
 button { font: inherit; font-size: .875rem; color: var(--st-text-color); background: transparent; cursor: pointer;
-  border: 1px solid var(--st-border-color); border-radius: 999px; padding: .3rem .9rem; white-space: nowrap; }
-button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+  border: 1px solid var(--st-border-color); border-radius: 999px; padding: .35rem .95rem; white-space: nowrap; }
+button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-link-color); }
 """,
     js="""
 export default function (component) {
+  const { text, label, long } = component.data;
   const button = component.parentElement.querySelector("button");
-  const say = (text) => {
-    button.firstElementChild.textContent = text;
-    setTimeout(() => { button.firstElementChild.textContent = "Copy link"; }, 2500);
+  if (!button.dataset.saying) button.textContent = label;
+  const say = (words) => {
+    button.dataset.saying = "1";
+    button.textContent = words;
+    setTimeout(() => { delete button.dataset.saying; button.textContent = label; }, 2500);
   };
-  const copyOldWay = (text) => {
+  const copyOldWay = (words) => {
     const area = document.createElement("textarea");
-    area.value = text;
+    area.value = words;
     document.body.appendChild(area);
     area.select();
     const done = document.execCommand("copy");
@@ -32,10 +36,11 @@ export default function (component) {
     return done;
   };
   button.onclick = async () => {
-    const link = window.location.href;
+    const words = text ?? window.location.href;
     let done = false;
-    try { await navigator.clipboard.writeText(link); done = true; } catch { done = copyOldWay(link); }
-    say(!done ? "Copy it from the address bar" : link.length > component.data.long ? "Copied (very long)" : "Copied");
+    try { await navigator.clipboard.writeText(words); done = true; } catch { done = copyOldWay(words); }
+    if (!done) say(text === null ? "Copy it from the address bar" : "Select the text to copy it");
+    else say(text === null && words.length > long ? "Copied, but long: some programs cut it" : "Copied");
   };
 }
 """,
@@ -44,7 +49,12 @@ export default function (component) {
 
 def copy_link() -> None:
     """A button that copies the address of the page as it is now; opening it elsewhere restores inputs and settings."""
-    _BUTTON(key="copy-link", data={"long": LONG_LINK})
+    _BUTTON(key="copy-link", data={"text": None, "label": "Copy link", "long": LONG_LINK})
+
+
+def copy_text(text: str, key: str) -> None:
+    """A button that copies a text."""
+    _BUTTON(key=f"copy-{key}", data={"text": text, "label": "Copy", "long": LONG_LINK}, width="content")
 
 
 def header(title: str, summary: str) -> None:

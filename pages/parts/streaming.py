@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import streamlit as st
@@ -30,10 +30,15 @@ class Answer:
     state: Literal["asked", "coming", "done", "stopped", "failed"] = "asked"
     result: Any = None
     error: Exception | None = None
+    pieces: int = 0
+    """Tokens drawn so far, give or take those that came together."""
+    started: float = field(default_factory=time.monotonic)
 
 
 def ask(key: str, request: Any) -> None:
     """Take the place of the answer under this key; it is worked on when `show_answer` is reached."""
+    if previous := answer_of(key):
+        previous.state = "stopped"
     st.session_state[key] = Answer(request)
 
 
@@ -43,59 +48,86 @@ def answer_of(key: str) -> Answer | None:
     return answer
 
 
-def show_answer(key: str, stream: Callable[[Any], Iterator[Event]], *, prefix: str = "") -> Answer | None:
-    """Draw the answer under this key, working on it first if it is new. `prefix` is text to show before it."""
+def show_answer(
+    key: str, stream: Callable[[Any], Iterator[Event]], *, prefix: str = "", errors: Any = None
+) -> Answer | None:
+    """Draw the answer under this key, working on it first if it is new.
+
+    `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them.
+    """
     answer = answer_of(key)
     if answer is None:
         return None
-    place, note = st.empty(), st.empty()
-    if answer.state == "asked":
-        _work(answer, stream, place, note, prefix, key)
     if answer.state == "coming":  # the page was interrupted while it was drawn
         answer.state = "stopped"
+    bar, place = st.empty(), st.empty()
+    if answer.state == "asked":
+        _work(answer, stream, bar, place, prefix, key)
     if answer.text or prefix:
         show_text(prefix + answer.text, place)
     if answer.state == "stopped":
-        note.caption(":material/stop_circle: Stopped.")
+        bar.caption(":material/stop_circle: Stopped" + (", and this is what came." if answer.text else "."))
     if answer.error is not None:
-        show_error(answer.error)
+        show_error(answer.error, errors)
     return answer
 
 
 def _work(
-    answer: Answer, stream: Callable[[Any], Iterator[Event]], place: Any, note: Any, prefix: str, key: str
+    answer: Answer, stream: Callable[[Any], Iterator[Event]], bar: Any, place: Any, prefix: str, key: str
 ) -> None:
     answer.state = "coming"
-    stop = st.empty()
-    stop.button("Stop", key=f"{key}-stop", icon=":material/stop:")
+    with bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        note = st.empty()
+        st.button("Stop", key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(answer,))
+    note.caption("Starting…")
     events = stream(answer.request)
     drawn = 0.0
     try:
         for event in events:
-            if event.kind in ("queued", "loading"):
-                note.caption(_waiting(event))
-                continue
-            if event.kind == "text":
-                answer.text += event.text
-            elif event.kind == "replace":
-                answer.text = event.text
-            elif event.kind == "done":
-                answer.result, answer.state = event.result, "done"
+            if answer.state != "coming":  # stopped, and the page is already being drawn anew elsewhere
+                break
+            _take(answer, event)
             if time.monotonic() - drawn > DRAW_SECONDS:
-                note.empty()
-                show_text(prefix + answer.text, place, is_live=True)
+                note.caption(_progress(answer, event))
+                if answer.text or prefix:
+                    show_text(prefix + answer.text, place)
                 drawn = time.monotonic()
     except Exception as error:
         answer.error, answer.state = error, "failed"
     finally:
         events.close()  # type: ignore[attr-defined]
-    note.empty()
-    stop.empty()
+    bar.empty()
 
 
-def _waiting(event: Event) -> str:
+def _stop(answer: Answer) -> None:
+    answer.state = "stopped"
+
+
+def _take(answer: Answer, event: Event) -> None:
+    if event.kind == "text":
+        if not answer.pieces:
+            answer.started = time.monotonic()
+        answer.text += event.text
+        answer.pieces += 1
+    elif event.kind == "replace":
+        answer.text = event.text
+    elif event.kind == "done":
+        answer.result, answer.state = event.result, "done"
+
+
+def _progress(answer: Answer, event: Event) -> str:
+    """What goes on, in a few words: the wait, or the speed."""
     if event.kind == "loading":
-        return ":material/hourglass_top: Reading the model into memory…"
-    if event.position == 0:
-        return ":material/hourglass_top: Reading the text…"
-    return f":material/groups: Waiting for a turn: number {event.position} in the line."
+        return ":material/hourglass_top: Reading the model into memory, once…"
+    if event.kind == "queued" and event.position:
+        return f":material/groups: Waiting for a turn: {_ordinal(event.position)} in line"
+    if not answer.pieces:
+        return ":material/hourglass_top: Thinking…"
+    seconds = time.monotonic() - answer.started
+    speed = f" · {answer.pieces / seconds:.0f} a second" if seconds > 0.5 else ""
+    return f":material/edit: {answer.pieces} tokens{speed}"
+
+
+def _ordinal(number: int) -> str:
+    last = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{last}"

@@ -7,18 +7,27 @@ from typing import Any
 
 import streamlit as st
 
-_STYLE = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.65;font-size:1.06rem;"
+_STYLE = (
+    "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.7;font-size:1.1rem;"
+    "font-family:'Source Serif',Georgia,'Noto Serif CJK SC',serif;"
+)
 _MARK = "background:#ffd54f;color:#17211f;border-radius:.25rem;padding:.05rem .15rem;"
 
 
-def show_text(text: str, place: Any = None, *, is_live: bool = False) -> None:
-    """Draw text with its line breaks, exactly as it is. `is_live` has screen readers announce what is added."""
-    live = ' aria-live="polite" aria-atomic="false"' if is_live else ""
-    (place or st).html(f'<div dir="auto" style="{_STYLE}"{live}>{html.escape(text) or "&nbsp;"}</div>')
+def show_text(text: str, place: Any = None) -> None:
+    """Draw text with its line breaks, exactly as it is."""
+    (place or st).html(f'<div dir="auto" style="{_STYLE}">{html.escape(text) or "&nbsp;"}</div>')
 
 
-def show_passage(passage: str, start: int, end: int) -> None:
-    """Draw a passage with the characters [start, end) marked, in a box that scrolls when it is long."""
-    before, marked, after = (html.escape(part) for part in (passage[:start], passage[start:end], passage[end:]))
+def show_passage(passage: str, start: int, end: int, *, around: int = 700) -> None:
+    """Draw what lies around the characters [start, end) of a passage with these marked; nothing marked when empty."""
+    low, high = max(0, start - around), min(len(passage), end + around)
+    before, marked, after = (html.escape(part) for part in (passage[low:start], passage[start:end], passage[end:high]))
     mark = f'<mark style="{_MARK}">{marked}</mark>' if marked else ""
-    st.html(f'<div dir="auto" style="{_STYLE}max-height:26rem;overflow-y:auto">{before}{mark}{after}</div>')
+    lead, trail = "… " if low else "", " …" if high < len(passage) else ""
+    st.html(f'<div dir="auto" style="{_STYLE}">{lead}{before}{mark}{after}{trail}</div>')
+
+
+def plain(text: str) -> str:
+    """Text for a Markdown element that shows every character as it is."""
+    return "".join("\\" + character if character in "\\`*_{}[]()#+-.!|<>~$:&" else character for character in text)

@@ -1,0 +1,37 @@
+"""Every page, run by Streamlit's own tester on an engine with fake models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from benches import Bench, embedded_models
+from streamlit.testing.v1 import AppTest
+
+import engine.core
+
+PAGES = Path(__file__).parents[2] / "pages"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    made = Bench(*embedded_models(), queue_length=64)
+    monkeypatch.setattr(engine.core, "_engine", made.engine)
+    st.cache_resource.clear()
+    yield made
+    made.engine.close()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def open_page(bench: Bench) -> Callable[[str], AppTest]:
+    """The frame with the page of that name open."""
+
+    def opened(name: str) -> AppTest:
+        app = AppTest.from_file(str(PAGES / "main.py"), default_timeout=30)
+        app.run()
+        return app.switch_page(f"{name}.py").run()
+
+    return opened

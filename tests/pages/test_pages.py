@@ -1,0 +1,156 @@
+"""What each page shows and does, on fake models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from benches import Bench
+from fakes import FakeBackend
+from streamlit.testing.v1 import AppTest
+
+from engine.errors import ConflictError, NotReadyError
+
+Open = Callable[[str], AppTest]
+NASTY = "<script>alert(1)</script> <img src=x onerror=alert(1)> **bold** $x$"
+
+
+def click(app: AppTest, label: str) -> AppTest:
+    button = next(button for button in app.button if button.label == label)
+    return button.click().run()
+
+
+def drawn(app: AppTest) -> str:
+    """Everything on the page that came as text or HTML."""
+    parts: list[Any] = [*app.markdown, *app.caption, *app.warning, *app.info, *app.error, *app.subheader]
+    parts += [element.proto for element in app.get("html")]
+    return "\n".join(str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts)
+
+
+@pytest.mark.parametrize("name", ["home", "translate", "write", "sentiment", "answer", "models"])
+def test_every_page_draws_without_touching_a_model(open_page: Open, bench: Bench, name: str) -> None:
+    app = open_page(name)
+    assert not app.exception and not app.error
+    assert len(app.title) == 1
+    assert bench.loads == []
+
+
+@pytest.mark.parametrize("name", ["home", "translate", "write", "sentiment", "answer", "models"])
+def test_every_page_draws_while_nothing_is_downloaded(open_page: Open, bench: Bench, name: str) -> None:
+    bench.store.error = ConflictError("It is not downloaded yet.")
+    app = open_page(name)
+    assert not app.exception and not app.error
+    if name not in ("home", "models"):
+        assert "is not on this machine yet" in drawn(app)
+
+
+def test_translate_example(open_page: Open) -> None:
+    app = click(open_page("translate"), "Translate")
+    assert not app.exception and "English:" in drawn(app)
+    assert "from English" in drawn(app)
+
+
+def test_swap_takes_the_translation_over(open_page: Open) -> None:
+    app = click(open_page("translate"), "Translate")
+    app = app.button(key="swap").click().run()
+    assert app.selectbox(key="from").value == "fr" and app.selectbox(key="to").value == "en"
+    assert not app.exception
+
+
+def test_write_continue_and_new_draft(open_page: Open, bench: Bench) -> None:
+    app = click(open_page("write"), "Write")
+    first = bench.backends["smollm2-135m-instruct"].seen[-1]
+    assert "lighthouse" in first.messages[0].content and len(first.messages) == 1
+    app = click(app, "Continue")
+    second = bench.backends["smollm2-135m-instruct"].seen[-1]
+    assert second.messages[-1].role == "assistant" and len(second.messages) == 2
+    app = click(app, "New draft")
+    assert len(bench.backends["smollm2-135m-instruct"].seen[-1].messages) == 1
+    assert not app.exception
+
+
+def test_a_preset_sets_the_sliders_and_acts(open_page: Open, bench: Bench) -> None:
+    app = open_page("write")
+    app.button_group(key="write_preset").set_value("Neutral").run()
+    assert app.slider(key="write_temperature").value == 1.0 and app.slider(key="write_top_p").value == 1.0
+    click(app, "Write")
+    sampling = bench.backends["smollm2-135m-instruct"].seen[-1].sampling
+    assert (sampling.temperature, sampling.top_p, sampling.min_p, sampling.repetition_penalty) == (1.0, 1.0, 0.0, 1.0)
+
+
+def test_sentiment_of_one_and_of_many(open_page: Open) -> None:
+    app = open_page("sentiment")
+    app.text_area(key="review").set_value("a good film")
+    app = click(app, "Judge")
+    assert "Positive, very sure" in drawn(app)
+    app.button_group(key="rows").set_value("many").run()
+    app.text_area(key="review").set_value("good\n\nbad\n")
+    app = click(app, "Judge")
+    assert not app.exception and len(app.dataframe[0].value) == 2
+
+
+def test_answer_is_marked_and_its_absence_said(open_page: Open) -> None:
+    app = open_page("answer")
+    app.text_input(key="question").set_value("What of Lindholm?")
+    app = click(app, "Find the answer")
+    assert ">Lindholm</mark>" in drawn(app)
+    app.text_input(key="question").set_value("And Atlantis?")
+    app = click(app, "Find the answer")
+    assert "No answer in this text" in drawn(app)
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "label"),
+    [("translate", "text", "Translate"), ("write", "about", "Write"), ("sentiment", "review", "Judge")],
+)
+def test_typed_html_is_shown_as_text(open_page: Open, page: str, field: str, label: str) -> None:
+    app = open_page(page)
+    app.text_area(key=field).set_value(NASTY)
+    app = click(app, label)
+    shown = "\n".join(str(getattr(element.proto, "body", "")) for element in app.get("html"))
+    assert "<script>" not in shown and "<img" not in shown
+    assert not app.exception
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "label", "text", "sentence"),
+    [
+        ("translate", "text", "Translate", "  ", "text is empty"),
+        ("sentiment", "review", "Judge", "fine " * 5_000, "the limit is 20,000"),
+        ("sentiment", "review", "Judge", "\x00\x07", "text is empty"),
+        ("answer", "passage", "Find the answer", "", "context is empty"),
+        ("write", "about", "Write", "", "text is empty"),
+    ],
+)
+def test_wrong_input_gets_a_sentence(
+    open_page: Open, page: str, field: str, label: str, text: str, sentence: str
+) -> None:
+    app = open_page(page)
+    app.text_area(key=field).set_value(text)
+    app = click(app, label)
+    assert sentence in app.warning[0].value.replace("\\", "").lower() and not app.exception and not app.error
+
+
+def test_a_bug_shows_a_number_and_no_trace(open_page: Open, bench: Bench) -> None:
+    backend = bench.plan["sentiment-minilm"] = FakeBackend()
+    backend.fail_with = ZeroDivisionError("secret detail")
+    app = click(open_page("sentiment"), "Judge")
+    assert "report the number" in app.error[0].value and "secret" not in drawn(app) and not app.exception
+
+
+def test_a_model_that_breaks_off_leaves_its_text(open_page: Open, bench: Bench) -> None:
+    class Breaks(FakeBackend):
+        def _generate(self, job: Any) -> None:
+            job.emit("half a story ")
+            job.fail(NotReadyError("The model was unloaded. Try again."))
+
+    bench.plan["smollm2-135m-instruct"] = Breaks()
+    app = click(open_page("write"), "Write")
+    assert "half a story" in drawn(app) and "unloaded" in app.warning[0].value
+
+
+def test_models_can_be_unloaded(open_page: Open, bench: Bench) -> None:
+    click(open_page("sentiment"), "Judge")
+    app = click(open_page("models"), "Unload")
+    assert bench.backends["sentiment-minilm"].is_closed and not app.exception
