@@ -13,7 +13,7 @@ run: $(RUN)
 
 test: $(DEV)
 	sh tests/browser.sh
-	$(BIN)/python -m engine.store --embedded
+	-$(BIN)/python -m engine.store
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(DEV)
@@ -26,7 +26,7 @@ format: $(DEV)
 	$(BIN)/ruff format .
 
 bench: $(DEV)
-	$(BIN)/python -m engine.store --embedded
+	-$(BIN)/python -m engine.store
 	$(BIN)/python -m benchmarks
 
 clean:
