@@ -37,9 +37,9 @@ GPU_BATCH_TOKENS = 512
 SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
 """The order that `Sampling` documents; what is not listed does not act."""
 PREFIX_CACHE_MIB = 128
-"""Memory for the states of earlier prompts, beside the slots' own: a few-shot prompt that comes back is not evaluated."""
+"""Memory for the states of earlier prompts, beside the slots' own: few-shot prompts come back."""
 CHECKPOINTS = 4
-"""States kept for each slot of a model with a sliding window, which could not go back to a shared prefix without them."""
+"""States kept for each slot of a model with a sliding window, which cannot go back to a shared prefix without."""
 
 
 class LlamaCppBackend:
@@ -214,7 +214,7 @@ class _Stream:
             prompt_tokens=self.prompt_tokens,
             new_tokens=self.new_tokens,
             settings=self.sampling.as_dict(),
-            first_token_seconds=self.first_at - self.started if self.new_tokens else None,
+            first_token_seconds=self.first_at - self.started if self.first_at else None,
             tokens_per_second=(self.new_tokens - 1) / span if self.new_tokens > 1 and span > 0 else None,
             mean_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
             tokens=tuple(self.tokens),
@@ -227,14 +227,14 @@ class _Stream:
             return True
         choice = chunk["choices"][0]
         if choice["finish_reason"] is not None:
-            self.reason = choice["finish_reason"]
+            self.reason, self.new_tokens = choice["finish_reason"], chunk["timings"]["predicted_n"]
             return False
         if chunk["timings"]["predicted_n"] == 0:
             return False
         self.last_at = time.perf_counter()
         self.first_at = self.first_at or self.last_at
-        self.new_tokens = chunk["timings"]["predicted_n"]
-        self.held.append((choice["text"], _token(choice, self.rivals)))
+        before, self.new_tokens = self.new_tokens, chunk["timings"]["predicted_n"]
+        self.held.append((choice["text"], _token(choice, self.rivals, self.new_tokens - before)))
         return self._release()
 
     def _release(self) -> bool:
@@ -283,15 +283,17 @@ def _body(request: Generate, sampling: Sampling, prompt: list[int], context_toke
     }
 
 
-def _token(choice: dict[str, Any], rivals: int) -> Token | None:
-    """The chosen token with the likeliest others; None where log-probabilities were not asked for."""
+def _token(choice: dict[str, Any], rivals: int, tokens: int) -> Token | None:
+    """The chosen token with the likeliest others; None where log-probabilities were not asked for.
+
+    Where a character took several `tokens`, llama.cpp tells only of the last one, so there is no log-probability.
+    """
     if not choice["logprobs"]:
         return None
     detail = choice["logprobs"]["content"][-1]
     others = [(o["token"], o["logprob"]) for o in detail["top_logprobs"] if o["id"] != detail["id"]]
-    # llama.cpp keeps the first tokens of a split character to itself, and their log-probabilities with them.
-    is_whole = len(choice["text"].encode()) <= len(detail["bytes"])
-    return Token(choice["text"], detail["id"], detail["logprob"] if is_whole else None, tuple(others[:rivals]))
+    logprob = detail["logprob"] if tokens == 1 else None
+    return Token(choice["text"], detail["id"], logprob, tuple(others[:rivals]))
 
 
 def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:

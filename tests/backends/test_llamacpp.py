@@ -1,0 +1,398 @@
+"""The llama.cpp backend on a small foreseeable model made on the spot, and on the embedded models if they are there."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import settings as settings_module
+from engine.catalogue import read_catalogue
+from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
+from engine.requests import Embed, Generate, Generation, Message, Sampling
+from engine.settings import Settings
+from engine.store import Store
+
+pytest.importorskip("xllamacpp")
+pytest.importorskip("gguf")
+
+from engine.backends.gguf import read_header
+from engine.backends.llamacpp import LlamaCppBackend
+from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
+from tests.backends.checkpoints import KeptJob, entry
+
+SETTINGS = Settings(device="cpu", threads=1, slots=8, context_tokens=4096)
+
+
+def open_file(path: Path, **options: Any) -> LlamaCppBackend:
+    return LlamaCppBackend(entry("causal", "Chain"), path, replace(SETTINGS, **options))
+
+
+def ask(backend: LlamaCppBackend, prompt: str = "", **options: Any) -> KeptJob:
+    """Run one request; `options` are Sampling's, and Generate's where it has them."""
+    own = {name: options.pop(name) for name in ("messages", "top_logprobs") if name in options}
+    leaves_after = options.pop("leaves_after", None)
+    sampling = Sampling(**({"temperature": 0, "max_new_tokens": 12} | options))
+    job = KeptJob(Generate(prompt, sampling=sampling, **own), leaves_after)
+    backend.run([job])
+    if job.error is not None:
+        raise job.error
+    return job
+
+
+def text(backend: LlamaCppBackend, prompt: str = "", **options: Any) -> str:
+    return ask(backend, prompt, **options).result.text
+
+
+def at_once(backend: LlamaCppBackend, requests: list[Generate]) -> list[Generation]:
+    jobs = [KeptJob(request) for request in requests]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        list(pool.map(lambda job: backend.run([job]), jobs))
+    assert not [job.error for job in jobs if job.error]
+    return [job.result for job in jobs]
+
+
+def after(start: str, characters: int) -> str:
+    """What the chain says after `start`."""
+    return "".join(islice(cycle(CHAIN), CHAIN.index(start) + 1, CHAIN.index(start) + 1 + characters))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: Any) -> Path:
+    return write_chain(tmp_path_factory.mktemp("chain") / "chain.gguf")
+
+
+@pytest.fixture(scope="module")
+def chain(file: Path) -> Iterator[LlamaCppBackend]:
+    backend = open_file(file)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="module", params=["smollm2-135m-instruct", "gemma-3-270m"])
+def real(request: Any) -> Iterator[LlamaCppBackend]:
+    catalogue, settings = read_catalogue(), settings_module.read_settings()
+    store = Store(settings, catalogue)
+    try:
+        path = store.path(request.param)
+    except PeopleError as error:
+        pytest.skip(f"{request.param} is not in {settings.cache_folder}: {error} (`python -m engine.store --embedded`)")
+    finally:
+        store.close()
+    backend = LlamaCppBackend(catalogue.find(request.param), path, replace(settings, slots=4, context_tokens=1024))
+    yield backend
+    backend.close()
+
+
+def test_its_facts(chain: LlamaCppBackend, file: Path) -> None:
+    assert (chain.lanes, chain.batch, chain.device, chain.dtype) == (8, 1, "cpu", "f32")
+    assert chain.context_tokens == CONTEXT, "bounded by what the model was trained on"
+    assert chain.memory_bytes > file.stat().st_size
+    assert chain.count_tokens("abc") == 3
+    assert chain.count_tokens("") == 0
+
+
+def test_greedy_text_is_streamed_in_whole_characters(chain: LlamaCppBackend) -> None:
+    job = ask(chain, "a", max_new_tokens=26)
+    assert job.result.text == "".join(job.texts) == after("a", 16)
+    assert job.texts[:5] == ["b", "😀", "c", "中", "d"]
+    assert (job.result.finish_reason, job.result.new_tokens, job.result.prompt_tokens) == ("length", 26, 2)
+    assert job.result.first_token_seconds > 0 and job.result.tokens_per_second > 0
+
+
+def test_length_that_cuts_a_character_leaves_no_half_of_it(chain: LlamaCppBackend) -> None:
+    job = ask(chain, "a", max_new_tokens=3)
+    assert job.result.text == "".join(job.texts) == "b"
+    assert (job.result.finish_reason, job.result.new_tokens) == ("length", 3)
+
+
+def test_empty_prompt_begins_the_text(chain: LlamaCppBackend) -> None:
+    result = ask(chain, "", max_new_tokens=2).result
+    assert (result.text, result.prompt_tokens) == ("ab", 1)
+
+
+def test_end_of_text_is_a_stop(chain: LlamaCppBackend) -> None:
+    result = ask(chain, "m").result
+    assert (result.text, result.finish_reason) == ("n", "stop")
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected", "reason"),
+    [
+        (("中",), "b😀c", "stop"),
+        (("c中",), "b😀", "stop"),
+        (("x", "d e"), "b😀c中", "stop"),
+        (("c中x", "cx"), after("a", 4), "length"),
+    ],
+)
+def test_stop_strings(chain: LlamaCppBackend, stop: tuple[str, ...], expected: str, reason: str) -> None:
+    tokens = 9 if reason == "length" else 40
+    job = ask(chain, "a", stop=stop, max_new_tokens=tokens)
+    assert job.result.text == "".join(job.texts) == expected
+    assert job.result.finish_reason == reason
+
+
+def test_text_held_back_for_a_stop_string_comes_out_at_the_end(chain: LlamaCppBackend) -> None:
+    assert text(chain, "a", stop=("😀cx",), max_new_tokens=6) == "b😀c"
+
+
+def test_settings_are_those_that_acted(chain: LlamaCppBackend) -> None:
+    settings = ask(chain, "a", temperature=0, top_k=5, top_p=0.5, max_new_tokens=1000).result.settings
+    assert (settings["temperature"], settings["top_k"], settings["top_p"]) == (0, 0, 1.0)
+    assert settings["max_new_tokens"] == CONTEXT - 2, "capped to the room in the context"
+    assert isinstance(settings["seed"], int)
+
+
+def test_seed_decides_the_text(chain: LlamaCppBackend) -> None:
+    options = {"temperature": 1.0, "max_new_tokens": 40}
+    first = ask(chain, "p", seed=1, **options).result
+    assert text(chain, "p", seed=1, **options) == first.text
+    assert text(chain, "p", seed=2, **options) != first.text
+    drawn = ask(chain, "p", **options).result
+    assert text(chain, "p", seed=drawn.settings["seed"], **options) == drawn.text
+
+
+def test_sampling_filters_act(chain: LlamaCppBackend) -> None:
+    def letters(**options: Any) -> int:
+        texts = [text(chain, "p", max_new_tokens=1, seed=seed, **options) for seed in range(60)]
+        assert set(texts) <= set(RANDOM)
+        return len(set(texts))
+
+    greedy = text(chain, "p", max_new_tokens=1)
+    assert text(chain, "p", max_new_tokens=1, temperature=0.01, seed=3) == greedy
+    spread = letters(temperature=2.0)
+    assert spread > letters(temperature=0.3)
+    assert spread > 6
+    assert letters(temperature=2.0, top_k=2) == 2
+    assert letters(temperature=2.0, top_p=0.01) == 1
+    assert letters(temperature=2.0, min_p=0.99) == 1
+
+
+def test_temperature_acts_before_top_p(chain: LlamaCppBackend) -> None:
+    """At 0.5 the nucleus of 0.9 holds fewer letters than at 2."""
+    counts = [
+        len({text(chain, "p", max_new_tokens=1, seed=s, temperature=t, top_p=0.9) for s in range(60)})
+        for t in (0.4, 2.0)
+    ]
+    assert counts[0] < counts[1]
+
+
+def test_repetition_penalty_reaches_back_to_the_prompt(chain: LlamaCppBackend) -> None:
+    likeliest = text(chain, "p", max_new_tokens=1)
+    assert text(chain, likeliest + "p", max_new_tokens=1) == likeliest
+    assert text(chain, likeliest + "p", max_new_tokens=1, repetition_penalty=2.0) != likeliest
+
+
+def test_log_probabilities_are_of_the_models_distribution(chain: LlamaCppBackend) -> None:
+    job = ask(chain, "p", temperature=1.5, top_k=3, seed=5, top_logprobs=20, max_new_tokens=8)
+    assert job.tokens == list(job.result.tokens)
+    assert "".join(token.text for token in job.tokens) == job.result.text
+    for token in job.tokens:
+        assert len(token.rivals) == 20
+        assert token.text not in [rival for rival, _ in token.rivals]
+        assert list(token.rivals) == sorted(token.rivals, key=lambda rival: -rival[1])
+        assert token.logprob is not None
+        total = math.exp(token.logprob) + sum(math.exp(logprob) for _, logprob in token.rivals)
+        assert total == pytest.approx(1.0, abs=1e-4)
+    assert job.result.mean_logprob == pytest.approx(sum(t.logprob or 0 for t in job.tokens) / 8)
+
+
+def test_no_log_probabilities_unless_asked(chain: LlamaCppBackend) -> None:
+    result = ask(chain, "p").result
+    assert result.mean_logprob is None and result.tokens == ()
+
+
+def test_a_character_of_several_tokens_has_no_log_probability(chain: LlamaCppBackend) -> None:
+    tokens = ask(chain, "a", top_logprobs=1, max_new_tokens=6).tokens
+    assert [(token.text, token.logprob is None) for token in tokens] == [("b", False), ("😀", True), ("c", False)]
+
+
+def test_chat_is_answered_and_a_last_assistant_message_continued(chain: LlamaCppBackend) -> None:
+    user = Message("user", "p")
+    assert text(chain, messages=(user,), max_new_tokens=2) == "ab"
+    assert text(chain, messages=(user, Message("assistant", "d")), max_new_tokens=2) == " e"
+
+
+def test_no_chat_template_no_messages(tmp_path: Path) -> None:
+    backend = open_file(write_chain(tmp_path / "base.gguf", chat_template=None), slots=1)
+    with pytest.raises(UnsupportedError, match="no chat template"):
+        ask(backend, messages=(Message("user", "a"),))
+    assert text(backend, "a", max_new_tokens=1) == "b"
+    backend.close()
+
+
+def test_other_tasks_are_refused(chain: LlamaCppBackend) -> None:
+    job = KeptJob(Embed("a"))
+    chain.run([job])
+    assert isinstance(job.error, UnsupportedError)
+
+
+def test_prompt_over_the_context(chain: LlamaCppBackend) -> None:
+    with pytest.raises(TooLargeError, match="256 tokens") as caught:
+        ask(chain, "p" * (CONTEXT - 1))
+    assert caught.value.param == "prompt"
+    result = ask(chain, "p" * (CONTEXT - 2)).result
+    assert (result.new_tokens, result.finish_reason) == (1, "length")
+
+
+def test_cancel_ends_one_answer_and_no_other(chain: LlamaCppBackend) -> None:
+    long = Sampling(max_new_tokens=200, temperature=0)
+    jobs = [KeptJob(Generate("a", sampling=long), leaves_after=3 if index == 0 else None) for index in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda job: chain.run([job]), jobs))
+    assert jobs[0].result.finish_reason == "cancelled"
+    assert len(jobs[0].texts) == 3 and jobs[0].result.text == "".join(jobs[0].texts)
+    assert {job.result.new_tokens for job in jobs[1:]} == {200}
+    assert len({job.result.text for job in jobs[1:]}) == 1
+
+
+def test_cancel_from_another_thread(chain: LlamaCppBackend) -> None:
+    job = KeptJob(Generate("a", sampling=Sampling(max_new_tokens=250, temperature=0)))
+    job.emit = lambda text, token=None: (job.texts.append(text), time.sleep(0.01))[0]  # type: ignore[method-assign]
+    thread = threading.Thread(target=chain.run, args=([job],))
+    thread.start()
+    while len(job.texts) < 3:
+        time.sleep(0.005)
+    job.is_cancelled, seen = True, len(job.texts)
+    thread.join(10)
+    assert job.result.finish_reason == "cancelled" and len(job.texts) <= seen + 1
+
+
+def test_cancelled_before_it_began(chain: LlamaCppBackend) -> None:
+    job = KeptJob(Generate("a"), is_cancelled=True)
+    chain.run([job])
+    assert (job.result.text, job.result.finish_reason, job.result.new_tokens) == ("", "cancelled", 0)
+
+
+def test_cancel_while_the_prompt_is_evaluated(chain: LlamaCppBackend) -> None:
+    class LeavesSoon(KeptJob):
+        looks = 0
+
+        @property  # type: ignore[override]
+        def is_cancelled(self) -> bool:
+            self.looks += 1
+            return self.looks > 2
+
+        @is_cancelled.setter
+        def is_cancelled(self, value: bool) -> None: ...
+
+    job = LeavesSoon(Generate("q" * 200))
+    chain.run([job])
+    assert (job.result.finish_reason, job.result.new_tokens) == ("cancelled", 0)
+
+
+def test_a_fault_of_the_reader_is_its_own(chain: LlamaCppBackend) -> None:
+    job = KeptJob(Generate("a"))
+    job.emit = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    chain.run([job])
+    assert isinstance(job.error, ZeroDivisionError)
+    assert text(chain, "a", max_new_tokens=1) == "b"
+
+
+def test_eight_at_once_say_what_one_says(chain: LlamaCppBackend) -> None:
+    requests = [Generate("p", sampling=Sampling(60, 1.0, seed=seed)) for seed in range(8)]
+    alone = [at_once(chain, [request])[0].text for request in requests]
+    assert [result.text for result in at_once(chain, requests)] == alone
+    assert len(set(alone)) == 8
+
+
+def test_damaged_files_are_refused_in_words(file: Path, tmp_path: Path) -> None:
+    whole = file.read_bytes()
+    damaged = tmp_path / "damaged.gguf"
+    for content in (b"", b"GGUF", b"PK\x03\x04" * 100, whole[:200], whole[:-50_000], b"GGUF\x03\0\0\0" + b"\xff" * 500):
+        damaged.write_bytes(content)
+        with pytest.raises(InputError, match=r"damaged\.gguf"):
+            open_file(damaged)
+    with pytest.raises(NotFoundError, match=r"absent\.gguf"):
+        open_file(tmp_path / "absent.gguf")
+    unknown = whole.replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0lxxma", 1)
+    damaged.write_bytes(unknown)
+    with pytest.raises(InputError, match="does not know its architecture"):
+        open_file(damaged)
+
+
+def test_too_little_memory_is_said_before_loading(file: Path) -> None:
+    with pytest.raises(MemoryShortError, match="PARLANCE_SLOTS"):
+        open_file(file, memory_bytes=1_000_000)
+    with pytest.raises(MemoryShortError):
+        open_file(file, slots=2_000_000)
+
+
+def test_header(file: Path) -> None:
+    header = read_header(file)
+    assert header.trained_context == CONTEXT and header.dtype == "f32"
+    assert header.cache_bytes(100, 2) == 2 * 100 * 2 * 2 * 320 * 2, (
+        "slots, tokens, layers, keys and values, width, bytes"
+    )
+
+
+def test_close_ends_the_threads_and_leaves_other_models_alone(file: Path, chain: LlamaCppBackend) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    if not Path("/proc/self/task").exists():
+        pytest.skip("threads are counted in /proc")
+    text(chain, "a")
+    before = threads()
+    other = open_file(file, slots=2)
+    assert text(other, "a", max_new_tokens=1) == "b"
+    assert threads() > before
+    other.close()
+    assert threads() <= before
+    assert text(chain, "a", max_new_tokens=1) == "b"
+
+
+def test_nothing_is_logged(file: Path, capfd: Any) -> None:
+    backend = open_file(file, slots=1)
+    text(backend, "a")
+    backend.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_real_model_streams_and_is_reproducible(real: LlamaCppBackend) -> None:
+    options = {"temperature": 0.8, "max_new_tokens": 24}
+    job = ask(real, "Once upon a time", seed=1, **options)
+    assert job.result.text == "".join(job.texts) and job.result.new_tokens > 4
+    assert text(real, "Once upon a time", seed=1, **options) == job.result.text
+    assert text(real, "Once upon a time", seed=2, **options) != job.result.text
+    assert text(real, "1, 2, 3, 4, 5, 6,", max_new_tokens=4).startswith(" 7")
+
+
+def test_real_model_repeats_a_prefix_faster(real: LlamaCppBackend) -> None:
+    """The second prompt with the same long beginning needs fewer steps until its first token."""
+    shots = "English: The cat sat on the mat.\nFrench: Le chat était assis sur le tapis.\n\n" * 8
+
+    def steps(sentence: str) -> int:
+        looks = []
+
+        class Counting(KeptJob):
+            @property  # type: ignore[override]
+            def is_cancelled(self) -> bool:
+                looks.append(len(self.texts))
+                return False
+
+            @is_cancelled.setter
+            def is_cancelled(self, value: bool) -> None: ...
+
+        job = Counting(Generate(f"{shots}English: {sentence}\nFrench:", sampling=Sampling(1, 0)))
+        real.run([job])
+        assert job.error is None
+        return looks.count(0)
+
+    assert steps("I am hungry.") > steps("You are tired.")
+
+
+def test_real_chat_model_continues_its_answer(real: LlamaCppBackend) -> None:
+    messages = (Message("user", "Count from 1 to 9."), Message("assistant", "1, 2, 3, 4, 5,"))
+    try:
+        assert text(real, messages=messages, max_new_tokens=3).startswith(" 6")
+    except UnsupportedError as error:
+        assert "no chat template" in str(error)
