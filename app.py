@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from engine.core import get_engine
 from engine.http import routes
+from pages.parts.errors import page_failed
 
 
 @asynccontextmanager
@@ -24,4 +25,4 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         await run_in_threadpool(engine.close)
 
 
-app = st.App("pages/main.py", routes=routes(), lifespan=lifespan)
+app = st.App("pages/main.py", routes=routes(), lifespan=lifespan, on_script_error=page_failed)

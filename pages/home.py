@@ -7,48 +7,50 @@ import streamlit as st
 from engine.applications import APPLICATIONS
 from pages.parts.engine import get_engine
 from pages.parts.picker import show_progress
-from pages.parts.share import copy_link
+from pages.parts.share import header
+from pages.parts.sizes import size_in_words
+from pages.parts.text import plain
 
-TEXT = "Bonjour ! Je cherche un petit restaurant tranquille."
 EXAMPLES = {
-    "translate": (TEXT, {"text": TEXT, "from": "fr", "to": "en"}),
-    "write": ("A poem about the first snow in the city", {"kind": "poem", "about": "the first snow in the city"}),
-    "sentiment": ("Not bad at all, though a little loud.", {"review": "Not bad at all, though a little loud."}),
-    "answer": ("Who built the harbour?", {"question": "Who built the harbour?"}),
-}  # fmt: skip
+    "translate": {"text": "Bonjour ! Je cherche un petit restaurant tranquille.", "from": "French", "to": "English"},
+    "write": {"about": "the first snow in the city", "kind": "Poem"},
+    "sentiment": {"review": "Not bad at all, though a little loud."},
+    "answer": {"question": "Who built the harbour?"},
+}
+"""By application: the inputs of its page, as they stand in a link; the first is shown."""
 
-left, right = st.columns([5, 1], vertical_alignment="bottom")
-left.title("What language models are for", anchor=False)
-left.caption("Pick a page, try the example or your own text, and watch a real model work on this very machine.")
-with right:
-    copy_link()
-
+header("What language models are for", "Take an example or your own text, and watch a real model work on this machine.")
 columns = st.columns(2, gap="medium")
 for number, application in enumerate(APPLICATIONS.values()):
-    words, parameters = EXAMPLES.get(application.id, ("", {}))
+    inputs = EXAMPLES.get(application.id, {})
     with columns[number % 2].container(border=True, height="stretch"):
         st.subheader(f":material/{application.icon}: {application.title}", anchor=False)
         st.write(application.summary)
-        if words:
-            st.caption(f"“{words}”")
-        st.page_link(f"{application.id}.py", label="Try it", icon=":material/arrow_forward:", query_params=parameters)
+        words = next(iter(inputs.values()), "")
+        label = f"Try “{plain(words)}”" if words else "Open"
+        st.page_link(f"{application.id}.py", label=label, icon=":material/arrow_forward:", query_params=inputs)
 
 
 @st.fragment(run_every="2s")
 def machine() -> None:
-    """Embedded models and how far they are; drawn on its own so that the page never waits for a download."""
+    """Device, memory, and how far the embedded models are; on its own, so that the page waits for no download."""
     engine = get_engine()
+    status = engine.status()
     embedded = [model for model in engine.catalogue.models.values() if model.is_embedded]
     states = {model.id: engine.store.availability(model.id) for model in embedded}
-    ready = [model.title for model in embedded if states[model.id].state == "ready"]
-    st.markdown(f":material/check_circle: Ready: {', '.join(ready)}." if ready else "The models are on their way.")
+    ready = [model for model in embedded if states[model.id].state == "ready"]
+    device, memory, models = st.columns(3)
+    device.metric("Device", status.device.upper(), border=True)
+    memory.metric("Memory in use", f"{size_in_words(status.used_bytes)}", border=True)
+    models.metric("Embedded models ready", f"{len(ready)} of {len(embedded)}", border=True)
+    if loaded := [model.title for model in status.models if model.state == "ready"]:
+        st.caption(f"In memory: {plain(', '.join(loaded))}.")
     for model in embedded:
         now = states[model.id]
         if now.state == "fetching":
-            st.caption(model.title)
-            show_progress(now)
+            show_progress(now, model.title)
         elif now.state != "ready":
-            st.caption(f"{model.title}: {now.message or 'not here yet'} See the page Models.")
+            st.caption(f":material/cloud_off: {plain(now.message or f'{model.title} is not here yet.')}")
 
 
 st.subheader("This machine", anchor=False)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from engine.applications import sentiment
-from engine.applications.sentiment import SAMPLES, SentimentRequest, confidence_in_words
+from engine.applications.sentiment import SAMPLES, SentimentRequest, SentimentResult, confidence_in_words
 from pages.parts.charts import probability_bars, stacked_bars
 from pages.parts.engine import get_engine
+from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model
 from pages.parts.share import header
 from pages.parts.streaming import ask, show_answer
 from pages.parts.tables import as_csv
-from pages.parts.text import show_text
+from pages.parts.text import plain, show_text
 
 KEY = "judgement"
+NAMES = ("A mixed review", "A complaint", "Four lines")
 
 
 def fill(sample: SentimentRequest) -> None:
@@ -23,48 +27,54 @@ def fill(sample: SentimentRequest) -> None:
     st.session_state["review"] = sample.text if is_one else "\n".join(sample.text)
 
 
+def show_one(text: str, result: SentimentResult) -> None:
+    (score,) = result.results
+    st.subheader(f"{plain(score.label.capitalize())}, {confidence_in_words(score.score)}", anchor=False)
+    show_text(text[:300] + ("…" if len(text) > 300 else ""))
+    probability_bars(score.scores, key="bars")
+    if score.warning:
+        st.caption(f":material/info: {plain(score.warning)}")
+
+
+def show_many(texts: list[str], result: SentimentResult) -> None:
+    scores = result.results
+    counts = Counter(score.label for score in scores).most_common()
+    st.subheader(", ".join(f"{count} {plain(label)}" for label, count in counts), anchor=False)
+    stacked_bars([score.scores for score in scores], key="stack")
+    table = [
+        {"Text": text, "Sounds": score.label, "Confidence": confidence_in_words(score.score), **score.scores}
+        for text, score in zip(texts, scores, strict=True)
+    ]
+    percent = {label: st.column_config.NumberColumn(format="percent") for label in scores[0].scores}
+    st.dataframe(table, column_config=percent, hide_index=True)
+    st.download_button("Download CSV", as_csv(table), "sentiment.csv", "text/csv", icon=":material/download:")
+    if any(score.warning for score in scores):
+        st.caption(":material/info: Some rows look like another language than the model learned from.")
+
+
 header("Sentiment", "Reviews, comments, messages: how do they sound to the model, and how sure is it?")
-model = pick_model("sentiment", sentiment.DEFAULT_MODEL, "judge")
 left, right = st.columns(2, gap="large")
 with left:
     rows = st.segmented_control(
         "Input", ["one", "many"], default="one", key="rows", bind="query-params", required=True,
         format_func={"one": "One text", "many": "One text a line"}.__getitem__,
     )  # fmt: skip
+    model_place, facts_place = st.container(), st.container()
+    model = pick_model("sentiment", sentiment.DEFAULT_MODEL, "judge", place=model_place, below=facts_place)
     with st.form("judge-form", border=False):
-        text = st.text_area("Text", str(SAMPLES[0].text), height=200, key="review", bind="query-params")
-        is_asked = st.form_submit_button("Judge", type="primary", disabled=model is None)
-    st.caption("Examples")
-    with st.container(horizontal=True):
-        for number, sample in enumerate(SAMPLES):
-            name = ("Mixed", "Complaint", "Four lines")[number]
-            st.button(name, on_click=fill, args=(sample,), key=f"sentiment-example-{number}")
+        text = st.text_area("Text", str(SAMPLES[0].text), height=180, key="review", bind="query-params")
+        is_asked = st.form_submit_button("Judge", type="primary", icon=":material/balance:", disabled=model is None)
+    errors = st.container()
+    offer_examples(dict(zip(NAMES, SAMPLES, strict=True)), fill, "sentiment_example")
 
-with right:
-    if is_asked and model:
-        lines = [line for line in text.splitlines() if line.strip()]
-        ask(KEY, SentimentRequest(text if rows == "one" else lines, model.id))
-    answer = show_answer(KEY, lambda request: sentiment.stream(get_engine(), request))
+if is_asked and model:
+    lines = [line for line in text.splitlines() if line.strip()]
+    ask(KEY, SentimentRequest(lines if rows == "many" and lines else text, model.id))
+with right, st.container(border=True, key="answer-box"):
+    answer = show_answer(KEY, lambda request: sentiment.stream(get_engine(), request), errors=errors)
     if answer is None:
         st.caption("The judgement appears here.")
-    if answer is None or answer.result is None:
-        st.stop()
-    asked, result = answer.request.text, answer.result
-    if isinstance(asked, str):
-        (score,) = result.results
-        st.subheader(f"{score.label.capitalize()}, {confidence_in_words(score.score)}", anchor=False)
-        show_text(asked[:300] + ("…" if len(asked) > 300 else ""))
-        probability_bars(score.scores, key="bars")
-        if score.warning:
-            st.caption(f":material/info: {score.warning}")
-    else:
-        table = [
-            {"Text": text, "Sounds": score.label, "Confidence": confidence_in_words(score.score), **score.scores}
-            for text, score in zip(asked, result.results, strict=True)
-        ]
-        percent = {name: st.column_config.NumberColumn(format="percent") for name in sentiment.LABELS}
-        stacked_bars([score.scores for score in result.results], key="stack")
-        st.dataframe(table, column_config=percent, hide_index=True)
-        st.download_button("Download CSV", as_csv(table), "sentiment.csv", "text/csv")
-        if any(score.warning for score in result.results):
-            st.caption(":material/info: Some rows look like another language than the model learned from.")
+    elif answer.result and isinstance(answer.request.text, str):
+        show_one(answer.request.text, answer.result)
+    elif answer.result:
+        show_many(answer.request.text, answer.result)

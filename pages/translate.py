@@ -10,6 +10,7 @@ from engine.applications.sentiment import confidence_in_words
 from engine.applications.translate import SAMPLES, TranslateRequest
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import get_engine
+from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
 from pages.parts.streaming import answer_of, ask, show_answer
@@ -53,14 +54,10 @@ with left:
     with st.form("translate", border=False):
         text = st.text_area("Text", str(SAMPLES[0].text), height=230, key="text", bind="query-params")
         is_asked = st.form_submit_button(
-            "Translate", type="primary", icon=":material/translate:", disabled=model is None, help="Ctrl+Enter in the text"
+            "Translate", type="primary", icon=":material/translate:", disabled=model is None
         )
     errors = st.container()
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        st.caption("Examples", width="content")
-        for number, sample in enumerate(SAMPLES):
-            pair = f"{name_of(sample.source)} → {name_of(sample.target)}"
-            st.button(pair, on_click=fill, args=(sample,), key=f"example-{number}", type="tertiary")
+    offer_examples({f"{name_of(s.source)} → {name_of(s.target)}": s for s in SAMPLES}, fill, "translate_example")
 
 if is_asked and model:
     ask(KEY, TranslateRequest(text, source, target, model.id))

@@ -8,22 +8,23 @@ import streamlit as st
 
 from engine.applications import write
 from engine.applications.languages import LANGUAGES
-from engine.applications.write import GENRES, SAMPLES, TONES, WriteRequest
+from engine.applications.write import GENRES, SAMPLES, TONES, Kind, WriteRequest, WriteResult
 from pages.parts.decoding import decoding_controls, settings_in_words
 from pages.parts.engine import get_engine
+from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
 from pages.parts.streaming import Answer, answer_of, ask, show_answer
 
 KEY = "draft"
-KINDS = {"story": "Story", "poem": "Poem", "lyrics": "Lyrics", "slogan": "Slogan", "free": "Free"}
+KINDS: dict[Kind, str] = {"story": "Story", "poem": "Poem", "lyrics": "Lyrics", "slogan": "Slogan", "free": "Free"}
 
 
 def fill(sample: WriteRequest) -> None:
     """Take over a sample, its model and its settings."""
-    values = {"kind": sample.kind, "about": sample.text, "genre": sample.genre, "tone": sample.tone, "language": "en"}
-    values |= {"write_temperature": sample.temperature, "write_max_new_tokens": sample.max_new_tokens}
-    st.session_state.update(values | {"writer": sample.model or write.default_model(sample.kind, "en")})
+    words = {"kind": sample.kind, "about": sample.text, "genre": sample.genre, "tone": sample.tone, "language": "en"}
+    numbers = {"write_temperature": sample.temperature, "write_max_new_tokens": sample.max_new_tokens}
+    st.session_state.update(words | numbers | {"writer": sample.model or write.default_model(sample.kind, "en")})
 
 
 def fit_kind() -> None:
@@ -38,65 +39,71 @@ def opening_of(answer: Answer) -> str:
     return (answer.request.text if answer.request.kind == "free" else "") + str(answer.request.continuation)
 
 
+def facts_in_words(result: WriteResult) -> str:
+    """How the text came about: length, speed, first token, end."""
+    facts = [f"{result.new_tokens} tokens"]
+    facts += [f"{result.tokens_per_second:.0f} a second"] if result.tokens_per_second else []
+    facts += [f"first after {result.first_token_seconds:.2f} s"] if result.first_token_seconds is not None else []
+    ends = {
+        "stop": "the model ended it",
+        "length": "ended at the length you set",
+        "deadline": "ended by the time limit",
+    }
+    return " · ".join([*facts, ends.get(result.finish_reason, result.finish_reason)])
+
+
 header("Write", "Choose what to write, set the temperature, and watch the words arrive one by one.")
 controls, page = st.columns([5, 7], gap="large")
 with controls:
-    kind = st.segmented_control(
-        "Kind", list(KINDS), default="story", format_func=KINDS.get, key="kind", bind="query-params", on_change=fit_kind,
-        required=True, wrap=True,
+    kind = st.pills(
+        "Kind", list(KINDS), default="story", format_func=KINDS.__getitem__, key="kind", bind="query-params",
+        on_change=fit_kind, required=True,
     ) or "story"  # fmt: skip
-    with st.form("write", border=False):
-        label = "Beginning, which the model continues" if kind == "free" else f"What is the {kind} about?"
-        about = st.text_area(label, SAMPLES[0].text, height=110, key="about", bind="query-params")
-        is_asked = st.form_submit_button("Write", type="primary", icon=":material/edit:", help="Ctrl+Enter in the text")
-    errors = st.container()
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        st.caption("Examples", width="content")
-        for number, sample in enumerate(SAMPLES):
-            name = "GPT-2: Once upon a time" if sample.model else KINDS[sample.kind]
-            st.button(name, on_click=fill, args=(sample,), key=f"example-{number}", type="tertiary")
+    form, errors, examples = st.container(), st.container(), st.container()
     left, middle, right = st.columns(3)
     language = left.selectbox(
-        "Language", list(LANGUAGES)[:5], format_func=LANGUAGES.get, key="language", bind="query-params",
+        "Language", list(LANGUAGES)[:5], format_func=LANGUAGES.__getitem__, key="language", bind="query-params",
         on_change=fit_kind,
     )  # fmt: skip
+    is_free = kind == "free"
     genre = middle.selectbox(
-        "Genre", GENRES, format_func=lambda g: g or "any", key="genre", bind="query-params", disabled=kind == "free"
+        "Genre", GENRES, format_func=lambda g: g or "any", key="genre", bind="query-params", disabled=is_free
     )
     tone = right.selectbox(
-        "Tone", TONES, format_func=lambda t: t or "any", key="tone", bind="query-params", disabled=kind == "free"
+        "Tone", TONES, format_func=lambda t: t or "any", key="tone", bind="query-params", disabled=is_free
     )
     model = pick_model("write", write.default_model(kind, language), "writer")
     sampling = decoding_controls("write", write.TOKENS[kind])
+with form, st.form("write", border=False):
+    label = "Beginning, which the model continues" if is_free else f"What is the {kind} about?"
+    about = st.text_area(label, SAMPLES[0].text, height=110, key="about", bind="query-params")
+    is_asked = st.form_submit_button("Write", type="primary", icon=":material/edit:", disabled=model is None)
+with examples:
+    names = ["GPT-2: Once upon a time" if sample.model else KINDS[sample.kind] for sample in SAMPLES]
+    offer_examples(dict(zip(names, SAMPLES, strict=True)), fill, "write_example")
 
-if kind == "free":
+if is_free:
     genre = tone = ""
-request = WriteRequest(about, kind, genre, tone, language, model=model.id if model else None, **sampling)
 with page:
-    if model and (is_asked or st.session_state.pop("again", False)):
-        ask(KEY, request)
-    elif model and st.session_state.pop("on", False) and (draft := answer_of(KEY)):
-        ask(KEY, replace(draft.request, continuation=str(draft.request.continuation) + draft.text, **sampling))
+    draft = answer_of(KEY)
+    if model and (is_asked or st.session_state.get("again")):
+        ask(KEY, WriteRequest(about, kind, genre, tone, language, model=model.id, **sampling))
+    elif model and draft and st.session_state.get("continue"):
+        so_far = str(draft.request.continuation) + draft.text
+        ask(KEY, replace(draft.request, continuation=so_far, model=model.id, **sampling))
     draft = answer_of(KEY)
     with st.container(border=True, key="answer-box"):
-        answer = show_answer(
-            KEY,
-            lambda wanted: write.stream(get_engine(), wanted),
-            prefix=opening_of(draft) if draft else "",
-            errors=errors,
-        )
-        if answer is None:
+        before = opening_of(draft) if draft else ""
+        show_answer(KEY, lambda wanted: write.stream(get_engine(), wanted), prefix=before, errors=errors)
+        if draft is None:
             st.caption("Press Write. The text appears here as the model writes it.")
-    if answer is None:
+    if draft is None:
         st.stop()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Continue", icon=":material/arrow_forward:", key="on", disabled=not (answer.text and model))
+        is_ready = bool(draft.text) and model is not None
+        st.button("Continue", icon=":material/arrow_forward:", key="continue", disabled=not is_ready)
         st.button("New draft", icon=":material/refresh:", key="again", disabled=model is None)
-        copy_text(opening_of(answer) + answer.text, "draft")
-    if answer.result:
-        result = answer.result
-        facts = [f"{result.new_tokens} tokens"]
-        facts += [f"{result.tokens_per_second:.0f} a second"] if result.tokens_per_second else []
-        facts += [f"first after {result.first_token_seconds:.2f} s"] if result.first_token_seconds is not None else []
-        st.caption(" · ".join([*facts, f"ended by {result.finish_reason}"]))
-        st.caption(settings_in_words(result.settings))
+        copy_text(before + draft.text, "draft")
+    if draft.result:
+        st.caption(facts_in_words(draft.result))
+        st.caption(settings_in_words(draft.result.settings))

@@ -69,9 +69,7 @@ def _preset(key: str, default: dict[str, float]) -> None:
 
     now = {field: st.session_state.get(f"{key}_{field}", value) for field, value in default.items()}
     st.session_state[name] = next((title for title, preset in PRESETS.items() if preset == now), None)
-    st.segmented_control(
-        "Preset", list(PRESETS), key=name, on_change=use, wrap=True, help="Neutral switches every filter off."
-    )
+    st.pills("Preset", list(PRESETS), key=name, on_change=use, help="Neutral switches every filter off.")
 
 
 def _slider(key: str, name: str, label: str, default: dict[str, float], step: float) -> float:
