@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.applications.languages import LANGUAGES
 from engine.catalogue import Model
 from engine.core import Engine
-from engine.errors import InputError
+from engine.errors import InputError, UnsupportedError
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
 
 Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
 
 KINDS: dict[str, str] = {
-    "story": "a short story",
-    "poem": "a poem",
-    "lyrics": "song lyrics with verses and a chorus",
-    "slogan": "one short, catchy advertising slogan of at most ten words",
+    "story": "Write a {tone}short {genre}story{language} about {text}.",
+    "poem": "Write a {tone}{genre}poem{language} about {text}.",
+    "lyrics": "Write the lyrics of a {tone}{genre}song{language}, with verses and a chorus, about {text}.",
+    "slogan": "Write a {tone}slogan{language} of at most ten words for {text}.",
 }
 """What a chat model is asked for; "free" continues the text itself."""
 
+SLOGANS = (
+    ("a coffee shop", "Wake up to something wonderful."),
+    ("a shoe shop", "Every step counts."),
+    ("a toy shop", "Where grown-ups come to play."),
+)
+"""Shown to a chat model first: a small one writes a paragraph else."""
+
+MAX_STYLE_CHARACTERS = 60
+"""Longest genre or tone."""
 GENRES = ("", "fantasy", "adventure", "mystery", "science fiction", "romance", "comedy", "horror", "fairy tale")
 TONES = ("", "cheerful", "calm", "melancholic", "dramatic", "playful", "hopeful", "dark")
 
@@ -30,37 +40,42 @@ TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40
 
 OPENINGS: dict[str, dict[str, str]] = {
     "en": {
-        "story": "A {adjectives}short story about {text}.\n\n",
-        "poem": "A {adjectives}poem about {text}.\n\n",
-        "lyrics": "A {adjectives}song about {text}.\n\n[Verse 1]\n",
-        "slogan": "Advertising slogans\n\nCoffee: Wake up to something wonderful.\nShoes: Every step counts.\n{text}:",
+        "story": "A {tone}short {genre}story about {text}.\n\nOnce upon a time",
+        "poem": "Autumn\n\nThe leaves come down without a sound,\nThey paint the garden gold and red,\n"
+        "The wind walks slowly all around\nAnd puts the tired trees to bed.\n\n{title}\n\n",
+        "lyrics": "A {tone}{genre}song about {text}.\n\n[Verse 1]\n",
+        "slogan": "Advertising slogans\n\nCoffee: Wake up to something wonderful.\nShoes: Every step counts.\n{title}:",
     },
     "fr": {
         "story": "Voici une histoire courte sur le thème suivant : {text}.\n\nIl était une fois",
-        "poem": "Poème sur le thème suivant : {text}.\n\n",
+        "poem": "L'automne\n\nLes feuilles tombent sans un bruit,\nLe vent les pousse vers la nuit,\n"
+        "Le vieux jardin devient tout d'or\nEt sous la mousse, l'été dort.\n\n{title}\n\n",
         "lyrics": "Chanson sur le thème suivant : {text}.\n\n[Couplet 1]\n",
-        "slogan": "Slogans publicitaires\n\nCafé : Le réveil a du goût.\nChaussures : Chaque pas compte.\n{text} :",
+        "slogan": "Slogans publicitaires\n\nCafé : Le réveil a du goût.\nChaussures : Chaque pas compte.\n{title} :",
     },
     "de": {
         "story": "Eine kurze Geschichte zum Thema: {text}.\n\nEs war einmal",
-        "poem": "Ein Gedicht zum Thema: {text}.\n\n",
+        "poem": "Herbst\n\nDie Blätter fallen leise nieder,\nDer Garten leuchtet rot und gold,\n"
+        "Der Wind singt seine alten Lieder,\nBis Schlaf die müden Bäume holt.\n\n{title}\n\n",
         "lyrics": "Ein Lied zum Thema: {text}.\n\n[Strophe 1]\n",
-        "slogan": "Werbesprüche\n\nKaffee: Der Morgen schmeckt.\nSchuhe: Jeder Schritt zählt.\n{text}:",
+        "slogan": "Werbesprüche\n\nKaffee: Der Morgen schmeckt.\nSchuhe: Jeder Schritt zählt.\n{title}:",
     },
     "es": {
         "story": "Un cuento corto sobre el tema: {text}.\n\nHabía una vez",
-        "poem": "Un poema sobre el tema: {text}.\n\n",
+        "poem": "Otoño\n\nCaen las hojas sin ruido,\nel jardín se viste de oro,\n"
+        "y el viento, medio dormido,\nguarda del sol su tesoro.\n\n{title}\n\n",
         "lyrics": "Una canción sobre el tema: {text}.\n\n[Estrofa 1]\n",
-        "slogan": "Eslóganes publicitarios\n\nCafé: Despierta con sabor.\nZapatos: Cada paso cuenta.\n{text}:",
+        "slogan": "Eslóganes publicitarios\n\nCafé: Despierta con sabor.\nZapatos: Cada paso cuenta.\n{title}:",
     },
     "zh": {
         "story": "一个关于“{text}”的小故事。\n\n从前，",
-        "poem": "一首关于“{text}”的诗。\n\n",
+        "poem": "秋天\n\n落叶轻轻铺满小路，\n风把黄昏慢慢吹远，\n"
+        "院子里的老树不说话，\n等着月亮挂上屋檐。\n\n{title}\n\n",
         "lyrics": "一首关于“{text}”的歌。\n\n【第一段】\n",
-        "slogan": "广告语\n\n咖啡：唤醒每个清晨。\n鞋子：每一步都算数。\n{text}：",
+        "slogan": "广告语\n\n咖啡：唤醒每个清晨。\n鞋子：每一步都算数。\n{title}：",
     },
 }
-"""How a base model, which only continues text, is led to each kind."""
+"""How a base model, which only continues text, is led to each kind; the poems and slogans were written for this."""
 
 PRESETS: dict[str, dict[str, float]] = {
     "Precise": {"temperature": 0.3, "top_p": 0.9, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.15},
@@ -86,7 +101,8 @@ class WriteRequest:
     continuation: str = ""
     model: str | None = None
     temperature: float = 0.7
-    max_new_tokens: int = 200
+    max_new_tokens: int | None = None
+    """None takes a sensible length for the kind (TOKENS)."""
     top_p: float = 0.95
     top_k: int = 0
     min_p: float = 0.0
@@ -119,6 +135,8 @@ def stream(engine: Engine, request: WriteRequest) -> Iterator[Event]:
     Raises InputError or TooLargeError naming the field, and what the engine raises.
     """
     model = engine.catalogue.find(request.model or default_model(request.kind, request.language))
+    if model.architecture != "causal":
+        raise UnsupportedError(f"{model.title} does not write. Choose another model.", param="model")
     limit = engine.settings.max_text_characters
     for event in engine.stream(model.id, ask(model, request, limit)):
         if event.kind == "done":
@@ -138,33 +156,42 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
     text = clean_text(request.text, "text", max_characters)
     continuation = clean_text(request.continuation, "continuation", max_characters, can_be_empty=True)
     _check(request)
+    sampling = _sampling(request)
     if request.kind == "free":
-        return Generate(text + continuation, sampling=_sampling(request))
+        return Generate(text + continuation, sampling=sampling)
     if model.is_chat:
-        turns = (Message("user", instruction(request, text)),)
-        so_far = (Message("assistant", continuation),) if continuation else ()
-        return Generate(messages=turns + so_far, sampling=_sampling(request))
-    stops = ("\n",) if request.kind == "slogan" else ()
-    opening = OPENINGS.get(request.language, OPENINGS["en"])[request.kind]
-    prompt = opening.format(text=text.strip().rstrip("."), adjectives=_adjectives(request))
-    return Generate(prompt + continuation, sampling=_sampling(request, stops))
+        return Generate(messages=messages(request, text, continuation), sampling=sampling)
+    languages = OPENINGS.get(request.language, OPENINGS["en"])
+    return Generate(languages[request.kind].format(**_words(request, text)) + continuation, sampling=sampling)
 
 
-def instruction(request: WriteRequest, text: str) -> str:
-    """The order given to a chat model."""
-    article_and_kind = KINDS[request.kind]
-    article, _, kind = article_and_kind.partition(" ")
-    adjectives = _adjectives(request)
-    if adjectives:
-        article = "an" if article in ("a", "an") and adjectives[0] in "aeiou" else article
-    name = f"{article} {adjectives}{kind}" if article in ("a", "an") else article_and_kind
-    language = "" if request.language == "en" else f" in {LANGUAGES[request.language]}"
-    only = " Answer with the slogan only." if request.kind == "slogan" else ""
-    return f"Write {name}{language} about this: {text.strip()}{only}"
+def messages(request: WriteRequest, text: str, continuation: str = "") -> tuple[Message, ...]:
+    """The turns for a chat model; what is already written is its own last turn, which it carries on."""
+    order = KINDS[request.kind].format(**_words(request, text))
+    turns = [Message("user", _with_article(order))]
+    if request.kind == "slogan" and request.language == "en":
+        for about, slogan in reversed(SLOGANS):
+            example = KINDS["slogan"].format(**_words(replace(request, tone=""), about))
+            turns[:0] = [Message("user", example), Message("assistant", slogan)]
+    if continuation:
+        turns.append(Message("assistant", continuation))
+    return tuple(turns)
 
 
-def _adjectives(request: WriteRequest) -> str:
-    return "".join(f"{word.strip()} " for word in (request.tone, request.genre) if word.strip())
+def _words(request: WriteRequest, text: str) -> dict[str, str]:
+    """What the sentences of KINDS and OPENINGS are filled with."""
+    about = text.strip().rstrip(".。")
+    return {
+        "text": about,
+        "title": about[:1].upper() + about[1:],
+        "tone": "".join(f"{word} " for word in request.tone.split()),
+        "genre": "".join(f"{word} " for word in request.genre.split()),
+        "language": "" if request.language == "en" else f" in {LANGUAGES[request.language]}",
+    }
+
+
+def _with_article(order: str) -> str:
+    return re.sub(r"^Write a (?=[aeiou])", "Write an ", order)
 
 
 def _check(request: WriteRequest) -> None:
@@ -173,18 +200,21 @@ def _check(request: WriteRequest) -> None:
     if request.language not in LANGUAGES:
         raise InputError(f"language is {request.language!r}; choose one of {', '.join(LANGUAGES)}.", param="language")
     for name in ("genre", "tone"):
-        clean_text(getattr(request, name), name, 60, can_be_empty=True)
+        clean_text(getattr(request, name), name, MAX_STYLE_CHARACTERS, can_be_empty=True)
+    if not isinstance(request.stop, list | tuple) or not all(isinstance(text, str) for text in request.stop):
+        raise InputError("stop must be a list of texts.", param="stop")
 
 
-def _sampling(request: WriteRequest, stops: tuple[str, ...] = ()) -> Sampling:
+def _sampling(request: WriteRequest) -> Sampling:
+    line_end = ("\n",) if request.kind == "slogan" else ()
     return Sampling(
-        max_new_tokens=request.max_new_tokens,
+        max_new_tokens=TOKENS[request.kind] if request.max_new_tokens is None else request.max_new_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
         top_k=request.top_k,
         min_p=request.min_p,
         repetition_penalty=request.repetition_penalty,
-        stop=(*request.stop, *stops),
+        stop=(*request.stop, *line_end),
         seed=request.seed,
     )
 
@@ -202,9 +232,12 @@ def _result(generation: Generation, model: Model) -> WriteResult:
 
 
 SAMPLES = (
-    WriteRequest("a lighthouse keeper who befriends a whale", "story", "adventure", "hopeful"),
+    WriteRequest("a lighthouse keeper who befriends a whale", "story", "adventure", "hopeful", max_new_tokens=300),
     WriteRequest("the first snow in the city", "poem", "", "calm", max_new_tokens=160),
     WriteRequest("leaving home by night train", "lyrics", "", "melancholic", max_new_tokens=220),
     WriteRequest("a bakery that opens before sunrise", "slogan", "", "cheerful", max_new_tokens=40),
     WriteRequest("Once upon a time", "free", model="gpt2", temperature=0.7, max_new_tokens=200),
+    WriteRequest("un gardien de phare et une baleine", "story", language="fr", max_new_tokens=300),
+    WriteRequest("der erste Schnee in der Stadt", "poem", language="de", max_new_tokens=160),
+    WriteRequest("小时候，外婆家门前有一条河。", "free", language="zh", max_new_tokens=200),
 )

@@ -1,0 +1,116 @@
+"""Writing on a scripted backend: how each kind is asked of chat and base models, what acted, limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.applications import write
+from engine.applications.write import KINDS, OPENINGS, PRESETS, TOKENS, WriteRequest, ask
+from engine.catalogue import read_catalogue
+from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
+from engine.requests import Generate, Sampling
+
+CATALOGUE = read_catalogue()
+WHALE = WriteRequest("a whale in the bay.", "story", "adventure", "hopeful")
+
+
+def asked(request: WriteRequest, model_id: str = "smollm2-135m-instruct") -> Generate:
+    return ask(CATALOGUE.find(model_id), request, 1_000)
+
+
+def test_a_chat_model_gets_one_plain_order() -> None:
+    (turn,) = asked(WHALE).messages
+    assert turn.role == "user"
+    assert turn.content == "Write a hopeful short adventure story about a whale in the bay."
+    eerie = asked(replace(WHALE, kind="poem", tone="eerie", genre="", language="fr"))
+    assert eerie.messages[0].content == "Write an eerie poem in French about a whale in the bay."
+
+
+def test_a_chat_model_sees_slogans_first_and_ends_at_the_line() -> None:
+    request = asked(WriteRequest("a bakery", "slogan", tone="cheerful"))
+    assert [turn.role for turn in request.messages] == ["user", "assistant"] * 3 + ["user"]
+    assert request.messages[-1].content == "Write a cheerful slogan of at most ten words for a bakery."
+    assert request.sampling.stop == ("\n",) and request.sampling.max_new_tokens == TOKENS["slogan"]
+
+
+def test_what_is_written_is_carried_on() -> None:
+    request = replace(WHALE, continuation="It rose slowly and")
+    assert (asked(request).messages[-1].role, asked(request).messages[-1].content) == (
+        "assistant",
+        "It rose slowly and",
+    )
+    assert asked(request, "gemma-3-270m").prompt.endswith("Once upon a timeIt rose slowly and")
+    free = WriteRequest("Once upon", "free", continuation=" a time")
+    assert asked(free).prompt == asked(free, "gpt2").prompt == "Once upon a time"
+
+
+@pytest.mark.parametrize("language", OPENINGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_base_model_is_led_by_an_opening_in_the_language(language: str, kind: str) -> None:
+    text = "das {Meer}" if language == "de" else "sea {0}"
+    prompt = asked(WriteRequest(text, kind, language=language), "gemma-3-270m").prompt  # type: ignore[arg-type]
+    assert text[1:] in prompt and "{text}" not in prompt and "{title}" not in prompt
+
+
+def test_text_events_join_to_the_result_and_the_settings_are_those_that_acted(house) -> None:
+    house.backend.say = lambda request: "The whale sang."
+    events = list(write.stream(house.engine, replace(WHALE, temperature=0, top_p=0.5, seed=4)))
+    result = events[-1].result
+    assert "".join(event.text for event in events if event.kind == "text") == result.text == "The whale sang."
+    assert result.settings["temperature"] == 0 and result.settings["top_p"] == 1.0 and result.settings["seed"] == 4
+    assert result.settings["max_new_tokens"] == TOKENS["story"]
+    assert (result.model, result.finish_reason, result.new_tokens) == ("smollm2-135m-instruct", "stop", 15)
+
+
+def test_the_default_model_follows_kind_and_language(house) -> None:
+    house.backend.say = lambda request: "Fin."
+    models = [
+        write.run(house.engine, WriteRequest("x", kind, language=language)).model  # type: ignore[arg-type]
+        for kind, language in (("poem", "en"), ("poem", "fr"), ("free", "en"))
+    ]
+    assert models == ["smollm2-135m-instruct", "gemma-3-270m", "gemma-3-270m"]
+
+
+def test_presets_are_allowed_and_neutral_filters_nothing() -> None:
+    for preset in PRESETS.values():
+        Sampling(**preset).checked()  # type: ignore[arg-type]
+    neutral = Sampling(**PRESETS["Neutral"])  # type: ignore[arg-type]
+    assert (neutral.temperature, neutral.top_p, neutral.top_k, neutral.min_p, neutral.repetition_penalty) == (
+        1,
+        1,
+        0,
+        0,
+        1,
+    )
+
+
+def test_the_classic_example_is_there() -> None:
+    (classic,) = (sample for sample in write.SAMPLES if sample.model == "gpt2")
+    assert (classic.text, classic.temperature, classic.max_new_tokens) == ("Once upon a time", 0.7, 200)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "param"),
+    [
+        (replace(WHALE, text=""), InputError, "text"),
+        (replace(WHALE, text="x" * 2_001), TooLargeError, "text"),
+        (replace(WHALE, continuation="x" * 2_001), TooLargeError, "continuation"),
+        (replace(WHALE, kind="novel"), InputError, "kind"),  # type: ignore[arg-type]
+        (replace(WHALE, language="xx"), InputError, "language"),
+        (replace(WHALE, tone="x" * 61), TooLargeError, "tone"),
+        (replace(WHALE, genre=3), InputError, "genre"),  # type: ignore[arg-type]
+        (replace(WHALE, temperature=3.0), InputError, "temperature"),
+        (replace(WHALE, max_new_tokens=0), InputError, "max_new_tokens"),
+        (replace(WHALE, top_p=0.0), InputError, "top_p"),
+        (replace(WHALE, seed=-1), InputError, "seed"),
+        (replace(WHALE, stop="end"), InputError, "stop"),  # type: ignore[arg-type]
+        (replace(WHALE, model="no-such-model"), NotFoundError, "model"),
+        (replace(WHALE, model="sentiment-minilm"), UnsupportedError, "model"),
+    ],
+)
+def test_errors_name_their_field(house, request_: WriteRequest, error: type[PeopleError], param: str) -> None:
+    with pytest.raises(error) as caught:
+        write.run(house.engine, request_)
+    assert caught.value.param == param
