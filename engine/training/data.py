@@ -12,6 +12,9 @@ from typing import Any
 from engine.backends.spans import Window, label_window, make_windows
 from engine.errors import InputError
 
+Feature = dict[str, Any]
+"""One model input: `input_ids`, its labels, and its `length` in tokens."""
+
 
 @dataclass(frozen=True)
 class LabelledText:
@@ -33,12 +36,13 @@ class Question:
 def read_table(path: Path) -> Iterator[dict[str, str]]:
     """Rows of a TSV or CSV file with a header, or of a JSONL file. Raises InputError with the row's number."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".jsonl":
                 yield from (_json_row(line, number, path) for number, line in enumerate(file, 1) if line.strip())
+            elif path.suffix == ".tsv":
+                yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             else:
-                quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
-                yield from csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", quoting=quoting)
+                yield from csv.DictReader(file)
     except UnicodeDecodeError as error:
         raise InputError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     except (OSError, csv.Error) as error:
@@ -98,7 +102,9 @@ def _answers(item: dict[str, Any], passage: str, path: Path) -> tuple[tuple[str,
     return answers
 
 
-def text_features(rows: Sequence[LabelledText], tokenizer: Any, max_length: int, labels: Sequence[str]) -> list[dict]:
+def text_features(
+    rows: Sequence[LabelledText], tokenizer: Any, max_length: int, labels: Sequence[str]
+) -> list[Feature]:
     """Token ids and label numbers; texts longer than `max_length` tokens are cut."""
     encoded = tokenizer([row.text for row in rows], truncation=True, max_length=max_length)
     numbers = {label: number for number, label in enumerate(labels)}
@@ -110,7 +116,7 @@ def text_features(rows: Sequence[LabelledText], tokenizer: Any, max_length: int,
 
 def question_features(
     rows: Sequence[Question], tokenizer: Any, max_length: int, stride: int
-) -> tuple[list[dict], list[Window], list[int]]:
+) -> tuple[list[Feature], list[Window], list[int]]:
     """Features of all windows of all rows, the windows themselves, and the number of each window's row."""
     features, windows, owners = [], [], []
     for number, row in enumerate(rows):

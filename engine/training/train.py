@@ -1,6 +1,7 @@
-"""The child process of a run: `python -m engine.training.train runs/<id>` trains what `config.json` in the folder says.
+"""The child process of a run: `python -m engine.training.train RUN` trains what `config.json` in the folder RUN says.
 
-The folder tells the truth at every moment: metrics are flushed line by line, status and model are renamed into place.
+RUN may also be the path of that config. Started again in the same folder it goes on from the last checkpoint; SIGTERM
+makes it stop after the step it is in and keep the best model so far.
 """
 
 from __future__ import annotations
@@ -8,90 +9,53 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import (
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    EvalPrediction,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from engine.backends.spans import best_spans
 from engine.errors import PeopleError
-from engine.evaluation.metrics import answer_f1, exact_match
 from engine.training.config import TrainingConfig, read_config
-from engine.training.data import collate, question_features, read_questions, read_texts, text_features
+from engine.training.data import collate
+from engine.training.run import Run
+from engine.training.tasks import TASKS, Task
 
 log = logging.getLogger(__name__)
 
-MAX_ANSWER_TOKENS = 30
-
-
-class Run:
-    """A run's folder: appends metrics, replaces the status, puts the model in place last."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._status: dict[str, Any] = {"pid": os.getpid(), "started": time.time(), "state": "starting"}
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-
-    def record(self, values: dict[str, Any]) -> None:
-        """Append one line to `metrics.jsonl` and flush it to disk."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def update(self, **values: Any) -> None:
-        """Replace `status.json` by one with these values changed."""
-        self._status |= values | {"updated": time.time()}
-        temporary = self.folder / "status.json.part"
-        temporary.write_text(json.dumps(self._status, indent=2), encoding="utf-8")
-        temporary.replace(self.folder / "status.json")
-
-    def keep(self, model: Any, tokenizer: Any) -> None:
-        """Write the model as fp16 safetensors and rename the folder to `model`."""
-        temporary, final = self.folder / "model.part", self.folder / "model"
-        model.half().save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        if final.exists():
-            final.rename(self.folder / f"model.{int(time.time())}")
-        temporary.rename(final)
-
 
 class Recorder(TrainerCallback):
-    """Writes what the trainer logs into the run's folder."""
+    """Writes what the trainer logs into the run's folder, and stops the trainer when asked to."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, stop: threading.Event) -> None:
+        self._run, self._stop = run, stop
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **rest: Any) -> None:
-        self._run.record({"step": state.global_step, "epoch": state.epoch, "seconds": time.time(), **(logs or {})})
-        self._run.update(state="running", step=state.global_step, max_steps=state.max_steps)
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._stop.is_set():
+            control.should_training_stop = control.should_save = True
+            control.should_evaluate |= state.best_model_checkpoint is None
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        values = {"step": state.global_step, "epoch": state.epoch, "time": time.time(), **(logs or {})}
+        self._run.record(values)
+        self._run.update("running", step=state.global_step, max_steps=state.max_steps)
+        log.info("step %d of %d: %s", state.global_step, state.max_steps, logs)
 
 
 class Averager(TrainerCallback):
-    """Keeps an exponential moving average of the weights, in place of the weights while they are judged and saved."""
+    """Keeps an exponential moving average of the weights that learn."""
 
     def __init__(self, decay: float) -> None:
-        self.decay = decay
+        self._decay = decay
         self._average: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **rest: Any) -> None:
-        decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        decay = min(self._decay, (1 + state.global_step) / (10 + state.global_step))
         for name, weight in model.named_parameters():
             if weight.requires_grad:
                 kept = self._average.setdefault(name, weight.detach().clone())
@@ -99,7 +63,7 @@ class Averager(TrainerCallback):
 
     @torch.no_grad()
     def swap(self, model: Any) -> None:
-        """Exchange weights and averages."""
+        """Exchange the weights and their averages."""
         for name, weight in model.named_parameters():
             if name in self._average:
                 held = weight.detach().clone()
@@ -107,13 +71,17 @@ class Averager(TrainerCallback):
                 self._average[name] = held
 
 
-class AveragingTrainer(Trainer):
-    """Validates and saves the averaged weights."""
+class RunTrainer(Trainer):
+    """Judges and saves the averaged weights where there are any, and judges rows in the order of their file."""
 
     averager: Averager | None = None
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        # The inherited one groups by length and so returns predictions in another order than the rows'.
+        return torch.utils.data.SequentialSampler(eval_dataset)
+
     def _maybe_log_save_evaluate(self, *arguments: Any, **rest: Any) -> None:
-        if self.averager is None:
+        if self.averager is None or not (self.control.should_evaluate or self.control.should_save):
             return super()._maybe_log_save_evaluate(*arguments, **rest)
         self.averager.swap(self.model)
         try:
@@ -122,33 +90,53 @@ class AveragingTrainer(Trainer):
             self.averager.swap(self.model)
 
 
-def train(folder: Path) -> dict[str, float]:
-    """Run to the end and return the last validation's metrics. Raises PeopleError for a bad config or bad data."""
-    config, run = read_config(folder / "config.json"), Run(folder)
-    run.update(state="preparing")
+def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]:
+    """Run to the end, or until `stop` is set, and return the kept model's metrics.
+
+    Raises PeopleError for a bad config or bad data.
+    """
+    run, stop = Run(folder), stop or threading.Event()
+    run.update("preparing")
+    config = read_config(folder / "config.json")
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     set_seed(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(config.base)
-    trainer = _trainer(config, run, tokenizer)
-    checkpoints = any((folder / "checkpoints").glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=checkpoints or None)
-    trainer.averager = None
+    task = TASKS[config.application](config, tokenizer)
+    trainer = make_trainer(config, task, folder, Recorder(run, stop))
+    has_checkpoint = any((folder / "checkpoints").glob("checkpoint-*/trainer_state.json"))
+    trainer.train(resume_from_checkpoint=has_checkpoint or None)
     metrics = trainer.evaluate()
     model = trainer.model.merge_and_unload() if config.method == "lora" else trainer.model
-    if config.application == "answer":
-        model.config.null_threshold = metrics["eval_null_threshold"]
+    model.config.update(task.settings(metrics))
     run.keep(model, tokenizer)
-    run.update(state="finished", metrics=metrics)
+    run.update("stopped" if stop.is_set() else "finished", metrics=metrics)
     return metrics
 
 
-def _trainer(config: TrainingConfig, run: Run, tokenizer: Any) -> AveragingTrainer:
-    build = _sentiment if config.application == "sentiment" else _answer
-    model, train_set, validation_set, judge = build(config, tokenizer)
-    steps = -(-len(train_set) // config.batch_size)
+def make_trainer(config: TrainingConfig, task: Task, folder: Path, *callbacks: TrainerCallback) -> RunTrainer:
+    """The trainer of a task; checkpoints go under the folder."""
+    trainer = RunTrainer(
+        model=_to_train(_without_attention_dropout(task.model, config), config),
+        args=_arguments(config, task, folder),
+        train_dataset=task.train_set,
+        eval_dataset=task.validation_set,
+        data_collator=collate,
+        compute_metrics=task.judge,
+        callbacks=list(callbacks),
+    )
+    if config.average_decay:
+        trainer.averager = Averager(config.average_decay)
+        trainer.add_callback(trainer.averager)
+    if config.patience:
+        trainer.add_callback(EarlyStoppingCallback(config.patience))
+    return trainer
+
+
+def _arguments(config: TrainingConfig, task: Task, folder: Path) -> TrainingArguments:
+    steps = -(-len(task.train_set) // config.batch_size)
     every = max(1, steps // config.evaluations_per_epoch)
-    arguments = TrainingArguments(
-        output_dir=str(run.folder / "checkpoints"),
+    return TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=64,
         num_train_epochs=config.epochs,
@@ -164,7 +152,7 @@ def _trainer(config: TrainingConfig, run: Run, tokenizer: Any) -> AveragingTrain
         train_sampling_strategy="group_by_length" if config.is_length_grouped else "random",
         length_column_name="length",
         remove_unused_columns=False,
-        label_names=["labels"] if config.application == "sentiment" else ["start_positions", "end_positions"],
+        label_names=list(task.label_names),
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
@@ -172,32 +160,28 @@ def _trainer(config: TrainingConfig, run: Run, tokenizer: Any) -> AveragingTrain
         save_total_limit=2,
         logging_steps=10,
         load_best_model_at_end=True,
-        metric_for_best_model="accuracy" if config.application == "sentiment" else "f1",
+        metric_for_best_model=task.metric,
         greater_is_better=True,
         dataloader_pin_memory=False,
         report_to=[],
         disable_tqdm=True,
     )
-    trainer = AveragingTrainer(
-        model=_prepare(model, config),
-        args=arguments,
-        train_dataset=train_set,
-        eval_dataset=validation_set,
-        data_collator=collate,
-        compute_metrics=judge,
-        callbacks=[Recorder(run)],
-    )
-    if config.average_decay:
-        trainer.averager = Averager(config.average_decay)
-        trainer.add_callback(trainer.averager)
-    return trainer
 
 
-def _prepare(model: Any, config: TrainingConfig) -> Any:
-    """The model with what is to be trained: all of it, adapters, or its head."""
+def _without_attention_dropout(model: Any, config: TrainingConfig) -> Any:
+    """Set the model's attention dropout, where its family has one."""
+    for module in model.modules():
+        dropout = getattr(module, "dropout", None)
+        if type(module).__name__.endswith("SelfAttention") and isinstance(dropout, torch.nn.Dropout):
+            dropout.p = config.attention_dropout
+    return model
+
+
+def _to_train(model: Any, config: TrainingConfig) -> Any:
+    """The model with what is to learn: all of it, adapters, or its last layers."""
     if config.method == "head":
         for name, weight in model.named_parameters():
-            weight.requires_grad = "classifier" in name or "qa_outputs" in name or "pooler" in name
+            weight.requires_grad = any(part in name for part in ("classifier", "qa_outputs", "pooler"))
     if config.method == "lora":
         from peft import LoraConfig, get_peft_model
 
@@ -214,98 +198,26 @@ def _prepare(model: Any, config: TrainingConfig) -> Any:
     return model
 
 
-Judge = Callable[[EvalPrediction], dict[str, float]]
-
-
-def _sentiment(config: TrainingConfig, tokenizer: Any) -> tuple[Any, list[dict], list[dict], Judge]:
-    names = dict(enumerate(config.labels))
-    model = AutoModelForSequenceClassification.from_pretrained(
-        config.base, num_labels=len(names), id2label=names, label2id={label: n for n, label in names.items()}
-    )
-    train_set, validation_set = (
-        text_features(read_texts(Path(file), config.labels), tokenizer, config.max_length, config.labels)
-        for file in (config.train_file, config.validation_file)
-    )
-    present = sorted({feature["labels"] for feature in validation_set})
-
-    def judge(prediction: EvalPrediction) -> dict[str, float]:
-        """Accuracy among the labels that the validation file has."""
-        chosen = np.array(present)[np.asarray(prediction.predictions)[:, present].argmax(-1)]
-        return {"accuracy": float((chosen == prediction.label_ids).mean())}
-
-    return model, train_set, validation_set, judge
-
-
-def _answer(config: TrainingConfig, tokenizer: Any) -> tuple[Any, list[dict], list[dict], Judge]:
-    model = AutoModelForQuestionAnswering.from_pretrained(config.base)
-    train_set, _, _ = question_features(
-        read_questions(Path(config.train_file)), tokenizer, config.max_length, config.stride
-    )
-    rows = read_questions(Path(config.validation_file))
-    validation_set, windows, owners = question_features(rows, tokenizer, config.max_length, config.stride)
-    of_row: list[list[int]] = [[] for _ in rows]
-    for window, owner in enumerate(owners):
-        of_row[owner].append(window)
-
-    def judge(prediction: EvalPrediction) -> dict[str, float]:
-        starts, ends = prediction.predictions  # (windows, tokens) each, padded with -100
-        predicted = []
-        for row, mine in zip(rows, of_row, strict=True):
-            widths = [len(windows[i].input_ids) for i in mine]
-            spans, null = best_spans(
-                [windows[i] for i in mine],
-                [starts[i][:width] for i, width in zip(mine, widths, strict=True)],
-                [ends[i][:width] for i, width in zip(mine, widths, strict=True)],
-                top_k=1,
-                max_answer_tokens=MAX_ANSWER_TOKENS,
-            )
-            predicted.append((row.passage[spans[0].start : spans[0].end] if spans else "", null))
-        return judge_answers(predicted, [[text for text, _ in row.answers] for row in rows])
-
-    return model, train_set, validation_set, judge
-
-
-def judge_answers(predicted: list[tuple[str, float]], references: list[list[str]]) -> dict[str, float]:
-    """F1 and EM in percent over answerable rows without abstaining, and with the threshold that serves all rows best.
-
-    `predicted` are (text, probability of no answer); rows without references are unanswerable.
-    """
-    f1 = np.array([answer_f1(text, known) for (text, _), known in zip(predicted, references, strict=True)])
-    em = np.array([exact_match(text, known) for (text, _), known in zip(predicted, references, strict=True)])
-    null = np.array([probability for _, probability in predicted])
-    has = np.array([bool(known) for known in references])
-    thresholds = np.linspace(0.05, 0.99, 95)
-    totals = [float(np.where(null >= t, ~has, f1 * has).mean()) for t in thresholds]
-    threshold = float(thresholds[int(np.argmax(totals))])
-    abstains = null >= threshold
-    return {
-        "f1": 100 * float(f1[has].mean()),
-        "exact_match": 100 * float(em[has].mean()),
-        "null_threshold": threshold,
-        "f1_with_abstention": 100 * max(totals),
-        "f1_answerable_with_abstention": 100 * float((f1 * ~abstains)[has].mean()),
-        "abstention_recall": 100 * float(abstains[~has].mean()) if (~has).any() else 0.0,
-    }
-
-
-def measure(folder: Path, file: Path) -> dict[str, float]:
-    """Metrics of a finished run's model on another file of the same form."""
-    config = replace(read_config(folder / "config.json"), base=str(folder / "model"), validation_file=str(file))
-    tokenizer = AutoTokenizer.from_pretrained(config.base)
-    return _trainer(replace(config, train_file=str(file)), Run(folder / "measured"), tokenizer).evaluate()
-
-
 def main(arguments: list[str]) -> int:
-    """Train the run in the given folder; its status says how it ended."""
-    folder = Path(arguments[0])
+    """Train the run in the given folder; its status says how it ended. Returns the exit status."""
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    path = Path(arguments[0])
+    folder = path.parent if path.suffix == ".json" else path
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=folder / "log.txt", level=logging.INFO, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        print(json.dumps(train(folder)))
+        print(json.dumps(train(folder, stop)))
     except Exception as error:
         log.exception("the run failed")
-        Run(folder).update(state="failed", error=str(error) if isinstance(error, PeopleError) else repr(error))
-        raise
+        Run(folder).update("failed", error=str(error) if isinstance(error, PeopleError) else repr(error))
+        print(error if isinstance(error, PeopleError) else repr(error), file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, previous)
     return 0
 
 

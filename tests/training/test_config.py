@@ -28,7 +28,14 @@ def test_round_trip(tmp_path: Path) -> None:
         ("warmup_ratio", 1.5),
         ("method", "magic"),
         ("application", "chess"),
-        ("stride", 256),
+        ("stride", 200),
+        ("epochs", "3"),
+        ("batch_size", 2.5),
+        ("seed", True),
+        ("is_bf16", 1),
+        ("schedule", "steep"),
+        ("base", ""),
+        ("labels", ("same", "same")),
         ("average_decay", 1.0),
     ],
 )
@@ -38,7 +45,15 @@ def test_a_wrong_value_names_its_field(field: str, value: Any) -> None:
     assert caught.value.param == field
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("{", "cannot be read"), ('{"speed": 1}', "unknown fields: speed")])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "must be a JSON object"),
+        ('{"speed": 1}', "unknown fields: speed"),
+        ('{"application": "answer"}', "lacks base, train_file, validation_file"),
+    ],
+)
 def test_a_broken_file_gets_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=sentence):

@@ -55,7 +55,7 @@ def main() -> None:
     for name in ("data", "base", "run"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--epochs", type=float, default=3.0)
+    parser.add_argument("--epochs", type=float, default=2.6)
     options = parser.parse_args()
     train_file, validation_file = prepare(options.data, options.run / "data")
     TrainingConfig(

@@ -1,0 +1,34 @@
+"""A run's folder tells the truth after a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from engine.training.run import Run, is_alive, read_metrics, read_status
+
+
+def test_a_line_cut_by_a_kill_costs_only_itself(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.record({"step": 10, "loss": 0.5})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 20, "lo')
+    assert read_metrics(tmp_path) == [{"step": 10, "loss": 0.5}]
+    Run(tmp_path).record({"step": 20, "loss": 0.4})
+    assert [line["step"] for line in read_metrics(tmp_path)] == [10, 20]
+
+
+def test_no_metrics_yet(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path) == []
+
+
+def test_a_running_status_of_another_process_is_a_failure(tmp_path: Path) -> None:
+    Run(tmp_path).update("running", step=3)
+    status = read_status(tmp_path)
+    assert status["state"] == "running" and status["pid"] == os.getpid() and is_alive(status)
+    # The same number, given to a later process.
+    stolen = status | {"process_started": status["process_started"] - 60}
+    (tmp_path / "status.json").write_text(json.dumps(stolen))
+    assert read_status(tmp_path)["state"] == "failed"
+    assert not (tmp_path / "status.json.part").exists()
