@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
+from engine import backends
 from engine.core import get_engine
 from engine.http import routes
 from pages.parts.errors import page_failed
+
+
+WARM_UP_SECONDS = 3.0
+"""From the server's start to the loading of the large libraries: the first page is drawn before."""
 
 
 @asynccontextmanager
@@ -19,9 +25,13 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
     engine = get_engine()
     await run_in_threadpool(engine.store.prefetch_embedded)
+    warm_up = threading.Timer(WARM_UP_SECONDS, backends.warm_up)
+    warm_up.daemon = True
+    warm_up.start()
     try:
         yield
     finally:
+        warm_up.cancel()
         await run_in_threadpool(engine.close)
 
 

@@ -63,6 +63,12 @@ class Backend(Protocol):
         """Free the memory. No `run` is in progress."""
 
 
+def warm_up() -> None:
+    """Import the large libraries, which takes seconds, before anybody waits for them. No weights are read."""
+    import engine.backends.llamacpp
+    import engine.backends.transformers  # noqa: F401
+
+
 def load(model: Model, path: Path, settings: Settings) -> Backend:
     """Load the weights at `path` (a GGUF file or a folder). Raises PeopleError when they cannot be used."""
     if model.runtime == "llamacpp":
