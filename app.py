@@ -15,7 +15,6 @@ from engine.core import get_engine
 from engine.http import routes
 from pages.parts.errors import page_failed
 
-
 WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
 
