@@ -3,8 +3,8 @@
     python -m engine.training.recipes.sentiment --data DATA --base MINILM --lexicon vader_lexicon.txt --run RUN
 
 DATA is the folder with `sentiment/` and `text/`; the lexicon is in the package vaderSentiment 3.3.2.
-Only corpora whose licence lets weights be shipped. Every sentence of SST-2's dev set is taken out of the training rows
-first (the Pang & Lee sentences hold most of them), so that the figure measured on it is honest.
+Only corpora whose licence lets weights be shipped. Every row that repeats a sentence of SST-2's dev set is taken out
+first (the Pang & Lee snippets hold nearly all of them), so that the figure measured on it is honest.
 """
 
 from __future__ import annotations
@@ -31,13 +31,39 @@ COMMENTS_PER_LABEL = {"negative": 1500, "neutral": 3000, "positive": 1500}
 PASSAGES_PER_REVIEW = 2
 """Passages of two sentences taken from each long review, from its end, where the verdict stands."""
 
+LONG_KEY, FEW_WORDS, SAME_WORDS = 20, 5, 0.8
+"""A held sentence of this many letters is looked for inside rows; one of this many words counts as repeated where a
+row has this share of them (SST-2 is cut from the Pang & Lee snippets, often to a part of one)."""
 CLEAR_VALENCE = 1.0
 """Least mean rating of a word, of 4, that makes it a row."""
 
 
+class Held:
+    """Sentences that no training row may repeat, whole, in part or nearly."""
+
+    def __init__(self, sentences: list[str]) -> None:
+        self._keys = {key(text) for text in sentences}
+        self._long = [k for k in self._keys if len(k) >= LONG_KEY]
+        self._words = [words for text in sentences if len(words := word_set(text)) >= FEW_WORDS]
+
+    def repeats(self, text: str) -> bool:
+        """Whether the text is one of the sentences, has one inside, or has most of the words of one."""
+        own, words = key(text), word_set(text)
+        return (
+            own in self._keys
+            or any(long in own for long in self._long)
+            or any(len(words & other) >= SAME_WORDS * len(other) for other in self._words)
+        )
+
+
 def key(text: str) -> str:
-    """Letters and digits only: equal for the same sentence in another tokenisation."""
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    """Letters and digits only, without the treebank's brackets: equal for the same sentence in another tokenisation."""
+    return re.sub(r"-[lr]rb-|[^a-z0-9]", "", text.lower())
+
+
+def word_set(text: str) -> set[str]:
+    """The text's words of three letters or more."""
+    return set(re.findall(r"[a-z0-9]{3,}", re.sub(r"-[lr]rb-", "", text.lower())))
 
 
 def polarity_sentences(data: Path) -> Iterator[Row]:
@@ -112,10 +138,10 @@ def prepare(data: Path, lexicon: Path, folder: Path) -> tuple[Path, Path, Path]:
     """Write training, validation and SST-2 dev files as JSONL; return their paths."""
     rng = random.Random(SEED)
     dev = sst_dev(data)
-    banned = {key(text) for text, _ in dev}
+    measured = Held([text for text, _ in dev])
     polarity = list(polarity_sentences(data))
-    clean = [row for row in polarity if key(row[0]) not in banned]
-    print(f"{len(polarity) - len(clean)} of {len(polarity)} Pang & Lee sentences are in SST-2 dev and were taken out")
+    clean = [row for row in polarity if not measured.repeats(row[0])]
+    print(f"{len(polarity) - len(clean)} of {len(polarity)} Pang & Lee snippets repeat SST-2 dev and were taken out")
     rng.shuffle(clean)
     validation, learned = clean[:HELD_OUT], clean[HELD_OUT:]
     others = [
@@ -125,8 +151,10 @@ def prepare(data: Path, lexicon: Path, folder: Path) -> tuple[Path, Path, Path]:
         *verses(data),
         *rated_words(lexicon),
     ]
-    banned |= {key(text) for text, _ in validation}
-    train = [*learned, *(row for row in others if key(row[0]) not in banned)]
+    chosen_by = Held([text for text, _ in validation])
+    kept = [row for row in others if not measured.repeats(row[0]) and not chosen_by.repeats(row[0])]
+    print(f"{len(others) - len(kept)} of {len(others)} other rows repeat SST-2 dev or the held-out rows")
+    train = [*learned, *kept]
     rng.shuffle(train)
     folder.mkdir(parents=True, exist_ok=True)
     paths = tuple(folder / f"{name}.jsonl" for name in ("train", "validation", "sst2-dev"))

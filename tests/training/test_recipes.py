@@ -1,0 +1,66 @@
+"""What the shipped heads learn from holds nothing of what they are measured on."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from engine.training.data import read_questions, read_texts
+from engine.training.recipes import answer, sentiment
+
+
+@pytest.mark.parametrize(
+    ("row", "is_repeat"),
+    [
+        ("It's a charming and often affecting journey.", True),
+        ("slow at first . it 's a charming and often affecting journey . the end is weak .", True),
+        ("a charming , often truly affecting journey", True),
+        ("-lrb- It 's -rrb- a CHARMING and often affecting journey", True),
+        ("charming", False),
+        ("a journey to the end of the night", False),
+    ],
+)
+def test_a_row_that_repeats_a_measured_sentence_is_known(row: str, is_repeat: bool) -> None:
+    measured = sentiment.Held(["it 's a charming and often affecting journey . ", "dull"])
+    assert measured.repeats(row) == is_repeat
+
+
+def test_questions_asked_elsewhere_have_no_answer_there() -> None:
+    paragraphs = [
+        {
+            "context": f"The tower number {n} was built in {1800 + n}.",
+            "qas": [{"id": str(n), "question": f"When {n}?", "answers": [{"text": str(1800 + n), "answer_start": 27}]}],
+        }
+        for n in range(10, 60)
+    ]
+    mixed = answer.with_unanswerable({"title": "Towers", "paragraphs": paragraphs}, 0.5, random.Random(1))
+    added = [(p, item) for p in mixed["paragraphs"] for item in p["qas"] if not item["answers"]]
+    assert 15 < len(added) < 35
+    for paragraph, item in added:
+        year = str(1800 + int(item["question"].removeprefix("When ").removesuffix("?")))
+        assert year not in paragraph["context"]
+    assert all(len(paragraph["qas"]) == 1 for paragraph in paragraphs), "the article itself stays as it was"
+
+
+def test_held_out_articles_are_whole(shared_data: Path, tmp_path: Path) -> None:
+    train_file, validation_file = answer.prepare(shared_data, tmp_path)
+    train, validation = read_questions(train_file), read_questions(validation_file)
+    assert not {row.passage for row in train} & {row.passage for row in validation}
+    without = sum(not row.answers for row in train) / len(train)
+    assert 0.05 < without < 0.2
+
+
+def test_the_measured_sentences_are_out_of_the_training_rows(shared_data: Path, tmp_path: Path) -> None:
+    lexicon = tmp_path / "lexicon.txt"
+    lexicon.write_text("good\t1.9\t0.9\t[]\nawful\t-2.0\t0.6\t[]\nodd\t-0.4\t0.5\t[]\n:)\t2.0\t0.5\t[]\n")
+    files = sentiment.prepare(shared_data / "sentiment", lexicon, tmp_path)
+    train, validation, dev = (read_texts(file, ("negative", "neutral", "positive")) for file in files)
+    keys = [sentiment.key(row.text) for row in (*train, *validation)]
+    assert len(dev) == 872 and len(validation) == sentiment.HELD_OUT
+    assert not {sentiment.key(row.text) for row in dev} & set(keys)
+    joined = "\n".join(keys)
+    assert not [row.text for row in dev if len(k := sentiment.key(row.text)) >= sentiment.LONG_KEY and k in joined]
+    words = {(row.text, row.label) for row in train if " " not in row.text}
+    assert {("good", "positive"), ("awful", "negative")} <= words and ("odd", "negative") not in words
