@@ -10,6 +10,8 @@ from engine.errors import InputError, UnsupportedError
 from engine.evaluation.metrics import answer_f1, exact_match
 from engine.requests import Answer, Event, Extract, Extraction, clean_text
 
+SUMMARY = "Find the words of a passage that answer a question, or learn that it does not say."
+ICON = "quiz"
 DEFAULT_MODEL = "answer-minilm"
 MAX_CONTEXT_CHARACTERS = 200_000
 MAX_QUESTION_CHARACTERS = 1_000

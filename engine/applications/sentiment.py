@@ -12,6 +12,8 @@ from engine.errors import UnsupportedError
 from engine.evaluation.metrics import accuracy
 from engine.requests import Classification, Classify, Event, clean_texts
 
+SUMMARY = "Judge how positive, neutral or negative texts are, one or thousands."
+ICON = "sentiment_satisfied"
 DEFAULT_MODEL = "sentiment-minilm"
 LABELS = ("negative", "neutral", "positive")
 NAMES = {

@@ -15,6 +15,8 @@ from engine.core import Engine
 from engine.errors import InputError, UnsupportedError
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_texts
 
+SUMMARY = "Translate between English, French, German, Spanish and Chinese, sentence by sentence."
+ICON = "translate"
 DEFAULT_MODEL = "gemma-3-270m"
 AGAIN_PENALTY = 1.15
 """Repetition penalty of a second try."""

@@ -40,42 +40,44 @@ TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40
 
 OPENINGS: dict[str, dict[str, str]] = {
     "en": {
-        "story": "A {tone}short {genre}story about {text}.\n\nOnce upon a time",
+        "story": "A {tone}short {genre}story about {text}.\n\n|Once upon a time",
         "poem": "Autumn\n\nThe leaves come down without a sound,\nThey paint the garden gold and red,\n"
         "The wind walks slowly all around\nAnd puts the tired trees to bed.\n\n{title}\n\n",
-        "lyrics": "A {tone}{genre}song about {text}.\n\n[Verse 1]\n",
+        "lyrics": "A {tone}{genre}song about {text}.\n\n|[Verse 1]\n",
         "slogan": "Advertising slogans\n\nCoffee: Wake up to something wonderful.\nShoes: Every step counts.\n{title}:",
     },
     "fr": {
-        "story": "Voici une histoire courte sur le thème suivant : {text}.\n\nIl était une fois",
+        "story": "Voici une histoire courte sur le thème suivant : {text}.\n\n|Il était une fois",
         "poem": "L'automne\n\nLes feuilles tombent sans un bruit,\nLe vent les pousse vers la nuit,\n"
         "Le vieux jardin devient tout d'or\nEt sous la mousse, l'été dort.\n\n{title}\n\n",
-        "lyrics": "Chanson sur le thème suivant : {text}.\n\n[Couplet 1]\n",
+        "lyrics": "Chanson sur le thème suivant : {text}.\n\n|[Couplet 1]\n",
         "slogan": "Slogans publicitaires\n\nCafé : Le réveil a du goût.\nChaussures : Chaque pas compte.\n{title} :",
     },
     "de": {
-        "story": "Eine kurze Geschichte zum Thema: {text}.\n\nEs war einmal",
+        "story": "Eine kurze Geschichte zum Thema: {text}.\n\n|Es war einmal",
         "poem": "Herbst\n\nDie Blätter fallen leise nieder,\nDer Garten leuchtet rot und gold,\n"
         "Der Wind singt seine alten Lieder,\nBis Schlaf die müden Bäume holt.\n\n{title}\n\n",
-        "lyrics": "Ein Lied zum Thema: {text}.\n\n[Strophe 1]\n",
+        "lyrics": "Ein Lied zum Thema: {text}.\n\n|[Strophe 1]\n",
         "slogan": "Werbesprüche\n\nKaffee: Der Morgen schmeckt.\nSchuhe: Jeder Schritt zählt.\n{title}:",
     },
     "es": {
-        "story": "Un cuento corto sobre el tema: {text}.\n\nHabía una vez",
+        "story": "Un cuento corto sobre el tema: {text}.\n\n|Había una vez",
         "poem": "Otoño\n\nCaen las hojas sin ruido,\nel jardín se viste de oro,\n"
         "y el viento, medio dormido,\nguarda del sol su tesoro.\n\n{title}\n\n",
-        "lyrics": "Una canción sobre el tema: {text}.\n\n[Estrofa 1]\n",
+        "lyrics": "Una canción sobre el tema: {text}.\n\n|[Estrofa 1]\n",
         "slogan": "Eslóganes publicitarios\n\nCafé: Despierta con sabor.\nZapatos: Cada paso cuenta.\n{title}:",
     },
     "zh": {
-        "story": "一个关于“{text}”的小故事。\n\n从前，",
+        "story": "一个关于“{text}”的小故事。\n\n|从前，",
         "poem": "秋天\n\n落叶轻轻铺满小路，\n风把黄昏慢慢吹远，\n"
         "院子里的老树不说话，\n等着月亮挂上屋檐。\n\n{title}\n\n",
-        "lyrics": "一首关于“{text}”的歌。\n\n【第一段】\n",
+        "lyrics": "一首关于“{text}”的歌。\n\n|【第一段】\n",
         "slogan": "广告语\n\n咖啡：唤醒每个清晨。\n鞋子：每一步都算数。\n{title}：",
     },
 }
-"""How a base model, which only continues text, is led to each kind; the poems and slogans were written for this."""
+"""How a base model, which only continues text, is led to each kind; what stands behind the bar is part of the answer.
+
+The poems and slogans were written for this."""
 
 PRESETS: dict[str, dict[str, float]] = {
     "Precise": {"temperature": 0.3, "top_p": 0.9, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.15},
@@ -84,6 +86,12 @@ PRESETS: dict[str, dict[str, float]] = {
     "Neutral": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
 }
 """Named settings; Neutral is the model's own distribution without any filter."""
+
+SUMMARY = "Write stories, poems, lyrics and slogans, with the temperature in your hands."
+ICON = "edit_note"
+DEFAULT_MODEL = "smollm2-135m-instruct"
+CONTINUING_MODEL = "gemma-3-270m"
+"""Multilingual, and no chat model."""
 
 METRICS: dict[str, Callable[..., float]] = {}
 """No figure tells a good poem."""
@@ -126,7 +134,7 @@ class WriteResult:
 
 def default_model(kind: str, language: str) -> str:
     """The embedded model that does it best: the chat model in English, the multilingual base model else."""
-    return "smollm2-135m-instruct" if language == "en" and kind != "free" else "gemma-3-270m"
+    return DEFAULT_MODEL if language == "en" and kind != "free" else CONTINUING_MODEL
 
 
 def stream(engine: Engine, request: WriteRequest) -> Iterator[Event]:
@@ -137,10 +145,14 @@ def stream(engine: Engine, request: WriteRequest) -> Iterator[Event]:
     model = engine.catalogue.find(request.model or default_model(request.kind, request.language))
     if model.architecture != "causal":
         raise UnsupportedError(f"{model.title} does not write. Choose another model.", param="model")
-    limit = engine.settings.max_text_characters
-    for event in engine.stream(model.id, ask(model, request, limit)):
+    asked = ask(model, request, engine.settings.max_text_characters)
+    before = lead(model, request)
+    for event in engine.stream(model.id, asked):
+        if before and event.kind in ("text", "done"):
+            yield Event("text", text=before)
+            before = ""
         if event.kind == "done":
-            event = Event("done", result=_result(event.result, model))
+            event = Event("done", result=_result(lead(model, request), event.result, model))
         yield event
 
 
@@ -161,8 +173,19 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
         return Generate(text + continuation, sampling=sampling)
     if model.is_chat:
         return Generate(messages=messages(request, text, continuation), sampling=sampling)
-    languages = OPENINGS.get(request.language, OPENINGS["en"])
-    return Generate(languages[request.kind].format(**_words(request, text)) + continuation, sampling=sampling)
+    hidden, _, shown = _opening(request).partition("|")
+    return Generate(hidden.format(**_words(request, text)) + (continuation or shown), sampling=sampling)
+
+
+def lead(model: Model, request: WriteRequest) -> str:
+    """The first words of a new text by a base model, which are ours."""
+    if request.kind == "free" or model.is_chat or request.continuation:
+        return ""
+    return _opening(request).partition("|")[2]
+
+
+def _opening(request: WriteRequest) -> str:
+    return OPENINGS.get(request.language, OPENINGS["en"])[request.kind]
 
 
 def messages(request: WriteRequest, text: str, continuation: str = "") -> tuple[Message, ...]:
@@ -219,9 +242,9 @@ def _sampling(request: WriteRequest) -> Sampling:
     )
 
 
-def _result(generation: Generation, model: Model) -> WriteResult:
+def _result(before: str, generation: Generation, model: Model) -> WriteResult:
     return WriteResult(
-        generation.text,
+        before + generation.text,
         model.id,
         generation.finish_reason,
         dict(generation.settings),

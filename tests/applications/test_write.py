@@ -41,7 +41,7 @@ def test_what_is_written_is_carried_on() -> None:
         "assistant",
         "It rose slowly and",
     )
-    assert asked(request, "gemma-3-270m").prompt.endswith("Once upon a timeIt rose slowly and")
+    assert asked(request, "gemma-3-270m").prompt.endswith(".\n\nIt rose slowly and")
     free = WriteRequest("Once upon", "free", continuation=" a time")
     assert asked(free).prompt == asked(free, "gpt2").prompt == "Once upon a time"
 
@@ -62,6 +62,17 @@ def test_text_events_join_to_the_result_and_the_settings_are_those_that_acted(ho
     assert result.settings["temperature"] == 0 and result.settings["top_p"] == 1.0 and result.settings["seed"] == 4
     assert result.settings["max_new_tokens"] == TOKENS["story"]
     assert (result.model, result.finish_reason, result.new_tokens) == ("smollm2-135m-instruct", "stop", 15)
+
+
+def test_the_first_words_that_are_ours_belong_to_the_text_of_a_base_model(house) -> None:
+    house.backend.say = lambda request: " vivait un roi." if request.prompt.endswith("Il était une fois") else "?"
+    request = WriteRequest("un roi", "story", language="fr")
+    events = list(write.stream(house.engine, request))
+    assert events[-1].result.text == "Il était une fois vivait un roi."
+    assert "".join(event.text for event in events if event.kind == "text") == events[-1].result.text
+    house.backend.say = lambda request: " Il était vieux." if request.prompt.endswith("vivait un roi.") else "?"
+    more = write.run(house.engine, replace(request, continuation=events[-1].result.text))
+    assert more.text == " Il était vieux."
 
 
 def test_the_default_model_follows_kind_and_language(house) -> None:
