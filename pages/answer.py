@@ -11,6 +11,7 @@ from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model
 from pages.parts.share import header
+from pages.parts.sizes import percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage, show_text
 
@@ -25,12 +26,11 @@ def show_found(passage: str, found: AnswerResult) -> None:
     """The answer with how sure the model is, where it stands, and what came next."""
     if found.answer:
         show_text(found.answer)
-        st.caption(f"{confidence_in_words(found.score).capitalize()} ({found.score:.0%})")
+        st.caption(f"{confidence_in_words(found.score).capitalize()} ({percent_in_words(found.score)})")
     else:
         st.subheader("No answer in this text", anchor=False)
-        st.caption(
-            f"The model is {confidence_in_words(found.score)} ({found.score:.0%}) that the passage does not say."
-        )
+        sure = f"{confidence_in_words(found.score)} ({percent_in_words(found.score)})"
+        st.caption(f"The model is {sure} that the passage does not say.")
     show_passage(passage, found.start, found.end)
     if not found.alternatives:
         return
@@ -39,14 +39,14 @@ def show_found(passage: str, found: AnswerResult) -> None:
         before = passage[max(0, other.start - 30) : other.start].replace("\n", " ")
         after = passage[other.end : other.end + 30].replace("\n", " ")
         words = f"{plain(before)}**{plain(other.answer.strip())}**{plain(after)}"
-        st.markdown(f"{other.score:.0%} · … {words} …")
+        st.markdown(f"{percent_in_words(other.score)} · … {words} …")
 
 
 header("Answer", "The model looks for the words of a passage that answer your question. It quotes; it does not invent.")
 left, right = st.columns(2, gap="large")
 with left:
-    form, errors, examples, model_place = st.container(), st.container(), st.container(), st.container()
-    model = pick_model("answer", application.DEFAULT_MODEL, "reader", place=model_place, below=model_place)
+    form, errors, examples = st.container(), st.container(), st.container()
+    model = pick_model("answer", application.DEFAULT_MODEL, "reader")
     with form, st.form("answer-form", border=False):
         question = st.text_input("Question", SAMPLES[0].question, key="question", bind="query-params")
         passage = st.text_area("Passage", SAMPLES[0].context, height=240, key="passage", bind="query-params")

@@ -11,17 +11,18 @@ from pages.parts.share import header
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
+# By application: the inputs of its page as they stand in a link; the first is shown.
 EXAMPLES = {
-    "translate": {"text": "Bonjour ! Je cherche un petit restaurant tranquille.", "from": "French", "to": "English"},
+    "translate": {"text": "Bonjour ! Je cherche un restaurant.", "from": "French", "to": "English"},
     "write": {"about": "the first snow in the city", "kind": "Poem"},
     "sentiment": {"review": "Not bad at all, though a little loud."},
     "answer": {"question": "Who built the harbour?"},
 }
-"""By application: the inputs of its page, as they stand in a link; the first is shown."""
 
 header("What language models are for", "Take an example or your own text, and watch a real model work on this machine.")
-columns = st.columns(2, gap="medium")
 for number, application in enumerate(APPLICATIONS.values()):
+    if number % 2 == 0:
+        columns = st.columns(2, gap="medium")
     inputs = EXAMPLES.get(application.id, {})
     with columns[number % 2].container(border=True, height="stretch"):
         st.subheader(f":material/{application.icon}: {application.title}", anchor=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts.announce import announcer
 from pages.parts.status import status_line
 
 PARTS = Path(__file__).parent / "parts"
@@ -27,4 +28,5 @@ page = st.navigation(
 )
 with st.sidebar:
     status_line()
+    announcer()
 page.run()

@@ -82,11 +82,11 @@ st.dataframe(
         {
             "Model": model.title,
             "State": STATES[engine.store.availability(model.id).state],
-            "For": ", ".join(model.applications),
-            "Languages": ", ".join(model.languages),
             "Size": size_in_words(model.size_bytes) if model.size_bytes else "",
             "Memory": size_in_words(model.memory_bytes),
             "Licence": model.licence,
+            "Languages": ", ".join(model.languages),
+            "For": ", ".join(model.applications),
             "Id": model.id,
         }
         for model in shown

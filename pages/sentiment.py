@@ -59,13 +59,13 @@ with left:
         "Input", ["one", "many"], default="one", key="rows", bind="query-params", required=True,
         format_func={"one": "One text", "many": "One text a line"}.__getitem__,
     )  # fmt: skip
-    model_place, facts_place = st.container(), st.container()
-    model = pick_model("sentiment", sentiment.DEFAULT_MODEL, "judge", place=model_place, below=facts_place)
-    with st.form("judge-form", border=False):
+    form, errors, examples = st.container(), st.container(), st.container()
+    model = pick_model("sentiment", sentiment.DEFAULT_MODEL, "judge")
+    with form, st.form("judge-form", border=False):
         text = st.text_area("Text", str(SAMPLES[0].text), height=180, key="review", bind="query-params")
         is_asked = st.form_submit_button("Judge", type="primary", icon=":material/balance:", disabled=model is None)
-    errors = st.container()
-    offer_examples(dict(zip(NAMES, SAMPLES, strict=True)), fill, "sentiment_example")
+    with examples:
+        offer_examples(dict(zip(NAMES, SAMPLES, strict=True)), fill, "sentiment_example")
 
 if is_asked and model:
     lines = [line for line in text.splitlines() if line.strip()]

@@ -52,7 +52,9 @@ target = target_place.selectbox("To", codes, index=1, format_func=name_of, key="
 left, right = st.columns(2, gap="medium")
 with left:
     with st.form("translate", border=False):
-        text = st.text_area("Text", str(SAMPLES[0].text), height=230, key="text", bind="query-params")
+        text = st.text_area(
+            "Text", str(SAMPLES[0].text), height=230, key="text", bind="query-params", label_visibility="collapsed"
+        )
         is_asked = st.form_submit_button(
             "Translate", type="primary", icon=":material/translate:", disabled=model is None
         )
@@ -62,7 +64,6 @@ with left:
 if is_asked and model:
     ask(KEY, TranslateRequest(text, source, target, model.id))
 with right:
-    st.caption("Translation")
     with st.container(border=True, key="answer-box"):
         answer = show_answer(KEY, lambda request: translate.stream(get_engine(), request), errors=errors)
         if answer is None:

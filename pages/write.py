@@ -12,7 +12,7 @@ from engine.applications.write import GENRES, SAMPLES, TONES, Kind, WriteRequest
 from pages.parts.decoding import decoding_controls, settings_in_words
 from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
-from pages.parts.picker import pick_model
+from pages.parts.picker import pick_model, title_of
 from pages.parts.share import copy_text, header
 from pages.parts.streaming import Answer, answer_of, ask, show_answer
 
@@ -22,9 +22,19 @@ KINDS: dict[Kind, str] = {"story": "Story", "poem": "Poem", "lyrics": "Lyrics", 
 
 def fill(sample: WriteRequest) -> None:
     """Take over a sample, its model and its settings."""
-    words = {"kind": sample.kind, "about": sample.text, "genre": sample.genre, "tone": sample.tone, "language": "en"}
-    numbers = {"write_temperature": sample.temperature, "write_max_new_tokens": sample.max_new_tokens}
-    st.session_state.update(words | numbers | {"writer": sample.model or write.default_model(sample.kind, "en")})
+    words = {"kind": sample.kind, "about": sample.text, "genre": sample.genre, "tone": sample.tone}
+    numbers = {
+        "write_temperature": sample.temperature,
+        "write_max_new_tokens": sample.max_new_tokens or write.TOKENS[sample.kind],
+    }
+    writer = sample.model or write.default_model(sample.kind, sample.language)
+    st.session_state.update(words | numbers | {"language": sample.language, "writer": writer})
+
+
+def example_name(sample: WriteRequest) -> str:
+    if sample.model:
+        return f"{title_of(sample.model)}: {sample.text}"
+    return KINDS[sample.kind] + ("" if sample.language == "en" else f" in {LANGUAGES[sample.language]}")
 
 
 def fit_kind() -> None:
@@ -79,8 +89,7 @@ with form, st.form("write", border=False):
     about = st.text_area(label, SAMPLES[0].text, height=110, key="about", bind="query-params")
     is_asked = st.form_submit_button("Write", type="primary", icon=":material/edit:", disabled=model is None)
 with examples:
-    names = ["GPT-2: Once upon a time" if sample.model else KINDS[sample.kind] for sample in SAMPLES]
-    offer_examples(dict(zip(names, SAMPLES, strict=True)), fill, "write_example")
+    offer_examples({example_name(sample): sample for sample in SAMPLES}, fill, "write_example")
 
 if is_free:
     genre = tone = ""

@@ -18,6 +18,11 @@ def seconds_in_words(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def percent_in_words(share: float) -> str:
+    """0.834 -> "83%"; never 0 or 100 for what is merely near them."""
+    return "under 1%" if share < 0.01 else "over 99%" if share > 0.99 else f"{share:.0%}"
+
+
 def parameters_in_words(count: int) -> str:
     """134_515_008 -> "135M"."""
     return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"

@@ -16,7 +16,7 @@ _MARK = "background:#ffd54f;color:#17211f;border-radius:.25rem;padding:.05rem .1
 
 def show_text(text: str, place: Any = None) -> None:
     """Draw text with its line breaks, exactly as it is."""
-    (place or st).html(f'<div dir="auto" style="{_STYLE}">{html.escape(text) or "&nbsp;"}</div>')
+    (place or st).html(f'<div data-answer dir="auto" style="{_STYLE}">{html.escape(text) or "&nbsp;"}</div>')
 
 
 def show_passage(passage: str, start: int, end: int, *, around: int = 700) -> None:
