@@ -49,7 +49,7 @@ class FakeBackend:
                 reason = "cancelled"
                 break
             piece = f"{words[index % len(words)]} "
-            token = Token(piece, index, -0.5) if request.top_logprobs else None
+            token = Token(piece, index, -0.5, (("rival", -1.5),)) if request.top_logprobs else None
             tokens += [token] if token else []
             job.emit(piece, token)
             text, count = text + piece, count + 1

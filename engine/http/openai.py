@@ -262,7 +262,7 @@ def _completion_logprobs(tokens: tuple[Token, ...], rivals: int) -> dict[str, An
     return {
         "tokens": [token.text for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [dict(token.rivals[:rivals]) for token in tokens],
+        "top_logprobs": [dict(_likeliest(token, rivals)) for token in tokens],
         "text_offset": [sum(len(t.text) for t in tokens[:index]) for index in range(len(tokens))],
     }
 
@@ -271,4 +271,10 @@ def _chat_logprob(token: Token, rivals: int) -> dict[str, Any]:
     def entry(text: str, logprob: float | None) -> dict[str, Any]:
         return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
-    return entry(token.text, token.logprob) | {"top_logprobs": [entry(*rival) for rival in token.rivals[:rivals]]}
+    return entry(token.text, token.logprob) | {"top_logprobs": [entry(*one) for one in _likeliest(token, rivals)]}
+
+
+def _likeliest(token: Token, count: int) -> list[tuple[str, float]]:
+    """The likeliest tokens at this place; here the chosen one counts too, where the engine lists only its rivals."""
+    chosen = [] if token.logprob is None else [(token.text, token.logprob)]
+    return sorted([*chosen, *token.rivals], key=lambda one: -one[1])[:count]

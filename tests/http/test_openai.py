@@ -33,6 +33,7 @@ def test_completion_whole_and_streamed(official: openai.OpenAI) -> None:
     assert whole.choices[0].text == "one two one " and whole.choices[0].finish_reason == "length"
     assert whole.usage and whole.usage.completion_tokens == 3
     assert whole.choices[0].logprobs and whole.choices[0].logprobs.token_logprobs == [-0.5] * 3
+    assert whole.choices[0].logprobs.top_logprobs == [{"one ": -0.5}, {"two ": -0.5}, {"one ": -0.5}]
     assert whole.parlance["settings"]["seed"] == 3  # type: ignore[attr-defined]
     several = official.completions.create(model=BASE, prompt=["a", "b"], max_tokens=2)
     assert [choice.text for choice in several.choices] == ["a a ", "b b "]
@@ -42,9 +43,13 @@ def test_completion_whole_and_streamed(official: openai.OpenAI) -> None:
 
 def test_chat_whole_and_streamed(official: openai.OpenAI) -> None:
     parts = [{"role": "user", "content": [{"type": "text", "text": "hello "}, {"type": "text", "text": "there"}]}]
-    whole = official.chat.completions.create(model=CHAT, messages=parts, max_completion_tokens=2, logprobs=True)  # type: ignore[arg-type]
+    whole = official.chat.completions.create(
+        model=CHAT, messages=parts, max_completion_tokens=2, logprobs=True, top_logprobs=2
+    )  # type: ignore[arg-type]
     assert whole.choices[0].message.content == "hello there "
     assert whole.choices[0].logprobs and len(whole.choices[0].logprobs.content or []) == 2
+    first = (whole.choices[0].logprobs.content or [])[0]
+    assert [(top.token, top.logprob) for top in first.top_logprobs] == [("hello ", -0.5), ("rival", -1.5)]
     stream = official.chat.completions.create(
         model=CHAT, messages=HELLO, max_tokens=3, stream=True, stream_options={"include_usage": True}  # type: ignore[arg-type]
     )  # fmt: skip
