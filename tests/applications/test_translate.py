@@ -12,7 +12,7 @@ import pytest
 from engine.applications import translate
 from engine.applications.translate import SHOTS, TranslateRequest, ask, few_shot_prompt, find_fault, is_looping
 from engine.catalogue import read_catalogue
-from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
+from engine.errors import InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Event, Generate, Generation
 
 LETTER = "  Hello there. How are you?\n\n\t- It rains. 12.5 %\n\t- See www.site.org\n\nBye."
@@ -145,6 +145,23 @@ def test_what_stays_broken_is_kept_and_flagged(house) -> None:
     assert "repeats itself" in done.warning and done.sentences[0].warning == done.warning
     assert not done.sentences[0].is_second_try
     assert len(house.backend.seen) == 2
+
+
+def test_a_second_try_that_fails_keeps_the_first(house) -> None:
+    def say(request: Generate) -> str:
+        if request.sampling.repetition_penalty != 1.0:
+            raise NotReadyError("No memory left.")
+        return "la la la la la"
+
+    house.backend.say = say
+    (done,) = translate.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
+    assert done.text == "la la la la la" and "repeats itself" in done.warning
+
+
+def test_a_passed_time_limit_is_said_and_not_tried_again(house) -> None:
+    house.backend.say = lambda request: ("Le ch", "deadline")
+    (done,) = translate.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
+    assert done.text == "Le ch" and "time limit" in done.warning and len(house.backend.seen) == 1
 
 
 def test_faults_are_not_seen_where_there_are_none() -> None:
