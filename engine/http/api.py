@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import resources
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,7 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.core import get_engine
 from engine.http import applications, openai
-from engine.http.errors import LimitedBody, handle_errors
+from engine.http.errors import ErrorAnswer, handle_errors
+from engine.http.streams import in_thread
 
 
 @cache
@@ -23,38 +25,44 @@ def make_app() -> FastAPI:
     app = FastAPI(
         title="Parlance", version="0.1.0", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
         description="Language models at work: applications, and OpenAI-compatible completions.",
+        responses={"default": {"model": ErrorAnswer, "description": "What went wrong, and what to do next"}},
+        redirect_slashes=False,
     )  # fmt: skip
     app.include_router(applications.router)
     app.include_router(openai.router)
-    app.add_middleware(LimitedBody)
     handle_errors(app)
     _serve_docs(app)
-
-    @app.get("/healthz", tags=["Health"])
-    def health() -> dict[str, Any]:
-        """Alive, where models run, and which embedded ones are ready; touches no model."""
-        engine = get_engine()
-        embedded = [model.id for model in engine.catalogue.models.values() if model.is_embedded]
-        states = {model_id: engine.store.availability(model_id).state for model_id in embedded}
-        return {"status": "ok", "device": engine.status().device, "models": states}
-
+    app.add_api_route("/healthz", health, methods=["GET"], tags=["Health"])
+    app.add_api_route("/healthz", health, methods=["HEAD"], include_in_schema=False)
     return app
 
 
-def _serve_docs(app: FastAPI) -> None:
-    """Swagger UI from its package, not from a CDN."""
-    from swagger_ui_bundle import swagger_ui_path
+async def health() -> dict[str, Any]:
+    """Alive, where models run, and how far the embedded ones are; touches no model."""
+    return await in_thread(_state)
 
-    app.mount("/api/docs/static", StaticFiles(directory=swagger_ui_path))
+
+def _state() -> dict[str, Any]:
+    engine = get_engine()
+    embedded = [model.id for model in engine.catalogue.models.values() if model.is_embedded]
+    models = {model_id: engine.store.availability(model_id).state for model_id in embedded}
+    return {"status": "ok", "device": engine.status().device, "models": models}
+
+
+def _serve_docs(app: FastAPI) -> None:
+    """Swagger UI from a package, not from a CDN; its addresses are relative, so that it works behind any prefix."""
+    folder = str(resources.files("fastapi_offline") / "static")
+    app.mount("/api/docs/static", StaticFiles(directory=folder))
 
     @app.get("/api/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
+    async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
-            openapi_url="/api/openapi.json",
+            openapi_url="openapi.json",
             title="Parlance API",
-            swagger_js_url="/api/docs/static/swagger-ui-bundle.js",
-            swagger_css_url="/api/docs/static/swagger-ui.css",
-            swagger_favicon_url="/api/docs/static/favicon-32x32.png",
+            swagger_js_url="docs/static/swagger-ui-bundle.js",
+            swagger_css_url="docs/static/swagger-ui.css",
+            swagger_favicon_url="docs/static/favicon.png",
+            swagger_ui_parameters={"validatorUrl": None},
         )
 
 

@@ -1,17 +1,18 @@
 """`POST /api/<application>` for every application there is, from its own request and result types."""
 # Without `from __future__ import annotations`: the endpoints' types are known only when they are made.
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
-from starlette.responses import Response
+from fastapi import APIRouter, Body, Request
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+from starlette.responses import Response, StreamingResponse
 
 from engine.applications import APPLICATIONS, Application
 from engine.core import get_engine
-from engine.http.streams import data, event_stream, result_of
+from engine.http.streams import KEEP_ALIVE, WAITING, data, event_stream, results_of
 from engine.requests import Event
 
 router = APIRouter(prefix="/api", tags=["Applications"])
@@ -19,13 +20,15 @@ router = APIRouter(prefix="/api", tags=["Applications"])
 
 def add_application(application: Application) -> None:
     """Two routes: the whole result, and server-sent events on the way to it."""
+    example = asdict(application.samples[0])
+    body_type: Any = Annotated[_strict(application.request_type), Body(examples=[example])]
 
-    async def whole(body: application.request_type, request: Request) -> Any:  # type: ignore[name-defined]
-        result = await result_of(request, application.stream(get_engine(), body))
-        return Response(status_code=499) if result is None else result
+    async def whole(body: body_type, request: Request) -> Any:
+        (result,) = await results_of(request, application.stream(get_engine(), body))
+        return result
 
-    async def streamed(body: application.request_type) -> StreamingResponse:  # type: ignore[name-defined]
-        return await event_stream(application.stream(get_engine(), body), _lines)
+    async def streamed(body: body_type) -> Response:
+        return await event_stream(application.stream(get_engine(), body), event_lines())
 
     path, name = f"/{application.id}", application.title
     router.add_api_route(
@@ -34,17 +37,37 @@ def add_application(application: Application) -> None:
     )  # fmt: skip
     router.add_api_route(
         f"{path}/stream", streamed, methods=["POST"], summary=f"{name}, streamed", response_class=StreamingResponse,
-        description="Server-sent events: text and replace as it comes, done with the result.",
-        operation_id=f"{application.id}_stream",
+        description="Server-sent events, each a JSON object: `{kind: queued, position}` or `{kind: loading}` while it "
+        "waits, `{kind: text, text}` with new text, `{kind: replace, text}` in place of all text so far, and last "
+        "`{kind: done, result}`, or `{error}`.",
+        operation_id=f"{application.id}_stream", responses={200: {"content": {"text/event-stream": {}}}},
     )  # fmt: skip
 
 
-def _lines(event: Event) -> Iterator[str]:
-    if event.kind == "done":
-        result = event.result
-        yield data({"kind": "done", "result": asdict(result)})
-    else:
-        yield data({"kind": event.kind, "text": event.text})
+def _strict(request_type: type[Any]) -> Any:
+    """The request type as a body whose unknown fields are errors: a misspelt name is not silently left out."""
+    strict: Any = dataclass(request_type, config=ConfigDict(extra="forbid"), frozen=True)
+    strict.__doc__ = request_type.__doc__
+    return strict
+
+
+def event_lines() -> Callable[[Event], Iterator[bytes]]:
+    """How one stream's events are written: waiting is told when it changes, and kept alive by comments between."""
+    last: Event | None = None
+
+    def lines(event: Event) -> Iterator[bytes]:
+        nonlocal last
+        if event.kind == "done":
+            yield data({"kind": "done", "result": asdict(event.result)})
+        elif event.kind not in WAITING:
+            yield data({"kind": event.kind, "text": event.text})
+        elif event == last:
+            yield KEEP_ALIVE
+        else:
+            yield data({"kind": event.kind, "position": event.position})
+        last = event
+
+    return lines
 
 
 for each in APPLICATIONS.values():

@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException as RoutingException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.errors import PeopleError
+from engine.errors import PeopleError, TooLargeError
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 * 2**20
+BODY_SENTENCE = f"The body is over {MAX_BODY_BYTES // 2**20} MB. Send less at a time."
 KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+MAX_SHOWN_CHARACTERS = 200
+"""Of what a visitor sent and a message repeats."""
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong, in words for people; `param` names the field at fault where there is one."""
+
+    type: str
+    message: str
+    param: str | None = None
+
+
+class ErrorAnswer(BaseModel):
+    """What every error looks like."""
+
+    error: ErrorDetail
+
+
+class Json(JSONResponse):
+    """JSON that no text can break."""
+
+    def render(self, content: Any) -> bytes:
+        return dumps(content)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON in UTF-8. Half a character pair, which UTF-8 cannot hold, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def error_body(error: Exception) -> dict[str, Any]:
@@ -32,70 +65,131 @@ def error_body(error: Exception) -> dict[str, Any]:
 
 
 def _body(kind: str, message: str, param: str | None = None) -> dict[str, Any]:
-    return {"error": {"type": kind, "message": message, "param": param, "code": None}}
+    return {"error": {"type": kind, "message": message, "param": param}}
 
 
-def error_response(error: Exception) -> JSONResponse:
+def error_response(error: Exception) -> Response:
     """The error as a response; Retry-After where trying again makes sense."""
     status = error.status if isinstance(error, PeopleError) else 500
     seconds = getattr(error, "retry_seconds", None)
-    headers = {"Retry-After": str(max(1, math.ceil(seconds)))} if seconds else None
-    return JSONResponse(error_body(error), status, headers)
+    headers = None if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
+    return Json(error_body(error), status, headers)
 
 
 def handle_errors(app: FastAPI) -> None:
     """Have the app answer every error in our form."""
+    app.add_middleware(Guard)
 
     @app.exception_handler(PeopleError)
-    async def people(request: Request, error: PeopleError) -> JSONResponse:
+    async def people(request: Request, error: PeopleError) -> Response:
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        param, message = _first_fault(error.errors())
-        return JSONResponse(_body("invalid_request", message, param), 400)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        param, message = explain(error.errors())
+        return Json(_body("invalid_request", message, param), 400)
 
-    @app.exception_handler(HTTPException)
-    async def other(request: Request, error: HTTPException) -> JSONResponse:
+    @app.exception_handler(RoutingException)
+    async def other(request: Request, error: RoutingException) -> Response:
         kind = KINDS.get(error.status_code, "invalid_request")
-        return JSONResponse(_body(kind, str(error.detail)), error.status_code, error.headers)
+        return Json(_body(kind, _routing_sentence(request, error)), error.status_code, error.headers)
 
-    @app.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> JSONResponse:
-        return error_response(error)
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)
 
 
-def _first_fault(faults: Sequence[Any]) -> tuple[str | None, str]:
-    """Field and sentence of the first fault that validation found."""
-    fault = faults[0]
-    if fault["type"] == "json_invalid":
-        return None, "The body is not valid JSON."
-    names = [str(part) for part in fault["loc"] if part != "body" and not str(part).startswith(("list[", "function-"))]
-    names = [name for name in names if name not in ("str", "int", "float", "bool")]
-    if not names:
+def _routing_sentence(request: Request, error: RoutingException) -> str:
+    path = request.url.path[:MAX_SHOWN_CHARACTERS]
+    if error.status_code == 404:
+        return f"There is no {path}. /api/docs lists what there is."
+    if error.status_code == 405:
+        return f"{path} does not take {request.method}. Use {(error.headers or {}).get('Allow', 'another method')}."
+    return str(error.detail)
+
+
+_ALTERNATIVE = re.compile(r"str|int|float|bool|none|.*\[.*|.*\(.*|function-.*|constrained-.*")
+"""What pydantic puts into a fault's place for the alternative of a union, which is no field."""
+
+
+def explain(faults: Sequence[Any]) -> tuple[str | None, str]:
+    """Field and sentence of the first field that validation finds at fault; alternatives of a union make one sentence.
+
+    Of several faults in one field the deepest counts: it belongs to the alternative that fits best.
+    """
+    if faults[0]["type"] == "json_invalid":
+        error, place = faults[0].get("ctx", {}).get("error", ""), faults[0]["loc"][-1]
+        return None, f"The body is not valid JSON: {str(error).lower()} at character {place}."
+    places = [_place(fault["loc"]) for fault in faults]
+    if not places[0]:
         return None, "The body must be a JSON object. Send it with Content-Type: application/json."
-    field = ".".join(names)
-    if fault["type"] == "missing":
-        return field, f"{field} is missing."
-    return field, f"{field}: {str(fault['msg'])[0].lower()}{str(fault['msg'])[1:]}."
+    deepest = max((place for place in places if place[:1] == places[0][:1]), key=len)
+    same = [fault for fault, place in zip(faults, places, strict=True) if place == deepest]
+    field = _field(deepest)
+    return field, _sentence(field, same)
 
 
-class LimitedBody:
-    """Refuses bodies over MAX_BODY_BYTES with 413, counting what arrives rather than trusting the header."""
+def _place(location: Sequence[str | int]) -> list[str | int]:
+    """A fault's place as names of fields and numbers of rows."""
+    inside = location[1:] if location[:1] in (("body",), ["body"]) else location
+    return [part for part in inside if isinstance(part, int) or not _ALTERNATIVE.fullmatch(part)]
+
+
+def _field(place: Sequence[str | int]) -> str:
+    """`messages[2].content`"""
+    whole = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return whole.removeprefix(".")[:MAX_SHOWN_CHARACTERS]
+
+
+def _sentence(field: str, faults: Sequence[Any]) -> str:
+    kind = faults[0]["type"]
+    if kind == "missing":
+        return f"{field} is missing."
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"There is no field {field} here. /api/docs lists the fields."
+    words = [str(fault["msg"]) for fault in faults]
+    if all(word.startswith("Input should ") for word in words):
+        rest = dict.fromkeys(word.removeprefix("Input should be ").removeprefix("Input should ") for word in words)
+        verb = "must be" if all(word.startswith("Input should be ") for word in words) else "must"
+        return f"{field} {verb} {' or '.join(rest)}."
+    return f"{field} is not right: {words[0][:1].lower()}{words[0][1:]}."
+
+
+class Guard:
+    """Around everything: refuses bodies over MAX_BODY_BYTES, and answers in our form what nobody else caught."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a counted body."""
-        arrived = 0
+        """Pass the request on with a counted body; the header is believed only when it says too much."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        arrived, is_begun = 0, False
 
         async def counted() -> Message:
             nonlocal arrived
             message = await receive()
             arrived += len(message.get("body", b""))
             if arrived > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The body is over {MAX_BODY_BYTES // 2**20} MB. Send less at a time.")
+                raise HTTPException(413, BODY_SENTENCE)
             return message
 
-        await self.app(scope, counted, send)
+        async def noted(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await send(message)
+
+        try:
+            if _declared_bytes(scope) > MAX_BODY_BYTES:
+                raise TooLargeError(BODY_SENTENCE)
+            await self.app(scope, counted, noted)
+        except Exception as error:
+            if is_begun:
+                raise
+            await error_response(error)(scope, receive, send)
+
+
+def _declared_bytes(scope: Scope) -> int:
+    value = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(value) if value.isdigit() else 0

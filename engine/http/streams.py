@@ -2,83 +2,95 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from functools import cache, partial
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-import anyio
 from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from fastapi import Request
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
-from engine.errors import PeopleError
-from engine.http.errors import error_body
+from engine.http.errors import dumps, error_body
 from engine.requests import Event
+
+T = TypeVar("T")
 
 MAX_THREADS = 160
 """Requests that may wait for their next event at a time; more than all slots and lines of two busy models."""
-KEEP_ALIVE = ": waiting\n\n"
+KEEP_ALIVE = b": waiting\n\n"
+WAITING = ("queued", "loading")
+
+_threads: RunVar[CapacityLimiter] = RunVar("parlance-api-threads")
 
 
-@cache
-def _limiter() -> CapacityLimiter:
-    """Threads of our own, so that waiting API requests never take those of the pages."""
-    return CapacityLimiter(MAX_THREADS)
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run what blocks in one of our own threads, so that waiting API requests never take those of the pages."""
+    limiter = _threads.get(None) or CapacityLimiter(MAX_THREADS)
+    _threads.set(limiter)
+    return await to_thread.run_sync(partial(function, *arguments), limiter=limiter)
 
 
-async def events_of(generator: Iterator[Event]) -> AsyncGenerator[Event]:
+async def events_of(generator: Iterator[T]) -> AsyncGenerator[T]:
     """The generator's events. Whoever stops reading closes it, which frees the model's slot within one step."""
     try:
-        while (event := await to_thread.run_sync(partial(next, generator, None), limiter=_limiter())) is not None:
+        while (event := await in_thread(next, generator, None)) is not None:
             yield event
     finally:
         with CancelScope(shield=True):
-            await to_thread.run_sync(generator.close, limiter=_limiter())  # type: ignore[attr-defined]
+            await in_thread(generator.close)  # type: ignore[attr-defined]
 
 
-async def result_of(request: Request, generator: Iterator[Event]) -> Any:
-    """The last event's result; the work is given up when the client goes away."""
+async def results_of(request: Request, generator: Iterator[Event]) -> list[Any]:
+    """The results of all "done" events. Raises ClientDisconnect, the work given up, when the client went away."""
+    results = []
     async with aclosing(events_of(generator)) as events:
         async for event in events:
             if event.kind == "done":
-                return event.result
-            if await request.is_disconnected():
-                break
-    return None
+                results.append(event.result)
+            elif await request.is_disconnected():
+                raise ClientDisconnect
+    return results
 
 
-async def event_stream(generator: Iterator[Event], lines: Callable[[Event], Iterator[str]]) -> StreamingResponse:
-    """Server-sent events: what `lines` makes of each event, comments while the request waits.
+class EventStream(StreamingResponse):
+    """Server-sent events. However it ends, also before it began, the engine's generator is closed."""
+
+    def __init__(self, events: AsyncGenerator[Any], content: AsyncIterator[bytes]) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(content, media_type="text/event-stream", headers=headers)
+        self.events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it until its end or until the client is gone."""
+        async with aclosing(self.events):
+            await super().__call__(scope, receive, send)
+
+
+async def event_stream(generator: Iterator[T], lines: Callable[[T], Iterator[bytes]]) -> EventStream:
+    """A response of what `lines` makes of each event.
 
     Errors before the first event are raised, so that they get their status; later ones come as an event.
     """
     events = events_of(generator)
     first = await anext(events)
 
-    async def body() -> AsyncIterator[str]:
-        async with aclosing(events):
-            try:
-                for line in _rendered(first, lines):
+    async def content() -> AsyncIterator[bytes]:
+        try:
+            for line in lines(first):
+                yield line
+            async for event in events:
+                for line in lines(event):
                     yield line
-                async for event in events:
-                    for line in _rendered(event, lines):
-                        yield line
-            except PeopleError as error:
-                yield data(error_body(error))
-            except anyio.get_cancelled_exc_class():
-                raise
-            except Exception as error:
-                yield data(error_body(error))
+        except Exception as error:
+            yield data(error_body(error))
 
-    return StreamingResponse(body(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+    return EventStream(events, content())
 
 
-def _rendered(event: Event, lines: Callable[[Event], Iterator[str]]) -> Iterator[str]:
-    return iter([KEEP_ALIVE]) if event.kind in ("queued", "loading") else lines(event)
-
-
-def data(value: Any) -> str:
+def data(value: Any) -> bytes:
     """One server-sent event."""
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    return b"data: " + dumps(value) + b"\n\n"

@@ -1,0 +1,196 @@
+"""What the OpenAI-compatible endpoints answer: the forms that OpenAI's clients expect, whole and streamed."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from engine.http.streams import KEEP_ALIVE, WAITING, data
+from engine.requests import Event, Generation, Token
+
+LEAST_LOGPROB = -9999.0
+"""What OpenAI writes for a probability of nought, which JSON has no number for."""
+
+
+class Answer(ABC):
+    """One response: its id and time, and how its parts are written.
+
+    `rivals` is how many of the likeliest tokens to list at each place (None: no log-probabilities), `count` the
+    number of texts, `has_usage` whether a stream ends with the token counts.
+    """
+
+    prefix: str
+    kind: str
+    chunk_kind: str
+
+    def __init__(self, model_id: str, rivals: int | None, count: int = 1, has_usage: bool = False) -> None:
+        self.rivals, self.count, self.has_usage = rivals, count, has_usage
+        self.base = {"id": f"{self.prefix}-{secrets.token_hex(12)}", "created": int(time.time()), "model": model_id}
+        self.generations: list[Generation] = []
+
+    def whole(self, generations: Sequence[Generation]) -> dict[str, Any]:
+        """A response that is not streamed; `parlance` holds the settings that acted and the speed."""
+        choices = [self.choice(index, generation) for index, generation in enumerate(generations)]
+        if self.count > 1:
+            for choice, generation in zip(choices, generations, strict=True):
+                choice["parlance"] = _ours(generation)
+        more = {"usage": _usage(generations), "parlance": _ours(generations[0])}
+        return {**self.base, "object": self.kind, "choices": choices, **more}
+
+    def lines(self, item: tuple[int, Event]) -> Iterator[bytes]:
+        """An event of the text of that number as server-sent events; the texts come one after the other."""
+        index, event = item
+        if event.kind in WAITING:
+            yield KEEP_ALIVE
+        elif event.kind == "text":
+            yield from (self._chunk([choice]) for choice in self.pieces(index, event))
+        else:
+            yield from (self._chunk([choice]) for choice in self.beginning(index))
+            yield self._chunk([self.ending(index, event.result)], parlance=_ours(event.result))
+            self.generations.append(event.result)
+            if len(self.generations) == self.count:
+                yield from self._end()
+
+    def _end(self) -> Iterator[bytes]:
+        if self.has_usage:
+            yield self._chunk([], usage=_usage(self.generations))
+        yield b"data: [DONE]\n\n"
+
+    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+        usage = {"usage": None} if self.has_usage else {}
+        return data({**self.base, "object": self.chunk_kind, "choices": choices, **usage, **more})
+
+    @abstractmethod
+    def choice(self, index: int, generation: Generation) -> dict[str, Any]:
+        """A finished text."""
+
+    def beginning(self, index: int) -> Iterator[dict[str, Any]]:
+        """What a text's stream begins with, if it did not yet."""
+        yield from ()
+
+    @abstractmethod
+    def pieces(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
+        """New text."""
+
+    @abstractmethod
+    def ending(self, index: int, generation: Generation) -> dict[str, Any]:
+        """What a text's stream ends with."""
+
+
+class CompletionAnswer(Answer):
+    """For /v1/completions."""
+
+    prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
+    offset, offset_index = 0, 0
+
+    def choice(self, index: int, generation: Generation) -> dict[str, Any]:
+        logprobs = None if self.rivals is None else self._logprobs(generation.tokens)
+        return {
+            "index": index,
+            "text": generation.text,
+            "logprobs": logprobs,
+            "finish_reason": _finish_reason(generation),
+        }
+
+    def pieces(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
+        if index != self.offset_index:
+            self.offset, self.offset_index = 0, index
+        logprobs = None
+        if event.token is not None and self.rivals is not None:
+            logprobs = self._logprobs((event.token,), self.offset)
+            self.offset += len(event.token.text)
+        yield {"index": index, "text": event.text, "logprobs": logprobs, "finish_reason": None}
+
+    def ending(self, index: int, generation: Generation) -> dict[str, Any]:
+        return {"index": index, "text": "", "logprobs": None, "finish_reason": _finish_reason(generation)}
+
+    def _logprobs(self, tokens: Sequence[Token], offset: int = 0) -> dict[str, Any]:
+        offsets = []
+        for token in tokens:
+            offsets.append(offset)
+            offset += len(token.text)
+        return {
+            "tokens": [token.text for token in tokens],
+            "token_logprobs": [_finite(token.logprob) for token in tokens],
+            "top_logprobs": [dict(_likeliest(token, self.rivals or 0)) for token in tokens],
+            "text_offset": offsets,
+        }
+
+
+class ChatAnswer(Answer):
+    """For /v1/chat/completions."""
+
+    prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
+    has_begun = False
+
+    def choice(self, index: int, generation: Generation) -> dict[str, Any]:
+        return {
+            "index": index,
+            "message": {"role": "assistant", "content": generation.text, "refusal": None},
+            "logprobs": None if self.rivals is None else self._logprobs(generation.tokens),
+            "finish_reason": _finish_reason(generation),
+        }
+
+    def beginning(self, index: int) -> Iterator[dict[str, Any]]:
+        if not self.has_begun:
+            self.has_begun = True
+            yield self._delta(index, {"role": "assistant", "content": ""})
+
+    def pieces(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
+        yield from self.beginning(index)
+        choice = self._delta(index, {"content": event.text})
+        if event.token is not None and self.rivals is not None:
+            choice["logprobs"] = self._logprobs((event.token,))
+        yield choice
+
+    def ending(self, index: int, generation: Generation) -> dict[str, Any]:
+        return self._delta(index, {}) | {"finish_reason": _finish_reason(generation)}
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> dict[str, Any]:
+        return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+
+    def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any]:
+        def entry(text: str, logprob: float | None) -> dict[str, Any]:
+            return {"token": text, "logprob": _finite(logprob), "bytes": list(text.encode("utf-8", "replace"))}
+
+        content = [
+            entry(token.text, token.logprob)
+            | {"top_logprobs": [entry(*one) for one in _likeliest(token, self.rivals or 0)]}
+            for token in tokens
+        ]
+        return {"content": content, "refusal": None}
+
+
+def _finish_reason(generation: Generation) -> str:
+    """Cut short by its length or by the time limit is "length" in OpenAI's terms; `parlance` tells which."""
+    return "stop" if generation.finish_reason == "stop" else "length"
+
+
+def _ours(generation: Generation) -> dict[str, Any]:
+    return {
+        "settings": dict(generation.settings),
+        "tokens_per_second": generation.tokens_per_second,
+        "first_token_seconds": generation.first_token_seconds,
+        "finish_reason": generation.finish_reason,
+    }
+
+
+def _usage(generations: Sequence[Generation]) -> dict[str, int]:
+    asked = sum(generation.prompt_tokens for generation in generations)
+    made = sum(generation.new_tokens for generation in generations)
+    return {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
+
+
+def _likeliest(token: Token, count: int) -> list[tuple[str, float]]:
+    """The likeliest tokens at this place; here the chosen one counts too, where the engine lists only its rivals."""
+    chosen = [] if token.logprob is None else [(token.text, token.logprob)]
+    known = [(text, _finite(logprob)) for text, logprob in [*chosen, *token.rivals]]
+    return sorted(known, key=lambda one: -one[1])[:count]
+
+
+def _finite(logprob: float | None) -> float:
+    return LEAST_LOGPROB if logprob is None or not math.isfinite(logprob) else logprob

@@ -1,0 +1,176 @@
+"""What the OpenAI-compatible endpoints take, checked and turned into the engine's requests."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.catalogue import Model
+from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.requests import Generate, Message, Sampling, clean_text
+
+DEFAULT_TOKENS = 256
+MAX_PROMPTS = 16
+MAX_MESSAGES = 500
+MAX_RIVALS = 20
+
+NOT_OFFERED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "n": ((1,), "Ask again with another seed."),
+    "best_of": ((1,), "Ask again with another seed."),
+    "presence_penalty": ((0,), "Use repetition_penalty."),
+    "frequency_penalty": ((0,), "Use repetition_penalty."),
+    "logit_bias": (({},), "Leave it out."),
+    "echo": ((False,), "Join the prompt and the answer yourself."),
+    "suffix": (("",), "Leave it out."),
+    "tools": (([],), "Leave it out."),
+    "tool_choice": (("none", "auto"), "Leave it out."),
+    "functions": (([],), "Leave it out."),
+    "function_call": (("none", "auto"), "Leave it out."),
+    "response_format": (({"type": "text"},), "Ask for the form in the prompt."),
+    "modalities": ((["text"],), "Only text comes back."),
+    "audio": ((), "Only text comes back."),
+    "prediction": ((), "Leave it out."),
+    "web_search_options": ((), "Leave it out."),
+}
+"""OpenAI's fields that would change the answer but have no counterpart here, with the values that ask for nothing
+(null is one of them) and what to do. Other fields that this server does not know are left aside."""
+
+
+class StreamOptions(BaseModel):
+    """What a stream holds besides text."""
+
+    include_usage: bool = False
+
+
+class TextBody(BaseModel):
+    """What both endpoints take; null means the default. `top_k`, `min_p` and `repetition_penalty` are ours."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    temperature: float | None = 1.0
+    top_p: float | None = 1.0
+    top_k: int | None = 0
+    min_p: float | None = 0.0
+    repetition_penalty: float | None = 1.0
+    stop: str | list[str] | None = None
+    seed: int | None = None
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether a stream ends with the token counts."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    def sampling(self, length: str = "max_tokens") -> Sampling:
+        """The settings as they will act; `length` names the field that holds the length. Raises InputError."""
+        self._refuse()
+        names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        tokens = getattr(self, length)
+        settings = Sampling(DEFAULT_TOKENS if tokens is None else tokens, stop=stop, **{"temperature": 1.0} | given)
+        try:
+            return settings.checked()
+        except InputError as error:
+            if error.param != "max_new_tokens":
+                raise
+            raise InputError(str(error).replace("max_new_tokens", length), param=length) from None
+
+    def _refuse(self) -> None:
+        for name, value in (self.model_extra or {}).items():
+            neutral, step = NOT_OFFERED.get(name, ((value,), ""))
+            if value is not None and value not in neutral:
+                raise InputError(f"{name} is not offered here. {step}", param=name)
+
+
+class CompletionBody(TextBody):
+    """A prompt or up to 16, to be continued each."""
+
+    prompt: str | list[Any]
+    logprobs: int | None = Field(default=None, ge=0, le=MAX_RIVALS)
+
+    @property
+    def rivals(self) -> int | None:
+        """How many of the likeliest tokens to list at each place; None for no log-probabilities at all."""
+        return self.logprobs
+
+    def requests(self, model: Model, max_characters: int) -> list[Generate]:
+        """One request a prompt. Raises InputError, TooLargeError or UnsupportedError."""
+        if model.architecture not in ("causal", "seq2seq"):
+            raise UnsupportedError(f"{model.title} does not write text. Choose another model.", param="model")
+        prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
+        if not all(isinstance(prompt, str) for prompt in prompts):
+            raise InputError("prompt must be text or a list of texts; token numbers are not offered.", param="prompt")
+        if not 1 <= len(prompts) <= MAX_PROMPTS:
+            raise InputError(f"prompt has {len(prompts)} texts; send 1 to {MAX_PROMPTS}.", param="prompt")
+        sampling = self.sampling()
+        names = ["prompt"] if isinstance(self.prompt, str) else [f"prompt[{index}]" for index in range(len(prompts))]
+        return [
+            Generate(
+                clean_text(prompt, name, max_characters, can_be_empty=True),
+                sampling=sampling,
+                top_logprobs=_wanted(self.rivals),
+            )
+            for name, prompt in zip(names, prompts, strict=True)
+        ]
+
+
+class ChatMessage(BaseModel):
+    """One turn; content may be given as parts of type text."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[dict[str, Any]]
+
+    def text(self, name: str) -> str:
+        """The content as one text; `name` is its field. Raises InputError for parts that are not text."""
+        if isinstance(self.content, str):
+            return self.content
+        for index, part in enumerate(self.content):
+            if part.get("type") != "text" or not isinstance(part.get("text"), str):
+                raise InputError(
+                    f"{name}[{index}] is not of type text; images, sound and files are not offered.",
+                    param=f"{name}[{index}]",
+                )
+        return "".join(part["text"] for part in self.content)
+
+
+class ChatBody(TextBody):
+    """A conversation, whose next turn is asked for; a last turn by the assistant is carried on."""
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = False
+    top_logprobs: int | None = Field(default=None, ge=0, le=MAX_RIVALS)
+
+    @property
+    def rivals(self) -> int | None:
+        """How many of the likeliest tokens to list at each place; None for no log-probabilities at all."""
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+    def requests(self, model: Model, max_characters: int) -> list[Generate]:
+        """The one request. Raises InputError, TooLargeError or UnsupportedError."""
+        if model.architecture != "causal":
+            raise UnsupportedError(f"{model.title} does not chat. Choose another model.", param="model")
+        if self.top_logprobs and not self.logprobs:
+            raise InputError("top_logprobs needs logprobs to be true.", param="top_logprobs")
+        sampling = self.sampling("max_tokens" if self.max_completion_tokens is None else "max_completion_tokens")
+        messages = tuple(self._message(index, max_characters) for index in range(len(self.messages)))
+        if sum(len(message.content) for message in messages) > max_characters:
+            raise TooLargeError(
+                f"messages hold over {max_characters:,} characters together. Leave out the oldest.", param="messages"
+            )
+        return [Generate(messages=messages, sampling=sampling, top_logprobs=_wanted(self.rivals))]
+
+    def _message(self, index: int, max_characters: int) -> Message:
+        given, name = self.messages[index], f"messages[{index}].content"
+        content = clean_text(given.text(name), name, max_characters, can_be_empty=True)
+        return Message("system" if given.role == "developer" else given.role, content)
+
+
+def _wanted(rivals: int | None) -> int:
+    """What to ask the engine for, which tells the chosen token's log-probability only along with a rival's."""
+    return 0 if rivals is None else max(1, rivals)
