@@ -20,7 +20,7 @@ from engine.training.data import Feature, Question, question_features, read_ques
 
 MAX_ANSWER_TOKENS = 40
 """Longest answer that is looked for, as in serving."""
-MAX_F1_LOSS = 1.5
+MAX_F1_LOSS = 1.0
 """Points of F1 on answerable questions that saying "no answer" may cost where it should not have been said."""
 
 
