@@ -1,0 +1,160 @@
+"""One run a page in a real browser, on the embedded models: type, click, watch the text come, stop, share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+expect = pytest.importorskip("playwright.sync_api").expect
+expect.set_options(timeout=60_000)
+pytestmark = pytest.mark.timeout(240)
+BOX = ".st-key-answer-box"
+
+Visit = Callable[..., Any]
+Need = Callable[[str], None]
+
+
+def press(page: Any, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def text_of(page: Any) -> str:
+    """The answer's text as it stands."""
+    return "\n".join(page.locator(f"{BOX} [data-answer]").all_inner_texts())
+
+
+def wait_for_text(page: Any, longer_than: int) -> str:
+    page.wait_for_function(
+        "([box, length]) => (document.querySelector(box + ' [data-answer]')?.innerText ?? '').length > length",
+        arg=[BOX, longer_than],
+    )
+    return text_of(page)
+
+
+def expect_at_work(watcher: Any, count: int) -> None:
+    """On an open page Models: the number of answers that the models in memory work on, as the engine says itself."""
+    line = watcher.get_by_text(re.compile("[0-9]+ at work, [0-9]+ waiting")).first
+    expect(line).to_contain_text(f"{count} at work, 0 waiting")
+
+
+def test_home_leads_to_a_page_with_its_example(visit: Visit, address: str) -> None:
+    page = visit(address)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("What language models are for")
+    page.get_by_role("link", name=re.compile("first snow")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Write")
+    expect(page.get_by_label("What is the poem about?")).to_have_value("the first snow in the city")
+
+
+def test_translate(visit: Visit, address: str, need: Need) -> None:
+    need("gemma-3-270m")
+    page = visit(f"{address}/translate")
+    page.get_by_label("Text", exact=True).fill("Good morning. The train leaves at nine. We are waiting for you.")
+    press(page, "Translate")
+    early = wait_for_text(page, 0)
+    page.get_by_text("translated from English").wait_for()
+    assert len(text_of(page)) > len(early)
+    page.get_by_label("Text", exact=True).fill("   ")
+    press(page, "Translate")
+    page.get_by_text("Text is empty.").wait_for()
+
+
+def test_write_streams_stops_and_goes_on(visit: Visit, address: str, need: Need) -> None:
+    need("smollm2-135m-instruct")
+    watcher = visit(f"{address}/models")
+    page = visit(f"{address}/write?write_max_new_tokens=1000")
+    page.get_by_label("What is the story about?").fill("a clockmaker on the moon")
+    press(page, "Write")
+    early = wait_for_text(page, 40)
+    later = wait_for_text(page, len(early) + 40)
+    assert later.startswith(early[:30])
+    expect_at_work(watcher, 1)
+    press(page, "Stop")
+    page.get_by_text("Stopped").wait_for()
+    stopped = text_of(page)
+    assert stopped.startswith(early[:30])
+    expect_at_work(watcher, 0)
+    assert text_of(page) == stopped
+    press(page, "Continue")
+    wait_for_text(page, len(stopped) + 20)
+    press(page, "Stop")
+    page.get_by_text("Stopped").wait_for()
+
+
+def test_one_visitors_stop_leaves_the_other(visit: Visit, address: str, need: Need) -> None:
+    need("smollm2-135m-instruct")
+    watcher = visit(f"{address}/models")
+    one = visit(f"{address}/write?about=the+sea&write_max_new_tokens=1000")
+    other = visit(f"{address}/write?about=the+desert&write_max_new_tokens=1000")
+    press(one, "Write")
+    press(other, "Write")
+    wait_for_text(one, 20)
+    wait_for_text(other, 20)
+    expect_at_work(watcher, 2)
+    press(one, "Stop")
+    one.get_by_text("Stopped").wait_for()
+    expect_at_work(watcher, 1)
+    wait_for_text(other, len(text_of(other)) + 40)
+    expect(other.get_by_text("Stopped")).to_have_count(0)
+    other.close()  # a closed tab frees its slot too
+    expect_at_work(watcher, 0)
+
+
+def test_sentiment(visit: Visit, address: str, need: Need) -> None:
+    need("sentiment-minilm")
+    page = visit(f"{address}/sentiment")
+    page.get_by_label("Text", exact=True).fill("What a wonderful evening, I loved every minute of it!")
+    press(page, "Judge")
+    expect(page.locator(BOX).get_by_role("heading")).to_contain_text("Positive")
+    page.locator(f"{BOX} .js-plotly-plot").wait_for()
+    page.get_by_role("button", name="Four lines").click()
+    expect(page.get_by_label("Text", exact=True)).to_have_value(re.compile("Best soup"))
+    press(page, "Judge")
+    page.get_by_role("button", name="Download CSV").wait_for()
+    page.get_by_label("Text", exact=True).fill("\n")
+    press(page, "Judge")
+    page.get_by_text("Text is empty.").wait_for()
+
+
+def test_answer(visit: Visit, address: str, need: Need) -> None:
+    need("answer-minilm")
+    page = visit(f"{address}/answer")
+    press(page, "Find the answer")
+    expect(page.locator(f"{BOX} mark")).to_contain_text("Ostberg")
+    page.get_by_label("Question").fill("")
+    press(page, "Find the answer")
+    page.get_by_text("Question is empty.").wait_for()
+
+
+def test_deep_link_on_a_fresh_server(visit: Visit, fresh_address: str) -> None:
+    about = "<img src=x onerror=alert(1)> **night**"
+    link = f"/write?kind=Poem&about={quote(about)}&write_temperature=0.3&write_seed=7&genre=mystery"
+    page = visit(fresh_address + link)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Write")
+    expect(page.get_by_role("link", name="Translate")).to_be_visible()
+    expect(page.get_by_label("What is the poem about?")).to_have_value(about)
+    expect(page.get_by_role("slider", name="Temperature")).to_have_value("0.3")
+
+
+def test_the_link_is_copied_and_restores_the_page(visit: Visit, address: str) -> None:
+    page = visit(f"{address}/translate", permissions=["clipboard-read", "clipboard-write"])
+    page.locator(".st-key-swap button").click()
+    page.wait_for_url(re.compile("to=English"))
+    press(page, "Copy link")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    again = visit(link)
+    assert link == page.url and "to=English" in again.url
+    expect(again.get_by_role("combobox", name=re.compile("To"))).to_have_value("English")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_width_has_no_sideways_scrolling(visit: Visit, address: str, scheme: str) -> None:
+    page = visit(f"{address}/write", viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    brightness = sum(int(part) for part in re.findall(r"\d+", background)[:3])
+    assert (brightness > 600) == (scheme == "light")
