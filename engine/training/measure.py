@@ -37,7 +37,6 @@ def measure(model: Path, file: Path, threads: int = 0) -> dict[str, float]:
     if threads:
         torch.set_num_threads(threads)
     task = TASKS[config.application](config, AutoTokenizer.from_pretrained(model))
-    task.model.float()
     with tempfile.TemporaryDirectory() as folder:
         return make_trainer(config, task, Path(folder)).evaluate()
 

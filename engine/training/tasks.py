@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, EvalPrediction
 
 from engine.backends.spans import Window, best_spans
@@ -42,7 +43,7 @@ def sentiment(config: TrainingConfig, tokenizer: Any) -> Task:
     names = dict(enumerate(config.labels))
     numbers = {label: number for number, label in names.items()}
     model = AutoModelForSequenceClassification.from_pretrained(
-        config.base, num_labels=len(names), id2label=names, label2id=numbers
+        config.base, num_labels=len(names), id2label=names, label2id=numbers, dtype=torch.float32
     )
     train_set, validation_set = (
         text_features(read_texts(Path(file), config.labels), tokenizer, config.max_length, config.labels)
@@ -64,7 +65,7 @@ def accuracy_among(logits: np.ndarray, labels: np.ndarray, present: np.ndarray) 
 
 def answer(config: TrainingConfig, tokenizer: Any) -> Task:
     """An extractive reader; the first token stands for "no answer in this window"."""
-    model = AutoModelForQuestionAnswering.from_pretrained(config.base)
+    model = AutoModelForQuestionAnswering.from_pretrained(config.base, dtype=torch.float32)
     train_rows, rows = (read_questions(Path(file)) for file in (config.train_file, config.validation_file))
     train_set, _, _ = question_features(train_rows, tokenizer, config.max_length, config.stride)
     features, windows, owners = question_features(rows, tokenizer, config.max_length, config.stride)

@@ -206,7 +206,10 @@ def main(arguments: list[str]) -> int:
     path = Path(arguments[0])
     folder = path.parent if path.suffix == ".json" else path
     folder.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=folder / "log.txt", level=logging.INFO, format="%(asctime)s %(message)s")
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    log.setLevel(logging.INFO)
     stop = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
@@ -218,6 +221,8 @@ def main(arguments: list[str]) -> int:
         return 1
     finally:
         signal.signal(signal.SIGTERM, previous)
+        logging.getLogger().removeHandler(handler)
+        handler.close()
     return 0
 
 

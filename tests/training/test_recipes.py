@@ -56,7 +56,11 @@ def test_the_measured_sentences_are_out_of_the_training_rows(shared_data: Path, 
     lexicon = tmp_path / "lexicon.txt"
     lexicon.write_text("good\t1.9\t0.9\t[]\nawful\t-2.0\t0.6\t[]\nodd\t-0.4\t0.5\t[]\n:)\t2.0\t0.5\t[]\n")
     files = sentiment.prepare(shared_data / "sentiment", lexicon, tmp_path)
-    train, validation, dev = (read_texts(file, ("negative", "neutral", "positive")) for file in files)
+    train, finish, validation, dev = (
+        read_texts(file, ("negative", "neutral", "positive"))
+        for file in (files.train, files.finish, files.validation, files.sst_dev)
+    )
+    assert {row.text for row in finish} < {row.text for row in train}
     keys = [sentiment.key(row.text) for row in (*train, *validation)]
     assert len(dev) == 872 and len(validation) == sentiment.HELD_OUT
     assert not {sentiment.key(row.text) for row in dev} & set(keys)

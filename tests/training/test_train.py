@@ -100,6 +100,15 @@ def test_it_learns_and_the_saved_model_beats_its_base(tmp_path: Path, base: Path
     assert (folder / "model" / "model.safetensors").stat().st_size < 1_000_000
 
 
+def test_a_kept_model_can_learn_on(tmp_path: Path, base: Path) -> None:
+    """Kept models are fp16; learning goes on in float32."""
+    first = make_run(tmp_path / "first", base, epochs=1)
+    train(first)
+    second = make_run(tmp_path / "second", first / "model", epochs=3, average_decay=0.9)
+    metrics = train(second)
+    assert metrics["eval_accuracy"] > 90
+
+
 def test_a_reader_learns_and_rows_are_judged_in_their_own_order(tmp_path: Path, base: Path) -> None:
     """Passages differ in length, so a judge that takes predictions in another order than the rows' scores badly."""
     folder = tmp_path / "run"
@@ -179,4 +188,5 @@ def test_bad_data_ends_as_failed_with_its_sentence(
     assert main([str(folder / "config.json")]) == 1
     status = read_status(folder)
     assert status["state"] == "failed" and "label 'happy'" in status["error"]
+    assert "label 'happy'" in (folder / "log.txt").read_text()
     assert capsys.readouterr().err.strip().endswith("train.csv, row 2: label 'happy' is none of negative, positive.")

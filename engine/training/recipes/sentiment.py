@@ -18,6 +18,7 @@ import random
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.training.config import TrainingConfig
@@ -134,8 +135,19 @@ def sst_dev(data: Path) -> list[Row]:
     return [(text, "positive" if label == "1" else "negative") for label, text in pairs]
 
 
-def prepare(data: Path, lexicon: Path, folder: Path) -> tuple[Path, Path, Path]:
-    """Write training, validation and SST-2 dev files as JSONL; return their paths."""
+@dataclass(frozen=True)
+class Files:
+    """What `prepare` wrote, as JSONL."""
+
+    train: Path
+    finish: Path
+    """The training rows without single words and passages of long reviews, whose labels are the roughest."""
+    validation: Path
+    sst_dev: Path
+
+
+def prepare(data: Path, lexicon: Path, folder: Path) -> Files:
+    """Write the rows of both stages, the held-out rows and SST-2 dev into the folder; print how many were left out."""
     rng = random.Random(SEED)
     dev = sst_dev(data)
     measured = Held([text for text, _ in dev])
@@ -144,56 +156,71 @@ def prepare(data: Path, lexicon: Path, folder: Path) -> tuple[Path, Path, Path]:
     print(f"{len(polarity) - len(clean)} of {len(polarity)} Pang & Lee snippets repeat SST-2 dev and were taken out")
     rng.shuffle(clean)
     validation, learned = clean[:HELD_OUT], clean[HELD_OUT:]
-    others = [
-        *labelled_sentences(data),
-        *review_passages(data),
-        *comments(data, rng),
-        *verses(data),
-        *rated_words(lexicon),
-    ]
+    passages = list(review_passages(data))
+    others = [*labelled_sentences(data), *passages, *comments(data, rng), *verses(data), *rated_words(lexicon)]
     chosen_by = Held([text for text, _ in validation])
     kept = [row for row in others if not measured.repeats(row[0]) and not chosen_by.repeats(row[0])]
     print(f"{len(others) - len(kept)} of {len(others)} other rows repeat SST-2 dev or the held-out rows")
     train = [*learned, *kept]
     rng.shuffle(train)
+    rough = {text for text, _ in passages}
+    finish = [row for row in train if " " in row[0] and row[0] not in rough]
     folder.mkdir(parents=True, exist_ok=True)
-    paths = tuple(folder / f"{name}.jsonl" for name in ("train", "validation", "sst2-dev"))
-    for path, rows in zip(paths, (train, validation, dev), strict=True):
-        path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows), encoding="utf-8")
-    return paths[0], paths[1], paths[2]
+    files = Files(*(folder / f"{name}.jsonl" for name in ("train", "finish", "validation", "sst2-dev")))
+    write(files.train, train)
+    write(files.finish, finish)
+    write(files.validation, validation)
+    write(files.sst_dev, dev)
+    return files
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Write rows as JSONL with the columns text and label."""
+    path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows), encoding="utf-8")
 
 
 def main() -> None:
-    """Prepare the data, write the config, train, and measure on SST-2 dev."""
+    """Prepare the data, train in two stages, and measure on SST-2 dev."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "base", "lexicon", "run"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--learning-rate", type=float, default=6e-5)
     options = parser.parse_args()
-    train_file, validation_file, dev_file = prepare(options.data / "sentiment", options.lexicon, options.run / "data")
-    TrainingConfig(
+    run: Path = options.run
+    files = prepare(options.data / "sentiment", options.lexicon, run / "data")
+    first = TrainingConfig(
         application="sentiment",
         base=str(options.base),
-        train_file=str(train_file),
-        validation_file=str(validation_file),
-        epochs=options.epochs,
+        train_file=str(files.train),
+        validation_file=str(files.validation),
+        epochs=2.0,
         batch_size=32,
         max_length=128,
-        learning_rate=options.learning_rate,
+        learning_rate=6e-5,
         label_smoothing=0.05,
         average_decay=0.997,
         evaluations_per_epoch=2,
         threads=options.threads,
         seed=SEED,
-    ).save(options.run / "config.json")
+    )
+    second = replace(
+        first,
+        base=str(run / "first" / "model"),
+        train_file=str(files.finish),
+        epochs=1.0,
+        learning_rate=5e-5,
+        average_decay=0.99,
+    )
 
     from engine.training.measure import measure
     from engine.training.train import main as train
 
-    if train([str(options.run)]) == 0:
-        print(json.dumps({"sst2_dev": measure(options.run / "model", dev_file, options.threads)}))
+    for folder, config in ((run / "first", first), (run, second)):
+        folder.mkdir(exist_ok=True)
+        config.save(folder / "config.json")
+        if status := train([str(folder)]):
+            raise SystemExit(status)
+    print(json.dumps({"sst2_dev": measure(run / "model", files.sst_dev, options.threads)}))
 
 
 if __name__ == "__main__":
