@@ -110,7 +110,7 @@ def test_sentiment(visit: Visit, address: str, need: Need) -> None:
     press(page, "Judge")
     expect(page.locator(BOX).get_by_role("heading")).to_contain_text("Positive")
     page.locator(f"{BOX} .js-plotly-plot").wait_for()
-    page.get_by_role("button", name="Four lines").click()
+    page.get_by_text("Four lines", exact=True).click()
     expect(page.get_by_label("Text", exact=True)).to_have_value(re.compile("Best soup"))
     press(page, "Judge")
     page.get_by_role("button", name="Download CSV").wait_for()
@@ -141,7 +141,7 @@ def test_deep_link_on_a_fresh_server(visit: Visit, fresh_address: str) -> None:
 
 def test_the_link_is_copied_and_restores_the_page(visit: Visit, address: str) -> None:
     page = visit(f"{address}/translate", permissions=["clipboard-read", "clipboard-write"])
-    page.locator(".st-key-swap button").click()
+    page.get_by_role("button", name="swap_horiz").click()
     page.wait_for_url(re.compile("to=English"))
     press(page, "Copy link")
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
