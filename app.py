@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from engine import backends
 from engine.core import get_engine
-from engine.http import routes
+from engine.http import ended_by_signals, routes
 from pages.parts.errors import page_failed
 
 WARM_UP_SECONDS = 3.0
@@ -28,7 +28,8 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     warm_up.daemon = True
     warm_up.start()
     try:
-        yield
+        with ended_by_signals():
+            yield
     finally:
         warm_up.cancel()
         await run_in_threadpool(engine.close)

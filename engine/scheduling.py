@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -34,13 +34,15 @@ class Line(Generic[W]):
         self._groups: deque[deque[W]] = deque()
 
     def __len__(self) -> int:
-        return sum(len(group) for group in self._groups)
+        """Rows that somebody still waits for."""
+        return sum(not row.is_cancelled for group in self._groups for row in group)
 
     def join(self, rows: Iterable[W]) -> None:
-        """Add a group. Raises BusyError when the line is full."""
+        """Add a group. Raises BusyError when the line is full; who left it takes no place."""
         group = deque(rows)
         if not group:
             return
+        self._groups = deque(self._wanted())
         if len(self._groups) >= self.limit:
             raise BusyError(
                 f"All {self.limit} places in the line for this model are taken. Try again in a few seconds.",
@@ -69,7 +71,11 @@ class Line(Generic[W]):
 
     def position(self, row: W) -> int:
         """Place of the row's group in the line, 1 being next; 0 when it is not waiting."""
-        return next((place for place, group in enumerate(self._groups, 1) if row in group), 0)
+        return next((place for place, group in enumerate(self._wanted(), 1) if row in group), 0)
+
+    def _wanted(self) -> Iterator[deque[W]]:
+        """The groups with somebody who still waits."""
+        return (group for group in self._groups if any(not row.is_cancelled for row in group))
 
     @property
     def is_wanted(self) -> bool:

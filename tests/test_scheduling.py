@@ -42,6 +42,20 @@ def test_one_take_holds_one_task_and_keeps_the_order_of_the_others() -> None:
     assert names(line.take(9)) == "e1 f e2"
 
 
+def test_who_left_takes_no_place_in_the_line() -> None:
+    line: Line[Row] = Line(2)
+    gone, waiting, late = rows("a1 a2"), rows("b"), rows("c")
+    line.join(gone)
+    line.join(waiting)
+    gone[0].is_cancelled = True
+    with pytest.raises(BusyError):
+        line.join(late)
+    gone[1].is_cancelled = True
+    assert len(line) == 1 and line.position(waiting[0]) == 1
+    line.join(late)
+    assert line.position(late[0]) == 2 and names(line.take(9)) == "b c"
+
+
 def test_rows_nobody_waits_for_are_dropped() -> None:
     line: Line[Row] = Line(4)
     group = rows("a b c")

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from engine.http.api import routes
+from engine.http.streams import ended_by_signals
 
-__all__ = ["routes"]
+__all__ = ["ended_by_signals", "routes"]

@@ -54,14 +54,16 @@ def _strict(request_type: type[Any]) -> Any:
 def event_lines() -> Callable[[Event], Iterator[bytes]]:
     """How one stream's events are written: waiting is told when it changes, and kept alive by comments between."""
     last: Event | None = None
+    has_text = False
 
     def lines(event: Event) -> Iterator[bytes]:
-        nonlocal last
+        nonlocal last, has_text
         if event.kind == "done":
             yield data({"kind": "done", "result": asdict(event.result)})
         elif event.kind not in WAITING:
+            has_text = True
             yield data({"kind": event.kind, "text": event.text})
-        elif event == last:
+        elif has_text or event == last:
             yield KEEP_ALIVE
         else:
             yield data({"kind": event.kind, "position": event.position})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from engine.errors import NotReadyError
 from engine.http.errors import dumps, error_body
 from engine.requests import Event
 
@@ -24,6 +27,7 @@ MAX_THREADS = 160
 KEEP_ALIVE = b": waiting\n\n"
 WAITING = ("queued", "loading")
 
+_is_stopping = threading.Event()
 _threads: RunVar[CapacityLimiter] = RunVar("parlance-api-threads")
 
 
@@ -35,13 +39,42 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
 
 async def events_of(generator: Iterator[T]) -> AsyncGenerator[T]:
-    """The generator's events. Whoever stops reading closes it, which frees the model's slot within one step."""
+    """The generator's events. Whoever stops reading closes it, which frees the model's slot within one step.
+
+    Raises what the generator raises, and NotReadyError when the server is told to stop.
+    """
     try:
         while (event := await in_thread(next, generator, None)) is not None:
+            if _is_stopping.is_set():
+                raise NotReadyError("The server is stopping. Try again in a minute.", retry_seconds=60)
             yield event
     finally:
         with CancelScope(shield=True):
             await in_thread(generator.close)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have SIGINT and SIGTERM end all answers under way, before they do what they did: the server waits for those."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(number): handler for number, handler in handlers.items() if callable(handler)}
+
+    def stop(number: int, frame: Any) -> None:
+        _is_stopping.set()
+        before[number](number, frame)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is stop:
+                signal.signal(number, handler)
+        _is_stopping.clear()
 
 
 async def results_of(request: Request, generator: Iterator[Event]) -> list[Any]:

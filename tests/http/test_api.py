@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from starlette.testclient import TestClient
 
 from engine.applications import APPLICATIONS
 from engine.errors import BusyError, ConflictError, NotReadyError
-from engine.http.errors import MAX_BODY_BYTES
 
 
 def events(text: str) -> list[dict[str, Any]]:
@@ -25,6 +23,7 @@ def test_healthz_touches_no_model(client: TestClient, bench: Bench) -> None:
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok" and answer.json()["models"]["sentiment-minilm"] == "ready"
     assert bench.loads == []
+    assert client.head("/healthz").status_code == 200
 
 
 def test_translate_one_and_several(client: TestClient) -> None:
@@ -64,11 +63,13 @@ def test_every_application_is_in_the_openapi_document(client: TestClient) -> Non
     for application in APPLICATIONS:
         post = document["paths"][f"/api/{application}"]["post"]
         assert post["requestBody"] and "$ref" in str(post["responses"]["200"])
+        assert "ErrorAnswer" in str(post["responses"]["default"]) and "422" not in post["responses"]
+        assert f"/api/{application}/stream" in document["paths"]
 
 
 def test_the_docs_page_needs_no_other_site(client: TestClient) -> None:
     page = client.get("/api/docs").text
-    assert "//" not in page.replace("// ", "").replace("http://testserver", "")
+    assert "//" not in page and '"validatorUrl": null' in page
     script = client.get("/api/docs/static/swagger-ui-bundle.js")
     assert script.status_code == 200 and len(script.content) > 500_000
 
@@ -103,20 +104,6 @@ def test_wrong_input_names_its_field(client: TestClient, path: str, body: dict, 
     assert len(error["message"]) > 10 and error["type"]
 
 
-@pytest.mark.parametrize(
-    ("content", "status", "words"),
-    [
-        (b"{", 400, "not valid JSON"),
-        (b"[]", 400, "must be a JSON object"),
-        (b'"\xff"', 400, ""),
-        (b'{"text": "' + b"x" * MAX_BODY_BYTES + b'"}', 413, "over 8 MB"),
-    ],
-)
-def test_broken_and_enormous_bodies(client: TestClient, content: bytes, status: int, words: str) -> None:
-    answer = client.post("/api/translate", content=content, headers={"Content-Type": "application/json"})
-    assert answer.status_code == status and words in answer.json()["error"]["message"]
-
-
 def test_unknown_paths_and_methods_answer_in_json(client: TestClient) -> None:
     assert client.get("/api/nothing").json()["error"]["type"] == "not_found"
     assert client.get("/api/translate").status_code == 405
@@ -140,14 +127,6 @@ def test_models_that_are_not_there(client: TestClient, bench: Bench, error: Any,
         assert answer.headers.get("Retry-After") == expected
 
 
-def test_a_bug_is_ours_and_shows_no_trace(client: TestClient, bench: Bench) -> None:
-    bench.plan["sentiment-minilm"] = FakeBackend()
-    bench.plan["sentiment-minilm"].fail_with = ZeroDivisionError("secret detail")
-    answer = client.post("/api/sentiment", json={"text": "good"})
-    assert answer.status_code == 500 and answer.json()["error"]["type"] == "internal"
-    assert "secret" not in answer.text and "Traceback" not in answer.text
-
-
 def test_an_error_in_the_middle_of_a_stream_comes_as_an_event(client: TestClient, bench: Bench) -> None:
     class Breaks(FakeBackend):
         def _generate(self, job: Any) -> None:
@@ -157,18 +136,3 @@ def test_an_error_in_the_middle_of_a_stream_comes_as_an_event(client: TestClient
     bench.plan["smollm2-135m-instruct"] = Breaks()
     stream = events(client.post("/api/write/stream", json={"text": "snow"}).text)
     assert stream[0]["text"] == "half " and stream[-1]["error"]["message"] == "The model was unloaded. Try again."
-
-
-def test_fifty_at_once_all_get_an_answer(client: TestClient, bench: Bench) -> None:
-    bench.plan["smollm2-135m-instruct"] = FakeBackend(lanes=4, step_seconds=0.005)
-    statuses: list[int] = []
-    ask = {"text": "snow", "max_new_tokens": 10}
-    threads = [
-        threading.Thread(target=lambda: statuses.append(client.post("/api/write", json=ask).status_code))
-        for _ in range(50)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(statuses) == 50 and set(statuses) <= {200, 429} and statuses.count(200) >= 40

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import math
 import time
-from urllib.parse import urlsplit
+from typing import Any
 
 import openai
 import pytest
 from benches import Bench
 from fakes import FakeBackend
+from starlette.testclient import TestClient
+
+from engine.errors import BusyError, NotReadyError
+from engine.http.errors import dumps
+from engine.http.openai_answers import ChatAnswer
+from engine.http.openai_requests import NOT_OFFERED
+from engine.requests import Generation, Token
 
 CHAT, BASE = "smollm2-135m-instruct", "gemma-3-270m"
 HELLO = [{"role": "user", "content": "hello there"}]
@@ -71,33 +78,132 @@ def test_errors_are_the_clients_own_classes(official: openai.OpenAI, bench: Benc
         official.chat.completions.create(model=CHAT, messages=image)  # type: ignore[arg-type]
 
 
-def settled(backend: FakeBackend) -> bool:
-    """Whether the backend's steps stopped counting."""
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        before = backend.steps
-        time.sleep(0.15)
-        if backend.steps == before:
-            return True
-    return False
-
-
 def test_dropping_a_stream_frees_the_slot(official: openai.OpenAI, bench: Bench) -> None:
     backend = bench.plan[CHAT] = FakeBackend(lanes=1, step_seconds=0.01)
-    stream = official.chat.completions.create(model=CHAT, messages=HELLO, max_tokens=4096, stream=True)  # type: ignore[arg-type]
+    stream = official.chat.completions.create(model=CHAT, messages=HELLO, max_tokens=4000, stream=True)  # type: ignore[arg-type]
     next(iter(stream))
     next(iter(stream))
     stream.close()
-    assert settled(backend) and backend.steps < 1000
-
-
-def test_hanging_up_on_a_whole_answer_frees_the_slot(address: str, bench: Bench) -> None:
-    backend = bench.plan[CHAT] = FakeBackend(lanes=1, step_seconds=0.01)
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
-    body = json.dumps({"model": CHAT, "messages": HELLO, "max_tokens": 4096})
-    connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
-    end = time.monotonic() + 10
-    while backend.steps < 5 and time.monotonic() < end:
+    end = time.monotonic() + 15
+    while bench.engine.status().models[0].running:
+        assert time.monotonic() < end, "the slot stayed taken"
         time.sleep(0.01)
-    connection.close()
-    assert settled(backend) and 5 <= backend.steps < 1000
+    steps = backend.steps
+    time.sleep(0.1)
+    assert backend.steps == steps < 1500
+
+
+def test_several_prompts_stream_one_after_the_other(official: openai.OpenAI) -> None:
+    stream = official.completions.create(
+        model=BASE, prompt=["a", "b c"], max_tokens=3, stream=True, logprobs=0,
+        stream_options={"include_usage": True},
+    )  # fmt: skip
+    *chunks, last = stream
+    texts, offsets = {0: "", 1: ""}, {0: [0], 1: [0]}
+    for choice in (chunk.choices[0] for chunk in chunks):
+        texts[choice.index] += choice.text
+        if choice.logprobs:
+            assert choice.logprobs.text_offset == [offsets[choice.index][-1]]
+            offsets[choice.index].append(len(texts[choice.index]))
+    assert texts == {0: "a a a ", 1: "b c b "}
+    assert [chunk.choices[0].index for chunk in chunks] == [0] * 4 + [1] * 4
+    assert all(chunk.usage is None for chunk in chunks)
+    assert last.choices == [] and last.usage and (last.usage.prompt_tokens, last.usage.completion_tokens) == (3, 6)
+
+
+def test_each_of_several_answers_tells_its_own_settings(official: openai.OpenAI) -> None:
+    several = official.completions.create(model=BASE, prompt=["a", "b"], max_tokens=2, temperature=0, top_p=0.5)
+    for choice in several.choices:
+        settings = choice.parlance["settings"]  # type: ignore[attr-defined]
+        assert (settings["temperature"], settings["top_p"], settings["max_new_tokens"]) == (0, 1, 2)
+
+
+def test_our_own_fields_reach_the_model(official: openai.OpenAI, bench: Bench) -> None:
+    official.chat.completions.create(
+        model=CHAT, messages=[{"role": "developer", "content": "Be brief."}, *HELLO], max_tokens=1, stop=["x", "y"],
+        seed=5, extra_body={"top_k": 7, "min_p": 0.1, "repetition_penalty": 1.2},
+    )  # type: ignore[arg-type]  # fmt: skip
+    (request,) = bench.backends[CHAT].seen
+    assert [(message.role, message.content) for message in request.messages] == [
+        ("system", "Be brief."), ("user", "hello there")]  # fmt: skip
+    sampling = request.sampling
+    assert (sampling.top_k, sampling.min_p, sampling.repetition_penalty, sampling.stop, sampling.seed) == (
+        7, 0.1, 1.2, ("x", "y"), 5)  # fmt: skip
+
+
+def test_null_and_fields_that_change_nothing_are_taken(client: TestClient) -> None:
+    neutral = {name: values[0] if values else None for name, (values, _) in NOT_OFFERED.items()}
+    plain = dict.fromkeys(("stream", "max_tokens", "temperature", "top_p", "stop", "seed", "stream_options", "top_k"))
+    body = {"model": CHAT, "messages": HELLO, "user": "me", "store": False, "max_completion_tokens": 2}
+    answer = client.post("/v1/chat/completions", json=neutral | plain | body)
+    assert answer.status_code == 200 and answer.json()["usage"]["completion_tokens"] == 2
+    assert answer.json()["parlance"]["settings"]["temperature"] == 1.0
+
+
+@pytest.mark.parametrize("name", NOT_OFFERED)
+def test_what_is_not_offered_is_refused_by_name(client: TestClient, bench: Bench, name: str) -> None:
+    for value in (7, {"type": "json_object"}):
+        answer = client.post("/v1/completions", json={"model": BASE, "prompt": "x", name: value})
+        assert answer.status_code == 400 and answer.json()["error"]["param"] == name
+    assert bench.loads == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "param"),
+    [
+        ({"max_tokens": 0}, 400, "max_tokens"),
+        ({"max_completion_tokens": 9999}, 400, "max_completion_tokens"),
+        ({"top_p": 0}, 400, "top_p"),
+        ({"stop": ["x"] * 9}, 400, "stop"),
+        ({"stop": 7}, 400, "stop"),
+        ({"seed": -1}, 400, "seed"),
+        ({"top_logprobs": 2}, 400, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, 400, "top_logprobs"),
+        ({"model": "sentiment-minilm"}, 422, "model"),
+        ({"messages": [{"role": "user", "content": "x" * 15_000}] * 2}, 413, "messages"),
+        ({"messages": [*HELLO, {"role": "user", "content": "x" * 20_001}]}, 413, "messages[1].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, 400, "messages[0].content[0]"),
+        ({"messages": HELLO * 501}, 400, "messages"),
+    ],
+)
+def test_wrong_values_are_refused_before_a_model_is_loaded(
+    client: TestClient, bench: Bench, changes: dict[str, Any], status: int, param: str
+) -> None:
+    body = {"model": CHAT, "messages": HELLO} | changes
+    for stream in (False, True):
+        answer = client.post("/v1/chat/completions", json=body | {"stream": stream})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+    assert bench.loads == []
+
+
+def test_an_error_in_a_stream_is_raised_by_the_client(official: openai.OpenAI, bench: Bench) -> None:
+    class Breaks(FakeBackend):
+        def _generate(self, job: Any) -> None:
+            job.emit("half ")
+            job.fail(ZeroDivisionError("secret detail"))
+
+    bench.plan[CHAT] = Breaks()
+    stream = official.chat.completions.create(model=CHAT, messages=HELLO, stream=True)  # type: ignore[arg-type]
+    with pytest.raises(openai.APIError, match="broke on our side") as raised:
+        list(stream)
+    assert "secret" not in str(raised.value)
+
+
+def test_the_clients_classes_for_busy_and_not_ready(official: openai.OpenAI, bench: Bench) -> None:
+    for error, kind in (
+        (NotReadyError("Coming.", retry_seconds=3), openai.InternalServerError),
+        (BusyError("Full.", retry_seconds=3), openai.RateLimitError),
+    ):
+        bench.store.error = error
+        with pytest.raises(kind) as raised:
+            official.completions.create(model=BASE, prompt="x")
+        assert raised.value.response.headers["Retry-After"] == "3"
+
+
+def test_a_probability_of_nought_is_written_as_a_number() -> None:
+    token = Token("a", 1, -math.inf, (("b", -0.1),))
+    result = Generation("a", "deadline", 1, 1, {}, tokens=(token,))
+    whole = json.loads(dumps(ChatAnswer("m", 2).whole([result])))
+    (content,) = whole["choices"][0]["logprobs"]["content"]
+    assert content["logprob"] == -9999.0 and content["top_logprobs"][0]["token"] == "b"
+    assert whole["choices"][0]["finish_reason"] == "length" and whole["parlance"]["finish_reason"] == "deadline"
