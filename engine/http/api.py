@@ -80,4 +80,5 @@ class _Whole:
 def routes() -> list[BaseRoute]:
     """Routes to mount beside Streamlit's own."""
     app = _Whole(make_app())
-    return [Mount("/api", app), Mount("/v1", app), Route("/healthz", app)]
+    # A mount does not take its own bare path, which would then be a page.
+    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in ("/api", "/v1", "/healthz"))]

@@ -27,6 +27,19 @@ BODY_SENTENCE = f"The body is over {MAX_BODY_BYTES // 2**20} MB. Send less at a 
 KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 MAX_SHOWN_CHARACTERS = 200
 """Of what a visitor sent and a message repeats."""
+TYPES = {
+    "string_type": "Input should be text",
+    "list_type": "Input should be a list",
+    "int_type": "Input should be a whole number",
+    "int_parsing": "Input should be a whole number",
+    "int_parsing_size": "Input should be a smaller whole number",
+    "int_from_float": "Input should be a whole number",
+    "float_type": "Input should be a number",
+    "float_parsing": "Input should be a number",
+    "bool_type": "Input should be true or false",
+    "bool_parsing": "Input should be true or false",
+}
+"""Plainer words than pydantic's own for what a field must be."""
 
 
 class ErrorDetail(BaseModel):
@@ -105,6 +118,8 @@ def _routing_sentence(request: Request, error: RoutingException) -> str:
         return f"There is no {path}. /api/docs lists what there is."
     if error.status_code == 405:
         return f"{path} does not take {request.method}. Use {(error.headers or {}).get('Allow', 'another method')}."
+    if error.status_code == 400:
+        return "The body cannot be read as JSON. Send one JSON object in UTF-8."
     return str(error.detail)
 
 
@@ -147,7 +162,7 @@ def _sentence(field: str, faults: Sequence[Any]) -> str:
         return f"{field} is missing."
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"There is no field {field} here. /api/docs lists the fields."
-    words = [str(fault["msg"]) for fault in faults]
+    words = [TYPES.get(fault["type"], str(fault["msg"])) for fault in faults]
     if all(word.startswith("Input should ") for word in words):
         rest = dict.fromkeys(word.removeprefix("Input should be ").removeprefix("Input should ") for word in words)
         verb = "must be" if all(word.startswith("Input should be ") for word in words) else "must"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,6 +15,7 @@ from engine.http.errors import Json
 from engine.http.openai_answers import Answer, ChatAnswer, CompletionAnswer
 from engine.http.openai_requests import ChatBody, CompletionBody
 from engine.http.streams import event_stream, in_thread, results_of
+from engine.requests import Event
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
 ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -52,7 +55,14 @@ async def _respond(request: Request, body: CompletionBody | ChatBody, answer_typ
     items = engine.stream_all(model.id, requests)
     if body.stream:
         return await event_stream(items, answer.lines)
-    return Json(answer.whole(await results_of(request, (event for _, event in items))))
+    return Json(answer.whole(await results_of(request, _events(items))))
+
+
+def _events(items: Iterator[tuple[int, Event]]) -> Iterator[Event]:
+    """The events alone. Closing it closes the items, at once and not when a traceback lets go of them."""
+    with closing(items):  # type: ignore[type-var]
+        for _, event in items:
+            yield event
 
 
 def _ready_models() -> list[Model]:

@@ -105,7 +105,8 @@ def test_wrong_input_names_its_field(client: TestClient, path: str, body: dict, 
 
 
 def test_unknown_paths_and_methods_answer_in_json(client: TestClient) -> None:
-    assert client.get("/api/nothing").json()["error"]["type"] == "not_found"
+    for path in ("/api", "/api/", "/api/nothing", "/v1", "/v1/", "/v1/nothing"):
+        assert client.get(path).json()["error"]["type"] == "not_found"
     assert client.get("/api/translate").status_code == 405
     assert client.get("/api/translate").json()["error"]["type"] == "method_not_allowed"
 
