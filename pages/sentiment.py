@@ -42,7 +42,7 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     st.subheader(", ".join(f"{count} {plain(label)}" for label, count in counts), anchor=False)
     stacked_bars([score.scores for score in scores], key="stack")
     table = [
-        {"Text": text, "Sounds": score.label, "Confidence": confidence_in_words(score.score), **score.scores}
+        {"Sounds": score.label, "Confidence": confidence_in_words(score.score), "Text": text, **score.scores}
         for text, score in zip(texts, scores, strict=True)
     ]
     percent = {label: st.column_config.NumberColumn(format="percent") for label in scores[0].scores}

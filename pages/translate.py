@@ -42,12 +42,15 @@ def fill(sample: TranslateRequest) -> None:
 
 
 header("Translate", "A small model reads each sentence and writes it in another language, word by word.")
-source_place, swap_place, target_place, model_place = st.columns([4, 1, 4, 5], vertical_alignment="bottom")
+with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+    source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
 model = pick_model("translate", translate.DEFAULT_MODEL, "translator", place=model_place)
 codes = (translate.languages_of(model) if model else []) or CODES
-source = source_place.selectbox("From", ["auto", *codes], format_func=name_of, key="from", bind="query-params")
-swap_place.button("", icon=":material/swap_horiz:", help="Swap languages", on_click=swap, width="stretch", key="swap")
-target = target_place.selectbox("To", codes, index=1, format_func=name_of, key="to", bind="query-params")
+source = source_place.selectbox(
+    "From", ["auto", *codes], format_func=name_of, key="from", bind="query-params", width=145
+)
+swap_place.button("", icon=":material/swap_horiz:", help="Swap languages", on_click=swap, key="swap")
+target = target_place.selectbox("To", codes, index=1, format_func=name_of, key="to", bind="query-params", width=145)
 
 left, right = st.columns(2, gap="medium")
 with left:
@@ -79,7 +82,7 @@ with right:
         st.warning(done.warning, icon=":material/sync_problem:")
     with st.expander("Sentence by sentence", icon=":material/segment:"):
         rows = [
-            {"Source": one.source, "Translation": one.text, "Sure": None if one.score is None else 100 * one.score}
+            {"Sure": None if one.score is None else 100 * one.score, "Translation": one.text, "Source": one.source}
             for one in done.sentences
         ]
         percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)

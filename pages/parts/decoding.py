@@ -11,6 +11,7 @@ import streamlit as st
 
 from engine.applications.write import PRESETS
 from engine.requests import MAX_SEED, SAMPLING_LIMITS
+from pages.parts.text import plain
 
 HELP = {
     "temperature": "0 always takes the likeliest word; higher dares more.",
@@ -19,6 +20,7 @@ HELP = {
     "min_p": "Drop words less likely than this share of the likeliest one; 0 drops none.",
     "repetition_penalty": "Above 1, words already used become less likely.",
 }
+NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 MAX_LENGTH = 1000
 """Tokens offered on the pages; the engine takes more."""
 
@@ -53,10 +55,19 @@ def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
 
 
 def settings_in_words(settings: dict[str, Any]) -> str:
-    """The settings that acted, as Markdown, with a word on those that did not."""
-    shown = [f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if value not in (None, [], ())]
-    note = "  \nGreedy: top-p, top-k and min-p did not act." if settings.get("temperature") == 0 else ""
-    return " · ".join(shown) + note
+    """The settings that acted, as Markdown; those that were off are left out."""
+    is_greedy = settings.get("temperature") == 0
+    off = NEUTRAL | ({"seed": settings.get("seed")} if is_greedy else {})
+    acted = {name: value for name, value in settings.items() if value not in (None, [], ()) and value != off.get(name)}
+    words = [f"{name.replace('_', ' ')} {plain(_shown(value))}" for name, value in acted.items()]
+    note = " · always the likeliest word: top-p, top-k, min-p and the seed did not act" if is_greedy else ""
+    return "Acted: " + " · ".join(words) + note
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(repr, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _preset(key: str, default: dict[str, float]) -> None:

@@ -17,4 +17,4 @@ def offer_examples(samples: Mapping[str, Any], fill: Callable[[Any], None], key:
         if name in samples:
             fill(samples[name])
 
-    st.pills("Examples", list(samples), key=key, on_change=use)
+    st.pills("Examples", list(samples), key=key, on_change=use, wrap=True)
