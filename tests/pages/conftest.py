@@ -26,12 +26,14 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def open_page(bench: Bench) -> Callable[[str], AppTest]:
-    """The frame with the page of that name open."""
+def open_page(bench: Bench) -> Callable[..., AppTest]:
+    """The frame with the page of that name open, and values of its widgets by key as a link would set them."""
 
-    def opened(name: str) -> AppTest:
+    def opened(name: str, **values: object) -> AppTest:
         app = AppTest.from_file(str(PAGES / "main.py"), default_timeout=30)
         app.run()
+        for key, value in values.items():
+            app.session_state[key] = value
         return app.switch_page(f"{name}.py").run()
 
     return opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.errors import ConflictError, NotReadyError
 
-Open = Callable[[str], AppTest]
+Open = Callable[..., AppTest]
 NASTY = "<script>alert(1)</script> <img src=x onerror=alert(1)> **bold** $x$"
 
 
@@ -148,6 +149,48 @@ def test_a_model_that_breaks_off_leaves_its_text(open_page: Open, bench: Bench) 
     bench.plan["smollm2-135m-instruct"] = Breaks()
     app = click(open_page("write"), "Write")
     assert "half a story" in drawn(app) and "unloaded" in app.warning[0].value
+
+
+def test_an_example_fills_the_page_in(open_page: Open) -> None:
+    app = open_page("write")
+    app = app.button_group(key="write_example").set_value("Poem in German").run()
+    assert app.text_area(key="about").value == "der erste Schnee in der Stadt" and not app.exception
+    assert app.selectbox(key="language").value == "de" and app.selectbox(key="writer").value == "gemma-3-270m"
+    assert app.slider(key="write_max_new_tokens").value == 160
+    assert app.button_group(key="write_example").value is None
+
+
+def test_a_kind_brings_its_length_and_model(open_page: Open) -> None:
+    app = open_page("write")
+    app = app.button_group(key="kind").set_value("free").run()
+    assert app.slider(key="write_max_new_tokens").value == 200 and app.selectbox(key="writer").value == "gemma-3-270m"
+
+
+def test_a_hub_id_that_is_none_gets_a_sentence(open_page: Open) -> None:
+    app = open_page("models", managed="../etc/passwd")
+    assert "There is no model" in app.warning[0].value and not app.exception
+
+
+def test_a_hub_model_is_offered_by_its_id(open_page: Open, bench: Bench) -> None:
+    bench.store.error = ConflictError("It is not downloaded yet.")
+    app = open_page("write", writer="owner/some_model")
+    assert "owner/some\\_model" in drawn(app) and "is not on this machine yet" in drawn(app)
+    assert [button.label for button in app.button if button.key and button.key.startswith("fetch-")] == ["Download"]
+
+
+def test_a_public_site_offers_no_download(open_page: Open, bench: Bench) -> None:
+    bench.store.error = ConflictError("It is not downloaded yet.")
+    bench.engine.settings = replace(bench.engine.settings, is_public=True)
+    app = open_page("write", writer="owner/model")
+    assert "Downloads are off on this public site" in drawn(app)
+    assert not [button for button in app.button if button.key and button.key.startswith("fetch-")]
+
+
+def test_a_wrong_sentence_stands_beside_the_inputs(open_page: Open) -> None:
+    app = open_page("translate")
+    app.text_area(key="text").set_value("")
+    app = click(app, "Translate")
+    assert len(app.warning) == 1 and not app.container(key="answer-box").warning
 
 
 def test_models_can_be_unloaded(open_page: Open, bench: Bench) -> None:

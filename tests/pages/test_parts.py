@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_words
+from engine.requests import Sampling
+from pages.parts.decoding import settings_in_words
+from pages.parts.sizes import parameters_in_words, percent_in_words, seconds_in_words, size_in_words
 from pages.parts.tables import as_csv
+from pages.parts.text import plain
 
 
 def test_numbers_in_words() -> None:
@@ -11,9 +14,21 @@ def test_numbers_in_words() -> None:
         "0 bytes", "999 bytes", "1.5 kB", "93 MB", "2.3 GB",
     ]  # fmt: skip
     assert [seconds_in_words(s) for s in (0.4, 59.6, 75)] == ["0 s", "1 min 0 s", "1 min 15 s"]
+    assert [percent_in_words(p) for p in (0.0, 0.004, 0.834, 0.999)] == ["under 1%", "under 1%", "83%", "over 99%"]
     assert [parameters_in_words(n) for n in (134_515_008, 1_700_000_000)] == ["135M", "1.7B"]
 
 
 def test_csv_holds_no_formula() -> None:
     text = as_csv([{"Text": "=1+1", "n": -1.5}, {"Text": 'a "b", c', "n": 2}])
     assert text.splitlines() == ["Text,n", "'=1+1,-1.5", '"a ""b"", c",2']
+
+
+def test_settings_in_words_leave_out_what_did_not_act() -> None:
+    sampled = settings_in_words(Sampling(200, 0.7, top_p=0.95, stop=("*",), seed=7).checked().as_dict())
+    assert sampled == "Acted: max new tokens 200 · temperature 0\\.7 · top p 0\\.95 · stop '\\*' · seed 7"
+    greedy = settings_in_words(Sampling(200, 0.0, top_p=0.95, seed=7).checked().as_dict())
+    assert "top p 0" not in greedy and "seed 7" not in greedy and "did not act" in greedy
+
+
+def test_plain_text_survives_markdown() -> None:
+    assert plain("a*b_[c](d) :red[e] $f$") == "a\\*b\\_\\[c\\]\\(d\\) \\:red\\[e\\] \\$f\\$"
