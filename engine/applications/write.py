@@ -23,12 +23,28 @@ KINDS: dict[str, str] = {
 }
 """What a chat model is asked for; "free" continues the text itself."""
 
-SLOGANS = (
-    ("a coffee shop", "Wake up to something wonderful."),
-    ("a shoe shop", "Every step counts."),
-    ("a toy shop", "Where grown-ups come to play."),
-)
-"""Shown to a chat model first: a small one writes a paragraph else."""
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "poem": (
+        (
+            "autumn",
+            "The leaves come down without a sound,\nThey paint the garden gold and red,\n"
+            "The wind walks slowly all around\nAnd puts the tired trees to bed.",
+        ),
+    ),
+    "lyrics": (
+        (
+            "waiting for somebody",
+            "[Verse 1]\nThe kettle sings, the lamp is low,\nYour coat still hangs beside the door.\n\n"
+            "[Chorus]\nCome home, come home before the snow,\nThe house is quiet, nothing more.",
+        ),
+    ),
+    "slogan": (
+        ("a coffee shop", "Wake up to something wonderful."),
+        ("a shoe shop", "Every step counts."),
+        ("a toy shop", "Where grown-ups come to play."),
+    ),
+}
+"""Shown to a chat model first, in English; a small one writes prose else. Written for this."""
 
 MAX_STYLE_CHARACTERS = 60
 """Longest genre or tone."""
@@ -190,12 +206,11 @@ def _opening(request: WriteRequest) -> str:
 
 def messages(request: WriteRequest, text: str, continuation: str = "") -> tuple[Message, ...]:
     """The turns for a chat model; what is already written is its own last turn, which it carries on."""
-    order = KINDS[request.kind].format(**_words(request, text))
-    turns = [Message("user", _with_article(order))]
-    if request.kind == "slogan" and request.language == "en":
-        for about, slogan in reversed(SLOGANS):
-            example = KINDS["slogan"].format(**_words(replace(request, tone=""), about))
-            turns[:0] = [Message("user", example), Message("assistant", slogan)]
+    plain = replace(request, tone="", genre="")
+    turns = []
+    for about, example in EXAMPLES.get(request.kind, ()) if request.language == "en" else ():
+        turns += [Message("user", _order(plain, about)), Message("assistant", example)]
+    turns.append(Message("user", _order(request, text)))
     if continuation:
         turns.append(Message("assistant", continuation))
     return tuple(turns)
@@ -213,8 +228,8 @@ def _words(request: WriteRequest, text: str) -> dict[str, str]:
     }
 
 
-def _with_article(order: str) -> str:
-    return re.sub(r"^Write a (?=[aeiou])", "Write an ", order)
+def _order(request: WriteRequest, text: str) -> str:
+    return re.sub(r"^Write a (?=[aeiou])", "Write an ", KINDS[request.kind].format(**_words(request, text)))
 
 
 def _check(request: WriteRequest) -> None:

@@ -35,6 +35,14 @@ def test_a_chat_model_sees_slogans_first_and_ends_at_the_line() -> None:
     assert request.sampling.stop == ("\n",) and request.sampling.max_new_tokens == TOKENS["slogan"]
 
 
+def test_a_chat_model_sees_verse_first() -> None:
+    for kind in ("poem", "lyrics"):
+        request = asked(WriteRequest("snow", kind))  # type: ignore[arg-type]
+        assert [turn.role for turn in request.messages] == ["user", "assistant", "user"]
+        assert request.messages[1].content.count("\n") >= 3
+        assert request.messages[-1].content.endswith(" about snow.")
+
+
 def test_what_is_written_is_carried_on() -> None:
     request = replace(WHALE, continuation="It rose slowly and")
     assert (asked(request).messages[-1].role, asked(request).messages[-1].content) == (
