@@ -35,10 +35,19 @@ def wait_for_text(page: Any, longer_than: int) -> str:
     return text_of(page)
 
 
+ENDLESS = (
+    "/write?kind=free&writer=smollm2-135m-instruct&about=1,+2,+3,+4,+5,+6,+7,"
+    "&write_temperature=0.0&write_repetition_penalty=1.0&write_max_new_tokens=1000"
+)
+"""Counting, greedily: the model goes on to the limit, where a story may end of itself before the test is done."""
+
+
 def expect_at_work(watcher: Any, count: int) -> None:
     """On an open page Models: the number of answers that the models in memory work on, as the engine says itself."""
-    line = watcher.get_by_text(re.compile("[0-9]+ at work, [0-9]+ waiting")).first
-    expect(line).to_contain_text(f"{count} at work, 0 waiting")
+    if count:
+        expect(watcher.get_by_text(f"{count} at work, 0 waiting").first).to_be_visible()
+    else:
+        expect(watcher.get_by_text(re.compile("[1-9][0-9]* at work"))).to_have_count(0)
 
 
 def test_home_leads_to_a_page_with_its_example(visit: Visit, address: str) -> None:
@@ -87,8 +96,7 @@ def test_write_streams_stops_and_goes_on(visit: Visit, address: str, need: Need)
 def test_one_visitors_stop_leaves_the_other(visit: Visit, address: str, need: Need) -> None:
     need("smollm2-135m-instruct")
     watcher = visit(f"{address}/models")
-    one = visit(f"{address}/write?about=the+sea&write_max_new_tokens=1000")
-    other = visit(f"{address}/write?about=the+desert&write_max_new_tokens=1000")
+    one, other = visit(f"{address}{ENDLESS}"), visit(f"{address}{ENDLESS}")
     press(one, "Write")
     press(other, "Write")
     wait_for_text(one, 20)
