@@ -147,6 +147,9 @@ class Engine:
         self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None
     ) -> tuple[Worker, list[Ticket]]:
         model = self.catalogue.find(model_id)
+        for request in requests:
+            if request.task == "generate":
+                request.sampling.checked()  # before a model is loaded for settings that cannot act
         seconds = min(deadline_seconds or self.settings.deadline_seconds, self.settings.deadline_seconds)
         with self._lock:
             worker = self._workers.get(model.id)

@@ -265,3 +265,4 @@ def test_unknown_model_and_bad_settings(bench: Bench) -> None:
         bench.engine.run("nobody", [generate()])
     with pytest.raises(InputError):
         bench.engine.run("a", [replace(generate(), sampling=Sampling(temperature=9))])
+    assert bench.loads == []

@@ -6,6 +6,7 @@ A backend is a loaded model. It decides nothing about queues, memory or people: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,8 +66,8 @@ class Backend(Protocol):
 
 def warm_up() -> None:
     """Import the large libraries, which takes seconds, before anybody waits for them. No weights are read."""
-    import engine.backends.llamacpp
-    import engine.backends.transformers  # noqa: F401
+    for name in ("transformers", "llamacpp"):  # torch first: llama.cpp can use its OpenMP library
+        import_module(f"engine.backends.{name}")
 
 
 def load(model: Model, path: Path, settings: Settings) -> Backend:
