@@ -54,7 +54,7 @@ def stacked_bars(rows: Sequence[Mapping[str, float]], *, key: str) -> None:
     figure.update_layout(
         barmode="stack",
         height=min(900, 110 + 26 * len(rows)),
-        margin={"l": 0, "r": 0, "t": 8, "b": 8},
+        margin={"l": 0, "r": 20, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )
     st.plotly_chart(figure, key=key, config=_CONFIG, alt=f"Probabilities of {len(rows)} texts as stacked bars.")
