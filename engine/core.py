@@ -56,22 +56,10 @@ class Engine:
 
     def run(self, model_id: str, requests: Sequence[Request], *, deadline_seconds: float | None = None) -> list[Result]:
         """Work on many requests at once, in batches or slots as the backend has them; results in the order given."""
-        results = dict(self.iterate(model_id, requests, deadline_seconds=deadline_seconds))
-        return [results[index] for index in range(len(requests))]
-
-    def iterate(
-        self, model_id: str, requests: Sequence[Request], *, deadline_seconds: float | None = None
-    ) -> Iterator[tuple[int, Result]]:
-        """As `run`, yielding (index, result), short inputs first. Closing cancels the rest."""
         order = sorted(range(len(requests)), key=lambda index: _length(requests[index]))
-        worker, tickets = self._submit(model_id, [requests[index] for index in order], deadline_seconds)
-        try:
-            for index, ticket in zip(order, tickets, strict=True):
-                *_, last = worker.events(ticket)
-                yield index, last.result
-        finally:
-            for ticket in tickets:
-                ticket.cancel()
+        events = self.stream_all(model_id, [requests[index] for index in order], deadline_seconds=deadline_seconds)
+        results = {order[place]: event.result for place, event in events if event.kind == "done"}
+        return [results[index] for index in range(len(requests))]
 
     def stream_all(
         self, model_id: str, requests: Sequence[Request], *, deadline_seconds: float | None = None
