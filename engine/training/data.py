@@ -143,6 +143,31 @@ def _labels(window: Window, row: Question) -> tuple[int, int]:
     return label_window(window, start, start + len(text))
 
 
+class HiddenTokens:
+    """Features whose tokens, but for the special ones, are hidden behind the mask token by chance at each reading.
+
+    Items are counted and read as in a list; the chance is torch's, so that a resumed run hides the same tokens.
+    """
+
+    def __init__(self, features: Sequence[Feature], tokenizer: Any, share: float) -> None:
+        self._features, self._share, self._mask = features, share, tokenizer.mask_token_id
+        self._special = set(tokenizer.all_special_ids)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitem__(self, index: int) -> Feature:
+        import torch
+
+        feature = self._features[index]
+        hidden = (torch.rand(len(feature["input_ids"])) < self._share).tolist()
+        ids = [
+            self._mask if is_hidden and token not in self._special else token
+            for token, is_hidden in zip(feature["input_ids"], hidden, strict=True)
+        ]
+        return feature | {"input_ids": ids}
+
+
 def collate(features: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A padded batch of tensors from features; padding is masked."""
     import torch

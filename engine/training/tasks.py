@@ -30,7 +30,7 @@ class Task:
     """`metric` is the one that chooses the best checkpoint; `settings` are what serving reads from config.json."""
 
     model: Any
-    train_set: list[Feature]
+    train_set: Sequence[Feature]
     validation_set: list[Feature]
     judge: Callable[[EvalPrediction], dict[str, float]]
     metric: str

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer, TrainerC
 
 from engine.errors import PeopleError
 from engine.training.config import TrainingConfig, read_config
-from engine.training.data import collate
+from engine.training.data import HiddenTokens, collate
 from engine.training.run import Run
 from engine.training.tasks import TASKS, Task
 
@@ -102,6 +103,8 @@ def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]
     set_seed(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(config.base)
     task = TASKS[config.application](config, tokenizer)
+    if config.token_dropout:
+        task = replace(task, train_set=HiddenTokens(task.train_set, tokenizer, config.token_dropout))
     trainer = make_trainer(config, task, folder, Recorder(run, stop))
     has_checkpoint = any((folder / "checkpoints").glob("checkpoint-*/trainer_state.json"))
     trainer.train(resume_from_checkpoint=has_checkpoint or None)

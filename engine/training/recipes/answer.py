@@ -55,7 +55,7 @@ def main() -> None:
     for name in ("data", "base", "run"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--epochs", type=float, default=2.6)
+    parser.add_argument("--epochs", type=float, default=3.5)
     options = parser.parse_args()
     train_file, validation_file = prepare(options.data, options.run / "data")
     TrainingConfig(
@@ -67,9 +67,10 @@ def main() -> None:
         batch_size=16,
         max_length=256,
         stride=96,
-        learning_rate=2.5e-4,
+        learning_rate=2e-4,
         warmup_ratio=0.08,
-        average_decay=0.995,
+        token_dropout=0.1,
+        average_decay=0.997,
         evaluations_per_epoch=2,
         threads=options.threads,
         seed=SEED,
