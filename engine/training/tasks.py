@@ -38,7 +38,7 @@ class Task:
     settings: Callable[[Mapping[str, float]], dict[str, Any]]
 
 
-def sentiment(config: TrainingConfig, tokenizer: Any) -> Task:
+def classification(config: TrainingConfig, tokenizer: Any) -> Task:
     """A classifier with the config's labels."""
     names = dict(enumerate(config.labels))
     numbers = {label: number for number, label in names.items()}
@@ -142,4 +142,4 @@ def choose_threshold(f1: np.ndarray, null: np.ndarray, has: np.ndarray) -> float
     return float(candidates[int(np.argmax(totals))])
 
 
-TASKS: dict[str, Callable[[TrainingConfig, Any], Task]] = {"sentiment": sentiment, "answer": answer}
+TASKS: dict[str, Callable[[TrainingConfig, Any], Task]] = {"classification": classification, "answer": answer}

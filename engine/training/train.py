@@ -102,7 +102,7 @@ def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     set_seed(config.seed)
     tokenizer = AutoTokenizer.from_pretrained(config.base)
-    task = TASKS[config.application](config, tokenizer)
+    task = TASKS[config.task](config, tokenizer)
     if config.token_dropout:
         task = replace(task, train_set=HiddenTokens(task.train_set, tokenizer, config.token_dropout))
     trainer = make_trainer(config, task, folder, Recorder(run, stop))

@@ -8,13 +8,24 @@ from typing import Any
 import pytest
 
 from engine.errors import InputError
-from engine.training.config import TrainingConfig, read_config
+from engine.training.config import (
+    CHOICES,
+    LEARNING_RATES,
+    METRICS,
+    ROLES,
+    SCRATCH_TASKS,
+    TrainingConfig,
+    defaults,
+    read_config,
+)
 
-BASIC: dict[str, Any] = {"application": "answer", "base": "b", "train_file": "t", "validation_file": "v"}
+BASIC: dict[str, Any] = {"task": "answer", "base": "b", "train_file": "t", "validation_file": "v"}
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    config = TrainingConfig(**BASIC, epochs=2.5, labels=("no", "yes"))
+    config = TrainingConfig(
+        **BASIC, epochs=2.5, labels=("no", "yes"), sample_prompts=("Once", "Zwei"), lora_targets=("query",)
+    )
     config.save(tmp_path / "config.json")
     assert read_config(tmp_path / "config.json") == config
 
@@ -27,7 +38,8 @@ def test_round_trip(tmp_path: Path) -> None:
         ("learning_rate", 2),
         ("warmup_ratio", 1.5),
         ("method", "magic"),
-        ("application", "chess"),
+        ("task", "chess"),
+        ("task", "pretraining"),
         ("stride", 200),
         ("epochs", "3"),
         ("batch_size", 2.5),
@@ -37,12 +49,50 @@ def test_round_trip(tmp_path: Path) -> None:
         ("base", ""),
         ("labels", ("same", "same")),
         ("average_decay", 1.0),
+        ("max_steps", -1),
+        ("accumulation_steps", 0),
+        ("sample_prompts", ("x",) * 11),
+        ("sample_prompts", ("x" * 3000,)),
+        ("sample_prompts", "text"),
+        ("lora_targets", ("",)),
+        ("source_language", "English"),
+        ("base_id", "x" * 300),
+        ("tokenizer", "letters"),
+        ("vocabulary_size", 8),
     ],
 )
 def test_a_wrong_value_names_its_field(field: str, value: Any) -> None:
-    with pytest.raises(InputError, match=field) as caught:
+    with pytest.raises(InputError) as caught:
         TrainingConfig(**BASIC | {field: value})
+    assert caught.value.param == (field if value != "pretraining" else "base")
+    assert caught.value.param in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"task": "style"}, "base"),
+        ({"task": "pretraining", "method": "lora"}, "method"),
+        ({"task": "pretraining", "width": 60}, "width"),
+        ({"task": "translation", "source_language": "fr", "target_language": "fr"}, "target_language"),
+    ],
+)
+def test_what_cannot_start_from_scratch_is_refused(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TrainingConfig(**BASIC | {"base": ""} | changes)
     assert caught.value.param == field
+
+
+@pytest.mark.parametrize("task", CHOICES["task"])
+@pytest.mark.parametrize("method", CHOICES["method"])
+def test_defaults_of_every_task_and_method_are_a_config(task: Any, method: Any) -> None:
+    files = {"train_file": "t", "validation_file": "v"}
+    if task != "pretraining":
+        config = TrainingConfig(task, "b", **files, **defaults(task, method))
+        assert config.method == method and config.learning_rate == LEARNING_RATES[task][method]
+    if task in SCRATCH_TASKS:
+        assert TrainingConfig(task, "", **files, **defaults(task, method, has_base=False)).method == "full"
+    assert ROLES[task] and METRICS[task]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +101,7 @@ def test_a_wrong_value_names_its_field(field: str, value: Any) -> None:
         ("{", "cannot be read"),
         ("[]", "must be a JSON object"),
         ('{"speed": 1}', "unknown fields: speed"),
-        ('{"application": "answer"}', "lacks base, train_file, validation_file"),
+        ('{"task": "answer"}', "lacks base, train_file, validation_file"),
     ],
 )
 def test_a_broken_file_gets_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:

@@ -70,7 +70,7 @@ def make_run(folder: Path, base: Path, **changes: Any) -> Path:
         "threads": 1,
         "is_bf16": False,
     }
-    TrainingConfig("sentiment", **values | changes).save(folder / "config.json")
+    TrainingConfig("classification", **values | changes).save(folder / "config.json")
     return folder
 
 

@@ -59,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     train_file, validation_file = prepare(options.data, options.run / "data")
     TrainingConfig(
-        application="answer",
+        task="answer",
         base=str(options.base),
         train_file=str(train_file),
         validation_file=str(validation_file),

@@ -25,6 +25,7 @@ from engine.training.config import TrainingConfig
 
 Row = tuple[str, str]
 SEED = 13
+LABELS = ("negative", "neutral", "positive")
 HELD_OUT = 800
 """Pang & Lee sentences kept for choosing the checkpoint."""
 COMMENTS_PER_LABEL = {"negative": 1500, "neutral": 3000, "positive": 1500}
@@ -189,7 +190,7 @@ def main() -> None:
     run: Path = options.run
     files = prepare(options.data / "sentiment", options.lexicon, run / "data")
     first = TrainingConfig(
-        application="sentiment",
+        task="classification",
         base=str(options.base),
         train_file=str(files.train),
         validation_file=str(files.validation),
@@ -202,6 +203,7 @@ def main() -> None:
         evaluations_per_epoch=2,
         threads=options.threads,
         seed=SEED,
+        labels=LABELS,
     )
     second = replace(
         first,
