@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, fields
 from functools import cache
@@ -23,6 +24,47 @@ def available_memory_bytes() -> int:
     return memory
 
 
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def available_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
+    """Cores that this process may use: the machine's, fewer where it is pinned or its container has a quota of time.
+
+    A quota of 1.5 cores counts as two: with two threads all of it can be used.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [quota for folder in _own_cgroups(cgroups, own) if (quota := _cpu_quota(folder)) is not None]
+    return max(1, min([cores, *map(math.ceil, quotas)]))
+
+
+def _own_cgroups(cgroups: Path, own: Path) -> list[Path]:
+    """The folders of the control groups that this process is in, with all that these are nested in."""
+    found = [cgroups, cgroups / "cpu"]
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        root = cgroups if not controllers else cgroups / "cpu" if "cpu" in controllers.split(",") else None
+        parts = Path(path).parts[1:]
+        if root is not None and ".." not in parts:  # seen from inside a container the path may lead out of it
+            found += [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return found
+
+
+def _cpu_quota(folder: Path) -> float | None:
+    """Cores' worth of time that a control group grants (cgroup version 2, then 1); None without a limit."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((folder / name).read_text(encoding="utf-8") for name in names).split()
+            return float(quota) / float(period) if float(quota) > 0 and float(period) > 0 else None
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return None
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting, its default and what it does. Sizes in bytes, times in seconds."""
@@ -36,7 +78,7 @@ class Settings:
     dtype: str = "auto"
     """auto, float32, bfloat16 or float16."""
     threads: int = 0
-    """Threads for computing; 0 takes the number of cores."""
+    """Threads for computing; 0 takes the number of cores, or the container's share of them."""
     memory_bytes: int = 0
     """Budget for loaded models; 0 takes 70 % of the machine's (or container's) memory."""
     slots: int = 8
@@ -57,8 +99,14 @@ class Settings:
     """How long a download may stay silent before it fails."""
     prefetch: bool = True
     """Fetch the embedded models in the background at the first start."""
+    max_runs: int = 200
+    """Most fine-tuning runs that are kept; one more is refused until one is deleted."""
+    training_threads: int = 0
+    """Threads of a fine-tuning run; 0 takes as many as `threads`, and yields by its priority alone."""
+    training_nice: int = 10
+    """How much a fine-tuning run yields to answers: 0 not at all, 19 all it can (the system's nice)."""
     is_public: bool = False
-    """Hosted for strangers: downloads and deletions are off. Quotas and sign-in will join it here."""
+    """Hosted for strangers: downloads, deletions and fine-tuning are off. Quotas and sign-in will join it here."""
 
 
 def _parse(name: str, kind: str, raw: str) -> object:
@@ -80,7 +128,7 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
     }
     settings = Settings(**values)  # type: ignore[arg-type]
     filled = {
-        "threads": settings.threads or os.cpu_count() or 1,
+        "threads": settings.threads or available_cores(),
         "memory_bytes": settings.memory_bytes or int(available_memory_bytes() * 0.7),
     }
     return Settings(**{f.name: getattr(settings, f.name) for f in fields(Settings)} | filled)

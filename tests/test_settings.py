@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InputError
-from engine.settings import read_settings
+from engine.settings import available_cores, read_settings
 
 
 def test_defaults_fit_the_machine() -> None:
@@ -28,3 +29,41 @@ def test_environment_overrides() -> None:
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"PARLANCE_{name}"):
         read_settings({f"PARLANCE_{name}": value})
+
+
+def groups(folder: Path, own: str, **quotas: str) -> tuple[Path, Path]:
+    """A made-up tree of control groups, "_" in a name standing for "/"."""
+    for name, words in quotas.items():
+        place = folder / "groups" / name.strip("_").replace("_", "/")
+        place.mkdir(parents=True, exist_ok=True)
+        for file, word in zip(("cpu.max",) if " " in words else CFS, words.split("/"), strict=True):
+            (place / file).write_text(word + "\n")
+    (folder / "own").write_text(own)
+    return folder / "groups", folder / "own"
+
+
+CFS = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+CASES = [
+    ("0::/\n", {"_": "50000 100000"}, 1),
+    ("0::/\n", {"_": "150000 100000"}, 2),
+    ("0::/\n", {"_": "max 100000"}, 6),
+    ("0::/a/b\n", {"a": "300000 100000", "a_b": "max 100000"}, 3),
+    ("0::/a/b\n", {"a": "300000 100000", "a_b": "200000 100000"}, 2),
+    ("0::/../other\n", {"other": "100000 100000"}, 6),
+    ("4:cpu,cpuacct:/a\n3:memory:/z\n", {"cpu_a": "250000/100000"}, 3),
+    ("4:cpu,cpuacct:/a\n", {"cpu": "-1/100000"}, 6),
+    ("4:cpu,cpuacct:/gone\n", {"cpu": "400000/100000"}, 4),
+    ("not a line of that file", {"_": "nonsense nonsense"}, 6),
+]
+
+
+@pytest.mark.parametrize(("own", "quotas", "cores"), CASES)
+def test_a_containers_share_of_the_processor_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, quotas: dict[str, str], cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert available_cores(*groups(tmp_path, own, **quotas)) == cores
+
+
+def test_without_control_groups_the_cores_of_the_machine_count(tmp_path: Path) -> None:
+    assert available_cores(tmp_path / "none", tmp_path / "none") == len(os.sched_getaffinity(0))
