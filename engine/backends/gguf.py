@@ -21,6 +21,7 @@ BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 2
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
 }  # fmt: skip
 """ggml type -> values in a block, bytes of a block. A type that is not listed is only checked for where it starts."""
+K_QUANTS, WIDE_ROW = range(10, 15), 1024
 FILE_TYPES = {
     0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",
     13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k", 32: "bf16",
@@ -34,6 +35,8 @@ class Header:
 
     metadata: dict[str, Any]
     size_bytes: int
+    has_wide_k_quants: bool = False
+    """Whether a tensor has rows of 1,024 or more values as K-quants."""
 
     @property
     def dtype(self) -> str:
@@ -126,12 +129,15 @@ class _Cursor:
             self.at += count * struct.calcsize(SCALARS[kind])
         return int(count)
 
-    def tensor_end(self) -> int:
-        """Read one tensor's entry; the offset behind its last byte, counted from the start of the tensor data."""
+    def tensor(self) -> tuple[int, bool]:
+        """Read one tensor's entry: the offset behind its last byte, from the start of the tensor data, and whether it
+        has wide rows of K-quants."""
         self.skip_string()
         dimensions = [self.scalar("<Q") for _ in range(self.scalar("<I"))]
-        block, size = BLOCKS.get(self.scalar("<I"), (1, 0))
-        return int(self.scalar("<Q") + math.prod(dimensions) // block * size)
+        kind = self.scalar("<I")
+        block, size = BLOCKS.get(kind, (1, 0))
+        end = int(self.scalar("<Q") + math.prod(dimensions) // block * size)
+        return end, kind in K_QUANTS and dimensions[0] >= WIDE_ROW
 
 
 def read_header(path: Path) -> Header:
@@ -162,9 +168,10 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     for _ in range(pairs):
         key = cursor.string()
         metadata[key] = cursor.value(cursor.scalar("<I"))
-    end = max((cursor.tensor_end() for _ in range(tensors)), default=0)
+    entries = [cursor.tensor() for _ in range(tensors)]
+    end = max((end for end, _ in entries), default=0)
     alignment = int(metadata.get("general.alignment", 32)) or 32
     whole = math.ceil(cursor.at / alignment) * alignment + end
     if whole > size_bytes:
         raise ValueError(f"{size_bytes:,} of {whole:,} bytes")
-    return Header(metadata, size_bytes)
+    return Header(metadata, size_bytes, any(is_wide for _, is_wide in entries))

@@ -20,6 +20,7 @@ import xllamacpp
 
 from engine.backends import Job
 from engine.backends.gguf import Header, read_header
+from engine.backends.gguf_requantization import repeatable
 from engine.backends.texts import safe_length, stop_position
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
@@ -52,9 +53,11 @@ class LlamaCppBackend:
 
     def __init__(self, model: Model, path: Path, settings: Settings) -> None:
         header = read_header(path)
+        self.device = _device(settings.device)
+        if self.device == "cpu" and (copy := repeatable(path, header)) != path:
+            path, header = copy, read_header(copy)
         self.lanes = settings.slots
         self.context_tokens = min(settings.context_tokens, header.trained_context)
-        self.device = _device(settings.device)
         self.dtype = header.dtype
         self.memory_bytes = needed_bytes(header, self.context_tokens, self.lanes)
         self._title = model.title
@@ -168,8 +171,8 @@ def _make_reproducible(parameters: Any) -> None:
 
     llama.cpp rounds differently when weights are repacked (one row or several), when at least 64 queries meet in one
     attention, and when a lone query meets 512 keys; the latter two only where the cache is F16 or F32 throughout.
-    Measured with eight answers at once: bit-equal for Q4_0 to Q8_0 weights. Not for float weights, nor for K-quants
-    with rows of 1,024 and more (Gemma), whose products differ from four tokens in a batch on: those repeat alone only.
+    Measured with eight answers at once: bit-equal for Q4_0 to Q8_0 weights, which `repeatable` makes of wide K-quants;
+    not for float weights.
     """
     parameters.no_extra_bufts = True
     parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED

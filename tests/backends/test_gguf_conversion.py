@@ -20,15 +20,15 @@ gguf = pytest.importorskip("gguf")
 WIDTH, HIDDEN, HEADS, LAYERS = 32, 64, 4, 2
 
 
-def write_gguf(path: Path) -> Path:
-    """A random two-layer Llama in float32 with a tokenizer like GPT-2's."""
+def write_gguf(path: Path, hidden: int = HIDDEN, down: Any = None) -> Path:
+    """A random two-layer Llama in float32 with a tokenizer like GPT-2's; `down` are the quantised `ffn_down` rows."""
     parts = json.loads(byte_pairs().backend_tokenizer.to_str())["model"]
     tokens = sorted(parts["vocab"], key=parts["vocab"].get)
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_context_length(96)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(HIDDEN)
+    writer.add_feed_forward_length(hidden)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
     writer.add_rope_dimension_count(WIDTH // HEADS)
@@ -41,7 +41,7 @@ def write_gguf(path: Path) -> Path:
     writer.add_token_types([3 if token.startswith("<") and token.endswith(">") else 1 for token in tokens])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(2)
-    add_tensors(writer, len(tokens))
+    add_tensors(writer, len(tokens), hidden, down)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -49,12 +49,16 @@ def write_gguf(path: Path) -> Path:
     return path
 
 
-def add_tensors(writer: Any, vocabulary: int) -> None:
+def add_tensors(writer: Any, vocabulary: int, hidden: int, down: Any) -> None:
     random = np.random.default_rng(0)
     shapes = {"token_embd": (vocabulary, WIDTH), "output": (vocabulary, WIDTH), "output_norm": (WIDTH,)}
     for layer in range(LAYERS):
         names = {f"attn_{part}": (WIDTH, WIDTH) for part in ("q", "k", "v", "output")}
-        names |= {"ffn_gate": (HIDDEN, WIDTH), "ffn_up": (HIDDEN, WIDTH), "ffn_down": (WIDTH, HIDDEN)}
+        names |= {"ffn_gate": (hidden, WIDTH), "ffn_up": (hidden, WIDTH)}
+        if down is None:
+            names |= {"ffn_down": (WIDTH, hidden)}
+        else:
+            writer.add_tensor(f"blk.{layer}.ffn_down.weight", down, raw_dtype=gguf.GGMLQuantizationType.Q6_K)
         names |= {"attn_norm": (WIDTH,), "ffn_norm": (WIDTH,)}
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in names.items()}
     for name, shape in shapes.items():

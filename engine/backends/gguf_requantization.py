@@ -1,0 +1,64 @@
+"""A GGUF whose K-quants keep answers from repeating becomes one that repeats, once, beside the file it came from."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from engine.backends.gguf import Header
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".repeatable.gguf"
+MAX_GROWTH = 1.25
+"""Most that the copy may be larger than the file; a model of K-quants throughout would double and slow down."""
+
+
+def repeatable(path: Path, header: Header) -> Path:
+    """The file itself, or a copy of it with its K-quants as Q8_0, made now if it is not there.
+
+    llama.cpp multiplies K-quants with rows of 1,024 and more in another way from four tokens in a batch on, so that a
+    seed's text depends on who else is answered; the products of Q8_0 do not. The copy appears by renaming, also when
+    two processes make it at once. Where it would grow too much or the disk is full, the file itself stays in use.
+    """
+    if not header.has_wide_k_quants:
+        return path
+    copy = path.with_name(path.stem + SUFFIX)
+    if copy.is_file():
+        return copy
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    try:
+        _copy(path, temporary)
+        if temporary.stat().st_size > MAX_GROWTH * header.size_bytes:
+            return path
+        temporary.replace(copy)
+    except OSError as error:
+        log.warning("%s could not be made repeatable (%s)", path.name, error)
+        return path
+    finally:
+        temporary.unlink(missing_ok=True)
+    return copy
+
+
+def _copy(path: Path, target: Path) -> None:
+    from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+    from gguf.quants import dequantize, quantize
+
+    reader = GGUFReader(path)
+    writer: Any = GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            kind, *inner = field.types
+            writer.add_key_value(name, field.contents(), kind, inner[0] if inner else None)
+    for tensor in reader.tensors:
+        kind, values = tensor.tensor_type, tensor.data
+        if kind.name.endswith("_K"):
+            kind = GGMLQuantizationType.Q8_0
+            values = quantize(dequantize(tensor.data, tensor.tensor_type), kind)
+        writer.add_tensor(tensor.name, values, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
