@@ -16,7 +16,7 @@ Runtime = Literal["llamacpp", "transformers", "remote"]
 
 CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
 APPLICATION_IDS = ("translate", "write", "sentiment", "answer", "summarize", "explore")
-PROMPT_STYLES = ("", "few-shot", "t5", "pair", "codes")
+PROMPT_STYLES = ("", "few-shot", "t5", "pair", "codes", "instruct")
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 HUB_ID = re.compile(rf"hub:(?P<repository>{_NAME}/{_NAME})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}))?")
 """A Hub model typed in by hand: `hub:owner/name`, with `@branch`, `@tag` or `@commit` where wanted."""
@@ -72,9 +72,14 @@ class Model:
     is_chat: bool = False
     """Has a chat template; without it the application writes a plain prompt."""
     prompt_style: str = ""
-    """How it is asked: translate "few-shot" | "t5" | "pair" | "codes"; empty is the application's default."""
+    """How it is asked: translate "few-shot" | "t5" | "pair" | "codes", write "instruct" (learned from prompts and
+    responses); empty is the application's default."""
     pair: tuple[str, str] | None = None
     """Source and target language of a model that translates only one pair."""
+    labels: tuple[str, ...] = ()
+    """Of a classifier that tells labels of its own apart, which are shown as they are."""
+    base_id: str = ""
+    """Of a fine-tuned run: the model it was trained from."""
     note: str = ""
     """One sentence for people: what it is good for, its terms."""
 
@@ -158,7 +163,7 @@ def read_catalogue(path: Path = CATALOGUE_FILE) -> Catalogue:
         raise CatalogueError(f"{path.name}: {error}") from error
     if unknown := set(document) - {"models", "pairs"}:
         raise CatalogueError(f"{path.name}: unknown table {sorted(unknown)[0]}")
-    single = [_read_model(id, table) for id, table in document.get("models", {}).items()]
+    single = [read_model(id, table) for id, table in document.get("models", {}).items()]
     paired = [model for name, table in document.get("pairs", {}).items() for model in _read_pairs(name, table)]
     return Catalogue(single + paired)
 
@@ -170,7 +175,7 @@ def _read_pairs(name: str, table: Mapping[str, Any]) -> list[Model]:
     for codes, repository in table.get("repositories", {}).items():
         source, _, target = codes.partition("-")
         models.append(
-            _read_model(
+            read_model(
                 f"{name}-{codes}",
                 common
                 | {
@@ -184,7 +189,8 @@ def _read_pairs(name: str, table: Mapping[str, Any]) -> list[Model]:
     return models
 
 
-def _read_model(id: str, table: Mapping[str, Any]) -> Model:
+def read_model(id: str, table: Mapping[str, Any]) -> Model:
+    """One entry, checked. Raises CatalogueError naming the key."""
     source_table = dict(_keyed(id, "source", table))
     wheels = tuple(_build(Wheel, f"{id}.source.wheels", wheel) for wheel in source_table.pop("wheels", ()))
     source = _build(Source, f"{id}.source", source_table | {"wheels": wheels})

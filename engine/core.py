@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import backends
+from engine import backends, tuned
 from engine.backends import Backend
 from engine.catalogue import Catalogue, Model, read_catalogue
 from engine.errors import ConflictError, MemoryShortError, NotReadyError
@@ -219,5 +219,7 @@ def get_engine() -> Engine:
         if _engine is None:
             catalogue = read_catalogue()
             settings = current()
+            for model in tuned.models(settings.runs_folder):
+                catalogue.add(model)
             _engine = Engine(settings, catalogue, Store(settings, catalogue))
         return _engine

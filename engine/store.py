@@ -218,17 +218,18 @@ class Store:
 
     def _next_step(self, model: Model) -> str:
         if model.source.kind == "local":
-            return "Restore that folder from the repository, or train the model."
+            return "Train the model again, or restore that folder from where it came."
         if self.settings.is_public and not model.is_embedded:
             return "Downloads are off on this public site; use an embedded model."
         size = f"{show_bytes(_download_bytes(model))}, " if _download_bytes(model) else ""
         return f"Download it first ({size}licence {model.licence})."
 
     def _local(self, model: Model) -> Availability:
-        folder = ROOT / model.source.folder
-        if (folder / "model.safetensors").is_file() and (folder / "config.json").is_file():
+        path = ROOT / model.source.folder
+        if path.is_file() or ((path / "config.json").is_file() and any(path.glob("*.safetensors"))):
             return Availability("ready", model.size_bytes, model.size_bytes)
-        return Availability("absent", message=f"{model.title} has no weights in {model.source.folder}.")
+        place = "the folder of its run" if Path(model.source.folder).is_absolute() else model.source.folder
+        return Availability("absent", message=f"{model.title} has no weights in {place}.")
 
     def _elsewhere(self, model: Model) -> Availability | None:
         """The progress of another process that fetches this model."""

@@ -1,0 +1,246 @@
+"""A run's model comes into the pickers: its catalogue entry, its conversion for llama.cpp, and the way back.
+
+`served/` in the run's folder is what `engine.tuned` reads at the next start: model.json, and a GGUF file for llama.cpp.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import tuned
+from engine.backends.gguf import read_header
+from engine.cache import read_json, write_json
+from engine.catalogue import Architecture, Model, Source
+from engine.download import ROOT, folder_bytes
+from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
+from engine.hub import TRANSLATION_STYLES
+from engine.settings import Settings
+from engine.training.config import CAUSAL_TASKS, TrainingConfig
+
+if TYPE_CHECKING:
+    from engine.core import Engine
+    from engine.training.views import RunView
+
+log = logging.getLogger(__name__)
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "style": "causal",
+    "instructions": "causal",
+    "pretraining": "causal",
+    "classification": "classification",
+    "answer": "extraction",
+    "translation": "seq2seq",
+    "summary": "seq2seq",
+}
+APPLICATIONS: dict[str, tuple[str, ...]] = {
+    "style": ("write", "explore"),
+    "instructions": ("write", "explore"),
+    "pretraining": ("write", "explore"),
+    "classification": ("sentiment",),
+    "answer": ("answer",),
+    "translation": ("translate",),
+    "summary": ("summarize",),
+}
+"""Task -> the applications whose pickers offer its models."""
+GGUF_FILE = "model.q8_0.gguf"
+CONVERSION_SECONDS = 900
+MAX_NAMED_LABELS = 6
+
+
+def use(settings: Settings, engine: Engine, view: RunView, folder: Path) -> str:
+    """Write `served/`, whole or not at all, and add the model to the engine's catalogue; returns its id.
+
+    Raises ConflictError without a model, or while an earlier one is answering; UnsupportedError, InputError.
+    """
+    if view.config is None or not view.has_model:
+        raise ConflictError("This run has no model yet. Wait until it has saved one.", param="run")
+    engine.unload(view.model_id)
+    part, final = folder / "served.part", folder / "served"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        entry = _entry(settings, engine, view, view.config, folder)
+        if view.config.task in CAUSAL_TASKS and engine.status().device == "cpu" and _convert(view.config, folder, part):
+            entry = _with_gguf(entry, part / GGUF_FILE, settings)
+        write_json(part / "model.json", asdict(entry))
+        _set_aside(final)
+        part.rename(final)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    engine.catalogue.add(tuned.read(folder))
+    return entry.id
+
+
+def retire(engine: Engine, run_id: str, folder: Path) -> None:
+    """Unload the model, take it out of the catalogue, and delete `served/`. Raises ConflictError while it answers."""
+    forget(engine, run_id)
+    _set_aside(folder / "served")
+
+
+def forget(engine: Engine, run_id: str) -> None:
+    """Unload a run's model and take it out of the catalogue. Raises ConflictError while it answers."""
+    engine.unload(f"run-{run_id}")
+    engine.catalogue.remove(f"run-{run_id}")
+
+
+def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingConfig, folder: Path) -> Model:
+    """The model's catalogue entry as `transformers` serves it."""
+    facts, base = read_json(folder / "model" / "config.json"), _base(engine, config)
+    pair = _pair(config) if config.task == "translation" else None
+    names = _labels(facts) if config.task == "classification" else ()
+    size, parameters = folder_bytes(folder / "model"), count_parameters(folder / "model")
+    has_own_words = config.task in ("classification", "answer")
+    return Model(
+        id=view.model_id,
+        title=_unique(engine, view),
+        family=base.family if base else str(facts.get("model_type") or "Fine-tuned"),
+        architecture=ARCHITECTURES[config.task],
+        runtime="transformers",
+        parameters=parameters,
+        languages=pair or (() if base is None or has_own_words else base.languages),
+        licence=base.licence if base else "yours" if not config.base else "as its base",
+        licence_url=base.licence_url if base else "",
+        size_bytes=size,
+        memory_bytes=int(max(size, 4 * parameters) * 1.25) + 150_000_000,
+        applications=APPLICATIONS[config.task],
+        source=Source("local", folder="model"),
+        context_tokens=_context_tokens(facts, config),
+        is_chat=_has_template(folder / "model") and config.task in CAUSAL_TASKS,
+        prompt_style=_prompt_style(config, facts),
+        pair=pair,
+        labels=names,
+        base_id=config.base_id,
+        note=_note(view, config, base, names),
+    )
+
+
+def _base(engine: Engine, config: TrainingConfig) -> Model | None:
+    with suppress(PeopleError):
+        return engine.catalogue.find(config.base_id) if config.base_id else None
+    return None
+
+
+def _unique(engine: Engine, view: RunView) -> str:
+    """The run's title; pickers tell models by it, so one that is taken gets the end of the run's id."""
+    others = {model.title for model in engine.catalogue.models.values() if model.id != view.model_id}
+    return view.title if view.title not in others else f"{view.title} ({view.id[-6:]})"
+
+
+def _pair(config: TrainingConfig) -> tuple[str, str]:
+    from engine.applications.languages import LANGUAGES
+
+    for name in ("source_language", "target_language"):
+        if getattr(config, name) not in LANGUAGES:
+            raise UnsupportedError(
+                f"The page Translate does not know {name} {getattr(config, name)!r}, so it cannot use this model. "
+                f"It knows {', '.join(LANGUAGES)}.",
+                param=name,
+            )
+    return config.source_language, config.target_language
+
+
+def _labels(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    names = facts.get("id2label")
+    if not isinstance(names, dict) or not names:
+        raise InputError("The run's model does not name its labels; its folder is damaged. Train it again.")
+    return tuple(str(names[number]) for number in sorted(names, key=int))
+
+
+def _context_tokens(facts: Mapping[str, Any], config: TrainingConfig) -> int:
+    names = ("max_position_embeddings", "n_positions")
+    return next((facts[name] for name in names if isinstance(facts.get(name), int)), config.max_length)
+
+
+def _has_template(folder: Path) -> bool:
+    return (folder / "chat_template.jinja").is_file() or bool(
+        read_json(folder / "tokenizer_config.json").get("chat_template")
+    )
+
+
+def _prompt_style(config: TrainingConfig, facts: Mapping[str, Any]) -> str:
+    if config.task == "translation":
+        return TRANSLATION_STYLES.get(str(facts.get("model_type")), "pair")
+    return "instruct" if config.task == "instructions" else ""
+
+
+def _note(view: RunView, config: TrainingConfig, base: Model | None, names: tuple[str, ...]) -> str:
+    """Where it comes from, and for a classifier what it tells apart."""
+    origin = f"from {base.title}" if base else "from a base of your own" if config.base else "from scratch"
+    day = time.strftime("%d %B %Y", time.localtime(view.created)).lstrip("0")
+    labels = f" Tells apart: {', '.join(names[:MAX_NAMED_LABELS])}{' …' if len(names) > MAX_NAMED_LABELS else ''}."
+    return f"Your own: trained {origin} on {day}.{labels if names else ''}"
+
+
+def count_parameters(folder: Path) -> int:
+    """Weights in a folder's safetensors files, from their headers. Raises InputError for damaged or missing ones.
+
+    Format: https://huggingface.co/docs/safetensors
+    """
+    total = 0
+    try:
+        for file in folder.glob("*.safetensors"):
+            with file.open("rb") as opened:
+                header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+            total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        total = 0
+    if not total:
+        raise InputError("The run's model is damaged: its weights cannot be read. Train it again.", param="run")
+    return total
+
+
+def _convert(config: TrainingConfig, folder: Path, target: Path) -> bool:
+    """Write a GGUF file in a process of its own, because it takes torch; says whether llama.cpp can have it."""
+    from engine.training.gguf_export import can_export
+
+    if not can_export(folder / "model"):
+        return False
+    base = ["--base", config.base] if config.base.endswith(".gguf") and Path(config.base).is_file() else []
+    arguments = [str(folder / "model"), str(target / GGUF_FILE), *base]
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-m", "engine.training.gguf_export", *arguments],
+            cwd=ROOT, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=CONVERSION_SECONDS,
+        )  # fmt: skip
+        if ran.returncode == 0:
+            read_header(target / GGUF_FILE)
+            return True
+        log.warning("run %s stays with transformers: %s", folder.name, ran.stderr.strip()[-500:])
+    except (PeopleError, subprocess.TimeoutExpired) as error:
+        log.warning("run %s stays with transformers: %s", folder.name, error)
+    return False
+
+
+def _with_gguf(entry: Model, file: Path, settings: Settings) -> Model:
+    header = read_header(file)
+    context = min(settings.context_tokens, header.trained_context)
+    memory = header.size_bytes + header.cache_bytes(context, settings.slots) + 200_000_000
+    return replace(
+        entry,
+        runtime="llamacpp",
+        size_bytes=header.size_bytes,
+        memory_bytes=memory,
+        context_tokens=header.trained_context,
+        source=Source("local", folder=f"served/{file.name}"),
+    )
+
+
+def _set_aside(folder: Path) -> None:
+    """Take a folder away in one step, then delete it."""
+    if folder.exists():
+        trash = folder.with_name(f"{folder.name}.old-{time.monotonic_ns()}")
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
