@@ -80,6 +80,8 @@ class Model:
     """Of a classifier that tells labels of its own apart, which are shown as they are."""
     base_id: str = ""
     """Of a fine-tuned run: the model it was trained from."""
+    sources: tuple[str, ...] = ()
+    """Languages that it translates from, where those are not all of its languages."""
     note: str = ""
     """One sentence for people: what it is good for, its terms."""
 
@@ -231,6 +233,7 @@ def _check(model: Model) -> None:
         "applications": set(model.applications) <= set(APPLICATION_IDS),
         "prompt_style": model.prompt_style in PROMPT_STYLES,
         "pair": model.pair is None or (len(model.pair) == 2 and set(model.pair) <= set(model.languages)),
+        "sources": set(model.sources) <= set(model.languages),
         "sizes": model.size_bytes > 0 and model.memory_bytes > 0 and model.parameters > 0,
         "source.kind": source.kind in ("package", "hub", "local"),
         "source.wheels": source.kind != "package" or bool(source.wheels),

@@ -365,6 +365,11 @@ def _languages(model: Model, request: TranslateRequest, text: str | None) -> tup
         source = detect_language(text, known) if text else next(code for code in known if code != target)
     if source == target:
         raise InputError(f"The text is already in {LANGUAGES[target]}. Choose another target language.", param="target")
+    if model.sources and source not in model.sources:
+        raise UnsupportedError(
+            f"{model.title} translates only from {in_words(model.sources)}. Choose that source or another model.",
+            param="source",
+        )
     if model.pair and tuple(model.pair) != (source, target):
         pair = f"{LANGUAGES[model.pair[0]]} to {LANGUAGES[model.pair[1]]}"
         raise UnsupportedError(

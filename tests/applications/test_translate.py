@@ -203,6 +203,7 @@ def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> 
         (TranslateRequest("Hello.", "en", "fr", "no-such-model"), NotFoundError, "model"),
         (TranslateRequest("Hello.", "en", "fr", "sentiment-minilm"), UnsupportedError, "model"),
         (TranslateRequest("Hallo.", "de", "en", "opus-mt-en-de"), UnsupportedError, "model"),
+        (TranslateRequest("Hallo.", "de", "en", "t5-small"), UnsupportedError, "source"),
         (TranslateRequest("Hola.", "es", "en", "t5-small"), InputError, "source"),
     ],
 )
