@@ -68,7 +68,9 @@ with errors_shown():
     if state != "ready":
         fetch_button(model)
     elif model.source.kind == "local":
-        st.caption("Part of this repository; it cannot be deleted here.")
+        is_run = model.id.startswith("run-")
+        whose = "Trained here; delete its run on the page Fine-tune." if is_run else "Part of this repository."
+        st.caption(f"{whose} It cannot be deleted here.")
     elif not engine.settings.is_public and st.button("Delete", icon=":material/delete:"):
         confirm_deletion(model)
 

@@ -18,6 +18,9 @@ from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
 
 KEY = "judgement"
+MAX_NAMED = 6
+TAKEN = ("Sounds", "Label", "Confidence", "Text")
+"""Columns that a label of a person's own must not stand in for."""
 NAMES = ("A mixed review", "A complaint", "Four lines")
 
 
@@ -29,7 +32,8 @@ def fill(sample: SentimentRequest) -> None:
 
 def show_one(text: str, result: SentimentResult) -> None:
     (score,) = result.results
-    st.subheader(f"{plain(score.label.capitalize())}, {confidence_in_words(score.score)}", anchor=False)
+    label = score.label[:1].upper() + score.label[1:]
+    st.subheader(f"{plain(label)}, {confidence_in_words(score.score)}", anchor=False)
     show_text(text[:300] + ("…" if len(text) > 300 else ""))
     probability_bars(score.scores, key="bars")
     if score.warning:
@@ -39,13 +43,16 @@ def show_one(text: str, result: SentimentResult) -> None:
 def show_many(texts: list[str], result: SentimentResult) -> None:
     scores = result.results
     counts = Counter(score.label for score in scores).most_common()
-    st.subheader(", ".join(f"{count} {plain(label)}" for label, count in counts), anchor=False)
+    words = ", ".join(f"{count} {plain(label)}" for label, count in counts[:MAX_NAMED])
+    st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)
     stacked_bars([score.scores for score in scores], key="stack")
+    verdict = "Sounds" if set(scores[0].scores) <= set(sentiment.LABELS) else "Label"
     table = [
-        {"Sounds": score.label, "Confidence": confidence_in_words(score.score), "Text": text, **score.scores}
+        {verdict: score.label, "Confidence": confidence_in_words(score.score), "Text": text}
+        | {f"P({label})" if label in TAKEN else label: share for label, share in score.scores.items()}
         for text, score in zip(texts, scores, strict=True)
     ]
-    percent = {label: st.column_config.NumberColumn(format="percent") for label in scores[0].scores}
+    percent = {name: st.column_config.NumberColumn(format="percent") for name in list(table[0])[3:]}
     st.dataframe(table, column_config=percent, hide_index=True)
     st.download_button("Download CSV", as_csv(table), "sentiment.csv", "text/csv", icon=":material/download:")
     if any(score.warning for score in scores):

@@ -46,7 +46,11 @@ def fit_kind() -> None:
 
 def opening_of(answer: Answer) -> str:
     """What stands before the new text: a free text's own beginning, and what was written earlier."""
-    return (answer.request.text if answer.request.kind == "free" else "") + str(answer.request.continuation)
+    beginning = answer.request.text if answer.request.kind == "free" else ""
+    model = get_engine().catalogue.models.get(answer.request.model or "")
+    if beginning and model and write.is_asked(model):
+        beginning += "\n\n"
+    return beginning + str(answer.request.continuation)
 
 
 def facts_in_words(result: WriteResult) -> str:

@@ -1,4 +1,4 @@
-"""Sentiment: how positive, neutral or negative a text is."""
+"""Sentiment: how positive, neutral or negative a text is, or which of its own labels a fine-tuned model gives it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.applications.languages import LANGUAGES, SURE, guess_language
+from engine.catalogue import Model
 from engine.core import Engine
 from engine.errors import UnsupportedError
 from engine.evaluation.metrics import accuracy
@@ -65,7 +66,7 @@ def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
     for place, event in engine.stream_all(model.id, [Classify(texts[number]) for number in order]):
         if event.kind == "done":
             number = order[place]
-            judged[number] = _score(event.result, _caution(texts[number], model.languages))
+            judged[number] = _score(event.result, model, _caution(texts[number], model.languages))
         yield event if event.kind in ("queued", "loading") else Event("queued")
     yield Event("done", result=SentimentResult([judged[number] for number in range(len(texts))], model.id))
 
@@ -82,8 +83,9 @@ def confidence_in_words(score: float) -> str:
     return "very sure" if score >= 0.85 else "fairly sure" if score >= 0.6 else "unsure"
 
 
-def _score(result: Classification, warning: str) -> SentimentScore:
-    scores = in_our_labels(result.scores)
+def _score(result: Classification, model: Model, warning: str) -> SentimentScore:
+    """Labels that a person trained stay as they are, even those that we have words of our own for."""
+    scores = dict(result.scores) if model.labels else in_our_labels(result.scores)
     label = max(scores, key=lambda name: scores[name])
     return SentimentScore(label, scores[label], scores, warning)
 

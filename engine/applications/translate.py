@@ -342,7 +342,7 @@ def has_wrong_script(text: str, target: str) -> bool:
 
 
 def _style(model: Model) -> str:
-    if model.prompt_style:
+    if model.prompt_style and model.prompt_style != "instruct":
         return model.prompt_style
     if model.architecture == "causal":
         return "chat" if model.is_chat else "few-shot"

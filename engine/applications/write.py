@@ -185,6 +185,8 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
     continuation = clean_text(request.continuation, "continuation", max_characters, can_be_empty=True)
     _check(request)
     sampling = _sampling(request)
+    if is_asked(model):
+        return _learned_prompt(model, request, text, continuation, sampling)
     if request.kind == "free":
         return Generate(text + continuation, sampling=sampling)
     if model.is_chat:
@@ -193,9 +195,23 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
     return Generate(hidden.format(**_words(request, text)) + (continuation or shown), sampling=sampling)
 
 
+def is_asked(model: Model) -> bool:
+    """Whether even a free text is a prompt that the model responds to, not a beginning that it continues."""
+    return model.prompt_style == "instruct"
+
+
+def _learned_prompt(model: Model, request: WriteRequest, text: str, continuation: str, sampling: Sampling) -> Generate:
+    """A prompt as a run's model learned to respond to it: a free text as it stands, without examples of ours."""
+    prompt = text if request.kind == "free" else _order(request, text)
+    if model.is_chat:
+        turns = (Message("user", prompt), *([Message("assistant", continuation)] if continuation else []))
+        return Generate(messages=turns, sampling=sampling)
+    return Generate(f"{prompt}\n{continuation}", sampling=sampling)
+
+
 def lead(model: Model, request: WriteRequest) -> str:
     """The first words of a new text by a base model, which are ours."""
-    if request.kind == "free" or model.is_chat or request.continuation:
+    if request.kind == "free" or model.is_chat or request.continuation or is_asked(model):
         return ""
     return _opening(request).partition("|")[2]
 

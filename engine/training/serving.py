@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 from engine import tuned
 from engine.backends.gguf import read_header
 from engine.cache import read_json, write_json
-from engine.catalogue import Architecture, Model, Source
+from engine.catalogue import PROMPT_STYLES, Architecture, Model, Source
 from engine.download import ROOT, folder_bytes
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
 from engine.hub import TRANSLATION_STYLES
 from engine.settings import Settings
-from engine.training.config import CAUSAL_TASKS, TrainingConfig
+from engine.training.config import CAUSAL_TASKS, SEQ2SEQ_TASKS, TrainingConfig
 
 if TYPE_CHECKING:
     from engine.core import Engine
@@ -170,8 +170,10 @@ def _has_template(folder: Path) -> bool:
 
 
 def _prompt_style(config: TrainingConfig, facts: Mapping[str, Any]) -> str:
-    if config.task == "translation":
-        return TRANSLATION_STYLES.get(str(facts.get("model_type")), "pair")
+    """As in training, which notes the style of an encoder-decoder in the model's config."""
+    if config.task in SEQ2SEQ_TASKS:
+        style = facts.get("prompt_style") or TRANSLATION_STYLES.get(str(facts.get("model_type")), "pair")
+        return str(style) if style in PROMPT_STYLES else "pair"
     return "instruct" if config.task == "instructions" else ""
 
 

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import cycle
 
 import plotly.graph_objects as go
 import streamlit as st
 
 COLOURS = {"negative": "#d1603d", "neutral": "#9aa5a1", "positive": "#1f8a84"}
+OTHERS = ("#1f8a84", "#d1603d", "#6a7fc1", "#c9a227", "#8a5a9e", "#5b9f3c", "#3d6f94", "#b5537e", "#7d8a85", "#94683a")
+"""For labels that are none of these, in their order and then again from the start."""
+MAX_BARS = 12
 _CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
+def colours_of(labels: Sequence[str]) -> dict[str, str]:
+    """A colour for each label; where there are others than the known three, all get one of OTHERS."""
+    others = cycle(OTHERS)
+    is_known = set(labels) <= set(COLOURS)
+    return {label: COLOURS[label] if is_known else next(others) for label in labels}
+
+
 def probability_bars(scores: Mapping[str, float], *, key: str) -> None:
-    """One horizontal bar a label with its probability in percent."""
+    """One horizontal bar a label with its probability in percent; of many labels the likeliest."""
+    if len(scores) > MAX_BARS:
+        scores = dict(sorted(scores.items(), key=lambda item: -item[1])[:MAX_BARS])
     labels = list(scores)[::-1]
     values = [scores[label] for label in labels]
     figure = go.Figure(
         go.Bar(
             x=values,
-            y=[label.capitalize() for label in labels],
+            y=list(range(len(labels))),
             orientation="h",
             marker_color=[COLOURS.get(label, "#1f8a84") for label in labels],
             text=[f"{value:.1%}" for value in values],
@@ -28,25 +42,34 @@ def probability_bars(scores: Mapping[str, float], *, key: str) -> None:
         )
     )
     figure.update_xaxes(range=[0, 1.12], visible=False)
+    # By number, because two labels of a person's own may look alike once they are cut.
+    figure.update_yaxes(tickvals=list(range(len(labels))), ticktext=[plain_label(label) for label in labels])
     figure.update_layout(height=60 + 46 * len(labels), margin={"l": 0, "r": 0, "t": 8, "b": 8}, bargap=0.35)
     words = ", ".join(f"{label} {value:.0%}" for label, value in scores.items())
     st.plotly_chart(figure, key=key, config=_CONFIG, alt=f"Probabilities: {words}.")
 
 
+def plain_label(label: str, longest: int = 28) -> str:
+    """A label as plotly shows it: begun in upper case, cut where it is long, never read as markup."""
+    shown = label[:1].upper() + label[1:]
+    return escape(shown if len(shown) <= longest else shown[: longest - 1] + "…")
+
+
 def stacked_bars(rows: Sequence[Mapping[str, float]], *, key: str) -> None:
     """One stacked bar a row, in the rows' order from the top."""
+    colours = colours_of(list(dict.fromkeys(label for row in rows for label in row)))
     numbers = [str(number) for number in range(1, len(rows) + 1)]
     figure = go.Figure(
         [
             go.Bar(
-                name=label.capitalize(),
+                name=plain_label(label),
                 x=[row.get(label, 0.0) for row in rows],
                 y=numbers,
                 orientation="h",
                 marker_color=colour,
                 hovertemplate="%{x:.0%}",
             )
-            for label, colour in COLOURS.items()
+            for label, colour in colours.items()
         ]
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
