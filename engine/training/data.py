@@ -1,4 +1,4 @@
-"""Rows from files, and rows as a model sees them."""
+"""Rows from files, and rows as a model sees them. What is particular to a task is in `tasks/`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,38 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from engine.backends.spans import Window, label_window, make_windows
 from engine.errors import InputError
 
 Feature = dict[str, Any]
-"""One model input: `input_ids`, its labels, and its `length` in tokens."""
+"""One model input: `input_ids`, its labels, its `length` in tokens, its `row` in the file and whether it `is_cut`."""
+
+
+class Features(Protocol):
+    """What a trainer reads features from: a list, or something that makes them when asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Feature: ...
+
+
+Row = dict[str, str]
+NUMBER = "#"
+"""Key under which a row holds its number in the file."""
+IGNORED = -100
+"""Label of a token that is not learned."""
 
 
 @dataclass(frozen=True)
 class LabelledText:
-    """A row of sentiment: the text and its label's name."""
+    """A row of classification: the text and its label's name."""
 
     text: str
     label: str
+    row: int = 0
+    """Its number in the file."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +48,35 @@ class Question:
     question: str
     passage: str
     answers: tuple[tuple[str, int], ...]
+    row: int = 0
+    """Its number in the file."""
 
 
-def read_table(path: Path) -> Iterator[dict[str, str]]:
+def read_table(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a TSV or CSV file with a header, or of a JSONL file. Raises InputError with the row's number."""
+    for _, row in _numbered(path):
+        yield row
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with the numbers of their lines; an empty line is no row."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".jsonl":
-                yield from (_json_row(line, number, path) for number, line in enumerate(file, 1) if line.strip())
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield number, _json_row(line, number, path)
             elif path.suffix == ".tsv":
-                yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+                yield from enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), 2)
             else:
-                yield from csv.DictReader(file)
+                yield from enumerate(csv.DictReader(file), 2)
     except UnicodeDecodeError as error:
         raise InputError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     except (OSError, csv.Error) as error:
         raise InputError(f"{path.name} cannot be read: {error}.") from None
 
 
-def _json_row(line: str, number: int, path: Path) -> dict[str, str]:
+def _json_row(line: str, number: int, path: Path) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError:
@@ -59,26 +86,50 @@ def _json_row(line: str, number: int, path: Path) -> dict[str, str]:
     return row
 
 
-def read_texts(path: Path, labels: Sequence[str]) -> list[LabelledText]:
-    """Labelled texts from columns `text` and `label`. Raises InputError naming row and column."""
-    rows = []
-    for number, row in enumerate(read_table(path), 2):
-        text, label = row.get("text"), row.get("label")
-        if text is None or label is None:
-            raise InputError(f"{path.name} needs the columns text and label; it has {', '.join(map(str, row))}.")
-        if label not in labels:
-            raise InputError(
-                f"{path.name}, row {number}: label {label!r} is none of {', '.join(labels)}.", param="label"
-            )
-        if text.strip():
-            rows.append(LabelledText(text.strip(), label))
+def read_rows(path: Path, keys: Sequence[str], can_be_empty: Sequence[str] = ()) -> list[Row]:
+    """Rows with the texts of these keys, stripped; rows with an empty one are left out, but where it can be empty.
+
+    Raises InputError naming the file, and the row and key where there is one.
+    """
+    rows: list[Row] = []
+    for number, row in _numbered(path):
+        if any(row.get(key) is None for key in keys):
+            names = f"{', '.join(keys[:-1])} and {keys[-1]}" if len(keys) > 1 else keys[0]
+            columns = "columns" if len(keys) > 1 else "column"
+            raise InputError(f"{path.name} needs the {columns} {names}; it has {', '.join(map(str, row))}.")
+        for key in keys:
+            if isinstance(row[key], (dict, list)):
+                raise InputError(f"{path.name}, row {number}: {key} must be a text.", param=key)
+        texts = {key: str(row[key]).strip() for key in keys}
+        if all(texts[key] for key in keys if key not in can_be_empty):
+            others = {str(key): str(value) for key, value in row.items() if value is not None}
+            rows.append(others | texts | {NUMBER: str(number)})
     if not rows:
         raise InputError(f"{path.name} has no rows.")
     return rows
 
 
+def read_texts(path: Path, labels: Sequence[str] = ()) -> list[LabelledText]:
+    """Labelled texts from columns `text` and `label`; without `labels` any label is right.
+
+    Raises InputError naming row and column.
+    """
+    rows = read_rows(path, ("text", "label"))
+    for row in rows:
+        if labels and row["label"] not in labels:
+            raise InputError(
+                f"{path.name}, row {row[NUMBER]}: label {row['label']!r} is none of {', '.join(labels)}.", param="label"
+            )
+    return [LabelledText(row["text"], row["label"], int(row[NUMBER])) for row in rows]
+
+
 def read_questions(path: Path) -> list[Question]:
-    """Questions from SQuAD JSON (version 1 or 2). Raises InputError when an answer is not at its place."""
+    """Questions from SQuAD JSON (version 1 or 2), or from rows of question, passage and answer.
+
+    Raises InputError when an answer is not at its place.
+    """
+    if path.suffix != ".json":
+        return [_question(row, path) for row in read_rows(path, ("question", "passage", "answer"), ("answer",))]
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
         rows = [
@@ -94,6 +145,20 @@ def read_questions(path: Path) -> list[Question]:
     return rows
 
 
+def _question(row: Row, path: Path) -> Question:
+    passage, answer, place = row["passage"], row["answer"], row.get("answer_start", "")
+    if not answer:
+        return Question(row["question"], passage, (), int(row[NUMBER]))
+    # The passage was stripped, so a given place may be off by the space before it; the text at it decides.
+    start = int(place) if place.isdigit() and passage.startswith(answer, int(place)) else passage.find(answer)
+    if start < 0:
+        raise InputError(
+            f"{path.name}, row {row[NUMBER]}: the answer {answer[:60]!r} is not in its passage, word for word.",
+            param="answer",
+        )
+    return Question(row["question"], passage, ((answer, start),), int(row[NUMBER]))
+
+
 def _answers(item: dict[str, Any], passage: str, path: Path) -> tuple[tuple[str, int], ...]:
     answers = tuple((answer["text"], int(answer["answer_start"])) for answer in item["answers"])
     for text, start in answers:
@@ -106,11 +171,18 @@ def text_features(
     rows: Sequence[LabelledText], tokenizer: Any, max_length: int, labels: Sequence[str]
 ) -> list[Feature]:
     """Token ids and label numbers; texts longer than `max_length` tokens are cut."""
-    encoded = tokenizer([row.text for row in rows], truncation=True, max_length=max_length)
+    encoded = tokenizer([row.text for row in rows], verbose=False)["input_ids"]
+    cut = tokenizer([row.text for row in rows], truncation=True, max_length=max_length)["input_ids"]
     numbers = {label: number for number, label in enumerate(labels)}
     return [
-        {"input_ids": ids, "labels": numbers[row.label], "length": len(ids)}
-        for ids, row in zip(encoded["input_ids"], rows, strict=True)
+        {
+            "input_ids": ids,
+            "labels": numbers[row.label],
+            "length": len(ids),
+            "row": row.row,
+            "is_cut": len(whole) > len(ids),
+        }
+        for ids, whole, row in zip(cut, encoded, rows, strict=True)
     ]
 
 
@@ -129,6 +201,8 @@ def question_features(
                     "start_positions": first,
                     "end_positions": last,
                     "length": len(window.input_ids),
+                    "row": row.row,
+                    "is_cut": False,
                 }
             )
             windows.append(window)
@@ -146,21 +220,29 @@ def _labels(window: Window, row: Question) -> tuple[int, int]:
 class HiddenTokens:
     """Features whose tokens, but for the special ones, are hidden behind the mask token by chance at each reading.
 
-    Items are counted and read as in a list; the chance is torch's, so that a resumed run hides the same tokens.
+    Items are counted and read as in a list; what is hidden follows from seed, epoch and index, so that a resumed run
+    hides the same tokens. Raises InputError where the tokenizer has no mask token.
     """
 
-    def __init__(self, features: Sequence[Feature], tokenizer: Any, share: float) -> None:
+    def __init__(self, features: Features, tokenizer: Any, share: float, seed: int = 0) -> None:
+        if tokenizer.mask_token_id is None:
+            raise InputError("This base has no mask token: set token_dropout to 0.", param="token_dropout")
         self._features, self._share, self._mask = features, share, tokenizer.mask_token_id
-        self._special = set(tokenizer.all_special_ids)
+        self._special, self._seed, self._epoch = set(tokenizer.all_special_ids), seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Other tokens are hidden from now on."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return len(self._features)
 
     def __getitem__(self, index: int) -> Feature:
-        import torch
+        import numpy as np
 
         feature = self._features[index]
-        hidden = (torch.rand(len(feature["input_ids"])) < self._share).tolist()
+        chance = np.random.default_rng((self._seed, self._epoch, index))
+        hidden = (chance.random(len(feature["input_ids"])) < self._share).tolist()
         ids = [
             self._mask if is_hidden and token not in self._special else token
             for token, is_hidden in zip(feature["input_ids"], hidden, strict=True)
@@ -168,21 +250,30 @@ class HiddenTokens:
         return feature | {"input_ids": ids}
 
 
-def collate(features: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A padded batch of tensors from features; padding is masked."""
+def collate(features: Sequence[Feature], pad: int = 0) -> dict[str, Any]:
+    """A padded batch of tensors from features; padding is masked and, where every token has a label, not learned."""
     import torch
 
     width = max(len(feature["input_ids"]) for feature in features)
 
-    def padded(name: str) -> torch.Tensor:
-        return torch.tensor([[*f[name], *[0] * (width - len(f[name]))] for f in features])
+    def padded(name: str, fill: int = 0, to: int = width) -> torch.Tensor:
+        return torch.tensor([[*f[name], *[fill] * (to - len(f[name]))] for f in features])
 
-    batch = {"input_ids": padded("input_ids")}
+    batch = {"input_ids": padded("input_ids", pad)}
     lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
     batch["attention_mask"] = (torch.arange(width)[None, :] < lengths[:, None]).long()
     if features[0].get("token_type_ids"):
         batch["token_type_ids"] = padded("token_type_ids")
     for name in ("labels", "start_positions", "end_positions"):
-        if name in features[0]:
+        if name in features[0] and isinstance(features[0][name], int):
             batch[name] = torch.tensor([feature[name] for feature in features])
+        elif name in features[0]:
+            batch[name] = padded(name, IGNORED, max(len(feature[name]) for feature in features))
     return batch
+
+
+def shift_right(labels: Any, start: int, pad: int) -> Any:
+    """What the decoder reads while it learns `labels` (rows, tokens): the start token, then all labels but the last."""
+    shifted = labels.new_full(labels.shape, start)
+    shifted[:, 1:] = labels[:, :-1]
+    return shifted.masked_fill(shifted == IGNORED, pad)

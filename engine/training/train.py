@@ -1,132 +1,110 @@
 """The child process of a run: `python -m engine.training.train RUN` trains what `config.json` in the folder RUN says.
 
-RUN may also be the path of that config. Started again in the same folder it goes on from the last checkpoint; SIGTERM
-makes it stop after the step it is in and keep the best model so far.
+RUN may also be the path of that config. It waits while another run of the same folder trains. Started again it goes on
+from the last checkpoint; SIGTERM, or a file `stop` in the folder, makes it stop after the step it is in and keep the
+best model so far.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
 import threading
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+import transformers
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
 
-from engine.errors import PeopleError
-from engine.training.config import TrainingConfig, read_config
-from engine.training.data import HiddenTokens, collate
-from engine.training.run import Run
-from engine.training.tasks import TASKS, Task
+from engine.errors import PeopleError, UnsupportedError
+from engine.training.bases import can_bf16
+from engine.training.config import METRICS, TrainingConfig, read_config
+from engine.training.data import HiddenTokens
+from engine.training.failures import explain
+from engine.training.methods import to_train
+from engine.training.recording import Recorder, best_metrics
+from engine.training.run import Run, last_checkpoint
+from engine.training.tasks import TASKS, Lesson
+from engine.training.trainer import Averager, RunTrainer
+from engine.training.turns import step_back, turn
 
 log = logging.getLogger(__name__)
 
-
-class Recorder(TrainerCallback):
-    """Writes what the trainer logs into the run's folder, and stops the trainer when asked to."""
-
-    def __init__(self, run: Run, stop: threading.Event) -> None:
-        self._run, self._stop = run, stop
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._stop.is_set():
-            control.should_training_stop = control.should_save = True
-            control.should_evaluate |= state.best_model_checkpoint is None
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        values = {"step": state.global_step, "epoch": state.epoch, "time": time.time(), **(logs or {})}
-        self._run.record(values)
-        self._run.update("running", step=state.global_step, max_steps=state.max_steps)
-        log.info("step %d of %d: %s", state.global_step, state.max_steps, logs)
-
-
-class Averager(TrainerCallback):
-    """Keeps an exponential moving average of the weights that learn."""
-
-    def __init__(self, decay: float) -> None:
-        self._decay = decay
-        self._average: dict[str, torch.Tensor] = {}
-
-    @torch.no_grad()
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        decay = min(self._decay, (1 + state.global_step) / (10 + state.global_step))
-        for name, weight in model.named_parameters():
-            if weight.requires_grad:
-                kept = self._average.setdefault(name, weight.detach().clone())
-                kept.lerp_(weight.detach(), 1 - decay)
-
-    @torch.no_grad()
-    def swap(self, model: Any) -> None:
-        """Exchange the weights and their averages."""
-        for name, weight in model.named_parameters():
-            if name in self._average:
-                held = weight.detach().clone()
-                weight.copy_(self._average[name])
-                self._average[name] = held
-
-
-class RunTrainer(Trainer):
-    """Judges and saves the averaged weights where there are any, and judges rows in the order of their file."""
-
-    averager: Averager | None = None
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-        # The inherited one groups by length and so returns predictions in another order than the rows'.
-        return torch.utils.data.SequentialSampler(eval_dataset)
-
-    def _maybe_log_save_evaluate(self, *arguments: Any, **rest: Any) -> None:
-        if self.averager is None or not (self.control.should_evaluate or self.control.should_save):
-            return super()._maybe_log_save_evaluate(*arguments, **rest)
-        self.averager.swap(self.model)
-        try:
-            return super()._maybe_log_save_evaluate(*arguments, **rest)
-        finally:
-            self.averager.swap(self.model)
+LOGGED_POINTS = 200
+"""Lines of training loss that a run has, about."""
+LARGEST_HALF = 65_504.0
+"""What fp16 can hold."""
 
 
 def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]:
-    """Run to the end, or until `stop` is set, and return the kept model's metrics.
+    """Run to the end, or until `stop` is set, and return the kept model's metrics (none if it had not begun).
 
     Raises PeopleError for a bad config or bad data.
     """
     run, stop = Run(folder), stop or threading.Event()
-    run.update("preparing")
+    run.update("preparing", error="", advice="")
     config = read_config(folder / "config.json")
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
-    set_seed(config.seed)
-    tokenizer = AutoTokenizer.from_pretrained(config.base)
-    task = TASKS[config.task](config, tokenizer)
-    if config.token_dropout:
-        task = replace(task, train_set=HiddenTokens(task.train_set, tokenizer, config.token_dropout))
-    trainer = make_trainer(config, task, folder, Recorder(run, stop))
-    has_checkpoint = any((folder / "checkpoints").glob("checkpoint-*/trainer_state.json"))
-    trainer.train(resume_from_checkpoint=has_checkpoint or None)
-    metrics = trainer.evaluate()
-    model = trainer.model.merge_and_unload() if config.method == "lora" else trainer.model
-    model.config.update(task.settings(metrics))
-    run.keep(model, tokenizer)
-    run.update("stopped" if stop.is_set() else "finished", metrics=metrics)
+    is_stopped = partial(_is_stopped, run, stop)
+    lesson = prepare(config, folder)
+    if is_stopped():
+        run.update("stopped")
+        return {}
+    has_cache = getattr(lesson.model.config, "use_cache", None)
+    recorder = Recorder(run, lesson, config.seed, is_stopped)
+    trainer = make_trainer(config, lesson, folder, recorder)
+    trainer.on_pause = recorder.pause
+    checkpoint = last_checkpoint(folder)
+    trainer.args.eval_on_start = checkpoint is None
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        recorder.close()
+    metrics = best_metrics(trainer.state) or trainer.evaluate()
+    trainer.model.config.use_cache = has_cache
+    _keep(run, config, lesson, trainer.model, metrics)
+    is_short = is_stopped() and trainer.state.global_step < trainer.state.max_steps
+    best_step = trainer.state.best_global_step or trainer.state.global_step
+    run.update("stopped" if is_short else "finished", metrics=metrics, best_step=best_step)
     return metrics
 
 
-def make_trainer(config: TrainingConfig, task: Task, folder: Path, *callbacks: TrainerCallback) -> RunTrainer:
-    """The trainer of a task; checkpoints go under the folder."""
+def _is_stopped(run: Run, stop: threading.Event) -> bool:
+    return stop.is_set() or run.is_stop_asked
+
+
+def prepare(config: TrainingConfig, folder: Path) -> Lesson:
+    """The lesson of a config: its model and data. `folder` is the run's. Sets threads and seed of this process."""
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    transformers.utils.logging.disable_progress_bar()
+    set_seed(config.seed)
+    lesson = TASKS[config.task](config, folder)
+    if config.token_dropout:
+        hidden = HiddenTokens(lesson.train_set, lesson.tokenizer, config.token_dropout, config.seed)
+        lesson = replace(lesson, train_set=hidden)
+    return lesson
+
+
+def make_trainer(config: TrainingConfig, lesson: Lesson, folder: Path, *callbacks: TrainerCallback) -> RunTrainer:
+    """The trainer of a lesson; checkpoints go under the folder."""
     trainer = RunTrainer(
-        model=_to_train(_without_attention_dropout(task.model, config), config),
-        args=_arguments(config, task, folder),
-        train_dataset=task.train_set,
-        eval_dataset=task.validation_set,
-        data_collator=collate,
-        compute_metrics=task.judge,
+        model=to_train(lesson.model, config, lesson.new_modules),
+        args=_arguments(config, lesson, folder),
+        train_dataset=lesson.train_set,
+        eval_dataset=lesson.validation_set,
+        data_collator=lesson.collate,
+        compute_metrics=lesson.judge,
         callbacks=list(callbacks),
     )
+    trainer.lesson, trainer.is_grouped = lesson, config.is_length_grouped
     if config.average_decay:
         trainer.averager = Averager(config.average_decay)
         trainer.add_callback(trainer.averager)
@@ -135,70 +113,68 @@ def make_trainer(config: TrainingConfig, task: Task, folder: Path, *callbacks: T
     return trainer
 
 
-def _arguments(config: TrainingConfig, task: Task, folder: Path) -> TrainingArguments:
-    steps = -(-len(task.train_set) // config.batch_size)
-    every = max(1, steps // config.evaluations_per_epoch)
+def count_steps(config: TrainingConfig, rows: int) -> tuple[int, int]:
+    """Steps of the whole run, and of one epoch, for so many training rows (blocks, windows)."""
+    of_epoch = max(1, math.ceil(math.ceil(rows / config.batch_size) / config.accumulation_steps))
+    return config.max_steps or math.ceil(of_epoch * config.epochs), of_epoch
+
+
+def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> TrainingArguments:
+    steps, of_epoch = count_steps(config, len(lesson.train_set))
+    every = min(steps, max(1, of_epoch // config.evaluations_per_epoch))
+    if config.is_gradient_checkpointed and not getattr(lesson.model, "supports_gradient_checkpointing", False):
+        raise UnsupportedError(
+            "This base cannot compute activations twice: switch is_gradient_checkpointed off.",
+            param="is_gradient_checkpointed",
+        )
     return TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=64,
+        per_device_eval_batch_size=lesson.evaluation_batch_size,
+        gradient_accumulation_steps=config.accumulation_steps,
         num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
-        warmup_steps=int(steps * config.epochs * config.warmup_ratio),
+        lr_scheduler_type=config.schedule if config.schedule != "constant" else "constant_with_warmup",
+        warmup_steps=int(steps * config.warmup_ratio),
         weight_decay=config.weight_decay,
         label_smoothing_factor=config.label_smoothing,
         max_grad_norm=config.max_grad_norm,
+        activation_checkpointing=config.is_gradient_checkpointed,
+        activation_checkpointing_kwargs={"use_reentrant": False} if config.is_gradient_checkpointed else None,
         use_cpu=not torch.cuda.is_available(),
-        bf16=config.is_bf16,
+        bf16=can_bf16(config),
         seed=config.seed,
-        train_sampling_strategy="group_by_length" if config.is_length_grouped else "random",
-        length_column_name="length",
         remove_unused_columns=False,
-        label_names=list(task.label_names),
+        label_names=list(lesson.label_names),
+        include_num_input_tokens_seen="non_padding",
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
-        save_total_limit=2,
-        logging_steps=10,
+        logging_steps=max(1, steps // LOGGED_POINTS),
+        logging_nan_inf_filter=False,
         load_best_model_at_end=True,
-        metric_for_best_model=task.metric,
-        greater_is_better=True,
+        metric_for_best_model=METRICS[config.task],
+        greater_is_better=METRICS[config.task] != "perplexity",
+        restore_callback_states_from_checkpoint=True,
         dataloader_pin_memory=False,
         report_to=[],
         disable_tqdm=True,
     )
 
 
-def _without_attention_dropout(model: Any, config: TrainingConfig) -> Any:
-    """Set the model's attention dropout, where its family has one."""
-    for module in model.modules():
-        dropout = getattr(module, "dropout", None)
-        if type(module).__name__.endswith("SelfAttention") and isinstance(dropout, torch.nn.Dropout):
-            dropout.p = config.attention_dropout
-    return model
-
-
-def _to_train(model: Any, config: TrainingConfig) -> Any:
-    """The model with what is to learn: all of it, adapters, or its last layers."""
-    if config.method == "head":
-        for name, weight in model.named_parameters():
-            weight.requires_grad = any(part in name for part in ("classifier", "qa_outputs", "pooler"))
+def _keep(run: Run, config: TrainingConfig, lesson: Lesson, model: Any, metrics: dict[str, float]) -> None:
+    """Write what was learned: the adapter where there is one, and the whole model as fp16."""
     if config.method == "lora":
-        from peft import LoraConfig, get_peft_model
-
-        return get_peft_model(
-            model,
-            LoraConfig(
-                r=config.lora_rank,
-                lora_alpha=config.lora_alpha,
-                lora_dropout=config.lora_dropout,
-                target_modules=["query", "key", "value", "dense"],
-                modules_to_save=["classifier", "qa_outputs"],
-            ),
-        )
-    return model
+        # Frozen weights may be bfloat16; adding to them in float32 rounds only once.
+        model = model.float()
+        model.peft_config["default"].base_model_name_or_path = config.base_id
+        run.keep(model, lesson.tokenizer, "adapter")
+        model = model.merge_and_unload()
+    model.config.update(lesson.settings(metrics))
+    is_small = all(float(weight.detach().abs().max()) < LARGEST_HALF for weight in model.parameters())
+    run.keep(model.half() if is_small else model, lesson.tokenizer)
 
 
 def main(arguments: list[str]) -> int:
@@ -209,25 +185,64 @@ def main(arguments: list[str]) -> int:
     path = Path(arguments[0])
     folder = path.parent if path.suffix == ".json" else path
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    log.setLevel(logging.INFO)
-    stop = threading.Event()
-    previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    try:
-        print(json.dumps(train(folder, stop)))
-    except Exception as error:
-        log.exception("the run failed")
-        Run(folder).update("failed", error=str(error) if isinstance(error, PeopleError) else repr(error))
-        print(error if isinstance(error, PeopleError) else repr(error), file=sys.stderr)
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        logging.getLogger().removeHandler(handler)
-        handler.close()
+    run, stop = Run(folder), threading.Event()
+    run.forget_stop()
+    run.clean()
+    with _logged(folder), _stopped_by_signal(stop):
+        try:
+            return _in_turn(run, stop)
+        except Exception as error:
+            log.exception("the run failed")
+            run.clean()
+            sentence, advice = explain(error)
+            Run(folder).update("failed", error=sentence, advice=advice)
+            print(error if isinstance(error, PeopleError) else sentence, file=sys.stderr)
+            return 1
+
+
+def _in_turn(run: Run, stop: threading.Event) -> int:
+    with turn(run, partial(_is_stopped, run, stop)) as is_mine:
+        if is_mine:
+            print(json.dumps(train(run.folder, stop)))
+        else:
+            run.update("stopped")
     return 0
 
 
+@contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Log into the run's folder; where standard error goes there already, once is enough."""
+    path = folder / "log.txt"
+    path.touch()
+    handler: logging.Handler
+    try:
+        is_same = os.path.samestat(os.fstat(sys.stderr.fileno()), path.stat())
+    except (OSError, ValueError):
+        is_same = False
+    handler = logging.StreamHandler() if is_same else logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("engine.training").setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _stopped_by_signal(stop: threading.Event) -> Iterator[None]:
+    restore: list[Callable[[], Any]] = []
+    if threading.current_thread() is threading.main_thread():
+        previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        restore.append(lambda: signal.signal(signal.SIGTERM, previous))
+    try:
+        yield
+    finally:
+        for undo in restore:
+            undo()
+
+
 if __name__ == "__main__":
+    step_back()
     sys.exit(main(sys.argv[1:]))

@@ -1,74 +1,43 @@
-"""What each application brings to training: its model, its features, and how its predictions are judged.
-
-A new application is one function here and its name in `TASKS`; the loop in `train.py` stays as it is.
-"""
+"""Questions whose answers are words of a passage, or that the passage does not answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, EvalPrediction
+from transformers import EvalPrediction
 
 from engine.backends.spans import Window, best_spans
+from engine.errors import InputError
 from engine.evaluation.metrics import answer_f1, exact_match
+from engine.training import bases
 from engine.training.config import TrainingConfig
-from engine.training.data import Feature, Question, question_features, read_questions, read_texts, text_features
+from engine.training.data import Question, collate, question_features, read_questions
+from engine.training.tasks.lesson import Lesson, Sample
 
 MAX_ANSWER_TOKENS = 40
 """Longest answer that is looked for, as in serving."""
+SAMPLED_ROWS = 3
+"""Validation rows whose answers are shown as it learns."""
 MAX_F1_LOSS = 1.0
 """Points of F1 on answerable questions that saying "no answer" may cost where it should not have been said."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """`metric` is the one that chooses the best checkpoint; `settings` are what serving reads from config.json."""
-
-    model: Any
-    train_set: Sequence[Feature]
-    validation_set: list[Feature]
-    judge: Callable[[EvalPrediction], dict[str, float]]
-    metric: str
-    label_names: tuple[str, ...]
-    settings: Callable[[Mapping[str, float]], dict[str, Any]]
-
-
-def classification(config: TrainingConfig, tokenizer: Any) -> Task:
-    """A classifier with the config's labels."""
-    names = dict(enumerate(config.labels))
-    numbers = {label: number for number, label in names.items()}
-    model = AutoModelForSequenceClassification.from_pretrained(
-        config.base, num_labels=len(names), id2label=names, label2id=numbers, dtype=torch.float32
-    )
-    train_set, validation_set = (
-        text_features(read_texts(Path(file), config.labels), tokenizer, config.max_length, config.labels)
-        for file in (config.train_file, config.validation_file)
-    )
-    present = np.array(sorted({feature["labels"] for feature in validation_set}))
-
-    def judge(prediction: EvalPrediction) -> dict[str, float]:
-        return {"accuracy": accuracy_among(np.asarray(prediction.predictions), prediction.label_ids, present)}
-
-    validation_set.sort(key=lambda feature: feature["length"])
-    return Task(model, train_set, validation_set, judge, "accuracy", ("labels",), lambda metrics: {})
-
-
-def accuracy_among(logits: np.ndarray, labels: np.ndarray, present: np.ndarray) -> float:
-    """Accuracy in percent when only the label numbers in `present` can be chosen. Logits are (rows, labels)."""
-    return 100 * float((present[logits[:, present].argmax(-1)] == labels).mean())
-
-
-def answer(config: TrainingConfig, tokenizer: Any) -> Task:
+def prepare(config: TrainingConfig, folder: Path) -> Lesson:
     """An extractive reader; the first token stands for "no answer in this window"."""
-    model = AutoModelForQuestionAnswering.from_pretrained(config.base, dtype=torch.float32)
     train_rows, rows = (read_questions(Path(file)) for file in (config.train_file, config.validation_file))
-    train_set, _, _ = question_features(train_rows, tokenizer, config.max_length, config.stride)
-    features, windows, owners = question_features(rows, tokenizer, config.max_length, config.stride)
+    if not any(row.answers for row in rows):
+        raise InputError(
+            "No validation row holds an answer, so nothing can be judged. Add some that do.", param="validation_file"
+        )
+    model, tokenizer, new = bases.start(config, folder, "AutoModelForQuestionAnswering")
+    length = bases.longest(config.max_length, model, tokenizer)
+    stride = min(config.stride, length // 2)
+    train_set, _, _ = question_features(train_rows, tokenizer, length, stride)
+    features, windows, owners = question_features(rows, tokenizer, length, stride)
     order = sorted(range(len(features)), key=lambda i: features[i]["length"])
     of_row: list[list[int]] = [[] for _ in rows]
     for position, index in enumerate(order):
@@ -80,10 +49,33 @@ def answer(config: TrainingConfig, tokenizer: Any) -> Task:
 
     def settings(metrics: Mapping[str, float]) -> dict[str, Any]:
         threshold = round(metrics["eval_null_threshold"], 4)
-        return {"null_threshold": threshold, "window_tokens": config.max_length, "window_stride": config.stride}
+        return {"null_threshold": threshold, "window_tokens": length, "window_stride": stride}
 
-    positions = ("start_positions", "end_positions")
-    return Task(model, train_set, [features[i] for i in order], judge, "f1", positions, settings)
+    def sample(module: Any) -> list[Sample]:
+        return _answers(module, tokenizer, rows[:SAMPLED_ROWS], length, stride)
+
+    return Lesson(
+        model,
+        tokenizer,
+        train_set,
+        [features[i] for i in order],
+        ("start_positions", "end_positions"),
+        judge=judge,
+        sample=sample,
+        settings=settings,
+        new_modules=new,
+    )
+
+
+@torch.no_grad()
+def _answers(model: Any, tokenizer: Any, rows: Sequence[Question], length: int, stride: int) -> list[Sample]:
+    """Each question and the words of its passage that the model takes for the answer."""
+    features, windows, owners = question_features(rows, tokenizer, length, stride)
+    output = model(**{name: tensor.to(model.device) for name, tensor in collate(features).items()
+                      if name not in ("start_positions", "end_positions")})  # fmt: skip
+    logits = [scores.float().cpu().numpy() for scores in (output.start_logits, output.end_logits)]
+    of_row = [[i for i, owner in enumerate(owners) if owner == number] for number in range(len(rows))]
+    return [(row.question, text) for row, (text, _) in zip(rows, decode(rows, windows, of_row, logits), strict=True)]
 
 
 Prediction = tuple[str, float]
@@ -140,6 +132,3 @@ def choose_threshold(f1: np.ndarray, null: np.ndarray, has: np.ndarray) -> float
     losses = np.array([100 * (f1 * (null >= t))[has].mean() for t in candidates])
     totals[losses > MAX_F1_LOSS] = -1.0
     return float(candidates[int(np.argmax(totals))])
-
-
-TASKS: dict[str, Callable[[TrainingConfig, Any], Task]] = {"classification": classification, "answer": answer}

@@ -1,0 +1,116 @@
+"""What a run starts from: a folder, a GGUF file or nothing becomes a model in memory and its tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from engine.backends.devices import is_memory_error
+from engine.backends.gguf_conversion import converted
+from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError
+from engine.training.config import TrainingConfig
+
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+
+HEADED = ("AutoModelForSequenceClassification", "AutoModelForQuestionAnswering")
+"""Classes that put a head on a base, which may be new; of the others every weight must be in the base."""
+
+
+def start(config: TrainingConfig, folder: Path, auto_class: str, **options: Any) -> tuple[Any, Any, tuple[str, ...]]:
+    """The model to train (float32, or bfloat16 below adapters), its tokenizer, and the names of its new modules.
+
+    `folder` is the run's; a model from scratch keeps its tokenizer there. `options` go to the model's class.
+    Raises PeopleError.
+    """
+    if not config.base:
+        from engine.training import scratch
+
+        model, tokenizer = scratch.build(config, folder)
+        return model, tokenizer, ()
+    path = base_folder(config)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, **LOCAL)
+        model, report = getattr(transformers, auto_class).from_pretrained(
+            path,
+            dtype=_dtype(config, path),
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **LOCAL,
+            **options,
+        )
+    except Exception as error:  # the readers raise whatever the files lead to
+        raise _explained(config, error) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    names = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
+    if names and auto_class not in HEADED:
+        raise _misfit(config, f"it lacks {min(names)}")
+    return model, tokenizer, tuple(sorted({name.rpartition(".")[0] for name in names}))
+
+
+def base_folder(config: TrainingConfig) -> Path:
+    """The folder of the config's base; a GGUF file is converted first. Raises NotFoundError when it is not there."""
+    path = Path(config.base)
+    if path.suffix == ".gguf" and path.is_file():
+        return converted(config.base_id or path.stem, path)
+    if not path.is_dir():
+        raise NotFoundError(
+            f"The base {config.base_id or path.name} is not on this machine. Download it on the page Models.", "base"
+        )
+    return path
+
+
+def _dtype(config: TrainingConfig, path: Path) -> torch.dtype:
+    """bfloat16 for frozen weights that are kept so anyway: half the memory, and autocast need not convert them."""
+    if config.method != "lora" or not can_bf16(config):
+        return torch.float32
+    stored = getattr(transformers.AutoConfig.from_pretrained(path, **LOCAL), "dtype", None)
+    return torch.bfloat16 if stored == torch.bfloat16 else torch.float32
+
+
+def can_bf16(config: TrainingConfig) -> bool:
+    """Whether bfloat16 is wanted and this machine computes with it: by its own instructions, or well emulated."""
+    if not config.is_bf16:
+        return False
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _explained(config: TrainingConfig, error: Exception) -> PeopleError:
+    title = config.base_id or Path(config.base).name
+    if isinstance(error, PeopleError):
+        return error
+    if is_memory_error(error):
+        return MemoryShortError(f"There is not enough memory to load {title}. Choose a smaller base.", param="base")
+    if isinstance(error, SafetensorError | OSError):
+        return InputError(
+            f"{title} cannot be loaded: its files are damaged, incomplete or not safetensors ({type(error).__name__}). "
+            "Delete it and download it again, or choose another base.",
+            param="base",
+        )
+    return _misfit(config, type(error).__name__)
+
+
+def _misfit(config: TrainingConfig, reason: str) -> InputError:
+    return InputError(
+        f"{config.base_id or Path(config.base).name} cannot learn the task {config.task}: its architecture does not "
+        f"fit ({reason}). Choose another base.",
+        param="base",
+    )
+
+
+def longest(wanted: int, model: Any, tokenizer: Any) -> int:
+    """`wanted` tokens, or as many as the model has positions for."""
+    config = model.config
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or wanted
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        positions -= 2
+    return int(min(wanted, positions, tokenizer.model_max_length))

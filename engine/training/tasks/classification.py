@@ -1,0 +1,65 @@
+"""Texts and their labels: one label a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EvalPrediction
+
+from engine.errors import InputError
+from engine.training import bases
+from engine.training.config import TrainingConfig
+from engine.training.data import read_texts, text_features
+from engine.training.tasks.lesson import Lesson, Sample
+
+
+def prepare(config: TrainingConfig, folder: Path) -> Lesson:
+    """A classifier with the config's labels, or else those of the training file."""
+    rows = read_texts(Path(config.train_file), config.labels)
+    labels = config.labels or tuple(sorted({row.label for row in rows}))
+    if len(labels) < 2:
+        raise InputError(
+            f"All rows of {Path(config.train_file).name} have the label {labels[0]!r}; there is nothing to tell apart. "
+            "Add rows with another label.",
+            param="train_file",
+        )
+    held_out = read_texts(Path(config.validation_file), labels)
+    names = dict(enumerate(labels))
+    model, tokenizer, new = bases.start(
+        config,
+        folder,
+        "AutoModelForSequenceClassification",
+        num_labels=len(names),
+        id2label=names,
+        label2id={label: number for number, label in names.items()},
+    )
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    length = bases.longest(config.max_length, model, tokenizer)
+    train_set, validation_set = (text_features(texts, tokenizer, length, labels) for texts in (rows, held_out))
+    validation_set.sort(key=lambda feature: feature["length"])
+    present = np.array(sorted({feature["labels"] for feature in validation_set}))
+
+    def judge(prediction: EvalPrediction) -> dict[str, float]:
+        return {"accuracy": accuracy_among(np.asarray(prediction.predictions), prediction.label_ids, present)}
+
+    def sample(module: Any) -> list[Sample]:
+        return [(text, _verdict(module, tokenizer, text, length)) for text in config.sample_prompts]
+
+    return Lesson(model, tokenizer, train_set, validation_set, judge=judge, sample=sample, new_modules=new)
+
+
+@torch.no_grad()
+def _verdict(model: Any, tokenizer: Any, text: str, max_length: int) -> str:
+    encoded = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt").to(model.device)
+    shares = model(**encoded).logits[0].float().softmax(-1)
+    best = int(shares.argmax())
+    return f"{model.config.id2label[best]} ({100 * float(shares[best]):.0f} %)"
+
+
+def accuracy_among(logits: np.ndarray, labels: np.ndarray, present: np.ndarray) -> float:
+    """Accuracy in percent when only the label numbers in `present` can be chosen. Logits are (rows, labels)."""
+    return 100 * float((present[logits[:, present].argmax(-1)] == labels).mean())

@@ -1,0 +1,175 @@
+"""Encoder-decoders: translation and summaries, asked in the very form in which serving asks the base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.applications import translate
+from engine.applications.languages import LANGUAGES
+from engine.backends.languages import is_multilingual, language_code, language_id
+from engine.catalogue import Model, Source
+from engine.errors import InputError
+from engine.training import bases
+from engine.training.config import TrainingConfig
+from engine.training.data import NUMBER, Feature, Row, collate, read_rows, shift_right
+from engine.training.tasks.lesson import Lesson, Sample
+
+EXAMINED_ROWS = 200
+"""Validation rows that are translated or summarised at each validation, for BLEU and chrF."""
+DEFAULT_PROMPTS = 3
+SUMMARY_PREFIX = "summarize: "
+"""What T5 was taught to summarise with (Raffel et al. 2020)."""
+T5_FAMILY = ("t5", "mt5", "umt5", "longt5")
+
+
+def translation(config: TrainingConfig, folder: Path) -> Lesson:
+    """Sources and their translations."""
+    return _prepare(config, folder, "source", "target", lambda style, text: _translation_prompt(config, style, text))
+
+
+def summary(config: TrainingConfig, folder: Path) -> Lesson:
+    """Texts and their summaries."""
+    return _prepare(
+        config, folder, "text", "summary", lambda style, text: SUMMARY_PREFIX + text if style == "t5" else text
+    )
+
+
+def prompt_style(model: Any, tokenizer: Any) -> str:
+    """How serving asks this base, in the catalogue's words: "t5" (in words), "codes" (language tokens) or "pair"."""
+    if model.config.model_type in T5_FAMILY:
+        return "t5"
+    return "codes" if is_multilingual(tokenizer) else "pair"
+
+
+def _translation_prompt(config: TrainingConfig, style: str, text: str) -> str:
+    if style != "t5":
+        return text
+    model = Model(
+        id="base", title="", family="", architecture="seq2seq", runtime="transformers", parameters=0, languages=(),
+        licence="", size_bytes=0, memory_bytes=0, applications=(), source=Source("local"), prompt_style=style,
+    )  # fmt: skip
+    return translate.ask(model, text, config.source_language, config.target_language).prompt
+
+
+def _prepare(
+    config: TrainingConfig, folder: Path, source: str, target: str, prompt: Callable[[str, str], str]
+) -> Lesson:
+    files = (config.train_file, config.validation_file)
+    rows, held_out = (read_rows(Path(file), (source, target)) for file in files)
+    model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
+    style = prompt_style(model, tokenizer)
+    _set_languages(config, tokenizer, style)
+    length = bases.longest(config.max_length, model, tokenizer)
+    start, pad = _decoder_start(model, tokenizer), int(tokenizer.pad_token_id)
+
+    def features(of: Sequence[Row]) -> list[Feature]:
+        sources = [prompt(style, row[source]) for row in of]
+        targets = [row[target] for row in of]
+        return _features(of, sources, targets, tokenizer, length, config.max_target_length)
+
+    def joined(batch: Sequence[Feature]) -> dict[str, Any]:
+        tensors = collate(batch, pad)
+        tensors["decoder_input_ids"] = shift_right(tensors["labels"], start, pad)
+        return tensors
+
+    def written(module: Any, texts: Sequence[str], tokens: int) -> list[str]:
+        return _written(module, tokenizer, [prompt(style, text) for text in texts], length, tokens, config)
+
+    def examine(module: Any) -> dict[str, float]:
+        chosen = held_out[:EXAMINED_ROWS]
+        texts = written(module, [row[source] for row in chosen], config.max_target_length)
+        return _figures(texts, [row[target] for row in chosen], config.target_language)
+
+    def sample(module: Any) -> list[Sample]:
+        prompts = config.sample_prompts or tuple(row[source] for row in held_out[:DEFAULT_PROMPTS])
+        return list(zip(prompts, written(module, prompts, config.sample_tokens), strict=True))
+
+    def settings(metrics: Mapping[str, float]) -> dict[str, Any]:
+        return {"prompt_style": style}
+
+    validation_set = sorted(features(held_out), key=lambda feature: feature["length"])
+    return Lesson(
+        model, tokenizer, features(rows), validation_set, collate=joined, examine=examine, sample=sample,
+        settings=settings, evaluation_batch_size=max(config.batch_size, 16),
+    )  # fmt: skip
+
+
+def _set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
+    """Tell a multilingual tokenizer the languages. Raises InputError for one that it does not know."""
+    if config.task != "translation" or style == "pair":
+        return
+    for name in ("source_language", "target_language"):
+        code = getattr(config, name)
+        if not code:
+            raise InputError(f"This base translates several languages: give {name}, such as en.", param=name)
+        is_known = code in LANGUAGES if style == "t5" else language_code(tokenizer, code) is not None
+        if not is_known:
+            raise InputError(f"This base does not know the language {code}. Choose another {name}.", param=name)
+    if style == "codes":
+        tokenizer.src_lang = language_code(tokenizer, config.source_language)
+        tokenizer.tgt_lang = language_code(tokenizer, config.target_language)
+
+
+def _features(
+    rows: Sequence[Row], sources: list[str], targets: list[str], tokenizer: Any, length: int, target_length: int
+) -> list[Feature]:
+    whole = tokenizer(sources, verbose=False)["input_ids"]
+    inputs = tokenizer(sources, truncation=True, max_length=length)["input_ids"]
+    whole_targets = tokenizer(text_target=targets, verbose=False)["input_ids"]
+    labels = tokenizer(text_target=targets, truncation=True, max_length=target_length)["input_ids"]
+    return [
+        {
+            "input_ids": ids,
+            "labels": learned,
+            "length": len(ids) + len(learned),
+            "row": int(row[NUMBER]),
+            "is_cut": len(ids) < len(all_ids) or len(learned) < len(all_learned),
+        }
+        for row, ids, learned, all_ids, all_learned in zip(rows, inputs, labels, whole, whole_targets, strict=True)
+    ]
+
+
+def _decoder_start(model: Any, tokenizer: Any) -> int:
+    """The token that the decoder starts from, looked for in the order of serving."""
+    candidates = (
+        getattr(model.generation_config, "decoder_start_token_id", None),
+        getattr(model.config, "decoder_start_token_id", None),
+        tokenizer.bos_token_id,
+        tokenizer.pad_token_id,
+    )
+    return next((int(id) for id in candidates if id is not None), 0)
+
+
+@torch.no_grad()
+def _written(
+    model: Any, tokenizer: Any, prompts: Sequence[str], length: int, tokens: int, config: TrainingConfig
+) -> list[str]:
+    """What the model makes of the prompts, the likeliest token each time, in batches of similar length."""
+    device = next(model.parameters()).device
+    options: dict[str, Any] = {"max_new_tokens": tokens, "num_beams": 1, "do_sample": False, "use_cache": True}
+    if config.target_language and is_multilingual(tokenizer):
+        options["forced_bos_token_id"] = language_id(tokenizer, config.target_language)
+    texts = [""] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for first in range(0, len(order), 32):
+        chosen = order[first : first + 32]
+        batch = tokenizer(
+            [prompts[i] for i in chosen], truncation=True, max_length=length, padding=True, return_tensors="pt"
+        )
+        output = model.generate(
+            input_ids=batch["input_ids"].to(device), attention_mask=batch["attention_mask"].to(device), **options
+        )
+        for i, text in zip(chosen, tokenizer.batch_decode(output, skip_special_tokens=True), strict=True):
+            texts[i] = text.strip()
+    return texts
+
+
+def _figures(texts: list[str], references: list[str], language: str) -> dict[str, float]:
+    return {
+        "bleu": translate.bleu(texts, references, language),
+        "chrf": translate.chrf(texts, references, language),
+    }

@@ -1,0 +1,64 @@
+"""One training at a time per folder of runs, first come first served, and below everything else on the processor."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from engine.training.run import Run, is_alive, read_status
+
+LOCK_FILE = ".lock"
+LOOK_SECONDS = 0.5
+DEFAULT_NICE = 10
+"""Yields to answers, yet still gets on where nothing else works."""
+KILLED_FIRST = 500
+"""Of the kernel's scale to 1000: where memory runs out, the training goes before the server."""
+
+
+@contextmanager
+def turn(run: Run, is_stopped: Callable[[], bool]) -> Iterator[bool]:
+    """Wait until no other run of the folder trains and none came before; yields False when stopped while waiting.
+
+    The kernel gives the turn back when this process ends in any way.
+    """
+    lock = FileLock(run.folder.resolve().parent / LOCK_FILE)
+    run.update("queued", queued=time.time())
+    while not is_stopped():
+        if next(iter(waiting(run.folder.resolve().parent)), run.folder.name) == run.folder.resolve().name:
+            with suppress(Timeout):
+                lock.acquire(timeout=0)
+                break
+        time.sleep(LOOK_SECONDS)
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
+
+
+def waiting(runs_folder: Path) -> list[str]:
+    """Names of the runs that wait for their turn, in the order in which they get it."""
+    queued = []
+    for path in runs_folder.glob("*/status.json"):
+        with suppress(OSError, ValueError, KeyError):
+            status: dict[str, Any] = read_status(path.parent)
+            if status["state"] == "queued" and is_alive(status):
+                queued.append((float(status["queued"]), path.parent.name))
+    return [name for _, name in sorted(queued)]
+
+
+def step_back() -> None:
+    """Lower this process's priority, and offer it first to the kernel where memory runs out."""
+    with suppress(OSError, ValueError):
+        level = int(os.environ.get("PARLANCE_TRAINING_NICE") or DEFAULT_NICE)
+        os.nice(max(0, level - os.nice(0)))
+        # Linux weighs sessions against each other before it weighs the processes in them.
+        if os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(level))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(KILLED_FIRST))
