@@ -34,6 +34,7 @@ from engine.requests import clean_text
 from engine.settings import Settings, current
 from engine.training import serving
 from engine.training.config import ROLES, TrainingConfig, make_config
+from engine.training.run import KEPT_FIELDS, STOP_FILE
 from engine.training.views import RunView, State, listed, out_of_memory_kills, read, run_folder
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
+CHILD = "engine.training.train"
 MAX_LIVE = 6
 """Runs at work and waiting; each is a process."""
 ROOM_BYTES = 512 * 2**20
@@ -110,11 +112,12 @@ def start(settings: Settings, run_id: str) -> None:
     with _starting(folder), _disk_explained():
         view = read(settings, run_id)
         _check_start(settings, view, folder)
-        (folder / "stop").unlink(missing_ok=True)
-        started = time.time()
-        before = {name: view.status[name] for name in ("step", "max_steps", "baseline") if name in view.status}
-        write_json(folder / "status.json", before | {"state": "queued", "started": started, "updated": started})
-        _launch(settings, folder, started)
+        (folder / STOP_FILE).unlink(missing_ok=True)
+        now = time.time()
+        before = {name: view.status[name] for name in ("step", "max_steps", *KEPT_FIELDS) if name in view.status}
+        status = {"started": now} | before | {"state": "queued", "launched": now, "updated": now}
+        write_json(folder / "status.json", status)
+        _launch(settings, folder, now)
 
 
 def resume(settings: Settings, run_id: str) -> None:
@@ -132,7 +135,7 @@ def stop(settings: Settings, run_id: str) -> None:
     if not read(settings, run_id).is_alive:
         raise ConflictError("This run is not at work, so there is nothing to stop.", param="run")
     with _disk_explained():
-        (folder / "stop").touch()
+        (folder / STOP_FILE).touch()
 
 
 def kill(settings: Settings, run_id: str) -> None:
@@ -262,7 +265,7 @@ def _check_start(settings: Settings, view: RunView, folder: Path) -> None:
         raise NotReadyError(f"The disk has less than {ROOM_BYTES // 2**20} MiB left. Free some space, then start.")
 
 
-def _launch(settings: Settings, folder: Path, started: float) -> None:
+def _launch(settings: Settings, folder: Path, launched: float) -> None:
     """Start the child and note its number, for the time until it says it itself."""
     kills = out_of_memory_kills()
     environment = {name: value for name, value in os.environ.items() if name not in KEPT_FROM_CHILDREN}
@@ -275,11 +278,11 @@ def _launch(settings: Settings, folder: Path, started: float) -> None:
     (folder / "exit.json").unlink(missing_ok=True)
     with (folder / "log.txt").open("ab") as log_file:
         child = subprocess.Popen(
-            [sys.executable, "-m", "engine.training.train", str(folder)],
+            [sys.executable, "-m", CHILD, str(folder)],
             cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file,
             start_new_session=True,
         )  # fmt: skip
-    note = {"started": started, "pid": child.pid, "out_of_memory_kills": kills}
+    note = {"launched": launched, "pid": child.pid, "out_of_memory_kills": kills}
     with suppress(psutil.NoSuchProcess):
         note["process_started"] = psutil.Process(child.pid).create_time()
     threading.Thread(target=_reap, args=(child, folder), name="run-watch", daemon=True).start()

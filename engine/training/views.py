@@ -25,7 +25,7 @@ from engine.cache import read_json
 from engine.errors import NotFoundError
 from engine.settings import Settings
 from engine.training.config import TrainingConfig, read_config
-from engine.training.run import is_alive, read_metrics
+from engine.training.run import is_alive, last_checkpoint, read_metrics
 
 log = logging.getLogger(__name__)
 
@@ -121,13 +121,17 @@ def read(settings: Settings, run_id: str) -> RunView:
 
 
 def checkpoint_step(folder: Path) -> int | None:
-    """The step of the last whole checkpoint."""
-    steps = [
-        int(path.parent.name.removeprefix("checkpoint-"))
-        for path in folder.glob("checkpoints/checkpoint-*/trainer_state.json")
-        if path.parent.name.removeprefix("checkpoint-").isdigit()
-    ]
-    return max(steps, default=None)
+    """The step of the last checkpoint, by its name, which it gets when it is whole."""
+    with suppress(OSError):
+        ends = [path.name.removeprefix("checkpoint-") for path in (folder / "checkpoints").iterdir()]
+        return max((int(end) for end in ends if end.isdecimal()), default=None)
+    return None
+
+
+def _whole_checkpoint_step(folder: Path) -> int | None:
+    """As `checkpoint_step`, past those that were damaged later."""
+    last = last_checkpoint(folder)
+    return int(last.name.rpartition("-")[2]) if last else None
 
 
 def out_of_memory_kills() -> int:
@@ -150,9 +154,14 @@ def _folders(settings: Settings) -> list[Path]:
 
 
 def _queue(views: Sequence[RunView]) -> dict[str, int]:
-    """Place of each waiting run; the trainer lets them go by their time of creation."""
-    waiting = sorted((view for view in views if view.state == "queued"), key=lambda view: (view.created, view.id))
-    return {view.id: place for place, view in enumerate(waiting, 1)}
+    """Place of each waiting run in the trainer's order (`turns`): those in line, then those that still start."""
+
+    def place(view: RunView) -> tuple[bool, float, str]:
+        since = view.status.get("queued")
+        return since is None, float(since or view.status.get("launched") or 0), view.id
+
+    waiting = sorted((view for view in views if view.state == "queued"), key=place)
+    return {view.id: number for number, view in enumerate(waiting, 1)}
 
 
 def _safe(folder: Path, is_whole: bool) -> RunView:
@@ -173,7 +182,7 @@ def _view(folder: Path, is_whole: bool) -> RunView:
     about, status = _object(folder / "about.json"), _status(folder)
     state, alive = cast(State, status["state"]), status["state"] in LIVE
     config, problem = cast(tuple[TrainingConfig | None, str], _cached(folder / "config.json", _config, (None, LOST)))
-    step = checkpoint_step(folder)
+    step = _whole_checkpoint_step(folder) if is_whole else checkpoint_step(folder)
     metrics = _metrics(folder) if is_whole or state == "running" else []
     error = problem or str(status.get("error") or "")
     advice = BROKEN_ADVICE if problem else str(status.get("advice") or "")
@@ -229,7 +238,7 @@ def _progress(status: Mapping[str, Any]) -> float:
 
 def _seconds_left(status: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> float | None:
     """From the pace of the last lines that this process wrote, validations included."""
-    since = float(status.get("process_started") or status.get("started") or 0)
+    since = float(status.get("process_started") or 0)
     points = [(row["step"], row["time"]) for row in metrics if row.get("time", 0) >= since and "step" in row]
     points = points[-SPEED_LINES:]
     if not points or not status.get("max_steps"):
@@ -255,7 +264,7 @@ def _status(folder: Path) -> dict[str, Any]:
     if status["state"] not in LIVE:
         return status
     launch = _object(folder / "launch.json")
-    if "pid" not in status and launch.get("started") == status.get("started"):
+    if "pid" not in status and launch.get("launched") == status.get("launched"):
         status |= {name: launch[name] for name in ("pid", "process_started") if name in launch}
     if "pid" not in status:
         is_young = time.time() - float(status.get("updated") or 0) < GRACE_SECONDS
@@ -343,7 +352,15 @@ def _object(path: Path) -> Mapping[str, Any]:
 
 
 def _metrics(folder: Path) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], _cached(folder / "metrics.jsonl", lambda path: read_metrics(path.parent), []))
+    return cast(
+        list[dict[str, Any]], _cached(folder / "metrics.jsonl", lambda path: _latest(read_metrics(path.parent)), [])
+    )
+
+
+def _latest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By step; of training and of validation the last line of each, because a resumed run takes some steps again."""
+    kept = {(row["step"], "eval_loss" in row, "loss" in row): row for row in rows if isinstance(row.get("step"), int)}
+    return sorted(kept.values(), key=lambda row: row["step"])
 
 
 def _samples(path: Path) -> list[dict[str, Any]]:
