@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -303,6 +303,15 @@ def read_config(path: Path) -> TrainingConfig:
     except (OSError, ValueError) as error:
         raise InputError(f"The run's config cannot be read ({error}).", param="config") from None
     return make_config(values)
+
+
+def located(config: TrainingConfig, folder: Path) -> TrainingConfig:
+    """The config with its files as they are reached from here: a relative one is looked for in the run's folder first.
+
+    So a run's folder can move, and holds no paths of its machine but the base's.
+    """
+    files = {name: folder / getattr(config, name) for name in ("train_file", "validation_file")}
+    return replace(config, **{name: str(path) for name, path in files.items() if path.exists()})
 
 
 def make_config(values: Any) -> TrainingConfig:

@@ -66,8 +66,10 @@ class Run:
         return (self.folder / STOP_FILE).exists()
 
     def forget_stop(self) -> None:
-        """Remove the stop file of an earlier life."""
-        (self.folder / STOP_FILE).unlink(missing_ok=True)
+        """Remove the stop file of an earlier life; one that came after this process began is meant for it."""
+        path = self.folder / STOP_FILE
+        if path.exists() and path.stat().st_mtime < self._status["process_started"] - 1:
+            path.unlink(missing_ok=True)
 
     def keep(self, model: Any, tokenizer: Any, name: str = "model") -> None:
         """Write the model (as fp16 safetensors) with its tokenizer, and rename the folder to `name`.

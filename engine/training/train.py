@@ -26,8 +26,9 @@ import transformers
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
 
 from engine.errors import PeopleError, UnsupportedError
+from engine.settings import available_cores
 from engine.training.bases import can_bf16
-from engine.training.config import METRICS, TrainingConfig, read_config
+from engine.training.config import METRICS, TrainingConfig, located, read_config
 from engine.training.data import HiddenTokens
 from engine.training.failures import explain
 from engine.training.methods import to_train
@@ -83,7 +84,8 @@ def _is_stopped(run: Run, stop: threading.Event) -> bool:
 
 def prepare(config: TrainingConfig, folder: Path) -> Lesson:
     """The lesson of a config: its model and data. `folder` is the run's. Sets threads and seed of this process."""
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    config = located(config, folder)
+    torch.set_num_threads(config.threads or available_cores())
     transformers.utils.logging.disable_progress_bar()
     set_seed(config.seed)
     lesson = TASKS[config.task](config, folder)
