@@ -1,0 +1,386 @@
+"""A folder with a causal model becomes a GGUF file for llama.cpp, a LoRA adapter a GGUF adapter.
+
+Names come from the `gguf` package; what llama.cpp wants otherwise than transformers keeps it is in `FAMILIES`.
+`python -m engine.training.gguf_export FOLDER FILE [--base GGUF] [--dtype f16]` does it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from engine.errors import InputError, NotFoundError, PeopleError, UnsupportedError
+from engine.training.gguf_vocabulary import write_vocabulary
+
+Dtype = Literal["q8_0", "f16", "f32"]
+Progress = Callable[[int, int], None]
+"""Called with what is done and the whole, both in bytes."""
+
+Array = np.ndarray[Any, Any]
+Change = Callable[[str, Array, Mapping[str, Any]], Array]
+"""A tensor's name in the checkpoint, its values and the model's config -> values as llama.cpp wants them."""
+Q8_0_ROW = 32
+"""Values of a Q8_0 block; a row of other lengths is kept in half precision."""
+
+
+def _rotated(name: str, values: Array, config: Mapping[str, Any]) -> Array:
+    """Rows of queries and keys in the order of llama.cpp's rotary embedding: pairs side by side, not half by half."""
+    if ".q_proj." in name:
+        heads = config["num_attention_heads"]
+    elif ".k_proj." in name:
+        heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    else:
+        return values
+    half = values.shape[0] // heads // 2
+    return values.reshape(heads, 2, half, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+
+
+def _raised(name: str, values: Array, config: Mapping[str, Any]) -> Array:
+    """Gemma's norms multiply by one plus their weight; llama.cpp's by the weight."""
+    return values + 1 if name.endswith("norm.weight") else values
+
+
+def _turned(name: str, values: Array, config: Mapping[str, Any]) -> Array:
+    """GPT-2 keeps its linear layers as (inputs, outputs)."""
+    names = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+    return values.T if name.endswith(names) else values
+
+
+def _as_is(name: str, values: Array, config: Mapping[str, Any]) -> Array:
+    return values
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one kind of model goes into GGUF: llama.cpp's name, its metadata, and what happens to tensors."""
+
+    architecture: str
+    describe: Callable[[Any, Mapping[str, Any]], None]
+    """Writes the architecture's metadata; raises UnsupportedError for what llama.cpp computes otherwise."""
+    change: Change = _as_is
+    change_adapter: Change = _as_is
+    """The same for the outputs' side of a LoRA pair."""
+
+
+def _describe_rotary(writer: Any, config: Mapping[str, Any]) -> None:
+    """What Llama, Qwen and Gemma share."""
+    heads = config["num_attention_heads"]
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config.get("num_key_value_heads") or heads)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    writer.add_key_length(size)
+    writer.add_value_length(size)
+    writer.add_rope_dimension_count(size)
+
+
+def _rotary_base(parameters: Mapping[str, Any]) -> float:
+    if parameters.get("rope_type", "default") != "default":
+        raise UnsupportedError(
+            f"GGUF export does not know the rotary embedding {parameters['rope_type']}. Export safetensors instead."
+        )
+    return float(parameters["rope_theta"])
+
+
+def _describe_llama(writer: Any, config: Mapping[str, Any]) -> None:
+    _describe_rotary(writer, config)
+    writer.add_rope_freq_base(_rotary_base(config["rope_parameters"]))
+
+
+def _describe_gemma3(writer: Any, config: Mapping[str, Any]) -> None:
+    _describe_rotary(writer, config)
+    layers = config["num_hidden_layers"]
+    near, far = (config["rope_parameters"][f"{kind}_attention"] for kind in ("sliding", "full"))
+    fits = {
+        "layer_types": config["layer_types"]
+        == ["sliding_attention" if (layer + 1) % 6 else "full_attention" for layer in range(layers)],
+        "query_pre_attn_scalar": config["query_pre_attn_scalar"] == config["head_dim"],
+        "rope_parameters": _rotary_base(near) == 10_000,
+        "final_logit_softcapping": not config.get("final_logit_softcapping"),
+        "use_bidirectional_attention": not config.get("use_bidirectional_attention"),
+    }
+    if wrong := [name for name, is_right in fits.items() if not is_right]:
+        raise UnsupportedError(f"llama.cpp computes Gemma 3 with another {wrong[0]}. Export safetensors instead.")
+    writer.add_rope_freq_base(_rotary_base(far))
+    writer.add_sliding_window(config["sliding_window"])
+
+
+def _describe_gpt2(writer: Any, config: Mapping[str, Any]) -> None:
+    writer.add_context_length(config["n_positions"])
+    writer.add_embedding_length(config["n_embd"])
+    writer.add_block_count(config["n_layer"])
+    writer.add_feed_forward_length(config.get("n_inner") or 4 * config["n_embd"])
+    writer.add_head_count(config["n_head"])
+    writer.add_layer_norm_eps(config["layer_norm_epsilon"])
+
+
+FAMILIES: dict[str, Family] = {
+    "llama": Family("llama", _describe_llama, _rotated, _rotated),
+    "qwen2": Family("qwen2", _describe_llama),
+    "qwen3": Family("qwen3", _describe_llama),
+    "gemma3_text": Family("gemma3", _describe_gemma3, _raised),
+    "gpt2": Family("gpt2", _describe_gpt2, _turned),
+}
+"""transformers' model_type -> how it is written."""
+
+
+def can_export(folder: Path) -> bool:
+    """Whether the model in the folder is of a family that can be written as GGUF. Needs neither torch nor weights."""
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") in FAMILIES
+    except (OSError, ValueError):
+        return False
+
+
+def to_gguf(
+    folder: Path,
+    file: Path,
+    *,
+    base: Path | None = None,
+    dtype: Dtype = "q8_0",
+    title: str = "",
+    licence: str = "",
+    progress: Progress | None = None,
+) -> Path:
+    """Write the model in `folder` (config.json, safetensors, tokenizer) to `file`, which appears whole or not at all.
+
+    `base` is the GGUF file that the model came from, if any: its tokenizer is copied. Else the folder's tokenizer is
+    written. Norms and other vectors stay in float32, rows that do not fill blocks of Q8_0 in float16.
+    Raises NotFoundError without a model, UnsupportedError for families, layers and tokenizers that llama.cpp lacks.
+    Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+    """
+    import gguf
+
+    config = _read_config(folder)
+    family = _family(config)
+    shapes = dict(_shapes(folder))
+    names = _gguf_names(shapes, family, config)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    writer = gguf.GGUFWriter(None, family.architecture)
+    try:
+        writer.add_type("model")
+        writer.add_name(title or "Fine-tuned model")
+        if licence:
+            writer.add_license(licence)
+        family.describe(writer, config)
+        writer.add_vocab_size(config["vocab_size"])
+        writer.add_file_type({"f32": 0, "f16": 1, "q8_0": 7}[dtype])
+        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+        write_vocabulary(writer, folder, config["vocab_size"], base)
+        _write_tensors(writer, folder, names, shapes, family, config, dtype, temporary, progress)
+        temporary.replace(file)
+    finally:
+        writer.close()
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise NotFoundError("The run has no finished model yet. Wait until it has saved one.", param="run") from None
+    return config
+
+
+def _family(config: Mapping[str, Any]) -> Family:
+    kind = config.get("model_type")
+    if kind not in FAMILIES:
+        raise UnsupportedError(
+            f"Models of the kind {kind} cannot be written as GGUF; {', '.join(sorted(FAMILIES))} can. "
+            "Export safetensors or ONNX instead.",
+            param="kind",
+        )
+    if config.get("quantization_config"):
+        raise UnsupportedError("The model is stored quantised. Export it as safetensors.", param="kind")
+    return FAMILIES[kind]
+
+
+def _weights(folder: Path) -> Iterator[Any]:
+    """The folder's safetensors files, opened one after the other."""
+    from safetensors import safe_open
+
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise NotFoundError("The run has no finished model yet. Wait until it has saved one.", param="run")
+    for file in files:
+        with safe_open(file, framework="pt") as opened:
+            yield opened
+
+
+def _shapes(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for opened in _weights(folder):
+        for name in opened.keys():  # noqa: SIM118, it is no mapping
+            yield name, tuple(opened.get_slice(name).get_shape())
+
+
+def _gguf_names(shapes: Mapping[str, Any], family: Family, config: Mapping[str, Any]) -> dict[str, str]:
+    """Name in the checkpoint -> name in GGUF, without what llama.cpp computes itself or shares."""
+    known = _name_map(family, config)
+    names = {}
+    for name in shapes:
+        is_shared = name == "lm_head.weight" and config.get("tie_word_embeddings", True)
+        if is_shared or name.endswith((".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")):
+            continue
+        found = known.get_name(name, try_suffixes=(".weight", ".bias"))
+        if found is None:
+            raise UnsupportedError(f"llama.cpp has no place for the weights {name}. Export safetensors instead.")
+        names[name] = found
+    return names
+
+
+def _name_map(family: Family, config: Mapping[str, Any]) -> Any:
+    import gguf
+
+    architecture = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == family.architecture)
+    return gguf.get_tensor_name_map(architecture, config.get("num_hidden_layers") or config["n_layer"])
+
+
+def _stored_type(name: str, shape: tuple[int, ...], dtype: Dtype) -> Any:
+    """ggml's type for a tensor: vectors and position tables in float32, matrices as asked for where they fit."""
+    from gguf import GGMLQuantizationType
+
+    if len(shape) < 2 or name == "position_embd.weight":
+        return GGMLQuantizationType.F32
+    if dtype == "q8_0" and shape[-1] % Q8_0_ROW:
+        return GGMLQuantizationType.F16
+    return GGMLQuantizationType[dtype.upper()]
+
+
+def _write_tensors(
+    writer: Any,
+    folder: Path,
+    names: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    family: Family,
+    config: Mapping[str, Any],
+    dtype: Dtype,
+    file: Path,
+    progress: Progress | None,
+) -> None:
+    """Announce all tensors, then write one after the other, so that only one is in memory.
+
+    `names` and `shapes` are those in the checkpoint.
+    """
+    from gguf.constants import GGML_QUANT_SIZES
+    from gguf.quants import quantize
+
+    types = {}
+    for name, target in names.items():
+        shape = family.change(name, np.empty(shapes[name], np.bool_), config).shape
+        types[name] = kind = _stored_type(target, shape, dtype)
+        block, size = GGML_QUANT_SIZES[kind]
+        length = int(np.prod(shape)) // block * size
+        writer.add_tensor_info(target, shape, np.dtype(np.float32), length, raw_dtype=kind)
+    writer.write_header_to_file(path=file)
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    done, whole = 0, sum(int(np.prod(shapes[name])) for name in names)
+    for opened in _weights(folder):
+        for name in opened.keys():  # noqa: SIM118, it is no mapping
+            if name not in names:
+                continue
+            values = family.change(name, opened.get_tensor(name).float().numpy(), config)
+            writer.write_tensor_data(quantize(np.ascontiguousarray(values, dtype=np.float32), types[name]))
+            done += values.size
+            if progress is not None:
+                progress(done, whole)
+
+
+def adapter_to_gguf(adapter: Path, model: Path, file: Path) -> Path:
+    """Write the LoRA adapter in the folder `adapter` (peft's format) as a GGUF adapter for the base in GGUF.
+
+    `model` is a folder whose config.json describes the base. Raises NotFoundError without an adapter,
+    UnsupportedError for adapters of embeddings, whole layers, or of another kind than plain LoRA.
+    """
+    import gguf
+
+    config = _read_config(model)
+    family = _family(config)
+    settings, alpha = _read_adapter(adapter)
+    tensors = dict(_adapter_tensors(adapter, family, config))
+    if not tensors:
+        raise UnsupportedError("The adapter changes no layer that llama.cpp knows. Export the merged model instead.")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    writer = gguf.GGUFWriter(temporary, family.architecture)
+    try:
+        writer.add_type("adapter")
+        writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+        writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
+        writer.add_name(str(settings.get("base_model_name_or_path") or "adapter"))
+        writer.add_file_type(0)
+        for name, values in tensors.items():
+            writer.add_tensor(name, np.ascontiguousarray(values, dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        temporary.replace(file)
+    finally:
+        writer.close()
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+def _read_adapter(folder: Path) -> tuple[dict[str, Any], float]:
+    """peft's settings, and alpha as llama.cpp takes it: it scales by alpha over rank."""
+    try:
+        settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise NotFoundError("The run has no adapter. Only runs with the method lora have one.", param="kind") from None
+    odd = [name for name in ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save") if settings.get(name)]
+    if odd or settings.get("peft_type") != "LORA" or settings.get("bias", "none") != "none":
+        raise UnsupportedError(
+            f"llama.cpp takes plain LoRA only; this adapter has {odd[0] if odd else 'more'}. Export the merged model."
+        )
+    alpha = float(settings["lora_alpha"])
+    return settings, alpha * settings["r"] ** 0.5 if settings.get("use_rslora") else alpha
+
+
+def _adapter_tensors(folder: Path, family: Family, config: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+    known = _name_map(family, config)
+    for opened in _weights(folder):
+        for name in opened.keys():  # noqa: SIM118, it is no mapping
+            layer, _, side = name.removeprefix("base_model.model.").partition(".lora_")
+            target = known.get_name(layer)
+            if target is None or side not in ("A.weight", "B.weight") or not target.startswith("blk."):
+                raise UnsupportedError(f"llama.cpp has no place for the adapter {name}. Export the merged model.")
+            values = opened.get_tensor(name).float().numpy()
+            if side == "B.weight":
+                values = family.change_adapter(f"{layer}.weight", values, config)
+            yield f"{target}.weight.lora_{side[0].lower()}", values
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write a GGUF file; sentences for people go to stderr. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m engine.training.gguf_export", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--dtype", choices=get_args(Dtype), default="q8_0")
+    given = parser.parse_args(arguments)
+    try:
+        print(to_gguf(given.folder, given.file, base=given.base, dtype=given.dtype))
+    except PeopleError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(InputError(f"The file cannot be written: {error.strerror}. Free disk space."), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
