@@ -28,7 +28,7 @@ T5_FAMILY = ("t5", "mt5", "umt5", "longt5")
 
 def translation(config: TrainingConfig, folder: Path) -> Lesson:
     """Sources and their translations."""
-    return _prepare(config, folder, "source", "target", lambda style, text: _translation_prompt(config, style, text))
+    return _prepare(config, folder, "source", "target", lambda style, text: translation_prompt(config, style, text))
 
 
 def summary(config: TrainingConfig, folder: Path) -> Lesson:
@@ -45,7 +45,7 @@ def prompt_style(model: Any, tokenizer: Any) -> str:
     return "codes" if is_multilingual(tokenizer) else "pair"
 
 
-def _translation_prompt(config: TrainingConfig, style: str, text: str) -> str:
+def translation_prompt(config: TrainingConfig, style: str, text: str) -> str:
     if style != "t5":
         return text
     model = Model(
@@ -62,7 +62,7 @@ def _prepare(
     rows, held_out = (read_rows(Path(file), (source, target)) for file in files)
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
     style = prompt_style(model, tokenizer)
-    _set_languages(config, tokenizer, style)
+    set_languages(config, tokenizer, style)
     length = bases.longest(config.max_length, model, tokenizer)
     start, pad = _decoder_start(model, tokenizer), int(tokenizer.pad_token_id)
 
@@ -77,7 +77,7 @@ def _prepare(
         return tensors
 
     def written(module: Any, texts: Sequence[str], tokens: int) -> list[str]:
-        return _written(module, tokenizer, [prompt(style, text) for text in texts], length, tokens, config)
+        return write_texts(module, tokenizer, [prompt(style, text) for text in texts], length, tokens, config)
 
     def examine(module: Any) -> dict[str, float]:
         chosen = held_out[:EXAMINED_ROWS]
@@ -98,7 +98,7 @@ def _prepare(
     )  # fmt: skip
 
 
-def _set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
+def set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
     """Tell a multilingual tokenizer the languages. Raises InputError for one that it does not know."""
     if config.task != "translation" or style == "pair":
         return
@@ -145,7 +145,7 @@ def _decoder_start(model: Any, tokenizer: Any) -> int:
 
 
 @torch.no_grad()
-def _written(
+def write_texts(
     model: Any, tokenizer: Any, prompts: Sequence[str], length: int, tokens: int, config: TrainingConfig
 ) -> list[str]:
     """What the model makes of the prompts, the likeliest token each time, in batches of similar length."""
