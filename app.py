@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from engine import backends
 from engine.core import get_engine
 from engine.http import ended_by_signals, routes
+from pages.parts.curves import library_routes
 from pages.parts.errors import page_failed
 
 WARM_UP_SECONDS = 3.0
@@ -35,4 +36,4 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         await run_in_threadpool(engine.close)
 
 
-app = st.App("pages/main.py", routes=routes(), lifespan=lifespan, on_script_error=page_failed)
+app = st.App("pages/main.py", routes=[*routes(), *library_routes()], lifespan=lifespan, on_script_error=page_failed)

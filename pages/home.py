@@ -32,6 +32,12 @@ for number, application in enumerate(APPLICATIONS.values()):
         st.page_link(f"{application.id}.py", label=label, icon=":material/arrow_forward:", query_params=inputs)
 
 
+with st.container(border=True):
+    st.subheader(":material/model_training: Fine-tune", anchor=False)
+    st.write("Teach a small model a style, labels of your own or a language, and watch it learn.")
+    st.page_link("finetune.py", label="Start with built-in data", icon=":material/arrow_forward:")
+
+
 @st.fragment(run_every="2s")
 def machine() -> None:
     """Device, memory, and how far the embedded models are; on its own, so that the page waits for no download."""

@@ -23,6 +23,7 @@ page = st.navigation(
             st.Page("sentiment.py", title="Sentiment", icon=":material/sentiment_satisfied:"),
             st.Page("answer.py", title="Answer", icon=":material/quiz:"),
         ],
+        "Make": [st.Page("finetune.py", title="Fine-tune", icon=":material/model_training:")],
         "Manage": [st.Page("models.py", title="Models", icon=":material/deployed_code:")],
     }
 )

@@ -1,0 +1,109 @@
+"""Teach a small model something: choose, watch it learn, compare, use it everywhere."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.training import jobs
+from engine.training.preflight import Finding
+from pages.parts.after import show_after
+from pages.parts.dataset import choose_columns, choose_data, choose_share, show_rows, split
+from pages.parts.engine import get_engine
+from pages.parts.errors import errors_shown
+from pages.parts.launch import (
+    TITLES,
+    choose_base,
+    choose_languages,
+    choose_task,
+    find_faults,
+    forget_check,
+    settings_of,
+    show_check,
+    show_findings,
+    start_check,
+    start_run,
+)
+from pages.parts.live import show_live
+from pages.parts.runs import ask_deletion, id_in, name_of, open_run, show_list
+from pages.parts.share import header
+from pages.parts.training_settings import draw_settings
+
+VIEWS = {"new": "New run", "runs": "Runs", "one": "One run"}
+NOTHING = Finding("note", "file", "Nothing is wrong with the rows.")
+settings = get_engine().settings
+
+
+def new_run() -> None:
+    """Three fields and a button; all settings for who wants them; what the data is, beside it."""
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        mode = st.segmented_control(
+            "View", ["beginner", "expert"], default="beginner", format_func=str.capitalize, key="tune_mode",
+            bind="query-params", required=True, label_visibility="collapsed",
+        )  # fmt: skip
+        task = choose_task()
+        base = choose_base(task)
+        data = choose_data(task)
+        buttons = st.container(horizontal=True)
+        errors = st.container()
+    is_ready = base is not None and data is not None and not settings.is_public
+    is_started = buttons.button(
+        "Start", type="primary", icon=":material/model_training:", key="start", disabled=not is_ready
+    )
+    is_checked = buttons.button("Check", icon=":material/fact_check:", key="check", disabled=not is_ready)
+    if data is None or base is None:
+        right.caption("What the data looks like, and what the preflight says of it, appears here.")
+        return
+    with left:
+        mapping = choose_columns(task, data)
+        languages = choose_languages(base, data.settings) if task == "translation" else {}
+        share = choose_share(data)
+        chosen = draw_settings(task, data.settings, has_base=base != "") if mode == "expert" else None
+    with right, errors_shown(errors):
+        values = settings_of(task, base, data.settings, languages, chosen)
+        splits = split(task, data, mapping, share, values["seed"])
+        if is_started:
+            run_id = start_run(values, splits, f"{TITLES[task]}: {data.name}")
+            st.session_state["go_to"] = run_id
+            st.rerun()
+        if is_checked:
+            forget_check()
+            st.session_state["checked"] = True
+            start_check(values, splits)
+        show_rows(task, splits)
+        if st.session_state.get("checked"):
+            show_findings(find_faults(values, splits) or [NOTHING])
+            show_check(values, splits)
+
+
+def one_run() -> None:
+    """The chosen run: its curves, and once it has a model, what to do with it."""
+    names = {view.id: name_of(view) for view in jobs.listed(settings)}
+    if not names:
+        st.caption("No run yet. The first one starts under New run.")
+        return
+    chosen = st.selectbox(
+        "Run", list(names), format_func=lambda id: names.get(id, id), key="run", bind="query-params",
+        accept_new_options=True,
+    )  # fmt: skip
+    with errors_shown():
+        run = jobs.read(settings, id_in(chosen or ""))
+        show_live(run)
+        if run.has_model and not run.is_alive:
+            show_after(run)
+
+
+header("Fine-tune", "Teach a small model a style, labels or a language, watch it learn, and use it on every page.")
+if settings.is_public:
+    st.info("This is a public site: starting, changing and deleting runs is off.", icon=":material/lock:")
+if to := st.session_state.pop("go_to", None):
+    if to == "runs":
+        st.session_state["tune_view"] = "runs"
+    else:
+        open_run(to)
+view = st.segmented_control(
+    "Part", list(VIEWS), default="new", format_func=VIEWS.__getitem__, key="tune_view", bind="query-params",
+    required=True, label_visibility="collapsed",
+)  # fmt: skip
+ask_deletion()
+{"new": new_run, "runs": show_list, "one": one_run}[view or "new"]()

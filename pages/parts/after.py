@@ -1,0 +1,221 @@
+"""What becomes of a trained model: compared with its base, tried beside it, used, exported, published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from engine.applications import answer, sentiment, translate
+from engine.applications.answer import AnswerRequest
+from engine.applications.sentiment import SentimentRequest
+from engine.applications.translate import TranslateRequest
+from engine.catalogue import Model
+from engine.core import Engine
+from engine.requests import Event, Generate, Message, Sampling
+from engine.training import compare, jobs
+from engine.training.compare import Comparison
+from engine.training.config import TrainingConfig
+from engine.training.jobs import RunView
+from pages.parts.charts import probability_bars
+from pages.parts.children import child_of, show_child, start_child
+from pages.parts.engine import get_engine
+from pages.parts.errors import errors_shown
+from pages.parts.export import show_export
+from pages.parts.picker import title_of
+from pages.parts.runs import figure_in_words, metric_name
+from pages.parts.sizes import percent_in_words
+from pages.parts.streaming import ask, show_answer
+from pages.parts.text import plain, show_passage
+
+SHOWN_CHANGES = 25
+TRIED_TOKENS = 80
+PICKERS = {"write": "writer", "sentiment": "judge", "answer": "reader", "translate": "translator"}
+"""The key of each page's picker, for links to a page with the tuned model chosen."""
+HEADED = {"classification": "classification", "answer": "extraction"}
+"""Tasks whose base may have no head of that kind yet, and then nothing to say."""
+
+
+def show_after(run: RunView) -> None:
+    """The four things to do with a model, one at a time."""
+    st.subheader("The model", anchor=False)
+    names = {"compare": "Base against tuned", "try": "Try", "use": "Use", "export": "Export"}
+    chosen = st.segmented_control(
+        "What next", list(names), default="compare", format_func=names.__getitem__, key="after", bind="query-params",
+        required=True, label_visibility="collapsed",
+    )  # fmt: skip
+    if run.config is None:
+        return
+    parts = {"compare": _show_comparison, "try": _show_try, "use": _show_use, "export": show_export}
+    with errors_shown():
+        parts[chosen or "compare"](run, run.config)
+
+
+# Base against tuned.
+
+
+def _show_comparison(run: RunView, config: TrainingConfig) -> None:
+    key, folder = f"compare-{run.id}", jobs.run_folder(get_engine().settings, run.id)
+    child = child_of(key)
+    if child and child.is_alive:
+        show_child(key, "Both models work on the rows held out", lambda: _share(folder))
+        return
+    if child:
+        child.check()
+    found = compare.read(folder)
+    if st.button("Compare again" if found else "Compare", icon=":material/compare:", key="compare"):
+        start_child(key, "engine.training.compare", [str(folder)])
+        st.rerun()
+    if found is None:
+        st.caption("Base and tuned model work on the same rows held out; figures and answers then stand side by side.")
+    else:
+        _draw_comparison(found)
+
+
+def _share(folder: Path) -> float | None:
+    progress = compare.read_progress(folder)
+    return progress.done / progress.total if progress and progress.total else None
+
+
+def _draw_comparison(found: Comparison) -> None:
+    with st.container(horizontal=True):
+        for name, value in found.tuned.items():
+            before = found.base.get(name)
+            is_lower_better = name.endswith(("loss", "perplexity"))
+            st.metric(
+                metric_name(name), figure_in_words(value),
+                f"{value - before:+.3g} against the base" if before is not None else None,
+                delta_color="inverse" if is_lower_better else "normal", border=True,
+            )  # fmt: skip
+    if found.has_new_head:
+        st.caption(":material/info: The base brings no head for this task: what it says is chance.")
+    better = "lower is better" if found.is_lower_better else "higher is better"
+    many = f"{len(found.rows)} of {found.held_out_rows} rows held out, the most changed first."
+    st.caption(f"{many} Score: {found.score}, {better}.")
+    rows = [
+        {"Input": row.input, "Expected": row.expected, "Base": row.base, "Tuned": row.tuned,
+         "Base score": row.base_score, "Tuned score": row.tuned_score}
+        for row in found.rows[:SHOWN_CHANGES]
+    ]  # fmt: skip
+    number = st.column_config.NumberColumn(format="%.3g")
+    st.dataframe(
+        rows, hide_index=True, row_height=60, column_config={"Base score": number, "Tuned score": number},
+        alt="Answers of base and tuned model to the same rows.",
+    )  # fmt: skip
+
+
+# The same question to both.
+
+
+def _show_try(run: RunView, config: TrainingConfig) -> None:
+    if not run.is_used:
+        st.caption("To be asked, the model has to be in the pickers first.")
+        _use_button(run)
+        return
+    inputs = _inputs(config)
+    if inputs is not None:
+        for side in ("base", "tuned"):
+            ask(f"try-{side}-{run.id}", inputs)
+    tuned = get_engine().catalogue.find(run.model_id)
+    base = get_engine().catalogue.find(config.base_id) if config.base_id else None
+    places = st.columns(2 if base else 1)
+    if base:
+        with places[0], st.container(border=True):
+            st.markdown(f"**Base** · {plain(base.title)}")
+            _side("base", run, config, base)
+    with places[-1], st.container(border=True):
+        st.markdown(f"**Tuned** · {plain(tuned.title)}")
+        _side("tuned", run, config, tuned)
+
+
+def _inputs(config: TrainingConfig) -> dict[str, Any] | None:
+    """The form of the task; its values when it was just sent."""
+    labels = {"style": "Beginning, which both continue", "pretraining": "Beginning, which the model continues",
+              "instructions": "Prompt"}  # fmt: skip
+    with st.form("try", border=False):
+        values: dict[str, Any] = {}
+        if config.task == "answer":
+            values["question"] = st.text_input("Question", key="try_question")
+        values["text"] = st.text_area(
+            "Passage" if config.task == "answer" else labels.get(config.task, "Text"), height=100, key="try_text"
+        )
+        values["temperature"] = 0.0
+        if config.task in labels:
+            values["temperature"] = st.slider("Temperature", 0.0, 1.5, 0.7, 0.05, key="try_temperature")
+        if st.form_submit_button("Ask both" if config.base_id else "Ask", type="primary", icon=":material/send:"):
+            return values
+    return None
+
+
+def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None:
+    wanted = HEADED.get(config.task)
+    if wanted and model.architecture != wanted:
+        st.caption("Before training this model has no head for the task, so it has nothing to say.")
+        return
+    given = show_answer(f"try-{side}-{run.id}", lambda inputs: _stream(get_engine(), model, config, inputs))
+    if given is None:
+        st.caption("The answer appears here.")
+    elif given.result is None:
+        return
+    elif config.task == "classification":
+        (score,) = given.result.results
+        probability_bars(score.scores, key=f"try-bars-{side}")
+    elif config.task == "answer":
+        found = given.result
+        sure = percent_in_words(found.score)
+        st.markdown(f"{plain(found.answer) or 'No answer in this text'} · {sure}")
+        show_passage(given.request["text"], found.start, found.end)
+
+
+def _stream(engine: Engine, model: Model, config: TrainingConfig, inputs: Mapping[str, Any]) -> Iterator[Event]:
+    """Ask one model, in the form that it has learned (or, as a base, would have)."""
+    text = str(inputs["text"])
+    if config.task == "classification":
+        return sentiment.stream(engine, SentimentRequest(text, model.id))
+    if config.task == "answer":
+        return answer.stream(engine, AnswerRequest(str(inputs["question"]), text, 1, model.id))
+    if config.task == "translation":
+        request = TranslateRequest(text, config.source_language, config.target_language, model.id)
+        return translate.stream(engine, request)
+    sampling = Sampling(TRIED_TOKENS, float(inputs["temperature"]), repetition_penalty=1.05, seed=config.seed)
+    return engine.stream(model.id, _request(model, config, text, sampling))
+
+
+def _request(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
+    if config.task == "instructions":
+        if model.is_chat:
+            return Generate(messages=(Message("user", text),), sampling=sampling)
+        return Generate(f"{text}\n", sampling=sampling)
+    if config.task == "summary" and model.prompt_style == "t5":
+        return Generate(f"summarize: {text}", sampling=sampling)
+    return Generate(text, sampling=sampling)
+
+
+# Into the pickers.
+
+
+def _show_use(run: RunView, config: TrainingConfig) -> None:
+    if not run.is_used:
+        st.caption("Puts the model into its page's picker, for everybody on this machine, now and after a restart.")
+        _use_button(run)
+        return
+    model = get_engine().catalogue.find(run.model_id)
+    st.success(f"{plain(model.title)} is in the pickers.", icon=":material/check_circle:")
+    with st.container(horizontal=True):
+        for id in [id for id in model.applications if id in PICKERS]:
+            link = {PICKERS[id]: title_of(model.id)}
+            st.page_link(
+                f"{id}.py", label=f"Open {id.capitalize()}", icon=":material/arrow_forward:", query_params=link
+            )
+        if st.button("Take it out", icon=":material/remove_circle:", key="retire"):
+            jobs.retire(get_engine().settings, get_engine(), run.id)
+            st.rerun()
+
+
+def _use_button(run: RunView) -> None:
+    if st.button("Use it", type="primary", icon=":material/check:", key="use"):
+        with st.spinner("Getting it ready to answer…"):
+            jobs.use(get_engine().settings, get_engine(), run.id)
+        st.rerun()

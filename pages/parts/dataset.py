@@ -1,0 +1,199 @@
+"""Choosing what to learn from: a sample, a file, a Hub data set; which column means what; what is in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from engine.settings import Settings
+from engine.training import columns
+from engine.training.columns import Rows
+from engine.training.config import Task
+from engine.training.formats import Table, fetch_dataset, read_table
+from engine.training.samples import SAMPLES
+from pages.parts import curves
+from pages.parts.engine import get_engine
+from pages.parts.errors import errors_shown
+from pages.parts.text import plain
+
+UPLOAD, HUB = "upload", "hub"
+TYPES = ["csv", "tsv", "jsonl", "json", "parquet", "txt"]
+MAX_UPLOAD_MB = 200
+SHOWN_ROWS, SHOWN_CHARACTERS = 100, 300
+NONE = "(none)"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Tables to learn from; `held_out` is None where a share of the first is taken. `id` tells contents apart."""
+
+    id: str
+    name: str
+    table: Table
+    held_out: Table | None
+    mapping: columns.Columns
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the config that belong to the data, such as its languages and prompts that show it best."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows to learn from and rows held out, as they came and (`usable`) without what is left out."""
+
+    id: str
+    train: Rows
+    validation: Rows
+    usable_train: Rows
+    usable_validation: Rows
+
+
+def choose_data(task: Task) -> Dataset | None:
+    """The third field: a source, and what it needs. None until there is a table."""
+    samples = {sample.id: sample for sample in SAMPLES.get(task, ())}
+    names = {id: sample.title for id, sample in samples.items()} | {UPLOAD: "Upload a file", HUB: "Hub data set"}
+    chosen = st.selectbox(
+        "Data", list(names), format_func=names.__getitem__, key=f"tune_data_{task}", bind="query-params",
+        help="Samples were written for Parlance. A file may be CSV, TSV, JSONL, JSON (SQuAD), Parquet or text.",
+    )  # fmt: skip
+    with errors_shown():
+        if chosen == UPLOAD:
+            return _uploaded(task)
+        if chosen == HUB:
+            return _fetched(task)
+        sample = samples[chosen]
+        st.caption(plain(sample.description))
+        settings = dict(sample.settings) | ({"sample_prompts": sample.prompts} if sample.prompts else {})
+        table = _sample_table(task, sample.id)
+        return Dataset(f"sample-{sample.id}", sample.title, table, None, dict(sample.mapping), settings)
+    return None
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _sample_table(task: Task, sample_id: str) -> Table:
+    sample = next(sample for sample in SAMPLES[task] if sample.id == sample_id)
+    return read_table(sample.file, sample.file.name)
+
+
+def _uploaded(task: Task) -> Dataset | None:
+    file = st.file_uploader("File to learn from", TYPES, key="tune_file", max_upload_size=MAX_UPLOAD_MB)
+    other = None
+    if file is not None:
+        other = st.file_uploader(
+            "File held out (optional)", TYPES, key="tune_held_out", max_upload_size=MAX_UPLOAD_MB,
+            help="Rows to judge the model by, with the same columns; without it a share of the first file is held out.",
+        )  # fmt: skip
+    if file is None:
+        return None
+    table = _read(file.file_id, file.name, file)
+    held_out = _read(other.file_id, other.name, other) if other is not None else None
+    id = f"{file.file_id}-{other.file_id if other is not None else ''}"
+    return Dataset(id, file.name, table, held_out, columns.guess(table, task))
+
+
+@st.cache_resource(max_entries=4, ttl="1h", show_spinner="Reading the file…")
+def _read(file_id: str, name: str, _file: Any) -> Table:
+    return read_table(_file.getvalue(), name)
+
+
+def _fetched(task: Task) -> Dataset | None:
+    with st.form("tune-hub", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        dataset_id = st.text_input("Data set id", placeholder="owner/name", key="tune_dataset", bind="query-params")
+        split = st.text_input("Split", "train", key="tune_split", bind="query-params", width=110)
+        if st.form_submit_button("Fetch", icon=":material/download:") and dataset_id.strip():
+            st.session_state["tune_fetched"] = (dataset_id.strip(), split.strip() or "train")
+    if "tune_fetched" not in st.session_state:
+        return None
+    wanted, part = st.session_state["tune_fetched"]
+    table = _fetch(wanted, part, get_engine().settings)
+    st.caption(plain(table.note))
+    return Dataset(f"hub-{wanted}-{part}", wanted, table, None, columns.guess(table, task))
+
+
+@st.cache_resource(max_entries=4, ttl="1h", show_spinner="Fetching the data set…")
+def _fetch(dataset_id: str, split: str, _settings: Settings) -> Table:
+    return fetch_dataset(dataset_id, split, _settings)
+
+
+def choose_columns(task: Task, data: Dataset) -> columns.Columns:
+    """Which column is which: guessed, and open for correction; unfolded when a guess is missing."""
+    optional = columns.OPTIONAL.get(task, ())
+    missing = [role for role in columns.roles(task) if role not in optional and not data.mapping.get(role)]
+    chosen: columns.Columns = {}
+    words = ", ".join(f"{role} = {column}" for role, column in data.mapping.items() if column)
+    with st.expander(plain(f"Columns: {words}" if words else "Columns"), expanded=bool(missing)):
+        places = st.columns(2)
+        for number, role in enumerate(columns.roles(task)):
+            options = ([NONE] if role in optional or role in missing else []) + list(data.table.columns)
+            guessed = data.mapping.get(role)
+            index = options.index(guessed) if guessed in options else 0
+            label = role.replace("_", " ").capitalize()
+            picked = places[number % 2].selectbox(label, options, index, key=f"tune_column_{data.id}_{task}_{role}")
+            chosen[role] = None if picked == NONE else picked
+    return chosen
+
+
+def choose_share(data: Dataset) -> float:
+    """The share of rows held out, where no file of its own was given."""
+    if data.held_out is not None:
+        return 0.0
+    percent = st.slider(
+        "Held out, to judge by", 5, 50, 15, 5, key="tune_share", format="%d %%", persist_state="session",
+        help="These rows are never learned from: the curve of validation and the best checkpoint go by them.",
+    )  # fmt: skip
+    return percent / 100
+
+
+def split(task: Task, data: Dataset, mapping: columns.Columns, share: float, seed: int) -> Splits:
+    """Rows by role, parted. Raises InputError naming the column or the row."""
+    return _split(task, data.id, tuple(mapping.items()), share, seed, data)
+
+
+@st.cache_resource(max_entries=4, ttl="1h", show_spinner="Looking through the rows…")
+def _split(task: Task, id: str, mapping: Sequence[tuple[str, Any]], share: float, seed: int, _data: Dataset) -> Splits:
+    rows = columns.apply(_data.table, task, dict(mapping))
+    if _data.held_out is not None:
+        train, validation = rows, columns.apply(_data.held_out, task, dict(mapping))
+    else:
+        train, validation = columns.split(rows, share, seed, by_label=task == "classification")
+    parts = f"{task} {id} {mapping} {share} {seed}"
+    return Splits(parts, train, validation, columns.usable(train, task), columns.usable(validation, task))
+
+
+def show_rows(task: Task, splits: Splits) -> None:
+    """What is in the data: the rows, how long they are, how many of each label."""
+    names = ["Rows", "Lengths", *(["Labels"] if task == "classification" else [])]
+    st.caption(f"{len(splits.usable_train):,} rows to learn from, {len(splits.usable_validation):,} held out")
+    view = st.segmented_control("Look at", names, default="Rows", key="tune_look", required=True)
+    if view == "Lengths":
+        words = [sum(len(str(value).split()) for value in row.values()) for row in splits.usable_train]
+        curves.draw(curves.histogram("Words a row", words, "words"), key="lengths", alt=_range_in_words(words))
+    elif view == "Labels":
+        parts = {"to learn from": splits.usable_train, "held out": splits.usable_validation}
+        counts = {name: Counter(str(row["label"]) for row in rows) for name, rows in parts.items()}
+        order = [label for label, _ in counts["to learn from"].most_common(40)]
+        figure = curves.bars("Rows of each label", {n: {x: c[x] for x in order} for n, c in counts.items()})
+        alt = ", ".join(f"{label} {counts['to learn from'][label]}" for label in order[:8])
+        curves.draw(figure, key="labels", alt=f"Rows to learn from by label: {alt}.")
+    else:
+        _table(splits.usable_train)
+
+
+def _table(rows: Rows) -> None:
+    shown = [
+        {"Row": number} | {role: _short(value) for role, value in row.items() if role != "answer_start"}
+        for number, row in zip(rows.numbers[:SHOWN_ROWS], rows.values[:SHOWN_ROWS], strict=True)
+    ]
+    st.dataframe(shown, hide_index=True, height=300, alt=f"The first {len(shown)} rows to learn from.")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"
+
+
+def _range_in_words(words: Sequence[int]) -> str:
+    return f"Words a row, from {min(words, default=0)} to {max(words, default=0)}."

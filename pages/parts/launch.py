@@ -1,0 +1,254 @@
+"""From what a person chose to a run: the base, what the preflight finds, what the trainer sees, and the start."""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from engine.applications.languages import LANGUAGES
+from engine.cache import read_json
+from engine.catalogue import Architecture, Model
+from engine.errors import InputError
+from engine.training import jobs, preflight
+from engine.training.config import SCRATCH_TASKS, Task, TrainingConfig, defaults, make_config
+from engine.training.preflight import Finding
+from pages.parts import curves
+from pages.parts.children import MAX_SECONDS, child_of, show_child, start_child, stop_child
+from pages.parts.dataset import Splits
+from pages.parts.engine import get_engine
+from pages.parts.errors import errors_shown
+from pages.parts.picker import as_model_id, facts, offer, title_of
+from pages.parts.sizes import seconds_in_words, size_in_words
+from pages.parts.text import plain
+
+TITLES: dict[Task, str] = {
+    "style": "A way of writing",
+    "instructions": "Answering instructions",
+    "classification": "Labels of your own",
+    "answer": "Finding answers in passages",
+    "translation": "Translating",
+    "summary": "Summarising",
+    "pretraining": "Language, from scratch",
+}
+SUMMARIES: dict[Task, str] = {
+    "style": "A language model goes on learning from your text, and then writes like it. For the page Write.",
+    "instructions": "Pairs of a prompt and its response: the model learns to respond like that. For the page Write.",
+    "classification": "Texts and their labels: the model learns to tell them apart. For the page Sentiment.",
+    "answer": "Questions, passages and the words that answer: the model learns to find them. For the page Answer.",
+    "translation": "Sentences in two languages. For the page Translate.",
+    "summary": "Texts and their summaries or headlines.",
+    "pretraining": "A tiny GPT with a tokenizer of its own, which knows nothing before. For the page Write.",
+}
+BASES: dict[Task, tuple[tuple[Architecture, ...], str]] = {
+    "style": (("causal",), "smollm2-135m-instruct"),
+    "instructions": (("causal",), "smollm2-135m-instruct"),
+    "classification": (("embedding", "classification", "masked", "extraction"), "minilm-l6"),
+    "answer": (("extraction", "embedding", "masked", "classification"), "answer-minilm"),
+    "translation": (("seq2seq",), ""),
+    "summary": (("seq2seq",), ""),
+    "pretraining": ((), ""),
+}
+"""Architectures that can learn a task, and the base that is offered first (none: from scratch)."""
+CHECK, PROBE = "tune-check", "tune-probe"
+CHECK_FOLDER = ".check-"
+SEED: int = TrainingConfig.seed
+SHOWN_BATCH = 4
+
+
+def choose_task() -> Task:
+    """The first field."""
+    task: Task = st.selectbox(
+        "What to learn", list(TITLES), format_func=TITLES.__getitem__, key="tune_task", bind="query-params"
+    )
+    st.caption(SUMMARIES[task])
+    return task
+
+
+def choose_base(task: Task) -> Model | str | None:
+    """The second field: a model that is here, "" for from scratch, None while the chosen one is not here."""
+    engine = get_engine()
+    architectures, first = BASES[task]
+    fitting = [m.id for kind in architectures for m in engine.catalogue.models.values() if m.architecture == kind]
+    scratch = [""] if task in SCRATCH_TASKS else []
+    ids = list(dict.fromkeys([first, *fitting] if first else [*scratch, *fitting]))
+    chosen = st.selectbox(
+        "Base model", ids, format_func=lambda id: title_of(id) if id else "None: start from scratch",
+        key=f"tune_base_{task}", bind="query-params", accept_new_options=bool(architectures),
+        help="What the run starts from. Choose from the list, or type the id of a model on the Hugging Face Hub.",
+    )  # fmt: skip
+    if not chosen or chosen == "None: start from scratch":
+        return "" if scratch else None
+    with errors_shown():
+        model = engine.catalogue.find(as_model_id(chosen))
+        if engine.store.availability(model.id).state == "ready":
+            st.caption(facts(model))
+            return model
+        offer(model)
+    return None
+
+
+def choose_languages(base: Model | str, of_data: Mapping[str, Any]) -> dict[str, str]:
+    """From which language to which, for translation: the data's, the base's, or any."""
+    given = (of_data.get("source_language"), of_data.get("target_language"))
+    pair = (base.pair if isinstance(base, Model) else None) or (given if all(given) else ("en", "fr"))
+    known = [code for code in LANGUAGES if isinstance(base, str) or not base.languages or code in base.languages]
+    places = st.columns(2)
+    chosen = {}
+    for place, label, name, code in zip(
+        places, ("From", "To"), ("source_language", "target_language"), pair, strict=True
+    ):
+        index = known.index(code) if code in known else 0
+        key = f"tune_{name}_{pair[0]}_{pair[1]}"
+        chosen[name] = place.selectbox(label, known, index, format_func=LANGUAGES.__getitem__, key=key)
+    return chosen
+
+
+def settings_of(
+    task: Task,
+    base: Model | str,
+    of_data: Mapping[str, Any],
+    languages: Mapping[str, str],
+    chosen: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """All fields of the config but the files; `chosen` is None in the beginner's view.
+
+    Raises NotFoundError or ConflictError where the base is not there.
+    """
+    start = {"base": "", "base_id": ""}
+    if isinstance(base, Model):
+        start = {"base": str(jobs.base_folder(get_engine(), base.id)), "base_id": base.id}
+    values = chosen if chosen is not None else defaults(task, has_base=bool(base)) | dict(of_data)
+    return {"seed": SEED} | dict(values) | {"task": task, **start, **languages}
+
+
+def find_faults(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
+    """What the preflight says of rows and settings, errors first. Raises InputError naming a setting."""
+    return _faults(signature(values), splits.id, values, splits)
+
+
+@st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
+def _faults(signature: str, splits_id: str, _values: Mapping[str, Any], _splits: Splits) -> list[Finding]:
+    config = make_config(dict(_values) | {"train_file": "train.jsonl", "validation_file": "validation.jsonl"})
+    return preflight.check_rows(config, _splits.train, _splits.validation)
+
+
+def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str = "") -> str:
+    """Make the run and start it; returns its id. Raises PeopleError, InputError where the preflight found errors."""
+    faults = [finding for finding in find_faults(values, splits) if finding.level == "error"]
+    if faults:
+        raise InputError(" ".join(finding.message for finding in faults), param=faults[0].field)
+    settings = get_engine().settings
+    run_id = jobs.create(settings, values, splits.usable_train, splits.usable_validation, title=title, note=note)
+    jobs.start(settings, run_id)
+    return run_id
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Each with its weight."""
+    icons = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
+    boxes = {"error": st.error, "warning": st.warning, "note": st.info}
+    for finding in findings:
+        boxes[finding.level](plain(finding.message), icon=icons[finding.level])
+
+
+def start_check(values: Mapping[str, Any], splits: Splits) -> None:
+    """Begin to measure time and memory on the real model, in a folder of its own beside the runs.
+
+    Raises PeopleError.
+    """
+    settings = get_engine().settings
+    runs = settings.runs_folder.absolute()
+    for left in runs.glob(f"{CHECK_FOLDER}*"):  # by a server that ended meanwhile
+        if time.time() - left.stat().st_mtime > MAX_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    apart = replace(settings, runs_folder=runs / f"{CHECK_FOLDER}making")
+    run_id = jobs.create(apart, values, splits.usable_train, splits.usable_validation, title="Check")
+    folder = (apart.runs_folder / run_id).rename(runs / f"{CHECK_FOLDER}{run_id}")
+    (folder / "data" / "rows.json").write_text(json.dumps({"train": list(splits.usable_train.numbers)}))
+    start_child(CHECK, "engine.training.probe", [str(folder)], kept=(folder, signature(values), splits.id))
+
+
+def signature(values: Mapping[str, Any]) -> str:
+    """Tells settings apart."""
+    return json.dumps(values, sort_keys=True, default=str)
+
+
+def show_check(values: Mapping[str, Any], splits: Splits) -> None:
+    """The progress of a check, then what it found; a word when settings or data have changed since."""
+    if (child := child_of(CHECK)) is None:
+        return
+    if child.is_alive:
+        show_child(CHECK, "Loading the base, timing a few steps")
+        return
+    folder, *of = child.kept
+    if folder is not None:
+        st.session_state[PROBE] = read_json(folder / "probe.json") or {"error": child.last_words() or "It ended early."}
+        shutil.rmtree(folder, ignore_errors=True)
+        child.kept = (None, *of)
+    if of != [signature(values), splits.id]:
+        st.caption(":material/history: Settings or data have changed since the last check. Check again.")
+        return
+    probe = st.session_state[PROBE]
+    if "error" in probe:
+        words = " ".join(filter(None, (probe["error"], probe.get("advice"))))
+        st.error(plain(words), icon=":material/error:")
+    else:
+        _show_probe(probe, values)
+
+
+def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Time, memory, disk, lengths in tokens, and the first batch."""
+    with st.container(horizontal=True):
+        st.metric("Time", seconds_in_words(probe["estimated_seconds"]), border=True)
+        st.metric("Steps", f"{probe['steps']:,}", border=True)
+        st.metric("Memory", size_in_words(probe["estimated_memory_bytes"]), border=True)
+        st.metric("Disk", size_in_words(probe["estimated_disk_bytes"]), border=True)
+    show_findings([Finding(**finding) for finding in probe.get("findings", ())])
+    if lengths := probe.get("lengths"):
+        limit = values.get("max_length")
+        alt = f"Tokens a row, from {min(lengths)} to {max(lengths)}."
+        curves.draw(curves.histogram("Tokens a row", lengths, "tokens", limit=limit), key="tokens", alt=alt)
+    st.markdown("**What the trainer sees**")
+    st.caption("The first rows as the model gets them. It learns to write the dark parts; the grey ones it only reads.")
+    show_batch(probe.get("batch", ()))
+
+
+def show_batch(batch: Sequence[Mapping[str, Any]]) -> None:
+    """Decoded rows of a batch, the parts that are not learned in grey."""
+    style = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;font-size:.95rem"
+    for row in batch[:SHOWN_BATCH]:
+        with st.container(border=True):
+            st.html(f'<div dir="auto" style="{style}">{"".join(map(_piece, _merged(row["tokens"])))}</div>')
+
+
+def _merged(tokens: Sequence[Sequence[Any]]) -> list[tuple[str, bool]]:
+    """Neighbours of the same kind in one piece: fewer elements for the browser."""
+    pieces: list[tuple[str, bool]] = []
+    for text, is_learned in tokens:
+        if pieces and pieces[-1][1] == is_learned:
+            pieces[-1] = (pieces[-1][0] + text, is_learned)
+        else:
+            pieces.append((text, bool(is_learned)))
+    return pieces
+
+
+def _piece(piece: tuple[str, bool]) -> str:
+    text, is_learned = html.escape(piece[0]), piece[1]
+    return (
+        f"<strong style='font-weight:500'>{text}</strong>" if is_learned else f'<span style="opacity:.45">{text}</span>'
+    )
+
+
+def forget_check() -> None:
+    """End a check and drop what it found."""
+    if child := child_of(CHECK):
+        stop_child(CHECK)
+        if child.kept[0] is not None:
+            shutil.rmtree(child.kept[0], ignore_errors=True)

@@ -1,0 +1,225 @@
+"""One run: how it stands, its curves as they grow, what it writes as it learns, and what can be done with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from engine.training import jobs
+from engine.training.config import METRICS
+from engine.training.jobs import RunView
+from pages.parts import curves
+from pages.parts.engine import get_engine
+from pages.parts.errors import errors_shown
+from pages.parts.runs import delete_button, facts_of, figure_in_words, metric_name, show_progress, state_badge
+from pages.parts.sizes import size_in_words
+from pages.parts.tables import as_csv
+from pages.parts.text import plain, show_text
+from pages.parts.training_settings import fill_settings
+
+REFRESH_SECONDS = 2
+SHOWN_STEPS = 12
+"""Steps whose samples can be looked at; the latest ones."""
+OTHERS = {"learning_rate": "Learning rate", "grad_norm": "Gradient norm", "tokens_per_second": "Tokens a second"}
+
+
+def show_live(run: RunView) -> None:
+    """The run, redrawn by itself while it lives; once it has ended the page is drawn anew, without the clock."""
+    st.fragment(_live, run_every=REFRESH_SECONDS if run.is_alive else None)(run.id, run.is_alive)
+
+
+def _live(run_id: str, was_alive: bool) -> None:
+    with errors_shown():
+        run = jobs.read(get_engine().settings, run_id)
+        if run.is_alive != was_alive:
+            st.rerun()
+        _head(run)
+        _cause(run)
+        if run.is_alive:
+            show_progress(run)
+        _figures(run)
+        _charts(run)
+        _samples(run.samples)
+        _details(run)
+
+
+def _head(run: RunView) -> None:
+    settings = get_engine().settings
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(plain(run.title), anchor=False, width="stretch")
+        state_badge(run)
+        is_off = settings.is_public
+        if run.is_alive and st.button("Stop", key="stop", icon=":material/stop:", help="Keeps the best so far."):
+            with errors_shown():
+                jobs.stop(settings, run.id)
+                st.toast("It ends after the step it is in, and keeps the best so far.")
+        if run.can_resume and st.button("Resume", key="resume", icon=":material/play_arrow:", disabled=is_off):
+            with errors_shown():
+                jobs.resume(settings, run.id)
+                st.rerun()
+        _edit(run)
+        delete_button(run)
+    st.caption(facts_of(run))
+    if run.note:
+        st.caption(plain(run.note))
+
+
+def _edit(run: RunView) -> None:
+    with st.popover("", icon=":material/edit:", help="Title and note, or its settings for a new run"):
+        with st.form(f"about-{run.id}", border=False):
+            title = st.text_input("Title", run.title, max_chars=jobs.MAX_TITLE_CHARACTERS)
+            note = st.text_area("Note", run.note, max_chars=jobs.MAX_NOTE_CHARACTERS)
+            if st.form_submit_button("Save"):
+                with errors_shown():
+                    jobs.annotate(get_engine().settings, run.id, title, note)
+                    st.rerun()
+        if run.config and st.button("Use these settings for a new run", key="again", on_click=_again, args=(run,)):
+            st.rerun()
+
+
+def _again(run: RunView) -> None:
+    assert run.config
+    config = asdict(run.config)
+    fill_settings(run.config.task, config)
+    if run.config.base_id:
+        st.session_state[f"tune_base_{run.config.task}"] = run.config.base_id
+    st.session_state.update({"tune_view": "new", "tune_task": run.config.task, "tune_mode": "expert"})
+
+
+def _cause(run: RunView) -> None:
+    """What went wrong and what to change; a word on a run that stopped."""
+    if run.state == "failed":
+        st.error(plain(run.error or "This run failed, and nothing says why."), icon=":material/error:")
+        if run.advice:
+            st.info(plain(run.advice), icon=":material/lightbulb:")
+    elif run.error:
+        st.warning(plain(run.error), icon=":material/warning:")
+    elif run.state == "stopped":
+        kept = "The best model so far is kept." if run.has_model else run.advice or "There is no model yet."
+        at = f" Resume goes on from step {run.checkpoint_step:,}." if run.checkpoint_step else ""
+        st.info(plain(kept + at), icon=":material/stop_circle:")
+
+
+def _figures(run: RunView) -> None:
+    """The latest figures, each with what it was before training."""
+    latest: dict[str, Any] = {}
+    for row in run.metrics:
+        latest |= {name: value for name, value in row.items() if value is not None}
+    field = f"eval_{METRICS[run.config.task]}" if run.config else "eval_loss"
+    baseline = run.status.get("baseline") or {}
+    with st.container(horizontal=True):
+        for name in dict.fromkeys(("eval_loss", field)):
+            if name in latest:
+                change = latest[name] - baseline[name] if isinstance(baseline.get(name), int | float) else None
+                is_lower_better = name in ("eval_loss", "eval_perplexity")
+                st.metric(
+                    metric_name(name), figure_in_words(latest[name]),
+                    None if not change else f"{change:+.3g}",
+                    delta_color="inverse" if is_lower_better else "normal", border=True,
+                )  # fmt: skip
+        if "loss" in latest:
+            st.metric("Training loss", figure_in_words(latest["loss"]), border=True)
+        if (speed := run.status.get("tokens_per_second") or latest.get("tokens_per_second")) and run.is_alive:
+            st.metric("Tokens a second", f"{speed:,.0f}", border=True)
+        if memory := run.status.get("memory_bytes"):
+            st.metric("Memory", size_in_words(memory), border=True)
+
+
+def _charts(run: RunView) -> None:
+    """Curves of everything that the run records, and their downloads."""
+    if not run.metrics:
+        st.caption("The curves begin with the first validation.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        weight = st.slider(
+            "Smoothing", 0.0, 0.95, 0.6, 0.05, key="smoothing", bind="query-params", width=220,
+            help="Weight of the past in the smoothed line of the training loss; the raw values stand behind it.",
+        )  # fmt: skip
+        is_log = st.toggle("Log axis", key="log_axis", bind="query-params")
+    figures = figures_of(run, weight, is_log)
+    for number, (name, figure) in enumerate(figures.items()):
+        if number % 2 == 0:
+            places = st.columns(2 if number else [3, 2])
+        with places[number % 2]:
+            curves.draw(figure, key=f"curve-{name}", alt=_alt(figure))
+    _downloads(run, list(figures.values()))
+
+
+def figures_of(run: RunView, weight: float, is_log: bool) -> dict[str, dict[str, Any]]:
+    """A chart each for loss, metrics, learning rate, gradient norm and speed, as far as there are figures."""
+    rows = run.metrics
+    raw = curves.points_of(rows, "loss")
+    validation = curves.points_of(rows, "eval_loss")
+    loss = [curves.line("training, raw", raw, curves.TRAIN, is_faint=True)] if weight else []
+    loss.append(curves.line("training", curves.smoothed(raw, weight), curves.TRAIN))
+    if validation:
+        loss.append(curves.line("validation", validation, curves.VALIDATION, has_dots=True))
+    figures = {"loss": curves.lines("Loss", loss, is_log=is_log, height=340)}
+    names = sorted({name for row in rows for name in row if name.startswith("eval_") and name != "eval_loss"})
+    main = f"eval_{METRICS[run.config.task]}" if run.config else ""
+    names.sort(key=lambda name: name != main)
+    traces = [
+        curves.line(metric_name(name), points, curves.PALETTE[number % 8], has_dots=True)
+        for number, name in enumerate(names)
+        if (points := curves.points_of(rows, name))
+    ]
+    if traces:
+        title = traces[0]["name"] if len(traces) == 1 else "Metrics"
+        figures["metric"] = curves.lines(title, traces, is_log=is_log and main == "eval_perplexity", height=340)
+    for name, title in OTHERS.items():
+        if points := curves.points_of(rows, name):
+            traces = [curves.line(title, points, curves.OTHER)]
+            figures[name] = curves.lines(title, traces, is_log=is_log and name == "grad_norm", height=230)
+    return figures
+
+
+def _alt(figure: Mapping[str, Any]) -> str:
+    ends = [f"{t['name']} from {t['y'][0]:.3g} to {t['y'][-1]:.3g}" for t in figure["data"] if t["y"]]
+    return f"{figure['layout']['title']['text']}: {', '.join(ends)}." if ends else "No figures yet."
+
+
+def _downloads(run: RunView, figures: Sequence[Mapping[str, Any]]) -> None:
+    rows = list(run.metrics)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = [{name: row.get(name) for name in names} for row in rows]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Metrics as CSV", as_csv(table), f"{run.id}.csv", "text/csv", icon=":material/table:", key="csv",
+            on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Charts as HTML", lambda: curves.as_html(figures, run.title), f"{run.id}.html", "text/html",
+            icon=":material/download:", key="html", on_click="ignore",
+        )  # fmt: skip
+        st.caption("PNG: the camera above each chart")
+
+
+def _samples(samples: Sequence[Mapping[str, Any]]) -> None:
+    """What the model makes of the same prompts, step by step."""
+    if not samples:
+        return
+    steps = sorted({row["step"] for row in samples})[-SHOWN_STEPS:]
+    st.markdown("**As it learns**")
+    step = steps[-1]
+    if len(steps) > 1:
+        step = st.select_slider(
+            "After step", steps, steps[-1], format_func=lambda step: f"{step:,}", key=f"sample-of-{len(steps)}"
+        )
+    for row in [row for row in samples if row["step"] == step]:
+        with st.container(border=True):
+            st.caption(plain(str(row["prompt"])[:400]))
+            show_text(str(row["text"]))
+
+
+def _details(run: RunView) -> None:
+    with st.expander("Log", icon=":material/terminal:", key="log"):
+        st.code(run.log_tail or "Nothing yet.", language=None, height=260, wrap_lines=True)
+    with st.expander("Command line and settings", icon=":material/code:", key="command"):
+        st.caption("Does the same as this page, from the project's folder; started again it goes on where it stopped.")
+        st.code(jobs.command(run.id, get_engine().settings), language="bash")
+        if run.config:
+            st.code(json.dumps(asdict(run.config), indent=2, ensure_ascii=False), language="json", height=260)

@@ -1,0 +1,199 @@
+"""Runs as rows, their curves laid over one another, and the dialogs that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from engine.training import jobs
+from engine.training.config import METRICS
+from engine.training.jobs import RunView
+from pages.parts import curves
+from pages.parts.engine import get_engine
+from pages.parts.errors import errors_shown
+from pages.parts.launch import TITLES
+from pages.parts.picker import title_of
+from pages.parts.sizes import seconds_in_words
+from pages.parts.text import plain
+
+A_PAGE = 10
+MAX_COMPARED = 6
+STATES = {
+    "queued": ("waiting", ":material/schedule:", "grey"),
+    "preparing": ("preparing", ":material/hourglass_top:", "blue"),
+    "running": ("running", ":material/play_arrow:", "blue"),
+    "finished": ("finished", ":material/check_circle:", "green"),
+    "stopped": ("stopped", ":material/stop_circle:", "orange"),
+    "failed": ("failed", ":material/error:", "red"),
+}
+METRIC_NAMES = {
+    "eval_loss": "Validation loss", "eval_perplexity": "Perplexity", "eval_accuracy": "Accuracy", "eval_f1": "F1",
+    "eval_exact_match": "Exact match", "eval_bleu": "BLEU", "eval_chrf": "chrF",
+}  # fmt: skip
+
+
+def name_of(run: RunView) -> str:
+    """The name of a run in lists and links: its id tells it apart, whatever its title becomes."""
+    return f"{run.title} ({run.id})"
+
+
+def id_in(name: str) -> str:
+    """The id in such a name, or what was typed."""
+    return name[:-1].rpartition("(")[2] if name.endswith(")") else name.strip()
+
+
+def metric_name(field: str) -> str:
+    """eval_f1 -> "F1"."""
+    return METRIC_NAMES.get(field, field.removeprefix("eval_").replace("_", " ").capitalize())
+
+
+def figure_in_words(value: Any) -> str:
+    """A metric's value, four figures of it."""
+    return f"{value:.4g}" if isinstance(value, int | float) else "–"
+
+
+def state_badge(run: RunView) -> None:
+    """The state in its colour."""
+    words, icon, colour = STATES[run.state]
+    if run.queue_position:
+        words = f"waiting, {run.queue_position} in line"
+    st.badge(words, icon=icon, color=colour)  # type: ignore[arg-type]
+
+
+def facts_of(run: RunView) -> str:
+    """What a run learns, from what, since when and how well, as Markdown."""
+    parts = [f"{datetime.fromtimestamp(run.created):%d %b %Y, %H:%M}"]
+    if run.config:
+        base = (
+            title_of(run.config.base_id)
+            if run.config.base_id
+            else "from scratch"
+            if not run.config.base
+            else "own base"
+        )
+        parts = [TITLES[run.config.task], plain(base), run.config.method, *parts]
+        field = f"eval_{METRICS[run.config.task]}"
+        if (best := (run.status.get("metrics") or {}).get(field)) is not None:
+            before = (run.status.get("baseline") or {}).get(field)
+            was = f" (base {figure_in_words(before)})" if before is not None else ""
+            parts.append(f"{metric_name(field)} {figure_in_words(best)}{was}")
+    return " · ".join(parts)
+
+
+def show_progress(run: RunView) -> None:
+    """How far a live run is."""
+    step, steps = run.status.get("step") or 0, run.status.get("max_steps") or 0
+    words = f"Step {step:,} of {steps:,}" if steps else STATES[run.state][0].capitalize()
+    if run.seconds_left is not None:
+        words += f" · about {seconds_in_words(run.seconds_left)} left"
+    st.progress(run.progress, text=words)
+
+
+def open_run(run_id: str) -> None:
+    """Have the page show that run; for callbacks."""
+    st.session_state["tune_view"], st.session_state["run"] = "one", run_id
+
+
+def show_list() -> None:
+    """All runs, newest first, redrawn by itself while one is alive."""
+    views = jobs.listed(get_engine().settings)
+    st.fragment(_list, run_every="2s" if any(view.is_alive for view in views) else None)()
+    if len(views) > 1:
+        _compare(views)
+
+
+def _list() -> None:
+    views = jobs.listed(get_engine().settings)
+    if not views:
+        st.caption("No run yet. The first one starts under New run.")
+    pages = -(-len(views) // A_PAGE)
+    number = st.session_state.get("tune_page", 1) if pages > 1 else 1
+    for run in views[(number - 1) * A_PAGE : number * A_PAGE]:
+        with st.container(border=True, key=f"run-{run.id}"):
+            _row(run)
+    if pages > 1:
+        st.pagination(pages, key="tune_page")
+
+
+def _row(run: RunView) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(run.title)}**", width="stretch")
+        state_badge(run)
+        if st.button("Open", key=f"open-{run.id}", icon=":material/open_in_full:", on_click=open_run, args=(run.id,)):
+            st.rerun()
+        delete_button(run)
+    st.caption(facts_of(run))
+    if run.note:
+        st.caption(plain(run.note[:300]))
+    if run.is_alive:
+        show_progress(run)
+    elif run.error:
+        st.caption(f":material/error: {plain(run.error)}")
+
+
+def delete_button(run: RunView) -> None:
+    """A button that has the page ask; the dialog is the page's, because a list that redraws itself would close it."""
+    if st.button("", key=f"delete-{run.id}", icon=":material/delete:", help="Delete", disabled=run.is_alive):
+        st.session_state["deleting"] = (run.id, run.title)
+        st.rerun()
+
+
+def ask_deletion() -> None:
+    """Ask, where a button was pressed."""
+    if asked := st.session_state.pop("deleting", None):
+        _confirm_deletion(*asked)
+
+
+@st.dialog("Delete a run")
+def _confirm_deletion(run_id: str, title: str) -> None:
+    """Ask once more; curves, checkpoints and model are gone afterwards."""
+    st.markdown(f"Delete **{plain(title)}** with its curves, checkpoints and model? This cannot be undone.")
+    if st.button("Delete", type="primary", icon=":material/delete:", key="delete-now"):
+        with errors_shown():
+            jobs.delete(get_engine().settings, run_id, get_engine())
+            if st.session_state.get("tune_view") == "one":
+                st.session_state["go_to"] = "runs"
+            st.rerun()
+
+
+def _compare(views: Sequence[RunView]) -> None:
+    """Curves of chosen runs in one chart, and the settings in which they differ."""
+    st.subheader("Compare", anchor=False)
+    names = {view.id: name_of(view) for view in views}
+    chosen = st.multiselect(
+        "Runs", list(names), format_func=names.__getitem__, key="compared", bind="query-params",
+        max_selections=MAX_COMPARED, placeholder="Choose two or more",
+    )  # fmt: skip
+    if len(chosen) < 2:
+        return
+    with errors_shown():
+        settings = get_engine().settings
+        runs = [jobs.read(settings, run_id) for run_id in chosen]
+        fields = ["eval_loss", *dict.fromkeys(f"eval_{METRICS[run.config.task]}" for run in runs if run.config), "loss"]
+        titles = {field: metric_name(field) if field != "loss" else "Training loss" for field in fields}
+        left, right = st.columns([3, 2])
+        field = left.segmented_control(
+            "Curve", fields, default="eval_loss", format_func=titles.__getitem__, key="compared_curve", required=True
+        )
+        is_log = right.toggle("Log axis", key="compared_log")
+        traces = [
+            curves.line(f"{run.title} ({run.id[-6:]})", points, curves.PALETTE[number % len(curves.PALETTE)])
+            for number, run in enumerate(runs)
+            if (points := curves.points_of(run.metrics, field or "eval_loss"))
+        ]
+        title = titles[field or "eval_loss"]
+        curves.draw(
+            curves.lines(title, traces, is_log=is_log, height=380), key="overlay", alt=f"{title} of {len(runs)} runs."
+        )
+        rows = jobs.differing(settings, chosen)
+        shown = [{"Setting": row["setting"]} | {names[id]: _cell(row[id]) for id in chosen} for row in rows]
+        st.caption("Settings that differ" if shown else "The settings are the same.")
+        if shown:
+            st.dataframe(shown, hide_index=True, alt="Settings in which the runs differ.")
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)

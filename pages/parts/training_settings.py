@@ -1,0 +1,138 @@
+"""Every setting of a run as a widget: its docstring is the help, its bounds are the limits."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any
+
+import streamlit as st
+
+from engine.training import config as training_config
+from engine.training.config import (
+    BOUNDS,
+    CHOICES,
+    LISTS,
+    SWITCHES,
+    WHOLE_NUMBERS,
+    Task,
+    TrainingConfig,
+    defaults,
+)
+
+FIELDS = {field.name: field for field in fields(TrainingConfig)}
+CHOSEN_ABOVE = ("task", "base", "train_file", "validation_file", "base_id", "source_language", "target_language")
+"""Not drawn here: what to learn, from what, and in which languages."""
+GROUPS: dict[str, tuple[str, ...]] = {
+    "How long": (
+        "epochs", "max_steps", "batch_size", "accumulation_steps", "evaluations_per_epoch", "patience",
+    ),
+    "How": (
+        "method", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "label_smoothing", "max_grad_norm",
+        "average_decay", "attention_dropout", "token_dropout",
+    ),
+    "LoRA": ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"),
+    "Texts": ("max_length", "max_target_length", "stride", "labels", "sample_prompts", "sample_tokens"),
+    "Machine": ("is_bf16", "is_length_grouped", "is_gradient_checkpointed", "threads", "seed"),
+    "From scratch": ("layers", "width", "heads", "vocabulary_size", "tokenizer"),
+}  # fmt: skip
+LONG = ("sample_prompts",)
+"""Lists with one entry a line; the others are separated by commas."""
+
+
+@cache
+def helps() -> dict[str, str]:
+    """Each setting's sentence, as it stands under the field in its class."""
+    (tree,) = ast.parse(inspect.getsource(training_config.TrainingConfig)).body
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for field, after in zip(tree.body, tree.body[1:], strict=False):
+        is_documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_documented:
+            found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
+    return found
+
+
+def in_words(name: str) -> str:
+    """lora_rank -> "LoRA rank"."""
+    words = name.removeprefix("is_").replace("_", " ").replace("lora", "LoRA").replace("bf16", "bfloat16")
+    return words[:1].upper() + words[1:]
+
+
+def acts(name: str, task: Task, method: str, has_base: bool) -> bool:
+    """Whether a setting does anything in such a run."""
+    rules = {
+        "LoRA": method == "lora",
+        "From scratch": not has_base,
+        "max_target_length": task in ("translation", "summary"),
+        "stride": task == "answer",
+        "labels": task == "classification",
+        "label_smoothing": task in ("classification", "translation", "summary"),
+        "sample_prompts": task not in ("classification", "answer"),
+        "sample_tokens": task not in ("classification", "answer"),
+        "method": has_base,
+    }
+    group = next((group for group, names in GROUPS.items() if name in names), "")
+    return rules.get(name, True) and rules.get(group, True)
+
+
+def draw_settings(task: Task, of_data: Mapping[str, Any], *, has_base: bool) -> dict[str, Any]:
+    """Draw them all, starting from what suits task and data, and return those that act, by name.
+
+    What cannot act in this run is there, but switched off.
+    """
+    values = start = defaults(task, has_base=has_base) | dict(of_data)
+    rest = [name for name in FIELDS if name not in CHOSEN_ABOVE and not any(name in names for names in GROUPS.values())]
+    for group, names in (GROUPS | ({"More": tuple(rest)} if rest else {})).items():
+        with st.expander(group, expanded=group == "How long", key=f"tune-{group}"):
+            columns = st.columns(2)
+            for number, name in enumerate(names):
+                can_act = acts(name, task, values["method"], has_base)
+                place = columns[number % 2] if name not in LONG else st
+                value = _widget(place, name, start, f"tune_{task}_{name}", is_off=not can_act)
+                if can_act:
+                    values = values | {name: value}
+                if name == "method" and can_act:
+                    start = defaults(task, value) | dict(of_data)
+    return values
+
+
+def fill_settings(task: Task, config: Mapping[str, Any]) -> None:
+    """Put the settings of an earlier run into the widgets."""
+    for name in FIELDS:
+        if name not in CHOSEN_ABOVE and name in config:
+            value = config[name]
+            joined = "\n" if name in LONG else ", "
+            st.session_state[f"tune_{task}_{name}"] = joined.join(value) if name in LISTS else value
+
+
+def _widget(place: Any, name: str, start: Mapping[str, Any], key: str, *, is_off: bool) -> Any:
+    value = start.get(name, FIELDS[name].default)
+    assert value is not MISSING
+    shared: dict[str, Any] = {
+        "help": helps()[name], "key": key, "disabled": is_off, "persist_state": "session", "on_change": "ignore",
+    }  # fmt: skip
+    label = in_words(name)
+    if name == "method":
+        return place.selectbox(label, CHOICES[name], CHOICES[name].index(value), **shared | {"on_change": "rerun"})
+    if name in CHOICES:
+        return place.selectbox(label, CHOICES[name], CHOICES[name].index(value), **shared)
+    if name in SWITCHES:
+        return place.toggle(label, value, **shared)
+    if name in LONG:
+        text = place.text_area(f"{label} (one a line)", "\n".join(value), height=100, **shared)
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
+    if name in LISTS:
+        text = place.text_input(f"{label} (with commas between)", ", ".join(value), **shared)
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    low, high = BOUNDS[name]
+    if name in WHOLE_NUMBERS:
+        return place.number_input(label, int(low), int(high), int(value), 1, **shared)
+    if name == "learning_rate":
+        shared["key"] += f"_{start['method']}"
+    step = 10 ** (len(str(int(1 / value))) * -1) if 0 < value < 1 else 0.5 if name == "epochs" else 0.01
+    form = "%.1e" if name == "learning_rate" else "%.5g" if name == "average_decay" else "%g"
+    return place.number_input(label, float(low), float(high), float(value), float(step), format=form, **shared)
