@@ -25,4 +25,6 @@ def percent_in_words(share: float) -> str:
 
 def parameters_in_words(count: int) -> str:
     """134_515_008 -> "135M"."""
-    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
+    if count >= 1e9:
+        return f"{count / 1e9:.1f}B"
+    return f"{count / 1e6:.0f}M" if count >= 1e6 else f"{count / 1e3:.0f}k"
