@@ -48,7 +48,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "layers": (1, 64),
     "width": (16, 4096),
     "heads": (1, 64),
-    "vocabulary_size": (64, 200_000),
+    "vocabulary_size": (300, 200_000),
 }
 """Lowest and highest value of each number; a page takes its widgets' limits from here."""
 MAX_SAMPLE_PROMPTS, MAX_PROMPT_CHARACTERS = 10, 2_000

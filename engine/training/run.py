@@ -71,15 +71,15 @@ class Run:
         if path.exists() and path.stat().st_mtime < self._status["process_started"] - 1:
             path.unlink(missing_ok=True)
 
-    def keep(self, model: Any, tokenizer: Any, name: str = "model") -> None:
+    def keep(self, model: Any, tokenizer: Any, name: str = "model", **options: Any) -> None:
         """Write the model (as fp16 safetensors) with its tokenizer, and rename the folder to `name`.
 
-        It appears whole or not at all; what had the name before goes afterwards.
+        It appears whole or not at all; what had the name before goes afterwards. `options` go to the saving.
         """
         temporary, final, before = (self.folder / f"{name}{end}" for end in (".part", "", ".before"))
         for path in (temporary, before):
             shutil.rmtree(path, ignore_errors=True)
-        model.save_pretrained(temporary)
+        model.save_pretrained(temporary, **options)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
         # peft writes a card with the paths of this machine; ours is made at export.

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
 from engine.errors import PeopleError, UnsupportedError
 from engine.settings import available_cores
@@ -87,6 +87,7 @@ def prepare(config: TrainingConfig, folder: Path) -> Lesson:
     config = located(config, folder)
     torch.set_num_threads(config.threads or available_cores())
     transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
     set_seed(config.seed)
     lesson = TASKS[config.task](config, folder)
     if config.token_dropout:
@@ -106,6 +107,7 @@ def make_trainer(config: TrainingConfig, lesson: Lesson, folder: Path, *callback
         compute_metrics=lesson.judge,
         callbacks=list(callbacks),
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.lesson, trainer.is_grouped = lesson, config.is_length_grouped
     if config.average_decay:
         trainer.averager = Averager(config.average_decay)
@@ -172,7 +174,8 @@ def _keep(run: Run, config: TrainingConfig, lesson: Lesson, model: Any, metrics:
         # Frozen weights may be bfloat16; adding to them in float32 rounds only once.
         model = model.float()
         model.peft_config["default"].base_model_name_or_path = config.base_id
-        run.keep(model, lesson.tokenizer, "adapter")
+        # Embeddings do not learn; peft would ask the Hub for the base to be sure.
+        run.keep(model, lesson.tokenizer, "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()
     model.config.update(lesson.settings(metrics))
     is_small = all(float(weight.detach().abs().max()) < LARGEST_HALF for weight in model.parameters())
