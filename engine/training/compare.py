@@ -1,0 +1,188 @@
+"""Base against tuned on the same held-out rows: `python -m engine.training.compare RUN [--rows N]` writes compare.json.
+
+The file tells how far it is while the child works. Reading it takes no torch; the models are judged in `rowwise`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.cache import read_json, write_json
+from engine.errors import NotFoundError
+from engine.training.config import CAUSAL_TASKS, METRICS, SEQ2SEQ_TASKS, Task, TrainingConfig, read_config
+
+log = logging.getLogger(__name__)
+
+FILE = "compare.json"
+DEFAULT_ROWS = {"generating": 40, "judging": 200}
+"""Rows that are compared unless told otherwise: of tasks that write texts, and of the others."""
+MAX_ROWS = 2_000
+WRITE_SECONDS = 1.0
+SCORES: dict[Task, str] = {
+    **dict.fromkeys(CAUSAL_TASKS, "perplexity"),
+    **dict.fromkeys(SEQ2SEQ_TASKS, "chrf"),
+    "classification": "probability",
+    "answer": "f1",
+}
+"""What a row's score is: perplexity of its text (lower is better), chrF and F1 in percent, probability of its label."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One held-out row: what was asked, what is right, what both models make of it, and how good that is."""
+
+    input: str
+    expected: str
+    base: str
+    tuned: str
+    base_score: float
+    tuned_score: float
+    number: int = 0
+    """Of the row in its file."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models on the same rows, the most changed first. `score` names what scores are, `metric` the run's own."""
+
+    task: Task
+    metric: str
+    score: str
+    is_lower_better: bool
+    base: Mapping[str, float]
+    """Metrics of the base over all compared rows."""
+    tuned: Mapping[str, float]
+    rows: tuple[Row, ...]
+    held_out_rows: int
+    """Rows in the validation file, of which the first were compared."""
+    has_new_head: bool
+    """The base brings no head for this task, so its answers are chance."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Rows judged, of both models together; a child that has died is no progress."""
+
+    done: int
+    total: int
+    updated: float
+    """Seconds since 1970."""
+
+
+def compare(
+    folder: Path, limit: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Comparison:
+    """Judge base and tuned model of the run in `folder` on its first `limit` held-out rows; 0 takes the task's default.
+
+    Needs torch. Raises NotFoundError without a model, InputError for files that cannot be read, MemoryShortError.
+    """
+    from engine.training import rowwise
+
+    config = read_config(folder / "config.json")
+    if not (folder / "model" / "config.json").is_file():
+        raise NotFoundError("This run has no model yet. Wait until it has saved one.", param="run")
+    rows, held_out = rowwise.read(config, folder, rows_of(config, limit))
+    half = len(rows)
+    before = rowwise.judge(config, folder, config.base, rows, lambda done: progress(done, 2 * half))
+    after = rowwise.judge(config, folder, str(folder / "model"), rows, lambda done: progress(half + done, 2 * half))
+    compared = [
+        Row(
+            rowwise.shown(config.task, row, "input"), rowwise.shown(config.task, row, "expected"),
+            old.text, new.text, old.score, new.score, int(row["#"]),
+        )
+        for row, old, new in zip(rows, before.rows, after.rows, strict=True)
+    ]  # fmt: skip
+    score = SCORES[config.task]
+    return Comparison(
+        task=config.task,
+        metric=METRICS[config.task],
+        score=score,
+        is_lower_better=score == "perplexity",
+        base=before.metrics,
+        tuned=after.metrics,
+        rows=tuple(sorted(compared, key=lambda row: (-change(row, score), row.number))),
+        held_out_rows=held_out,
+        has_new_head=before.has_new_head,
+    )
+
+
+def rows_of(config: TrainingConfig, limit: int) -> int:
+    """How many rows are compared."""
+    default = DEFAULT_ROWS["generating" if config.task in (*CAUSAL_TASKS, *SEQ2SEQ_TASKS) else "judging"]
+    return min(limit or default, MAX_ROWS)
+
+
+def change(row: Row, score: str) -> float:
+    """How much a row's score changed, in whatever direction; perplexities by their ratio, as they multiply."""
+    if score == "perplexity":
+        return abs(math.log(max(row.tuned_score, 1e-9)) - math.log(max(row.base_score, 1e-9)))
+    return abs(row.tuned_score - row.base_score)
+
+
+def read(folder: Path) -> Comparison | None:
+    """The last whole comparison of a run, or None."""
+    content = read_json(folder / FILE)
+    with suppress(KeyError, TypeError):
+        rows = tuple(Row(**row) for row in content.pop("rows"))
+        return Comparison(**content, rows=rows)
+    return None
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """How far a comparison at work is, or None; the file goes when it ends."""
+    with suppress(TypeError):
+        return Progress(**read_json(folder / f"{FILE}.progress"))
+    return None
+
+
+class _Reporter:
+    """Writes the progress file, once a second at most."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._last = folder / f"{FILE}.progress", 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._last >= WRITE_SECONDS or done == total:
+            self._last = time.monotonic()
+            write_json(self._path, asdict(Progress(done, total, time.time())))
+
+    def end(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compare, write compare.json and print its metrics; a sentence goes to stderr. Returns the exit status."""
+    from engine.training.failures import explain
+
+    parser = argparse.ArgumentParser(prog="python -m engine.training.compare", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rows", type=int, default=0)
+    given = parser.parse_args(arguments)
+    reporter = _Reporter(given.folder)
+    try:
+        comparison = compare(given.folder, max(given.rows, 0), reporter)
+        write_json(given.folder / FILE, asdict(comparison))
+    except Exception as error:
+        log.exception("the comparison failed")
+        print(" ".join(filter(None, explain(error))), file=sys.stderr)
+        return 1
+    finally:
+        reporter.end()
+    print(json.dumps({"base": comparison.base, "tuned": comparison.tuned}))
+    return 0
+
+
+if __name__ == "__main__":
+    from engine.training.turns import step_back
+
+    step_back()
+    sys.exit(main())
