@@ -91,6 +91,9 @@ def create(
             (folder / "data").mkdir(parents=True)
             for name, content in lines.items():
                 (folder / "data" / f"{name}.jsonl").write_bytes(content)
+            # Where the rows stand in the file that they came from, for findings that name rows.
+            numbers = {"train": getattr(train, "numbers", ()), "validation": getattr(validation, "numbers", ())}
+            write_json(folder / "data" / "rows.json", {name: list(found) for name, found in numbers.items()})
             config.save(folder / "config.json")
             digest = hashlib.sha256(b"".join(lines.values())).hexdigest()[:12]
             facts = {"train_rows": len(train), "validation_rows": len(validation), "data": digest}

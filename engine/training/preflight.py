@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.training.columns import empty_roles, identity, is_misplaced, shared_text
-from engine.training.config import CAUSAL_TASKS, Task, TrainingConfig
+from engine.training.config import Task, TrainingConfig
 
 Level = Literal["error", "warning", "note"]
 Data = Sequence[Mapping[str, Any]]
@@ -22,7 +22,7 @@ FEW_ROWS_OF_A_LABEL = 3
 FEW_ROWS, FEW_VALIDATION_ROWS, FEW_STEPS = 20, 5, 20
 MOST_CHARACTERS_A_TOKEN = 6
 """A longer text is over the limit whatever the tokenizer."""
-LEAST_CHARACTERS_A_TOKEN = 3
+CHARACTERS_A_TOKEN = 4
 BROKEN = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€[™œ\u009d“”]|Â[\u00a0-\u00bf]")
 """Signs of text that was read in a wrong encoding before it came here."""
 
@@ -48,7 +48,7 @@ def check_rows(config: TrainingConfig | Task, train: Data, validation: Data) -> 
     if task == "classification":
         found += _check_labels(train, validation, () if isinstance(config, str) else config.labels)
     if isinstance(config, TrainingConfig):
-        found += [*_check_lengths(config, train), *check_steps(config, _batches(config, train))]
+        found += [*_check_lengths(config, train), *check_steps(config, _inputs(config, train))]
     order: dict[Level, int] = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
@@ -216,32 +216,30 @@ def cut_off(config: TrainingConfig, numbers: Sequence[int], total: int, limit: s
     return Finding("warning", limit, words, tuple(numbers[:MAX_KEPT_ROWS]))
 
 
-def _batches(config: TrainingConfig, train: Data) -> int:
-    """Inputs an epoch; those of running text are estimated, at most, from its characters."""
+def _inputs(config: TrainingConfig, train: Data) -> int:
+    """Inputs an epoch; blocks of running text are estimated from its characters, windows of passages counted as one."""
     if config.task not in ("style", "pretraining"):
         return len(train)
-    characters = sum(len(str(row.get("text", ""))) for row in train)
-    return int(characters / LEAST_CHARACTERS_A_TOKEN / config.max_length)
+    characters = sum(len(str(row.get("text", "")).strip()) for row in train)
+    return math.ceil(characters / CHARACTERS_A_TOKEN / config.max_length)
 
 
 def count_steps(config: TrainingConfig, inputs: int) -> int:
-    """Steps of a run over this many inputs an epoch."""
-    a_step = config.batch_size * config.accumulation_steps
-    by_epochs = math.ceil(config.epochs * math.ceil(inputs / a_step))
-    return min(by_epochs, config.max_steps) if config.max_steps and inputs else by_epochs
+    """Steps of a run over this many inputs an epoch; none without inputs."""
+    of_epoch = math.ceil(inputs / (config.batch_size * config.accumulation_steps))
+    return config.max_steps or math.ceil(of_epoch * config.epochs) if inputs else 0
 
 
 def check_steps(config: TrainingConfig, inputs: int) -> list[Finding]:
     """Findings on the number of steps: none at all, or too few to learn anything."""
     steps = count_steps(config, inputs)
-    if steps == 0 and config.task in CAUSAL_TASKS and config.task != "instructions":
-        words = f"The text is shorter than one block of {config.max_length} tokens, so there would be no step at all. "
-        return [Finding("error", "max_length", words + "Lower max_length, or bring more text.")]
     if steps == 0:
-        return [Finding("error", "file", "There would be no step at all. Bring more rows.")]
+        return [Finding("error", "file", "There would be no step at all: no text is left to learn from. Bring more.")]
     if steps < FEW_STEPS:
         number = "one step" if steps == 1 else f"{steps} steps"
-        words = f"There will be only {number}, too few to learn much. Raise epochs, or lower batch_size."
+        words = (
+            f"There will be only {number}, too few to learn much. Raise epochs, lower batch_size, or bring more data."
+        )
         return [Finding("warning", "epochs", words)]
     return []
 
