@@ -46,11 +46,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
     source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
 model = pick_model("translate", translate.DEFAULT_MODEL, "translator", place=model_place)
 codes = (translate.languages_of(model) if model else []) or CODES
-source = source_place.selectbox(
-    "From", ["auto", *codes], format_func=name_of, key="from", bind="query-params", width=145
+is_pair = model is not None and model.pair is not None
+sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
+source = source_place.selectbox("From", sources, format_func=name_of, key="from", bind="query-params", width=145)
+swap_place.button("", icon=":material/swap_horiz:", help="Swap languages", on_click=swap, key="swap", disabled=is_pair)
+target = target_place.selectbox(
+    "To", targets, index=len(targets[:2]) - 1, format_func=name_of, key="to", bind="query-params", width=145
 )
-swap_place.button("", icon=":material/swap_horiz:", help="Swap languages", on_click=swap, key="swap")
-target = target_place.selectbox("To", codes, index=1, format_func=name_of, key="to", bind="query-params", width=145)
 
 left, right = st.columns(2, gap="medium")
 with left:

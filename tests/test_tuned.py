@@ -241,6 +241,20 @@ def test_a_tuned_translator_is_offered_for_its_pair_alone(settings: Settings, wo
         translate(working, TranslateRequest("The fox", "en", "fr", entry.id))
 
 
+def test_the_page_translate_offers_the_pair_and_no_more(settings: Settings, working: Engine) -> None:
+    run_id = trained(settings, "translation", checkpoints.marian, source_language="fr", target_language="en")
+    model_id = jobs.use(settings, working, run_id)
+    app = AppTest.from_file(str(PAGE.with_name("translate.py")), default_timeout=60).run()
+    app.selectbox(key="to").set_value("zh").run()
+    app.selectbox(key="translator").set_value(model_id).run()
+    assert (app.selectbox(key="from").options, app.selectbox(key="from").value) == (["French"], "fr")
+    assert (app.selectbox(key="to").options, app.selectbox(key="to").value) == (["English"], "en")
+    app.text_area(key="text").set_value("Le renard brun saute.")
+    next(button for button in app.button if button.label == "Translate").click().run()
+    assert not app.exception and not app.error
+    assert "translated from French" in " ".join(caption.value for caption in app.caption)
+
+
 def test_a_translator_of_languages_that_the_page_lacks_is_refused(settings: Settings, working: Engine) -> None:
     run_id = trained(settings, "translation", checkpoints.marian, source_language="xx", target_language="en")
     with pytest.raises(UnsupportedError, match="does not know source_language 'xx'"):

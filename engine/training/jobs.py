@@ -329,9 +329,12 @@ def _disk_explained() -> Iterator[None]:
 
 
 def _sweep(runs: Path) -> None:
-    """Finish deletions that were interrupted, and drop what an interrupted creation left."""
+    """Finish deletions that were interrupted, and drop what creations left halfway and locks of runs that are gone."""
     for path in runs.glob(".deleted-*"):
         shutil.rmtree(path, ignore_errors=True)
+    for path in runs.glob(".?*.lock"):
+        if not (runs / path.name[1:].removesuffix(".lock")).exists():
+            path.unlink(missing_ok=True)
     for path in runs.glob(".new-*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > LEFT_SECONDS:

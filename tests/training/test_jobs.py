@@ -515,9 +515,11 @@ def test_what_is_no_run_is_not_listed(settings: Settings) -> None:
     run_id = make(settings)
     for name in (".new-x", ".deleted-y", "Upper", "with space"):
         (settings.runs_folder / name).mkdir()
-    (settings.runs_folder / "a-file").touch()
+    for name in ("a-file", ".gone.lock", ".lock"):
+        (settings.runs_folder / name).touch()
     assert [view.id for view in jobs.listed(settings)] == [run_id]
     make(settings)
+    assert not (settings.runs_folder / ".gone.lock").exists() and (settings.runs_folder / ".lock").exists()
     assert not (settings.runs_folder / ".deleted-y").exists() and (settings.runs_folder / ".new-x").exists()
 
 
