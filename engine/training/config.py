@@ -310,8 +310,12 @@ def located(config: TrainingConfig, folder: Path) -> TrainingConfig:
 
     So a run's folder can move, and holds no paths of its machine but the base's.
     """
-    files = {name: folder / getattr(config, name) for name in ("train_file", "validation_file")}
-    return replace(config, **{name: str(path) for name, path in files.items() if path.exists()})
+    train, validation = folder / config.train_file, folder / config.validation_file
+    return replace(
+        config,
+        train_file=str(train) if train.exists() else config.train_file,
+        validation_file=str(validation) if validation.exists() else config.validation_file,
+    )
 
 
 def make_config(values: Any) -> TrainingConfig:

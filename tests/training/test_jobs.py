@@ -25,6 +25,7 @@ from engine.download import ROOT
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
 from engine.settings import Settings
 from engine.training import jobs, views
+from engine.training.run import STOP_FILE, Run
 
 PATIENCE_SECONDS = 60
 ROWS = [{"text": f"text {number}", "label": "ab"[number % 2], "other": 1} for number in range(4)]
@@ -236,6 +237,18 @@ def test_stop_keeps_and_resume_goes_on_from_the_checkpoint(settings: Settings, m
     assert len(raw) >= len(done.metrics)
 
 
+def test_a_stop_that_comes_while_the_child_still_starts_is_heard(settings: Settings) -> None:
+    """The child removes the stop file of its earlier life at its start, and no younger one."""
+    folder = settings.runs_folder / make(settings)
+    run, stop = Run(folder), folder / STOP_FILE
+    stop.touch()
+    run.forget_stop()
+    assert stop.exists() and run.is_stop_asked
+    os.utime(stop, (1, 1))
+    run.forget_stop()
+    assert not stop.exists()
+
+
 def test_killed_at_any_moment_nothing_that_was_done_is_lost(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +260,8 @@ def test_killed_at_any_moment_nothing_that_was_done_is_lost(
         jobs.kill(settings, run_id) if jobs.read(settings, run_id).is_alive else None
         view = wait_for(settings, run_id, "failed", "finished")
         if view.state == "failed":
-            assert "killed (SIGKILL)" in view.error and view.can_resume
+            assert view.can_resume
+            wait_until(lambda: "killed (SIGKILL)" in jobs.read(settings, run_id).error)
         assert len(steps_of(view)) >= seen and (view.checkpoint_step or 0) >= kept
         assert steps_of(view) == list(range(1, len(steps_of(view)) + 1))
         seen, kept = len(steps_of(view)), view.checkpoint_step or 0
