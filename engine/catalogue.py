@@ -16,7 +16,7 @@ Runtime = Literal["llamacpp", "transformers", "remote"]
 
 CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
 APPLICATION_IDS = ("translate", "write", "sentiment", "answer", "summarize", "explore")
-PROMPT_STYLES = ("", "few-shot", "t5", "pair", "codes", "instruct")
+PROMPT_STYLES = ("", "few-shot", "t5", "pair", "tags", "codes", "instruct")
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 HUB_ID = re.compile(rf"hub:(?P<repository>{_NAME}/{_NAME})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}))?")
 """A Hub model typed in by hand: `hub:owner/name`, with `@branch`, `@tag` or `@commit` where wanted."""
@@ -72,7 +72,7 @@ class Model:
     is_chat: bool = False
     """Has a chat template; without it the application writes a plain prompt."""
     prompt_style: str = ""
-    """How it is asked: translate "few-shot" | "t5" | "pair" | "codes", write "instruct" (learned from prompts and
+    """How it is asked: translate "few-shot" | "t5" | "pair" | "tags" | "codes", write "instruct" (learned from prompts and
     responses); empty is the application's default."""
     pair: tuple[str, str] | None = None
     """Source and target language of a model that translates only one pair."""

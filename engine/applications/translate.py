@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, has_chinese, in_words
 from engine.applications.segments import split
+from engine.backends.languages import TARGET_TAGS
 from engine.catalogue import Model
 from engine.core import Engine
 from engine.errors import InputError, PeopleError, UnsupportedError
@@ -284,6 +285,8 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
         return Generate(messages=(Message("user", order),), sampling=sampling, top_logprobs=rivals)
     if style == "t5":
         return Generate(f"translate {LANGUAGES[source]} to {LANGUAGES[target]}: {text}", sampling=sampling)
+    if style == "tags":
+        return Generate(f"{TARGET_TAGS[target]} {text}", sampling=sampling)
     if style == "pair":
         return Generate(PAIR_LABELS.get(model.id, "") + text, sampling=sampling)
     return Generate(text, sampling=sampling, source=source, target=target)

@@ -23,6 +23,9 @@ FLORES = {
 }  # fmt: skip
 """ISO 639-1 -> FLORES-200 code, as NLLB has it (NLLB Team 2022, table 1)."""
 
+TARGET_TAGS = {"en": ">>eng<<", "fr": ">>fra<<", "de": ">>deu<<", "es": ">>spa<<", "zh": ">>cmn_Hans<<"}
+"""What a Marian model for several target languages reads first, to know which one is wanted (opus-mt's names)."""
+
 
 def is_multilingual(tokenizer: Any) -> bool:
     """Whether the tokenizer must be told the languages (M2M100, NLLB, mBART)."""
