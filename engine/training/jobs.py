@@ -47,8 +47,8 @@ __all__ = [
 
 MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
 CHILD = "engine.training.train"
-MAX_LIVE = 6
-"""Runs at work and waiting; each is a process."""
+MAX_LIVE = 4
+"""Runs at work and waiting; each is a process that has its libraries in memory."""
 ROOM_BYTES = 512 * 2**20
 """Free disk space without which nothing is started; the preflight knows the run's own need."""
 LEFT_SECONDS = 3600.0
