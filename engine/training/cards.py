@@ -1,0 +1,227 @@
+"""The card of an exported model: what it is, from what, on what data, with which settings, and how good it is.
+
+No paths of this machine go into it. Form: https://huggingface.co/docs/hub/model-cards
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from engine.cache import read_json
+from engine.catalogue import Model, hub_model, read_catalogue
+from engine.errors import NotFoundError
+from engine.training.config import METRICS, TrainingConfig, read_config
+
+TASK_WORDS: dict[str, str] = {
+    "style": "goes on with text in the style of the training texts",
+    "instructions": "responds to prompts as the training rows do",
+    "classification": "gives a text one of its labels",
+    "answer": "finds the answer to a question in a passage",
+    "translation": "translates",
+    "summary": "summarises",
+    "pretraining": "is a small language model, trained from scratch",
+}
+PIPELINES = {
+    "classification": "text-classification",
+    "answer": "question-answering",
+    "translation": "translation",
+    "summary": "summarization",
+}
+"""Task -> the Hub's word for it; the others are text-generation."""
+LICENCES = {
+    "Apache 2.0": "apache-2.0", "MIT": "mit", "CC BY 4.0": "cc-by-4.0", "CC BY-NC 4.0": "cc-by-nc-4.0",
+    "Gemma": "gemma", "Gemma Terms of Use": "gemma",
+}  # fmt: skip
+"""The catalogue's words -> the Hub's."""
+HIDDEN = ("train_file", "validation_file", "base", "task", "base_id", "threads")
+LIBRARIES = {"adapter": "peft", "safetensors": "transformers"}
+USES = {
+    "safetensors": (
+        "```python\nfrom transformers import AutoTokenizer, {auto_class}\n\n"
+        'tokenizer = AutoTokenizer.from_pretrained("{folder}")\nmodel = {auto_class}.from_pretrained("{folder}")\n```'
+    ),
+    "adapter": (
+        "```python\nfrom peft import PeftModel\nfrom transformers import {auto_class}\n\n"
+        'base = {auto_class}.from_pretrained("{base}")\nmodel = PeftModel.from_pretrained(base, "{folder}")\n```'
+    ),
+    "gguf": "```\nllama-cli -m {file}\n```",
+    "gguf-adapter": "```\nllama-cli -m BASE.gguf --lora {file}\n```\n\n`BASE.gguf` is {base} in GGUF.",
+    "onnx": (
+        '```python\nimport onnxruntime\n\nsession = onnxruntime.InferenceSession("{file}")\n'
+        "print([each.name for each in session.get_inputs()])\n```"
+    ),
+}
+AUTO_CLASSES = {
+    "classification": "AutoModelForSequenceClassification",
+    "answer": "AutoModelForQuestionAnswering",
+    "translation": "AutoModelForSeq2SeqLM",
+    "summary": "AutoModelForSeq2SeqLM",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card tells of a run, read from its folder."""
+
+    id: str
+    title: str
+    note: str
+    config: TrainingConfig
+    status: Mapping[str, Any]
+    about: Mapping[str, Any]
+    base: Model | None
+    """The base as the catalogue knows it."""
+
+
+def read_facts(run: Path) -> Facts:
+    """Read a run's folder. Raises InputError for a config that cannot be read."""
+    config, about = read_config(run / "config.json"), read_json(run / "about.json")
+    return Facts(
+        id=run.resolve().name,
+        title=str(about.get("title") or f"Run {run.resolve().name}"),
+        note=str(about.get("note") or ""),
+        config=config,
+        status=read_json(run / "status.json"),
+        about=about,
+        base=find_base(config.base_id),
+    )
+
+
+def find_base(base_id: str) -> Model | None:
+    """The base in the catalogue, or what its id says of a Hub model; None for others."""
+    if not base_id:
+        return None
+    catalogue = read_catalogue()
+    try:
+        found = catalogue.find(base_id)
+    except NotFoundError:
+        return None
+    return hub_model(base_id) if found.id.startswith("hub:") else found
+
+
+def card(facts: Facts, kind: str, file: str = "") -> str:
+    """The card in Markdown for one kind of export; `file` is the main file's name."""
+    return "\n".join(
+        [_front(facts, kind), *_introduction(facts), *_figures(facts), *_making(facts), *_use(facts, kind, file)]
+    )
+
+
+def hub_name(base: Model | None) -> str:
+    """The base's `owner/name` on the Hub, or ""."""
+    if base is None:
+        return ""
+    if base.source.repository:
+        return base.source.repository
+    found = re.fullmatch(r"https://huggingface\.co/([\w.-]+/[\w.-]+)/?", base.licence_url)
+    return found[1] if found else ""
+
+
+def _front(facts: Facts, kind: str) -> str:
+    """What the Hub reads: licence, base, task, languages."""
+    config, base = facts.config, facts.base
+    lines = ["---"]
+    if base is not None:
+        lines.append(f"license: {LICENCES.get(base.licence, 'other')}")
+        if base.licence not in LICENCES:
+            lines.append(f"license_name: {_quoted(base.licence)}")
+    if name := hub_name(base):
+        lines.append(f"base_model: {name}")
+        lines.append(f"base_model_relation: {'adapter' if 'adapter' in kind else 'finetune'}")
+    lines.append(f"pipeline_tag: {PIPELINES.get(config.task, 'text-generation')}")
+    if kind in LIBRARIES:
+        lines.append(f"library_name: {LIBRARIES[kind]}")
+    languages = [code for code in (config.source_language, config.target_language) if code]
+    if languages:
+        lines += ["language:", *(f"- {code}" for code in languages)]
+    return "\n".join([*lines, "tags:", "- parlance", f"- {'gguf' if 'gguf' in kind else kind}", "---", ""])
+
+
+def _introduction(facts: Facts) -> list[str]:
+    config = facts.config
+    what = f"This model {TASK_WORDS[config.task]}."
+    if config.task == "translation" and config.source_language:
+        what = f"This model translates from {config.source_language} to {config.target_language}."
+    lines = [f"# {_plain(facts.title)}", "", what]
+    if facts.note:
+        lines += ["", *(f"> {_plain(line)}" for line in facts.note.splitlines())]
+    return [*lines, "", "## Base and licence", "", _licence(facts), ""]
+
+
+def _licence(facts: Facts) -> str:
+    config, base = facts.config, facts.base
+    if not config.base:
+        return "Trained from scratch; nobody else's weights are in it. Its licence is for its maker to choose."
+    if base is None:
+        return f"Base: {_plain(config.base_id) or 'a model of its maker'}. Its licence applies to this model too."
+    link = f" ({base.licence_url})" if base.licence_url else ""
+    return f"Base: {base.title}. Licence of the base, which applies to this model too: {base.licence}{link}."
+
+
+def _figures(facts: Facts) -> list[str]:
+    """Metrics of the untrained base and of the kept model on the same held-out rows."""
+    before, after = ({k: v for k, v in (facts.status.get(name) or {}).items() if isinstance(v, int | float)}
+                     for name in ("baseline", "metrics"))  # fmt: skip
+    chosen = f"eval_{METRICS[facts.config.task]}"
+    names = [name for name in after if name.startswith("eval_") and not name.endswith(("runtime", "_per_second"))]
+    if not names:
+        return []
+    names.sort(key=lambda name: (name != chosen, name != "eval_loss", name))
+    rows = [
+        f"| {name.removeprefix('eval_')} | {_number(before.get(name))} | {_number(after[name])} |" for name in names
+    ]
+    many = facts.about.get("validation_rows")
+    held = f"Measured on {many:,} rows held out of training.\n" if isinstance(many, int) else ""
+    return ["## Figures", "", held, "| metric | base, untrained | this model |", "|---|---:|---:|", *rows, ""]
+
+
+def _making(facts: Facts) -> list[str]:
+    about, config = facts.about, facts.config
+    rows = about.get("train_rows")
+    data = f"{rows:,} rows" if isinstance(rows, int) else "Rows"
+    digest = f" (sha256 of both files begins with `{about['data']}`)" if about.get("data") else ""
+    defaults = {f.name: f.default for f in fields(TrainingConfig) if f.default is not MISSING}
+    kept = {name: value for name, value in asdict(config).items() if name not in HIDDEN}
+    changed = {name: value for name, value in kept.items() if value not in ((), "") or defaults.get(name) != value}
+    steps = facts.status.get("best_step")
+    best = f" The weights are those of step {steps}, the best on the held-out rows." if steps else ""
+    table = [f"| {name} | {_plain(_value(value))} |" for name, value in changed.items()]
+    return [
+        "## How it was made", "",
+        f"{data} of the task *{config.task}*{digest}, which stayed with its maker.{best}", "",
+        "| setting | value |", "|---|---|", *table, "",
+        "The same again, with the run's folder:", "", f"```\npython -m engine.training.train runs/{facts.id}\n```", "",
+    ]  # fmt: skip
+
+
+def _use(facts: Facts, kind: str, file: str) -> list[str]:
+    words = {
+        "auto_class": AUTO_CLASSES.get(facts.config.task, "AutoModelForCausalLM"),
+        "folder": ".",
+        "file": file,
+        "base": hub_name(facts.base) or facts.config.base_id or "BASE",
+    }
+    limits = "It learned from few rows: judge it on texts of your own before you rely on it."
+    return ["## Use", "", USES[kind].format(**words), "", "## Limits", "", limits, ""]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _plain(text: str) -> str:
+    """A person's words on one line, as text and not as Markdown or HTML."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "").replace('"', "") + '"'
