@@ -243,6 +243,7 @@ def _with_estimates(
         limit = "max_target_length" if _targets_alone_are_cut(config, lesson) else "max_length"
         found.append(cut_off(config, facts["cut_rows"], len(facts["cut_rows"]), limit))
     estimates = {
+        "preparing_seconds": round(preparing, 2),
         "seconds_per_step": round(costs.step_seconds, 4),
         "validation_seconds": round(costs.validation_seconds, 2),
         "evaluations": saved + 1,

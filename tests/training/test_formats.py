@@ -140,7 +140,7 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.csv", 'text,label\n"x" y,1\n', 'row 2: text follows a closing quote. Write a quote inside a cell twice'),
     ("a.csv", "text,text\nx,1\n", "two columns are named 'text'"),
     ("a.csv", "text,\nx,1\n", "column 2 has no name"),
-    ("a.csv", "good film,positive\nbad film,negative\nfine,positive\n", "has no column names: its first row .*positive"),
+    ("a.csv", "good film,yes\nbad film,no\nfine,yes\n", "has no column names: its first row holds 'yes'"),
     ("a.csv", "1,good\n0,bad\n", "has no column names: its first row holds '1'"),
     ("a.csv", "A film that was good.,yes\nbad,no\n", "has no column names"),
     ("a.csv", ",".join(f"c{n}" for n in range(300)) + "\n1\n", "has 300 columns; the limit is 200"),
@@ -155,7 +155,7 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.json", '[{"text": "x"}, 3]', "row 2: each row must be an object"),
     ("a.json", "3", "must hold a list of objects"),
     ("a.json", "1" * 10_000, "is not JSON"),
-    ("a.json", '{"data": [{"paragraphs": [{"context": "x", "qas": [{"question": "y"}]}]}]}', "question 1: this is not SQuAD"),
+    ("a.json", '{"data": [{"paragraphs": [{"context": "x", "qas": [{"question": "y"}]}]}]}', "question 1: this is not"),
     ("a.parquet", parquet({"text": ["a"] * 500})[:-20], "is no whole Parquet file, perhaps cut off"),
     ("a.parquet", b"PAR1" + b"\0" * 40 + b"PAR1", "is no whole Parquet file"),
     ("a.parquet", parquet({"image": [b"a"]}), "has no column of text"),
@@ -261,9 +261,7 @@ class FakeHub:
         body = revisions[by_commit[parts[4]]]["/".join(parts[5:])]
         self.send(handler, 200, body, {"X-Repo-Commit": parts[4]}, cut=self.cuts)
 
-    def send(
-        self, handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int = 0
-    ) -> None:  # fmt: skip
+    def send(self, handler: Any, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int = 0) -> None:
         handler.send_response(status)
         for name, value in (headers or {}).items():
             handler.send_header(name, value)
@@ -317,7 +315,7 @@ def test_a_data_set_comes_from_its_parquet_conversion(hub: FakeHub, fetch: Calla
     assert [row["text"] for row in table.rows] == [f"row {n}" for n in range(20)]
     assert table.note == f"me/films, train, commit {CONVERTED[:12]}, licence cc-by-4.0"
     assert fetch("me/films", "test").rows == [{"text": "other"}]
-    with pytest.raises(NotFoundError, match="has no split validation. It has train, test"):
+    with pytest.raises(NotFoundError, match=r"has no split validation\. It has train, test"):
         fetch("me/films", "validation")
     assert not any("load.py" in path for path in hub.asked)
 
@@ -343,7 +341,7 @@ def test_a_data_set_comes_from_its_own_files(hub: FakeHub, fetch: Callable[..., 
     assert fetch("me/own", "validation").rows == [{"text": "a"}]
     hub.repositories["me/single"] = {"main": {"all of it.csv": CSV.encode()}}
     assert len(fetch("me/single").rows) == 40
-    with pytest.raises(NotFoundError, match="has no split test. It has all of it.csv"):
+    with pytest.raises(NotFoundError, match=r"has no split test\. It has all of it\.csv"):
         fetch("me/single", "test")
     hub.repositories["me/pictures"] = {"main": {"a.zip": b"PK"}}
     with pytest.raises(PeopleError, match="has no file that Parlance reads"):
@@ -381,7 +379,7 @@ def test_bad_ids_and_closed_doors_have_their_sentences(hub: FakeHub, fetch: Call
     with pytest.raises(NotFoundError, match="The Hub has no public data set me/nothing"):
         fetch("me/nothing")
     hub.status["me/gated"] = 403
-    with pytest.raises(ConflictError, match="me/gated is gated. Accept its terms at .*datasets/me/gated"):
+    with pytest.raises(ConflictError, match=r"me/gated is gated\. Accept its terms at .*datasets/me/gated"):
         fetch("me/gated")
     hub.status["me/broken"] = 500
     with pytest.raises(NotReadyError, match="answered with error 500"):
