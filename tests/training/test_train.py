@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from safetensors.torch import load_file, save_file
 from tokenizers_on_the_spot import wordpiece
 
 from engine.training.config import TrainingConfig
 from engine.training.measure import measure
-from engine.training.run import read_metrics, read_status
+from engine.training.recording import Recorder
+from engine.training.run import last_checkpoint, read_metrics, read_status
 from engine.training.train import main, train
+from engine.training.turns import waiting
 
 PATIENCE_SECONDS = 240
 """For a child process on a machine that others keep busy."""
@@ -77,13 +84,6 @@ def make_run(folder: Path, base: Path, **changes: Any) -> Path:
 def start(folder: Path) -> subprocess.Popen[bytes]:
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     return subprocess.Popen([sys.executable, "-m", "engine.training.train", str(folder)], env=environment)
-
-
-def wait_for_a_checkpoint(folder: Path, child: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not any((folder / "checkpoints").glob("checkpoint-*/trainer_state.json")):
-        assert child.poll() is None and time.monotonic() < end
-        time.sleep(0.1)
 
 
 ALL_WAYS = [{}, {"method": "lora", "epochs": 12, "learning_rate": 2e-3}, {"average_decay": 0.9}]
@@ -152,35 +152,238 @@ def questions(count: int, seed: int) -> dict[str, Any]:
     return {"data": [{"paragraphs": paragraphs}]}
 
 
-def test_a_killed_run_keeps_its_lines_and_goes_on_from_its_checkpoint(tmp_path: Path, base: Path) -> None:
-    folder = make_run(tmp_path / "run", base, epochs=60)
-    child = start(folder)
-    wait_for_a_checkpoint(folder, child)
-    assert read_status(folder)["state"] == "running"
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    before, status = read_metrics(folder), read_status(folder)
-    assert status["state"] == "failed" and "killed" in status["error"] and status["pid"] == child.pid
-    assert not (folder / "model").exists()
-    config = json.loads((folder / "config.json").read_text())
-    done = max(int(path.parent.name.split("-")[1]) for path in folder.glob("checkpoints/*/trainer_state.json"))
-    (folder / "config.json").write_text(json.dumps(config | {"epochs": done // 25 + 2}))
+class Killed(BaseException):
+    """Stands for a kill inside one process."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """The next training ends without a word after so many steps."""
+    original = Recorder.on_step_end
+
+    def on_step_end(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        original(self, args, state, control, **rest)
+        if state.global_step == step:
+            monkeypatch.setattr(Recorder, "on_step_end", original)
+            raise Killed
+
+    monkeypatch.setattr(Recorder, "on_step_end", on_step_end)
+
+
+HARD_WAYS: dict[str, dict[str, Any]] = {
+    "dropouts": {"token_dropout": 0.2, "attention_dropout": 0.1},
+    "averaged": {"average_decay": 0.9, "is_length_grouped": False},
+    "adapters": {"method": "lora", "accumulation_steps": 2, "batch_size": 8, "schedule": "cosine"},
+    "bf16": {"is_bf16": True, "is_gradient_checkpointed": True, "patience": 3},
+}
+
+
+@pytest.mark.parametrize("way", HARD_WAYS)
+def test_a_resumed_run_goes_the_way_of_an_uninterrupted_one(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Killed inside an epoch and at the end of one: the same losses, figures and weights as without."""
+    changes = {"epochs": 3, "evaluations_per_epoch": 2} | HARD_WAYS[way]
+    whole, torn = (make_run(tmp_path / name, base, **changes) for name in ("whole", "torn"))
+    expected = train(whole)
+    for step in (17, 51):
+        kill_at(monkeypatch, step)
+        with pytest.raises(Killed):
+            train(torn)
+    assert train(torn) == expected
+    assert told(torn) == told(whole)
+    assert (torn / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
+    assert read_status(torn)["baseline"] == read_status(whole)["baseline"]
+
+
+def told(folder: Path) -> dict[tuple[int, bool], Any]:
+    """What the metrics say of each step, the last line of each kind; times and speeds left out."""
+    lines = {(line["step"], "eval_loss" in line): dict(line) for line in read_metrics(folder)}
+    return {
+        key: {n: v for n, v in line.items() if n not in ("time", "tokens_per_second")} for key, line in lines.items()
+    }
+
+
+def test_a_run_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path, base: Path) -> None:
+    """kill -9 of the real process at random moments; then on, to the losses of an uninterrupted run."""
+    whole, folder = (make_run(tmp_path / name, base, epochs=12) for name in ("whole", "torn"))
+    train(whole)
+    chance = random.Random(os.getpid())
+    for _ in range(2):
+        seen = len(read_metrics(folder))
+        child = start(folder)
+        wait_for(lambda seen=seen: len(read_metrics(folder)) > seen)
+        time.sleep(chance.uniform(0, 1.5))
+        child.kill()
+        child.wait()
+        before, done = read_metrics(folder), last_checkpoint(folder)
+        status = read_status(folder)
+        assert status["state"] in ("failed", "finished") and status["pid"] == child.pid
+        assert before, "what was written before the kill can be read"
     train(folder)
     after = read_metrics(folder)
     assert after[: len(before)] == before
-    assert after[len(before)]["step"] > done
-    assert (folder / "model" / "model.safetensors").exists()
+    if done is not None:
+        assert all(line["step"] > int(done.name.partition("-")[2]) for line in after[len(before) :])
+    assert told(folder) == told(whole)
+    assert (folder / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
 
 
-def test_a_stopped_run_keeps_the_best_so_far(tmp_path: Path, base: Path) -> None:
+def test_half_written_checkpoints_are_passed_over(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run(tmp_path / "run", base, epochs=3)
+    kill_at(monkeypatch, 60)
+    with pytest.raises(Killed):
+        train(folder)
+    best = last_checkpoint(folder)
+    assert best is not None and best.name == "checkpoint-50"
+    checkpoints = folder / "checkpoints"
+    for name, change in (("55", 0), ("56", -1)):
+        shutil.copytree(best, checkpoints / f"checkpoint-{name}")
+        weights = checkpoints / f"checkpoint-{name}" / "weights.safetensors"
+        weights.write_bytes(weights.read_bytes()[:change] if change else b"")
+    shutil.copytree(best, checkpoints / "checkpoint-60.part")
+    (checkpoints / "checkpoint-57").mkdir()
+    assert last_checkpoint(folder) == best
+    assert train(folder)["eval_accuracy"] > 90
+    left = {path.name for path in checkpoints.glob("checkpoint-*")}
+    assert not left & {"checkpoint-55", "checkpoint-56", "checkpoint-57"} and "checkpoint-75" in left
+
+
+def test_a_moved_folder_still_finds_its_best_checkpoint(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_run(tmp_path / "run", base, epochs=2)
+    kill_at(monkeypatch, 30)
+    with pytest.raises(Killed):
+        train(folder)
+    moved = folder.rename(tmp_path / "moved")
+    config = json.loads((moved / "config.json").read_text())
+    files = {name: str(moved / Path(config[name]).name) for name in ("train_file", "validation_file")}
+    # Nothing learned after the move is better than before it.
+    (moved / "config.json").write_text(json.dumps(config | files | {"learning_rate": 1e-8}))
+    train(moved)
+    assert read_status(moved)["state"] == "finished" and (moved / "model").is_dir()
+
+
+def wait_for(condition: Any) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("way", ["signal", "file"])
+def test_a_stopped_run_keeps_the_best_so_far(tmp_path: Path, base: Path, way: str) -> None:
     folder = make_run(tmp_path / "run", base, epochs=500)
+    (folder / "stop").touch()
+    os.utime(folder / "stop", (0, 0))  # of an earlier life: forgotten at the start
     child = start(folder)
-    wait_for_a_checkpoint(folder, child)
-    child.send_signal(signal.SIGTERM)
+    wait_for(lambda: last_checkpoint(folder) is not None or child.poll() is not None)
+    if way == "signal":
+        child.send_signal(signal.SIGTERM)
+    else:
+        (folder / "stop").touch()
     assert child.wait(PATIENCE_SECONDS) == 0
     status = read_status(folder)
-    assert status["state"] == "stopped" and status["step"] < status["max_steps"]
+    assert status["state"] == "stopped" and 0 < status["step"] < status["max_steps"]
+    assert status["best_step"] <= status["step"] and "eval_accuracy" in status["metrics"]
+    assert status["memory_bytes"] > 10**8 and status["free_memory_bytes"] > 0 and status["tokens_per_second"] > 0
     assert (folder / "model" / "model.safetensors").exists()
+
+
+def test_two_runs_train_one_after_the_other(tmp_path: Path, base: Path) -> None:
+    first, second, third = (make_run(tmp_path / name, base, epochs=500) for name in ("a", "c", "b"))
+    children = [start(first)]
+    wait_for(lambda: (first / "status.json").exists() and read_status(first)["state"] == "running")
+    for folder in (second, third):
+        children.append(start(folder))
+        wait_for(lambda folder=folder: (folder / "status.json").exists())
+    assert waiting(tmp_path) == ["c", "b"], "first come, first served, whatever their names"
+    assert [read_status(folder)["state"] for folder in (first, second, third)] == ["running", "queued", "queued"]
+    assert psutil.Process(children[0].pid).nice() == 10
+    (second / "stop").touch()
+    assert children[1].wait(PATIENCE_SECONDS) == 0 and read_status(second)["state"] == "stopped"
+    assert not (second / "model").exists()
+    children[0].kill()  # the kernel gives its turn on
+    wait_for(lambda: read_status(third)["state"] in ("preparing", "running"))
+    children[2].kill()
+    for child in children:
+        child.wait()
+
+
+FAILURES = {
+    "memory": (
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        "Memory ran out",
+        "batch_size",
+    ),
+    "disk": (OSError(errno.ENOSPC, "No space left on device"), "disk is full", "Free disk space"),
+    "bug": (ZeroDivisionError("division by zero"), "ZeroDivisionError", "log"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_failure_is_told_with_what_to_change(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    error, sentence, advice = FAILURES[kind]
+    folder = make_run(tmp_path / "run", base, epochs=2)
+
+    def save(folder: Path, *_: Any) -> None:
+        folder.with_name("checkpoint-1.part").mkdir(parents=True)
+        raise error
+
+    monkeypatch.setattr("engine.training.checkpoints.save", save)
+    assert main([str(folder)]) == 1
+    status = read_status(folder)
+    assert status["state"] == "failed" and sentence in status["error"] and advice in status["advice"]
+    assert not list((folder / "checkpoints").iterdir()), "what was half-written takes no more space"
+    monkeypatch.undo()
+    assert main([str(folder)]) == 0
+    assert read_status(folder)["error"] == ""
+
+
+def test_a_diverged_run_says_so(tmp_path: Path, base: Path) -> None:
+    folder = make_run(tmp_path / "run", base, learning_rate=1.0, max_grad_norm=0.0, weight_decay=1.0)
+    weights = load_file(base / "model.safetensors")
+    broken = tmp_path / "broken"
+    shutil.copytree(base, broken)
+    save_file({n: w * float("nan") for n, w in weights.items()}, broken / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"base": str(broken)}))
+    assert main([str(folder)]) == 1
+    status = read_status(folder)
+    assert "diverged" in status["error"] and "learning_rate" in status["advice"]
+    json.loads((folder / "metrics.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
+
+
+def test_early_stopping_and_a_number_of_steps(tmp_path: Path, base: Path) -> None:
+    still = make_run(tmp_path / "still", base, epochs=50, learning_rate=1e-8, patience=2)
+    train(still)
+    status = read_status(still)
+    assert status["state"] == "finished" and status["step"] <= 100 < status["max_steps"]
+    short = make_run(tmp_path / "short", base, max_steps=7)
+    train(short)
+    steps = [line["step"] for line in read_metrics(short) if "loss" in line]
+    assert steps == [1, 2, 3, 4, 5, 6, 7] and read_status(short)["max_steps"] == 7
+
+
+def test_tensorboard_reads_the_curves(tmp_path: Path, base: Path) -> None:
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import masked_crc32c
+
+    folder = make_run(tmp_path / "run", base, epochs=1)
+    train(folder)
+    (path,) = (folder / "tensorboard").iterdir()
+    data, at, tags = path.read_bytes(), 0, {}
+    while at < len(data):
+        (length,) = struct.unpack("<Q", data[at : at + 8])
+        assert struct.unpack("<I", data[at + 8 : at + 12])[0] == masked_crc32c(data[at : at + 8])
+        for value in Event.FromString(data[at + 12 : at + 12 + length]).summary.value:
+            tags.setdefault(value.tag, []).append(value.simple_value)
+        at += length + 16
+    losses = [line["loss"] for line in read_metrics(folder) if "loss" in line]
+    assert tags["train/loss"] == pytest.approx(losses)
+    assert {"eval/loss", "eval/accuracy", "train/learning_rate", "train/grad_norm"} <= set(tags)
 
 
 def test_bad_data_ends_as_failed_with_its_sentence(
