@@ -7,7 +7,7 @@ import streamlit as st
 from engine.training import jobs
 from engine.training.preflight import Finding
 from pages.parts.after import show_after
-from pages.parts.dataset import choose_columns, choose_data, choose_share, show_rows, split
+from pages.parts.dataset import choose_columns, choose_data, show_rows, split
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
 from pages.parts.launch import (
@@ -55,17 +55,15 @@ def new_run() -> None:
         right.caption("What the data looks like, and what the preflight says of it, appears here.")
         return
     with left:
-        mapping = choose_columns(task, data)
+        mapping, share = choose_columns(task, data)
         languages = choose_languages(base, data.settings) if task == "translation" else {}
-        share = choose_share(data)
         chosen = draw_settings(task, data.settings, has_base=base != "") if mode == "expert" else None
     with right, errors_shown(errors):
         values = settings_of(task, base, data.settings, languages, chosen)
         splits = split(task, data, mapping, share, values["seed"])
         if is_started:
             run_id = start_run(values, splits, f"{TITLES[task]}: {data.name}")
-            st.session_state["go_to"] = run_id
-            st.rerun()
+            open_run(run_id)
         if is_checked:
             forget_check()
             st.session_state["checked"] = True
@@ -82,12 +80,16 @@ def one_run() -> None:
     if not names:
         st.caption("No run yet. The first one starts under New run.")
         return
+    if "run" not in st.session_state and "run" not in st.query_params:
+        open_run(next(iter(names)))
     chosen = st.selectbox(
-        "Run", list(names), format_func=lambda id: names.get(id, id), key="run", bind="query-params",
-        accept_new_options=True,
+        "Run", list(names), None, format_func=lambda id: names.get(id, id), key="run", bind="query-params",
+        accept_new_options=True, placeholder="Choose a run",
     )  # fmt: skip
+    if not chosen:
+        return
     with errors_shown():
-        run = jobs.read(settings, id_in(chosen or ""))
+        run = jobs.read(settings, id_in(chosen))
         show_live(run)
         if run.has_model and not run.is_alive:
             show_after(run)
@@ -96,11 +98,8 @@ def one_run() -> None:
 header("Fine-tune", "Teach a small model a style, labels or a language, watch it learn, and use it on every page.")
 if settings.is_public:
     st.info("This is a public site: starting, changing and deleting runs is off.", icon=":material/lock:")
-if to := st.session_state.pop("go_to", None):
-    if to == "runs":
-        st.session_state["tune_view"] = "runs"
-    else:
-        open_run(to)
+if "go_to" in st.session_state:
+    st.session_state["tune_view"] = st.session_state.pop("go_to")
 view = st.segmented_control(
     "Part", list(VIEWS), default="new", format_func=VIEWS.__getitem__, key="tune_view", bind="query-params",
     required=True, label_visibility="collapsed",

@@ -55,7 +55,7 @@ export default function ({ data, parentElement }) {
   root.setAttribute("role", "img");
   root.setAttribute("aria-label", data.alt);
   library(data.library).then((Plotly) => Plotly.react(root, data.data, themed(root, data.layout), {
-    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
     toImageButtonOptions: { format: "png", filename: data.name, scale: 2 },
   })).catch(() => { root.textContent = "The chart could not be drawn. Reload the page."; });
   return () => window.Plotly?.purge(root);
@@ -93,7 +93,12 @@ def as_html(figures: Sequence[Mapping[str, Any]], title: str) -> str:
     from plotly.io import to_html
 
     parts = [
-        to_html(dict(figure), full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False})
+        to_html(
+            dict(figure),
+            full_html=False,
+            include_plotlyjs=number == 0,
+            config={"displaylogo": False, "modeBarButtonsToRemove": ["sendChartToCloud"]},
+        )
         for number, figure in enumerate(figures)
     ]
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title></head>'
@@ -113,6 +118,7 @@ def line(
         "y": [y for _, y in points],
         "line": {"color": colour, "width": 1 if is_faint else 2},
         "marker": {"size": 5},
+        "cliponaxis": False,
         "opacity": 0.35 if is_faint else 1,
         "showlegend": not is_faint,
         "hovertemplate": "%{y:.4g}",
@@ -123,15 +129,16 @@ def lines(
     title: str, traces: Sequence[Mapping[str, Any]], *, is_log: bool = False, height: int = 300
 ) -> dict[str, Any]:
     """A figure of lines over steps."""
+    has_legend = sum(trace.get("showlegend", True) for trace in traces) > 1
     return {
         "data": list(traces),
         "layout": {
             "title": {"text": html.escape(title), "x": 0, "xanchor": "left", "font": {"size": 14}},
             "height": height,
-            "margin": {"l": 8, "r": 12, "t": 44, "b": 8},
+            "margin": {"l": 8, "r": 12, "t": 40, "b": 64 if has_legend else 40},
             "hovermode": "x unified",
-            "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
-            "showlegend": sum(trace.get("showlegend", True) for trace in traces) > 1,
+            "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+            "showlegend": has_legend,
             "xaxis": {"title": {"text": "step"}, "rangemode": "tozero", "automargin": True},
             "yaxis": {"type": "log" if is_log else "linear", "tickformat": ".3~g", "automargin": True},
         },

@@ -118,13 +118,16 @@ def _fetch(dataset_id: str, split: str, _settings: Settings) -> Table:
     return fetch_dataset(dataset_id, split, _settings)
 
 
-def choose_columns(task: Task, data: Dataset) -> columns.Columns:
-    """Which column is which: guessed, and open for correction; unfolded when a guess is missing."""
+def choose_columns(task: Task, data: Dataset) -> tuple[columns.Columns, float]:
+    """Which column is which, guessed and open for correction, and the share of rows that is held out.
+
+    Folded away, unless a guess is missing. The share is 0 where the rows held out came as a file of their own.
+    """
     optional = columns.OPTIONAL.get(task, ())
     missing = [role for role in columns.roles(task) if role not in optional and not data.mapping.get(role)]
     chosen: columns.Columns = {}
-    words = ", ".join(f"{role} = {column}" for role, column in data.mapping.items() if column)
-    with st.expander(plain(f"Columns: {words}" if words else "Columns"), expanded=bool(missing)):
+    words = ", ".join(f"{role} = {column}" for role, column in data.mapping.items() if column and column != role)
+    with st.expander(plain(f"Columns: {words}" if words else "Columns and rows held out"), expanded=bool(missing)):
         places = st.columns(2)
         for number, role in enumerate(columns.roles(task)):
             options = ([NONE] if role in optional or role in missing else []) + list(data.table.columns)
@@ -133,13 +136,10 @@ def choose_columns(task: Task, data: Dataset) -> columns.Columns:
             label = role.replace("_", " ").capitalize()
             picked = places[number % 2].selectbox(label, options, index, key=f"tune_column_{data.id}_{task}_{role}")
             chosen[role] = None if picked == NONE else picked
-    return chosen
+        return chosen, _choose_share() if data.held_out is None else 0.0
 
 
-def choose_share(data: Dataset) -> float:
-    """The share of rows held out, where no file of its own was given."""
-    if data.held_out is not None:
-        return 0.0
+def _choose_share() -> float:
     percent = st.slider(
         "Held out, to judge by", 5, 50, 15, 5, key="tune_share", format="%d %%", persist_state="session",
         help="These rows are never learned from: the curve of validation and the best checkpoint go by them.",
@@ -183,9 +183,12 @@ def show_rows(task: Task, splits: Splits) -> None:
 
 
 def _table(rows: Rows) -> None:
+    first = rows[:SHOWN_ROWS]
+    roles = [role for role in (first[0] if len(first) else {}) if role != "answer_start"]
+    roles.sort(key=lambda role: sum(len(str(row[role])) for row in first))  # short ones first: they stay in sight
     shown = [
-        {"Row": number} | {role: _short(value) for role, value in row.items() if role != "answer_start"}
-        for number, row in zip(rows.numbers[:SHOWN_ROWS], rows.values[:SHOWN_ROWS], strict=True)
+        {"Row": number} | {role.capitalize(): _short(row[role]) for role in roles}
+        for number, row in zip(first.numbers, first, strict=True)
     ]
     st.dataframe(shown, hide_index=True, height=300, alt=f"The first {len(shown)} rows to learn from.")
 

@@ -141,11 +141,12 @@ def _charts(run: RunView) -> None:
         )  # fmt: skip
         is_log = st.toggle("Log axis", key="log_axis", bind="query-params")
     figures = figures_of(run, weight, is_log)
-    for number, (name, figure) in enumerate(figures.items()):
-        if number % 2 == 0:
-            places = st.columns(2 if number else [3, 2])
-        with places[number % 2]:
-            curves.draw(figure, key=f"curve-{name}", alt=_alt(figure))
+    large = [name for name in figures if name not in OTHERS]
+    small = [name for name in figures if name in OTHERS]
+    places = [*st.columns([3, 2][: len(large)]), *(st.columns(len(small)) if small else ())]
+    for name, place in zip([*large, *small], places, strict=True):
+        with place:
+            curves.draw(figures[name], key=f"curve-{name}", alt=_alt(figures[name]))
     _downloads(run, list(figures.values()))
 
 

@@ -30,8 +30,8 @@ STATES = {
     "failed": ("failed", ":material/error:", "red"),
 }
 METRIC_NAMES = {
-    "eval_loss": "Validation loss", "eval_perplexity": "Perplexity", "eval_accuracy": "Accuracy", "eval_f1": "F1",
-    "eval_exact_match": "Exact match", "eval_bleu": "BLEU", "eval_chrf": "chrF",
+    "eval_loss": "Validation loss", "eval_perplexity": "Perplexity", "eval_accuracy": "Accuracy, %", "eval_f1": "F1, %",
+    "eval_exact_match": "Exact match, %", "eval_bleu": "BLEU", "eval_chrf": "chrF",
 }  # fmt: skip
 
 
@@ -93,8 +93,14 @@ def show_progress(run: RunView) -> None:
 
 
 def open_run(run_id: str) -> None:
-    """Have the page show that run; for callbacks."""
-    st.session_state["tune_view"], st.session_state["run"] = "one", run_id
+    """Draw the page anew with that run, while its picker is not on the page.
+
+    Streamlit puts a choice into the link only when it was made in the picker itself; here the link gets it by hand.
+    """
+    run = jobs.read(get_engine().settings, run_id)
+    st.session_state["go_to"], st.session_state["run"] = "one", run_id
+    st.query_params["run"] = name_of(run)
+    st.rerun()
 
 
 def show_list() -> None:
@@ -122,8 +128,8 @@ def _row(run: RunView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.title)}**", width="stretch")
         state_badge(run)
-        if st.button("Open", key=f"open-{run.id}", icon=":material/open_in_full:", on_click=open_run, args=(run.id,)):
-            st.rerun()
+        if st.button("Open", key=f"open-{run.id}", icon=":material/open_in_full:"):
+            open_run(run.id)
         delete_button(run)
     st.caption(facts_of(run))
     if run.note:
