@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.errors import ConflictError, InputError, TooLargeError, UnsupportedError
 
 if TYPE_CHECKING:
     from engine.settings import Settings
@@ -85,6 +85,10 @@ def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
     """
     from engine.training import hub_files
 
+    if settings.is_public:
+        raise ConflictError(
+            "Fetching from the Hub is off on this public site. Bring the data as a file.", param="dataset"
+        )
     found = hub_files.find(dataset_id, split, settings.network_timeout_seconds)
     tables: list[Table] = []
     left = MAX_BYTES

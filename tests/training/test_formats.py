@@ -386,6 +386,12 @@ def test_bad_ids_and_closed_doors_have_their_sentences(hub: FakeHub, fetch: Call
         fetch("me/broken")
 
 
+def test_a_public_site_fetches_nothing(hub: FakeHub) -> None:
+    with pytest.raises(ConflictError, match="off on this public site"):
+        fetch_dataset("me/films", "train", Settings(is_public=True))
+    assert hub.asked == []
+
+
 def test_without_a_network_it_fails_in_seconds(
     hub: FakeHub, fetch: Callable[..., Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
