@@ -85,7 +85,7 @@ def _draw_comparison(found: Comparison) -> None:
             before = found.base.get(name)
             is_lower_better = name.endswith(("loss", "perplexity"))
             st.metric(
-                metric_name(name), figure_in_words(value),
+                metric_name(name), figure_in_words(value, name),
                 f"{value - before:+.3g} against the base" if before is not None else None,
                 delta_color="inverse" if is_lower_better else "normal", border=True,
             )  # fmt: skip

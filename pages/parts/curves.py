@@ -55,7 +55,8 @@ export default function ({ data, parentElement }) {
   root.setAttribute("role", "img");
   root.setAttribute("aria-label", data.alt);
   library(data.library).then((Plotly) => Plotly.react(root, data.data, themed(root, data.layout), {
-    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+    responsive: true, displaylogo: false,
+    modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
     toImageButtonOptions: { format: "png", filename: data.name, scale: 2 },
   })).catch(() => { root.textContent = "The chart could not be drawn. Reload the page."; });
   return () => window.Plotly?.purge(root);

@@ -15,7 +15,7 @@ from engine.training.jobs import RunView
 from pages.parts import curves
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
-from pages.parts.runs import delete_button, facts_of, figure_in_words, metric_name, show_progress, state_badge
+from pages.parts.runs import SHARES, delete_button, facts_of, figure_in_words, metric_name, show_progress, state_badge
 from pages.parts.sizes import size_in_words
 from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
@@ -117,7 +117,7 @@ def _figures(run: RunView) -> None:
                 change = latest[name] - baseline[name] if isinstance(baseline.get(name), int | float) else None
                 is_lower_better = name in ("eval_loss", "eval_perplexity")
                 st.metric(
-                    metric_name(name), figure_in_words(latest[name]),
+                    metric_name(name), figure_in_words(latest[name], name),
                     None if not change else f"{change:+.3g}",
                     delta_color="inverse" if is_lower_better else "normal", border=True,
                 )  # fmt: skip
@@ -164,7 +164,9 @@ def figures_of(run: RunView, weight: float, is_log: bool) -> dict[str, dict[str,
     main = f"eval_{METRICS[run.config.task]}" if run.config else ""
     names.sort(key=lambda name: name != main)
     traces = [
-        curves.line(metric_name(name), points, curves.PALETTE[number % 8], has_dots=True)
+        curves.line(
+            metric_name(name) + (", %" if name[5:] in SHARES else ""), points, curves.PALETTE[number % 8], has_dots=True
+        )
         for number, name in enumerate(names)
         if (points := curves.points_of(rows, name))
     ]

@@ -30,9 +30,10 @@ STATES = {
     "failed": ("failed", ":material/error:", "red"),
 }
 METRIC_NAMES = {
-    "eval_loss": "Validation loss", "eval_perplexity": "Perplexity", "eval_accuracy": "Accuracy, %", "eval_f1": "F1, %",
-    "eval_exact_match": "Exact match, %", "eval_bleu": "BLEU", "eval_chrf": "chrF",
+    "loss": "Validation loss", "f1": "F1", "bleu": "BLEU", "chrf": "chrF", "null_f1": "F1 without answer",
 }  # fmt: skip
+SHARES = ("accuracy", "f1", "exact_match")
+"""Metrics from 0 to 100 percent."""
 
 
 def name_of(run: RunView) -> str:
@@ -46,13 +47,16 @@ def id_in(name: str) -> str:
 
 
 def metric_name(field: str) -> str:
-    """eval_f1 -> "F1"."""
-    return METRIC_NAMES.get(field, field.removeprefix("eval_").replace("_", " ").capitalize())
+    """eval_f1 or f1 -> "F1"."""
+    name = field.removeprefix("eval_")
+    return METRIC_NAMES.get(name, name.replace("_", " ").capitalize())
 
 
-def figure_in_words(value: Any) -> str:
-    """A metric's value, four figures of it."""
-    return f"{value:.4g}" if isinstance(value, int | float) else "–"
+def figure_in_words(value: Any, field: str = "") -> str:
+    """A metric's value, four figures of it, in percent where it is a share."""
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.4g} %" if field.removeprefix("eval_") in SHARES else f"{value:.4g}"
 
 
 def state_badge(run: RunView) -> None:
@@ -78,8 +82,8 @@ def facts_of(run: RunView) -> str:
         field = f"eval_{METRICS[run.config.task]}"
         if (best := (run.status.get("metrics") or {}).get(field)) is not None:
             before = (run.status.get("baseline") or {}).get(field)
-            was = f" (base {figure_in_words(before)})" if before is not None else ""
-            parts.append(f"{metric_name(field)} {figure_in_words(best)}{was}")
+            was = f" (base {figure_in_words(before, field)})" if before is not None else ""
+            parts.append(f"{metric_name(field)} {figure_in_words(best, field)}{was}")
     return " · ".join(parts)
 
 

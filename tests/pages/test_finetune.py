@@ -1,0 +1,484 @@
+"""The page Fine-tune in every state, on fake models and on folders of runs as the trainer leaves them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from benches import Bench, model
+from fakes import FakeBackend
+from streamlit.testing.v1 import AppTest
+
+from engine.settings import Settings
+from engine.training import jobs
+from engine.training.config import BOUNDS, TrainingConfig, defaults
+from engine.training.samples import SAMPLES
+from pages.parts import curves
+from pages.parts.live import figures_of
+from pages.parts.runs import id_in, name_of
+from pages.parts.training_settings import CHOSEN_ABOVE, helps
+
+Open = Callable[..., AppTest]
+NASTY = "<script>alert(1)</script> **bold** $x$"
+ROWS = [{"text": f"{NASTY} {n}", "label": f"<b>{'ab'[n % 2]}</b>"} for n in range(40)]
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def settings(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """The bench's settings with a folder of runs, and a child that keeps its folder but trains nothing."""
+    monkeypatch.setattr(jobs, "CHILD", "tests.training.stand_in")
+    bench.engine.settings = replace(bench.engine.settings, runs_folder=tmp_path / "runs")
+    for made in (
+        model("minilm-l6", architecture="embedding", applications=("explore",)),
+        model("t5-small", architecture="seq2seq", applications=("translate",), prompt_style="t5"),
+    ):
+        bench.engine.catalogue.add(made)
+    yield bench.engine.settings
+    for view in jobs.listed(bench.engine.settings):
+        if view.is_alive and view.status.get("pid") != os.getpid():
+            jobs.kill(bench.engine.settings, view.id)
+
+
+def make_run(settings: Settings, state: str = "finished", title: str = "Tickets", **status: Any) -> str:
+    """A run of which the files tell that it is in that state."""
+    values = {"task": "classification", "base": "minilm-l6", "base_id": "minilm-l6", **defaults("classification")}
+    run_id = jobs.create(settings, values | status.pop("config", {}), ROWS[:30], ROWS[30:], title=title)
+    folder = jobs.run_folder(settings, run_id)
+    rows: list[dict[str, Any]] = [{"step": 0, "time": time.time(), "eval_loss": 1.4, "eval_accuracy": 25.0}]
+    for step in range(1, 21):
+        rows.append({"step": step, "time": time.time(), "loss": 1.4 / step, "learning_rate": 1e-4, "grad_norm": 1.0,
+                     "tokens_per_second": 100.0})  # fmt: skip
+    rows += [{"step": 20, "time": time.time(), "eval_loss": 0.4, "eval_accuracy": 90.0}]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    samples = [{"step": step, "prompt": NASTY, "text": f"{NASTY} {step}"} for step in (0, 20)]
+    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in samples))
+    (folder / "log.txt").write_text("step 20 of 40\n")
+    now = {"state": state, "started": time.time(), "updated": time.time(), "step": 20, "max_steps": 40, "best_step": 20}
+    now |= {"baseline": {"eval_loss": 1.4, "eval_accuracy": 25.0}, "metrics": {"eval_loss": 0.4, "eval_accuracy": 90.0}}
+    if state in ("queued", "preparing", "running"):
+        now |= {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
+    elif state != "failed":
+        (folder / "model").mkdir()
+        (folder / "model" / "config.json").write_text("{}")
+    (folder / "status.json").write_text(json.dumps(now | status))
+    return run_id
+
+
+def drawn(app: AppTest) -> str:
+    """Everything on the page that came as text or HTML, without the backslashes that keep it from being markup."""
+    parts: list[Any] = [*app.markdown, *app.caption, *app.warning, *app.info, *app.error, *app.success, *app.subheader]
+    parts += [*app.code, *(element.proto for element in app.get("html"))]
+    words = [str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts]
+    return "\n".join(words).replace("\\", "")
+
+
+def click(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def charts(app: AppTest) -> dict[str, Any]:
+    """Data of the charts that are redrawn in place, by the title of their figure."""
+    found = [json.loads(each.proto.json) for each in app.get("bidi_component") if each.proto.json]
+    return {one["layout"]["title"]["text"]: one for one in found if "layout" in one}
+
+
+def wait_until(is_so: Callable[[], Any]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+# New runs.
+
+
+@pytest.mark.parametrize("task", list(SAMPLES))
+def test_every_task_can_be_started_with_its_sample(open_page: Open, settings: Settings, task: str) -> None:
+    app = open_page("finetune", tune_task=task)
+    assert not app.exception and not app.error and not app.warning
+    assert len(app.dataframe[0].value) > 20
+    assert not app.button(key="start").disabled and not app.button(key="check").disabled
+
+
+def test_beginners_see_three_fields(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune")
+    outside = [box.label for box in app.selectbox if not (box.key or "").startswith("tune_column")]
+    assert outside == ["What to learn", "Base model", "Data"] and not app.number_input
+
+
+@pytest.mark.parametrize("task", ["classification", "pretraining", "translation"])
+def test_experts_see_every_setting_with_its_help_and_limits(open_page: Open, settings: Settings, task: str) -> None:
+    app = open_page("finetune", tune_task=task, tune_mode="expert")
+    assert not app.exception
+    for field in fields(TrainingConfig):
+        if field.name not in CHOSEN_ABOVE:
+            method = defaults(task)["method"]  # type: ignore[arg-type]
+            key = f"tune_{task}_{field.name}" + (f"_{method}" if field.name == "learning_rate" else "")
+            widget: Any = app.get_by_key(key)
+            assert widget.help == helps()[field.name]
+            if field.name in BOUNDS:
+                assert (widget.min, widget.max) == BOUNDS[field.name]
+
+
+def test_a_start_makes_a_run_and_shows_it(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="classification", tune_mode="expert")
+    app.number_input(key="tune_classification_max_steps").set_value(12)
+    app.number_input(key="tune_classification_lora_rank")
+    app = click(app, "Start")
+    assert not app.exception
+    (run,) = jobs.listed(settings)
+    assert run.config and (run.config.max_steps, run.config.base_id) == (12, "minilm-l6")
+    assert app.selectbox(key="run").value == run.id and app.query_params["run"] == name_of(run)
+    assert run.title == "Labels of your own: Support tickets"
+    wait_until(lambda: jobs.read(settings, run.id).state == "finished")
+    assert "finished" in drawn(app.run())
+
+
+def test_wrong_settings_get_a_sentence_and_no_run(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="pretraining", tune_mode="expert")
+    app.number_input(key="tune_pretraining_width").set_value(100)
+    app.number_input(key="tune_pretraining_heads").set_value(3)
+    app = click(app, "Start")
+    assert "width must be a multiple" in app.warning[0].value.replace("\\", "").lower().replace("width", "width")
+    assert jobs.listed(settings) == []
+
+
+def test_an_upload_is_read_guessed_and_can_be_corrected(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="classification", tune_data_classification="upload")
+    assert app.button(key="start").disabled
+    rows = "".join(f"{NASTY} {n},<i>x</i>{n % 2},other {n}\n" for n in range(30))
+    app.file_uploader(key="tune_file").upload("mine.csv", f"words,kind,more\n{rows}".encode())
+    app = app.run()
+    assert not app.exception and not app.button(key="start").disabled
+    chosen = {box.label: box.value for box in app.selectbox if (box.key or "").startswith("tune_column")}
+    assert chosen == {"Text": "words", "Label": "kind"}
+    box = next(box for box in app.selectbox if box.label == "Text" and (box.key or "").startswith("tune_column"))
+    app = box.set_value("more").run()
+    assert app.dataframe[0].value["Text"][0].startswith("other")
+    assert "<script>" not in "".join(str(each.proto.body) for each in app.get("html"))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b"text,label\n\xff\xfe,x\n", "UTF-8"),
+        (b'{"text": "a", "label": \n', "row"),
+        (b"PK\x03\x04....", "zip archive"),
+    ],
+)
+def test_a_bad_file_gets_its_sentence(open_page: Open, settings: Settings, content: bytes, sentence: str) -> None:
+    app = open_page("finetune", tune_task="classification", tune_data_classification="upload")
+    app.file_uploader(key="tune_file").upload("mine.jsonl" if content[:1] == b"{" else "mine.csv", content)
+    app = app.run()
+    assert not app.exception and app.button(key="start").disabled
+    if content:  # an empty upload never arrives
+        assert sentence.lower() in app.warning[0].value.replace("\\", "").lower()
+
+
+def test_faults_of_the_rows_are_said_before_the_start(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="classification", tune_data_classification="upload")
+    same = "text,label\n" + "".join(f"text {n},only\n" for n in range(30)) + ",only\n"
+    app.file_uploader(key="tune_file").upload("mine.csv", same.encode())
+    app = click(app.run(), "Start")
+    assert "All rows have the label" in drawn(app) and jobs.listed(settings) == []
+
+
+def test_lengths_and_labels_are_plotted(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="classification")
+    app = app.button_group(key="tune_look").set_value("Lengths").run()
+    assert len(charts(app)["Words a row"]["data"][0]["x"]) == 240
+    app = app.button_group(key="tune_look").set_value("Labels").run()
+    assert len(charts(app)["Rows of each label"]["data"]) == 2 and not app.exception
+
+
+def test_a_data_set_of_the_hub_that_cannot_be_had(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="classification", tune_data_classification="hub")
+    app.text_input(key="tune_dataset").set_value("../../etc/passwd")
+    app = click(app, "Fetch")
+    assert app.warning and not app.exception and app.button(key="start").disabled
+
+
+def test_a_check_tells_costs_and_shows_the_batch(
+    open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed = {
+        "steps": 60, "estimated_seconds": 90.0, "estimated_memory_bytes": 9e8, "estimated_disk_bytes": 8e8,
+        "lengths": [5, 9, 130], "batch": [{"tokens": [[NASTY, False], [" → ", False], ["<b>a</b>", True]]}],
+        "findings": [{"level": "warning", "field": "max_length", "message": "Row 3 is longer.", "rows": [3]}],
+    }  # fmt: skip
+
+    def start(key: str, module: str, arguments: list[str], kept: Any) -> None:
+        assert module == "engine.training.probe" and (Path(arguments[0]) / "data" / "rows.json").exists()
+        (Path(arguments[0]) / "probe.json").write_text(json.dumps(probed))
+        app.session_state[key] = Ended(kept)
+
+    monkeypatch.setattr("pages.parts.launch.start_child", start)
+    app = open_page("finetune", tune_task="classification")
+    app = click(app, "Check")
+    assert not app.exception and {metric.label: metric.value for metric in app.metric}["Time"] == "1 min 30 s"
+    page = drawn(app)
+    assert "Row 3 is longer." in page and "&lt;script&gt;" in page and "opacity:.45" in page
+    assert "<script>" not in "".join(str(each.proto.body) for each in app.get("html"))
+    assert charts(app)["Tokens a row"]["layout"]["shapes"] and not list(settings.runs_folder.glob(".check-2*"))
+    app = app.selectbox(key="tune_base_classification").set_value("sentiment-minilm").run()
+    assert "have changed since the last check" in drawn(app)
+
+
+class Ended:
+    """A child that has done its work."""
+
+    is_alive = False
+
+    def __init__(self, kept: Any) -> None:
+        self.kept = kept
+
+    def check(self) -> None: ...
+
+
+def test_a_public_site_starts_nothing(open_page: Open, bench: Bench, settings: Settings) -> None:
+    run_id = make_run(settings, "stopped")
+    bench.engine.settings = replace(settings, is_public=True)
+    app = open_page("finetune")
+    assert app.button(key="start").disabled and "public site" in drawn(app)
+    app = open_page("finetune", tune_view="one", run=run_id)
+    assert app.button(key="resume").disabled and not app.exception
+
+
+# Lists of runs.
+
+
+def test_no_run_yet(open_page: Open, settings: Settings) -> None:
+    for view in ("runs", "one"):
+        app = open_page("finetune", tune_view=view)
+        assert "No run yet" in drawn(app) and not app.exception
+
+
+def test_runs_are_listed_opened_and_not_deleted_without_a_question(open_page: Open, settings: Settings) -> None:
+    first, second = make_run(settings, title=NASTY), make_run(settings, "failed", error="It broke.", title="Two")
+    jobs.annotate(settings, first, NASTY, "a note of mine")
+    app = open_page("finetune", tune_view="runs")
+    page = drawn(app)
+    assert NASTY in page and "a note of mine" in page and "It broke." in page
+    assert "Accuracy 90 % (base 25 %)" in page
+    app = app.button(key=f"delete-{second}").click().run()
+    assert not app.exception and "cannot be undone" in drawn(app) and len(jobs.listed(settings)) == 2
+    app = app.run().button(key=f"open-{first}").click().run()  # what the dialog does is for the browser's test
+    assert app.selectbox(key="run").value == first and app.button_group(key="tune_view").value == "one"
+
+
+def test_runs_are_compared(open_page: Open, settings: Settings) -> None:
+    ids = [make_run(settings, title=title, config={"epochs": n}) for n, title in ((1.0, "<b>One</b>"), (2.0, "Two"))]
+    app = open_page("finetune", tune_view="runs", compared=ids)
+    overlay = charts(app)["Validation loss"]
+    assert len(overlay["data"]) == 2 and overlay["data"][0]["name"].startswith("&lt;b&gt;One")
+    table = app.dataframe[0].value
+    assert list(table["Setting"]) == ["epochs"] and not app.exception
+
+
+def test_many_runs_come_in_pages(open_page: Open, settings: Settings) -> None:
+    for number in range(11):
+        make_run(settings, title=f"Run {number}")
+    app = open_page("finetune", tune_view="runs")
+    assert sum(label == "Open" for label in labels(app)) == 10
+
+
+# One run.
+
+
+@pytest.mark.parametrize("state", ["queued", "preparing", "running", "finished", "stopped", "failed"])
+def test_every_state_is_drawn(open_page: Open, settings: Settings, state: str) -> None:
+    run_id = make_run(settings, state, error="Memory ran out." if state == "failed" else "", advice="Lower batch_size.")
+    app = open_page("finetune", tune_view="one", run=run_id)
+    assert not app.exception
+    page, is_live = drawn(app), state in ("queued", "preparing", "running")
+    assert ("Stop" in labels(app)) == is_live and ("Resume" in labels(app)) == (state in ("stopped", "failed"))
+    assert ("Memory ran out." in page and "Lower batch_size." in page) == (state == "failed")
+    assert ("The model" in page) == (state in ("finished", "stopped"))
+    assert set(charts(app)) == {"Loss", "Accuracy, %", "Learning rate", "Gradient norm", "Tokens a second"}
+    assert "step 20 of 40" in page and "engine.training.train" in page and '"batch_size": 16' in page
+
+
+def test_a_run_before_its_first_figure(open_page: Open, settings: Settings) -> None:
+    run_id = make_run(settings, "preparing")
+    for name in ("metrics.jsonl", "samples.jsonl", "log.txt"):
+        (jobs.run_folder(settings, run_id) / name).unlink()
+    app = open_page("finetune", tune_view="one", run=run_id)
+    assert "The curves begin" in drawn(app) and not app.exception
+
+
+def test_samples_are_shown_as_text_for_the_chosen_step(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_view="one", run=make_run(settings))
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; **bold** $x$ 20" in drawn(app)
+    app = app.select_slider[0].set_value(0).run()
+    assert "$x$ 0" in drawn(app) and "<script>" not in "".join(str(each.proto.body) for each in app.get("html"))
+
+
+def test_smoothing_and_log_axis_act(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_view="one", run=make_run(settings))
+    assert [trace["name"] for trace in charts(app)["Loss"]["data"]] == ["training, raw", "training", "validation"]
+    app.slider(key="smoothing").set_value(0.0)
+    app = app.toggle(key="log_axis").set_value(True).run()
+    loss = charts(app)["Loss"]
+    assert loss["data"][0]["y"][:2] == [1.4, 0.7] and loss["layout"]["yaxis"]["type"] == "log"
+
+
+def test_a_run_is_stopped_and_resumed(open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_SECONDS", "0.3")
+    values = {"task": "classification", "base": "minilm-l6", **defaults("classification"), "max_steps": 500}
+    run_id = jobs.create(settings, values, ROWS, ROWS[:5], title="Long")
+    jobs.start(settings, run_id)
+    wait_until(lambda: jobs.read(settings, run_id).metrics)
+    app = open_page("finetune", tune_view="one", run=run_id)
+    app = click(app, "Stop")
+    wait_until(lambda: jobs.read(settings, run_id).state == "stopped")
+    app = app.run()
+    assert "Resume" in labels(app) and not app.exception
+    app = click(app, "Resume")
+    wait_until(lambda: jobs.read(settings, run_id).state == "running")
+    assert "Stop" in labels(app.run()) and not app.exception
+
+
+@pytest.mark.parametrize("typed", ["../../etc", "no-such-run", "Gone (20200101-000000-abcdef)"])
+def test_a_run_that_is_not_there_gets_a_sentence(open_page: Open, settings: Settings, typed: str) -> None:
+    make_run(settings)
+    app = open_page("finetune", tune_view="one", run=typed)
+    assert "There is no run" in drawn(app) and not app.exception
+
+
+def test_a_damaged_folder_is_shown_as_such(open_page: Open, settings: Settings) -> None:
+    run_id = make_run(settings)
+    (jobs.run_folder(settings, run_id) / "config.json").write_text("{")
+    app = open_page("finetune", tune_view="one", run=run_id)
+    assert not app.exception and "cannot be read" in drawn(app)
+    assert not open_page("finetune", tune_view="runs").exception
+
+
+def test_title_and_note_are_changed(open_page: Open, settings: Settings) -> None:
+    run_id = make_run(settings)
+    app = open_page("finetune", tune_view="one", run=run_id)
+    next(field for field in app.text_input if field.label == "Title").set_value("Better")
+    next(field for field in app.text_area if field.label == "Note").set_value("of mine")
+    app = click(app, "Save")
+    assert (jobs.read(settings, run_id).title, jobs.read(settings, run_id).note) == ("Better", "of mine")
+    assert not app.exception and app.selectbox(key="run").value == run_id
+
+
+def test_settings_of_a_run_are_taken_to_a_new_one(open_page: Open, settings: Settings) -> None:
+    run_id = make_run(settings, config={"epochs": 7.0, "labels": ("<b>a</b>", "<b>b</b>")})
+    app = click(open_page("finetune", tune_view="one", run=run_id), "Use these settings for a new run")
+    assert not app.exception and app.button_group(key="tune_view").value == "new"
+    assert app.number_input(key="tune_classification_epochs").value == 7.0
+    assert app.text_input(key="tune_classification_labels").value == "<b>a</b>, <b>b</b>"
+
+
+# After it.
+
+
+def comparison() -> dict[str, Any]:
+    row = {"input": NASTY, "expected": "a", "base": "b", "tuned": "a", "base_score": 0.1, "tuned_score": 0.9}
+    return {
+        "task": "classification", "metric": "accuracy", "score": "probability", "is_lower_better": False,
+        "base": {"accuracy": 25.0}, "tuned": {"accuracy": 90.0}, "rows": [row], "held_out_rows": 10,
+        "has_new_head": True,
+    }  # fmt: skip
+
+
+def test_base_and_tuned_are_compared(open_page: Open, settings: Settings) -> None:
+    run_id = make_run(settings)
+    assert "Compare" in labels(open_page("finetune", tune_view="one", run=run_id))
+    (jobs.run_folder(settings, run_id) / "compare.json").write_text(json.dumps(comparison()))
+    app = open_page("finetune", tune_view="one", run=run_id)
+    metric = next(metric for metric in app.metric if metric.delta == "+65 against the base")
+    assert metric.value == "90 %" and "chance" in drawn(app)
+    assert list(app.dataframe[-1].value["Tuned"]) == ["a"] and not app.exception
+
+
+def test_both_are_asked_the_same(
+    open_page: Open, bench: Bench, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = make_run(settings, config={"task": "style", "base": "gemma", "base_id": "gemma-3-270m"})
+
+    def use(settings: Settings, engine: Any, id: str) -> None:
+        served = jobs.run_folder(settings, id) / "served"
+        served.mkdir()
+        (served / "model.json").write_text("{}")
+        engine.catalogue.add(model(f"run-{id}", title="Tickets"))
+
+    monkeypatch.setattr(jobs, "use", use)
+    app = open_page("finetune", tune_view="one", run=run_id, after="try")
+    app = click(app, "Use it")
+    app.text_area(key="try_text").set_value("Once upon")
+    app = click(app, "Ask both")
+    assert not app.exception
+    prompts = [bench.backends[id].seen[-1].prompt for id in ("gemma-3-270m", f"run-{run_id}")]
+    assert prompts == ["Once upon", "Once upon"]
+    app = app.button_group(key="after").set_value("use").run()
+    assert "is in the pickers" in drawn(app) and not app.exception
+
+
+def test_a_base_without_a_head_says_nothing(open_page: Open, bench: Bench, settings: Settings) -> None:
+    run_id = make_run(settings)
+    served = jobs.run_folder(settings, run_id) / "served"
+    served.mkdir()
+    (served / "model.json").write_text("{}")
+    tuned = model(f"run-{run_id}", title="Tickets", architecture="classification", applications=("sentiment",))
+    bench.engine.catalogue.add(tuned)
+    app = open_page("finetune", tune_view="one", run=run_id, after="try")
+    app.text_area(key="try_text").set_value("a good film")
+    app = click(app, "Ask both")
+    assert "no head for the task" in drawn(app) and len(app.get("plotly_chart")) == 1 and not app.exception
+
+
+def test_a_model_that_breaks_in_the_try_box_is_a_sentence(open_page: Open, bench: Bench, settings: Settings) -> None:
+    run_id = make_run(settings, config={"task": "style", "base": "gemma", "base_id": "gemma-3-270m"})
+    served = jobs.run_folder(settings, run_id) / "served"
+    served.mkdir()
+    (served / "model.json").write_text("{}")
+    bench.engine.catalogue.add(model(f"run-{run_id}"))
+    backend = bench.plan["gemma-3-270m"] = FakeBackend()
+    backend.fail_with = ZeroDivisionError("secret detail")
+    app = open_page("finetune", tune_view="one", run=run_id, after="try")
+    app.text_area(key="try_text").set_value("Once")
+    app = click(app, "Ask both")
+    assert "report the number" in app.error[0].value and "secret" not in drawn(app) and not app.exception
+
+
+# The few functions that are worth a test of their own.
+
+
+def test_smoothing_starts_at_the_first_value_and_follows() -> None:
+    points = [(step, 2.0) for step in range(5)] + [(step, 0.0) for step in range(5, 60)]
+    average = curves.smoothed(points, 0.6)
+    assert average[4] == (4, pytest.approx(2.0)) and 1.0 < average[5][1] < 1.2
+    assert average[-1][1] < 1e-6 and curves.smoothed(points, 0.0) == points
+
+
+def test_long_lines_are_thinned_with_their_ends() -> None:
+    points = [(float(step), 0.0) for step in range(10_000)]
+    few = curves.thinned(points, 100)
+    assert len(few) == 100 and (few[0], few[-1]) == (points[0], points[-1])
+
+
+def test_charts_as_a_page_need_no_network(settings: Settings) -> None:
+    run = jobs.read(settings, make_run(settings, title="<b>x</b>"))
+    page = curves.as_html(list(figures_of(run, 0.5, False).values()), run.title)
+    assert "<b>x</b>" not in page and "&lt;b&gt;x&lt;/b&gt;" in page and page.count("Plotly.newPlot(") >= 5
+    assert 'src="http' not in page and len(page) > 4_000_000
+
+
+def test_names_of_runs_lead_back_to_their_ids(settings: Settings) -> None:
+    run = jobs.read(settings, make_run(settings, title="Tickets (old)"))
+    assert id_in(name_of(run)) == run.id == id_in(run.id)
