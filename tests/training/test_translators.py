@@ -17,10 +17,12 @@ import torch
 from engine.applications import translate
 from engine.errors import InputError, NotFoundError
 from engine.training import scratch
+from engine.training.config import TrainingConfig
 from engine.training.recipes.translators import again, corpus, judge, learn, pack, parcels, ship
 from engine.training.recipes.translators.__main__ import main
 from engine.training.recipes.translators.corpus import Pair
 from engine.training.recipes.translators.pack import Plan
+from engine.training.tasks import seq2seq
 
 ANIMALS = {"heron": "héron", "badger": "blaireau", "otter": "loutre", "goose": "oie", "mole": "taupe"}
 DOINGS = {"sleeps": "dort", "waits": "attend", "sings": "chante", "eats": "mange"}
@@ -247,6 +249,19 @@ def test_a_piece_ends_in_time_or_when_asked_and_leaves_its_state(packed: Path, t
         learn.learn(other, tmp_path, learn.Piece(steps=1))
 
 
+def test_a_last_piece_plans_its_end_from_its_pace() -> None:
+    place, now = learn.Place(step=1200), learn.time.monotonic()
+    piece = learn.Piece(seconds=515, is_last=True, started=now)
+    learn._plan_end(place, 1000, piece, [now - 18])
+    assert place.finish == 0
+    learn._plan_end(place, 1000, piece, [now - 18, now])
+    assert place.cool_from == 1200 and place.finish == pytest.approx(1200 + 10 * 500 * 0.93, abs=20)
+    plan = replace(PLAN, learning_rate=1.0, warmup_steps=1)
+    halfway = (place.cool_from + place.finish) // 2
+    ratio = learn.rate(plan, replace(place, step=halfway)) / learn.rate(plan, learn.Place(step=halfway))
+    assert ratio == pytest.approx(0.5, abs=0.01) and learn.rate(plan, replace(place, step=place.finish)) == 0
+
+
 def test_parcels_come_in_small_parts_and_survive_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parcels, "PART_BYTES", 1000)
     tensors = {"a": torch.arange(900, dtype=torch.float32), "b": torch.ones(3, 5, dtype=torch.float16)}
@@ -286,6 +301,22 @@ def test_an_exported_translator_is_served_measured_and_has_a_card(packed: Path, 
     assert json.loads((folder / "config.json").read_text())["prompt_style"] == "tags"
     request = translate.ask(judge.entry(folder, ["fr"]), "The otter waits.", "en", "fr")
     assert request.prompt == ">>fra<< The otter waits."
+
+
+def test_an_exported_translator_is_fine_tuned_with_its_tags(packed: Path, learned: Path, tmp_path: Path) -> None:
+    ship.save_model(packed, learned, tmp_path / "base")
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"source": p.english, "target": p.other}) + "\n" for p in PAIRS[:6]))
+    config = TrainingConfig(
+        task="translation", base=str(tmp_path / "base"), train_file=str(file), validation_file=str(file),
+        source_language="en", target_language="fr", max_target_length=32,
+    )  # fmt: skip
+    lesson = seq2seq.translation(config, tmp_path)
+    tag = lesson.tokenizer.convert_tokens_to_ids(">>fra<<")
+    assert all(feature["input_ids"][0] == tag != feature["labels"][0] for feature in lesson.train_set)
+    assert lesson.settings({}) == {"prompt_style": "tags"}
+    with pytest.raises(InputError, match="target_language"):
+        seq2seq.translation(replace(config, target_language="it"), tmp_path)
 
 
 def test_a_translator_writes_pairs_for_another_to_learn_from(packed: Path, learned: Path) -> None:

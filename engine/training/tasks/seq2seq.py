@@ -10,7 +10,7 @@ import torch
 
 from engine.applications import translate
 from engine.applications.languages import LANGUAGES
-from engine.backends.languages import is_multilingual, language_code, language_id
+from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
 from engine.catalogue import Model, Source
 from engine.errors import InputError
 from engine.training import bases
@@ -39,14 +39,16 @@ def summary(config: TrainingConfig, folder: Path) -> Lesson:
 
 
 def prompt_style(model: Any, tokenizer: Any) -> str:
-    """How serving asks this base, in the catalogue's words: "t5" (in words), "codes" (language tokens) or "pair"."""
+    """How serving asks this base, in the catalogue's words: "t5" (in words), "tags", "codes" (tokens) or "pair"."""
+    if getattr(model.config, "prompt_style", "") == "tags":
+        return "tags"
     if model.config.model_type in T5_FAMILY:
         return "t5"
     return "codes" if is_multilingual(tokenizer) else "pair"
 
 
 def translation_prompt(config: TrainingConfig, style: str, text: str) -> str:
-    if style != "t5":
+    if style not in ("t5", "tags"):
         return text
     model = Model(
         id="base", title="", family="", architecture="seq2seq", runtime="transformers", parameters=0, languages=(),
@@ -106,7 +108,8 @@ def set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
         code = getattr(config, name)
         if not code:
             raise InputError(f"This base translates several languages: give {name}, such as en.", param=name)
-        is_known = code in LANGUAGES if style == "t5" else language_code(tokenizer, code) is not None
+        known = {"t5": LANGUAGES, "tags": TARGET_TAGS}.get(style)
+        is_known = language_code(tokenizer, code) is not None if known is None else code in known
         if not is_known:
             raise InputError(f"This base does not know the language {code}. Choose another {name}.", param=name)
     if style == "codes":

@@ -50,8 +50,10 @@ STATE, AVERAGE = "state", "average"
 BETAS, EPSILON = (0.9, 0.98), 1e-9
 LEAVE_SECONDS = 15.0
 """Time at the end of a piece for keeping everything."""
-TIMED_STEPS = 100
-"""Steps after which a last piece knows how many it will do."""
+TIMED_STEPS = (20, 200)
+"""Steps between which a last piece takes its pace, to know how many it will do."""
+PACE_SHARE = 0.93
+"""Share of the time left that goes into steps; the rest is for validations and keeping."""
 
 
 @dataclass
@@ -339,7 +341,7 @@ def _steps(
 ) -> dict[str, float]:
     """Learn until the piece ends; what is measured at the end is the average."""
     plan, first = learner.plan, learner.place.step
-    seen = Seen()
+    seen, times = Seen(), list[float]()
     for batch, portion, at in feed:
         loss, count = learner.learn(batch)
         place = learner.place
@@ -347,8 +349,10 @@ def _steps(
         seen.add(loss, count)
         if place.step % plan.log_every == 0:
             seen = _report(learner, seen, run)
-        if piece.is_last and not place.finish and (place.step - first == TIMED_STEPS or piece.steps):
-            _plan_end(place, first, piece)
+        if piece.is_last and not place.finish and (piece.steps or place.step - first in TIMED_STEPS):
+            loss.item()  # waits for the device
+            times.append(time.monotonic())
+            _plan_end(place, first, piece, times)
         if place.step % plan.evaluate_every == 0:
             learner.keep(run.folder)
             run.record(_line(learner) | learner.measure(measured))
@@ -361,14 +365,15 @@ def _steps(
     return found
 
 
-def _plan_end(place: Place, first: int, piece: Piece) -> None:
-    """Set the step at which the learning rate is nothing: that of the limit, or what the time left allows."""
+def _plan_end(place: Place, first: int, piece: Piece, times: Sequence[float]) -> None:
+    """Set the step at which the learning rate is nothing: by the limit, or by the pace and the time left."""
     if piece.steps:
         place.finish = first + piece.steps
+    elif len(times) == len(TIMED_STEPS):
+        pace = (TIMED_STEPS[1] - TIMED_STEPS[0]) / max(1e-9, times[1] - times[0])
+        place.finish = place.step + max(1, int(pace * piece.time_left() * PACE_SHARE))
     else:
-        done, passed = place.step - first, time.monotonic() - piece.started
-        # What the start took is counted as steps: a margin for validations.
-        place.finish = place.step + max(1, int(done / max(passed, 1e-9) * piece.time_left()))
+        return
     place.cool_from = place.step
     log.info("the last step will be %d", place.finish)
 
