@@ -26,7 +26,7 @@ from engine.training import checkpoints
 from engine.training.config import TrainingConfig, read_config
 from engine.training.data import IGNORED, Feature
 from engine.training.failures import explain
-from engine.training.preflight import check_steps, cut_off
+from engine.training.preflight import check_machine, check_steps, cut_off
 from engine.training.run import memory_now
 from engine.training.tasks import Lesson
 from engine.training.tasks.seq2seq import EXAMINED_ROWS
@@ -249,11 +249,20 @@ def _with_estimates(
         "evaluations": saved + 1,
         "estimated_seconds": round(seconds, 1),
         "estimated_memory_bytes": costs.memory_bytes,
+        "free_memory_bytes": _free_memory(),
         # The best, the last and the one being written; then the model in half precision.
         "estimated_disk_bytes": min(3, saved) * costs.checkpoint_bytes + 2 * weights,
     }
+    found += check_machine(facts | estimates, estimates["free_memory_bytes"], shutil.disk_usage(folder).free)
     findings = [asdict(finding) for finding in found]
     return facts | estimates | {"batch": first_batch(config, lesson), "findings": findings}
+
+
+def _free_memory() -> int:
+    """What a run could have on its device: free memory, and what this process gives back."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+    return memory_now()["free_memory_bytes"] + int(psutil.Process().memory_info().rss)
 
 
 def _targets_alone_are_cut(config: TrainingConfig, lesson: Lesson) -> bool:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,6 +147,15 @@ def test_estimates_are_within_a_factor_of_two(
     size = sum(path.stat().st_size for path in (folder / "checkpoints").rglob("*") if path.is_file())
     assert size <= found["estimated_disk_bytes"] <= 4 * size
     assert found["estimated_memory_bytes"] >= 100e6
+
+
+def test_too_small_a_machine_is_said(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, held = sample_rows("classification", 20)
+    folder = make_run(tmp_path, "classification", train, held, base, max_length=32, epochs=1.0)
+    monkeypatch.setattr(probe, "_free_memory", lambda: 1000)
+    monkeypatch.setattr("engine.training.probe.shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    levels = {finding["field"]: finding["level"] for finding in tried(folder)["findings"]}
+    assert levels["batch_size"] == levels["disk"] == "error"
 
 
 def test_memory_is_near_what_the_child_then_holds(tmp_path: Path, base: Path) -> None:
