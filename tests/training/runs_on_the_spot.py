@@ -43,7 +43,8 @@ def encoder(folder: Path, head: str, seed: int, **options: Any) -> Path:
     """A BERT with or without head."""
     tokenizer = wordpiece(texts())
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    config = transformers.BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **shape, **options)
+    shape |= {"vocab_size": len(tokenizer), "max_position_embeddings": 64}
+    config = transformers.BertConfig(**shape | options)
     return checkpoints.save(folder, f"BertFor{head}" if head else "BertModel", config, tokenizer, seed)
 
 
