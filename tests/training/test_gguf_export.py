@@ -18,6 +18,8 @@ from engine.backends.llamacpp import LlamaCppBackend
 from engine.errors import NotFoundError, UnsupportedError
 from engine.requests import Generate, Message
 from engine.settings import Settings
+from engine.training import scratch
+from engine.training.config import TrainingConfig
 from engine.training.gguf_export import adapter_to_gguf, can_export, main, to_gguf
 from tests.backends.checkpoints import CHAT_TEMPLATE, CORPUS, byte_pairs, entry, save
 
@@ -26,22 +28,16 @@ WIDE = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "
 TEXTS = (*CORPUS[:8], "It's 2024, isn't it?  Two  spaces\n\n\tand tabs…", "<s>", "x" * 40)
 
 
-def sentencepiece_bpe(folder: Path) -> Any:
-    """A tokenizer like Llama 2's: sentencepiece's BPE with bytes for what is unknown."""
-    import sentencepiece
-
-    corpus = folder / "corpus.txt"
-    corpus.write_text("\n".join(CORPUS), encoding="utf-8")
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(corpus), model_prefix=str(folder / "spm"), model_type="bpe", vocab_size=500, byte_fallback=True,
-        character_coverage=0.98, normalization_rule_name="identity", remove_extra_whitespaces=False, minloglevel=2,
-    )  # fmt: skip
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spm.model"))
-    pieces = [(processor.id_to_piece(id), processor.get_score(id)) for id in range(processor.get_piece_size())]
-    from transformers.tokenization_utils_base import generate_merges
-
-    vocabulary = {piece: id for id, (piece, _) in enumerate(pieces)}
-    return transformers.LlamaTokenizer(vocab=vocabulary, merges=generate_merges(vocabulary, dict(pieces)))
+def scratch_model(folder: Path, kind: Any) -> Path:
+    """A tiny GPT as pre-training makes it."""
+    config = TrainingConfig(
+        "pretraining", "", "x", "x", layers=2, width=64, heads=2, vocabulary_size=500, tokenizer=kind, max_length=64
+    )
+    tokenizer = scratch.train_tokenizer(CORPUS, kind, 500, folder / "tokenizer")
+    scratch.tiny_gpt(config, tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    model_config = transformers.AutoConfig.from_pretrained(folder)
+    return save(folder, "LlamaForCausalLM", model_config, tokenizer)
 
 
 def unigrams() -> Any:
@@ -183,7 +179,8 @@ def assert_same(folder: Path, backend: LlamaCppBackend, tolerance: float) -> Non
 MAKERS = {
     "llama": lambda folder: llama(folder, byte_pairs(has_template=True)),
     "untied": lambda folder: llama(folder, digits_apart(), tie_word_embeddings=False, head_dim=32),
-    "sentencepiece": lambda folder: llama(folder, sentencepiece_bpe(folder.parent)),
+    "scratch-bpe": lambda folder: scratch_model(folder, "bpe"),
+    "scratch-sentencepiece": lambda folder: scratch_model(folder, "sentencepiece"),
     "unigrams": lambda folder: llama(folder, unigrams()),
     "gemma": lambda folder: gemma(folder, byte_pairs()),
     "gpt2": lambda folder: gpt2(folder, byte_pairs()),
