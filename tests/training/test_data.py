@@ -9,7 +9,18 @@ import pytest
 from tokenizers_on_the_spot import wordpiece
 
 from engine.errors import InputError
-from engine.training.data import collate, question_features, read_questions, read_texts, text_features
+from engine.training.data import (
+    IGNORED,
+    HiddenTokens,
+    collate,
+    question_features,
+    read_questions,
+    read_rows,
+    read_texts,
+    shift_right,
+    text_features,
+)
+from engine.training.tasks.causal import blocks, turn_feature
 
 LABELS = ("negative", "positive")
 
@@ -92,3 +103,78 @@ def test_texts_are_cut_to_length(tmp_path: Path) -> None:
     features = text_features(rows, wordpiece(["word short"]), 16, LABELS)
     assert len(features[0]["input_ids"]) == 16
     assert [f["labels"] for f in features] == [1, 0]
+
+
+def test_rows_of_questions_find_their_answers(tmp_path: Path) -> None:
+    rows = [
+        {"question": "When?", "passage": " It was 1843, yes 1843.", "answer": "1843", "answer_start": 17},
+        {"question": "When?", "passage": "It was 1843.", "answer": "1843"},
+        {"question": "Who?", "passage": "It was 1843.", "answer": ""},
+    ]
+    path = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert [row.answers for row in read_questions(path)] == [(("1843", 17),), (("1843", 7),), ()]
+    lost = write(tmp_path, "b.jsonl", json.dumps(rows[1] | {"answer": "1844"}))
+    with pytest.raises(InputError, match="row 1: the answer '1844' is not in its passage"):
+        read_questions(lost)
+
+
+def test_rows_without_a_text_are_left_out_and_others_keep_their_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", '{"text": " "}\n\n{"text": "here"}\n')
+    assert read_rows(path, ("text",)) == [{"text": "here", "#": "3"}]
+    with pytest.raises(InputError, match="row 1: text must be a text"):
+        read_rows(write(tmp_path, "b.jsonl", '{"text": ["x"]}'), ("text",))
+    with pytest.raises(InputError, match="needs the column text; it has words"):
+        read_rows(write(tmp_path, "c.jsonl", '{"words": "x"}'), ("text",))
+
+
+def test_hidden_tokens_follow_from_seed_and_epoch() -> None:
+    tokenizer = wordpiece(["one two three four"] * 3)
+    features = [{"input_ids": tokenizer("one two three four " * 9)["input_ids"], "length": 38}]
+    first, same, other = (HiddenTokens(features, tokenizer, 0.5, seed) for seed in (1, 1, 2))
+    assert first[0] == same[0] != other[0]
+    ids = first[0]["input_ids"]
+    assert tokenizer.mask_token_id in ids and (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    same.set_epoch(1)
+    assert first[0] != same[0]
+    tokenizer.mask_token = None
+    with pytest.raises(InputError, match="no mask token"):
+        HiddenTokens(features, tokenizer, 0.5)
+
+
+class Letters:
+    """A tokenizer of single letters; 1 ends a text."""
+
+    eos_token_id, eos_token, chat_template = 1, "!", None
+
+    def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
+        return {"input_ids": [1 if letter == "!" else ord(letter) for letter in text]}
+
+
+def test_running_text_fills_blocks() -> None:
+    rows = [{"text": "abc", "#": "1"}, {"text": "defgh", "#": "2"}]
+    found = blocks(rows, Letters(), 4)
+    assert [feature["input_ids"] for feature in found] == [[97, 98, 99, 1], [100, 101, 102, 103], [104, 1]]
+    assert [feature["row"] for feature in found] == [1, 2, 2]
+    with pytest.raises(InputError, match="too little text"):
+        blocks([{"text": "", "#": "1"}], Letters(), 4)
+
+
+def test_only_the_response_is_learned_and_too_long_turns_are_cut_where_it_hurts_least() -> None:
+    row = {"prompt": "ask", "response": "so", "#": "7"}
+    feature = turn_feature(row, Letters(), 16)
+    assert feature["input_ids"] == [*map(ord, "ask\nso"), 1]
+    assert feature["labels"] == [*[IGNORED] * 4, *map(ord, "so"), 1] and not feature["is_cut"]
+    long = turn_feature({"prompt": "x" * 30, "response": "short", "#": "8"}, Letters(), 16)
+    assert long["is_cut"] and long["length"] == 16 and long["labels"][-6:] == [*map(ord, "short"), 1]
+    longer = turn_feature({"prompt": "x" * 30, "response": "y" * 30, "#": "9"}, Letters(), 16)
+    assert longer["labels"] == [*[IGNORED] * 8, *[ord("y")] * 8]
+
+
+def test_the_decoder_reads_the_labels_one_late() -> None:
+    import torch
+
+    labels = torch.tensor([[5, 6, 2], [7, 2, IGNORED]])
+    assert shift_right(labels, 9, 1).tolist() == [[9, 5, 6], [9, 7, 2]]
+    batch = collate([{"input_ids": [3, 4], "labels": [5]}, {"input_ids": [3], "labels": [5, 6]}], pad=8)
+    assert batch["input_ids"].tolist() == [[3, 4], [3, 8]] and batch["attention_mask"].tolist() == [[1, 1], [1, 0]]
+    assert batch["labels"].tolist() == [[5, IGNORED], [5, 6]]
