@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.cache import read_json
 from engine.catalogue import Model, hub_model, read_catalogue
 from engine.errors import NotFoundError
-from engine.training.config import METRICS, TrainingConfig, read_config
+from engine.training.config import METRICS, SEQ2SEQ_TASKS, TrainingConfig, read_config
 
 TASK_WORDS: dict[str, str] = {
     "style": "goes on with text in the style of the training texts",
@@ -37,7 +37,8 @@ LICENCES = {
     "Gemma": "gemma", "Gemma Terms of Use": "gemma",
 }  # fmt: skip
 """The catalogue's words -> the Hub's."""
-HIDDEN = ("train_file", "validation_file", "base", "task", "base_id", "threads")
+HIDDEN = ("train_file", "validation_file", "base", "task", "base_id", "threads", "sample_prompts", "sample_tokens")
+SCRATCH_ONLY = ("layers", "width", "heads", "vocabulary_size", "tokenizer")
 LIBRARIES = {"adapter": "peft", "safetensors": "transformers"}
 USES = {
     "safetensors": (
@@ -183,18 +184,30 @@ def _making(facts: Facts) -> list[str]:
     rows = about.get("train_rows")
     data = f"{rows:,} rows" if isinstance(rows, int) else "Rows"
     digest = f" (sha256 of both files begins with `{about['data']}`)" if about.get("data") else ""
-    defaults = {f.name: f.default for f in fields(TrainingConfig) if f.default is not MISSING}
-    kept = {name: value for name, value in asdict(config).items() if name not in HIDDEN}
-    changed = {name: value for name, value in kept.items() if value not in ((), "") or defaults.get(name) != value}
     steps = facts.status.get("best_step")
     best = f" The weights are those of step {steps}, the best on the held-out rows." if steps else ""
-    table = [f"| {name} | {_plain(_value(value))} |" for name, value in changed.items()]
+    table = [f"| {name} | {_plain(_value(value))} |" for name, value in _settings(config).items()]
     return [
         "## How it was made", "",
         f"{data} of the task *{config.task}*{digest}, which stayed with its maker.{best}", "",
         "| setting | value |", "|---|---|", *table, "",
         "The same again, with the run's folder:", "", f"```\npython -m engine.training.train runs/{facts.id}\n```", "",
     ]  # fmt: skip
+
+
+def _settings(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that had a say in this run."""
+    idle = {
+        *HIDDEN,
+        *(SCRATCH_ONLY if config.base else ()),
+        *(() if config.task == "answer" else ("stride",)),
+        *(() if config.task in SEQ2SEQ_TASKS else ("max_target_length",)),
+    }
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in idle and value not in ((), "") and (config.method == "lora" or not name.startswith("lora_"))
+    }
 
 
 def _use(facts: Facts, kind: str, file: str) -> list[str]:
@@ -204,7 +217,10 @@ def _use(facts: Facts, kind: str, file: str) -> list[str]:
         "file": file,
         "base": hub_name(facts.base) or facts.config.base_id or "BASE",
     }
-    limits = "It learned from few rows: judge it on texts of your own before you rely on it."
+    limits = (
+        "The figures hold for rows like those it learned from. Judge it on texts of your own before you rely on it; "
+        "what its base gets wrong, it may get wrong too."
+    )
     return ["## Use", "", USES[kind].format(**words), "", "## Limits", "", limits, ""]
 
 
