@@ -76,7 +76,7 @@ SAMPLES: dict[Task, tuple[Sample, ...]] = {
             "1,200 short pairs: greetings, questions, and sentences from a small grammar.",
             FOLDER / "pairs.jsonl",
             {"source": "source", "target": "target"},
-            ("My sister is looking for the key.", "Do you like cheese?", "The cat is behind the church."),
+            ("My sister looks for the key.", "Do you like cheese?", "The cat is behind the church."),
             {"source_language": "en", "target_language": "fr"},
         ),
     ),
