@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 from tokenizers_on_the_spot import wordpiece
 
+from engine.errors import PeopleError
 from engine.training.config import METRICS, ROLES, SEQ2SEQ_TASKS, TrainingConfig
 from engine.training.measure import measure
 from engine.training.run import read_metrics, read_samples, read_status
@@ -149,7 +151,7 @@ def tame(folder: Path) -> Path:
 
 def make_run(folder: Path, task: Any, base: Path | None, *, is_changed: bool = False, **changes: Any) -> TrainingConfig:
     folder.mkdir()
-    for name, count, seed in (("train", 700 if task in SEQ2SEQ_TASKS else 300, 1), ("validation", 40, 2)):
+    for name, count, seed in (("train", 500 if task in SEQ2SEQ_TASKS else 300, 1), ("validation", 30, 2)):
         chance = random.Random(seed)
         rows = [ROWS[task](chance) for _ in range(count)]
         rows = [changed(row) for row in rows] if is_changed else rows
@@ -265,3 +267,63 @@ def test_training_asks_as_serving_does(bases: dict[str, Path]) -> None:
     assert prompt_ids(tokenizer, "where is the cat") == served
     assert tokenizer.decode(response_ids(tokenizer, "where is the cat", "there")) == " there<|end|>"
     backend.close()
+
+
+def test_a_gguf_file_is_a_base(tmp_path: Path) -> None:
+    from engine.training.gguf_export import to_gguf
+
+    (tmp_path / "base").mkdir()
+    file = to_gguf(tame(checkpoints.llama(tmp_path / "plain")), tmp_path / "base" / "tiny.gguf", dtype="f16")
+    make_run(tmp_path / "run", "instructions", file, method="lora", max_steps=20, is_bf16=True, base_id="tiny")
+    train(tmp_path / "run")
+    status = read_status(tmp_path / "run")
+    assert status["metrics"]["eval_loss"] < status["baseline"]["eval_loss"]
+    assert "chat_template" in " ".join(path.name for path in (tmp_path / "run" / "model").iterdir())
+
+
+FAULTS: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
+    "missing": ("style", "nowhere", {}, "not on this machine", "base"),
+    "misfit": ("style", "bert", {}, "does not fit", "base"),
+    "no encoder-decoder": ("summary", "gpt2", {}, "does not fit", "base"),
+    "targets": (
+        "style", "gpt2", {"method": "lora", "lora_targets": ("wings",)}, "names 'wings'.*c_attn", "lora_targets",
+    ),
+    "no mask": ("style", "gpt2", {"token_dropout": 0.1}, "no mask token", "token_dropout"),
+    "no language": ("translation", "m2m100", {}, "give source_language", "source_language"),
+    "unknown language": (
+        "translation", "m2m100", {"source_language": "en", "target_language": "qq"}, "does not know the language qq",
+        "target_language",
+    ),
+    "unknown to T5": (
+        "translation", "t5", {"source_language": "en", "target_language": "qq"}, "does not know the language qq",
+        "target_language",
+    ),
+    "unknown label": ("classification", "bert", {"labels": ("good", "fine")}, "label 'bad' is none of", "label"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_what_cannot_be_trained_gets_a_sentence(tmp_path: Path, bases: dict[str, Path], kind: str) -> None:
+    task, base, changes, sentence, field = FAULTS[kind]
+    make_run(tmp_path / "run", task, bases.get(base, tmp_path / base), **changes)
+    with pytest.raises(PeopleError, match=sentence) as caught:
+        train(tmp_path / "run")
+    assert caught.value.param == field
+
+
+def test_a_damaged_base_and_data_that_cannot_be_judged_get_a_sentence(tmp_path: Path, bases: dict[str, Path]) -> None:
+    make_run(tmp_path / "run", "answer", bases["bert"])
+    row = {"question": "which animal", "passage": "nobody is here", "answer": ""}
+    (tmp_path / "run" / "validation.jsonl").write_text(json.dumps(row))
+    with pytest.raises(PeopleError, match="No validation row holds an answer"):
+        train(tmp_path / "run")
+    make_run(tmp_path / "other", "classification", bases["bert"])
+    (tmp_path / "other" / "train.jsonl").write_text(json.dumps({"text": "a", "label": "good"}))
+    with pytest.raises(PeopleError, match="nothing to tell apart"):
+        train(tmp_path / "other")
+    shutil.copytree(bases["gpt2"], tmp_path / "damaged")
+    weights = tmp_path / "damaged" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    make_run(tmp_path / "third", "style", tmp_path / "damaged")
+    with pytest.raises(PeopleError, match="damaged, incomplete or not safetensors"):
+        train(tmp_path / "third")

@@ -23,7 +23,7 @@ from tokenizers_on_the_spot import wordpiece
 from engine.training.config import TrainingConfig
 from engine.training.measure import measure
 from engine.training.recording import Recorder
-from engine.training.run import last_checkpoint, read_metrics, read_status
+from engine.training.run import Run, last_checkpoint, read_metrics, read_status
 from engine.training.train import main, train
 from engine.training.turns import waiting
 
@@ -205,7 +205,7 @@ def told(folder: Path) -> dict[tuple[int, bool], Any]:
 
 def test_a_run_that_is_killed_at_any_moment_loses_nothing(tmp_path: Path, base: Path) -> None:
     """kill -9 of the real process at random moments; then on, to the losses of an uninterrupted run."""
-    whole, folder = (make_run(tmp_path / name, base, epochs=12) for name in ("whole", "torn"))
+    whole, folder = (make_run(tmp_path / name, base, epochs=8) for name in ("whole", "torn"))
     train(whole)
     chance = random.Random(os.getpid())
     for _ in range(2):
@@ -271,23 +271,38 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("way", ["signal", "file"])
-def test_a_stopped_run_keeps_the_best_so_far(tmp_path: Path, base: Path, way: str) -> None:
+def test_a_run_stopped_by_a_signal_keeps_the_best_so_far(tmp_path: Path, base: Path) -> None:
     folder = make_run(tmp_path / "run", base, epochs=500)
     (folder / "stop").touch()
     os.utime(folder / "stop", (0, 0))  # of an earlier life: forgotten at the start
     child = start(folder)
     wait_for(lambda: last_checkpoint(folder) is not None or child.poll() is not None)
-    if way == "signal":
-        child.send_signal(signal.SIGTERM)
-    else:
-        (folder / "stop").touch()
+    child.send_signal(signal.SIGTERM)
     assert child.wait(PATIENCE_SECONDS) == 0
     status = read_status(folder)
     assert status["state"] == "stopped" and 0 < status["step"] < status["max_steps"]
     assert status["best_step"] <= status["step"] and "eval_accuracy" in status["metrics"]
     assert status["memory_bytes"] > 10**8 and status["free_memory_bytes"] > 0 and status["tokens_per_second"] > 0
     assert (folder / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("step", [10, 40])
+def test_a_run_stopped_by_a_file_keeps_the_best_so_far_and_goes_on_later(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    folder = make_run(tmp_path / "run", base, epochs=3)
+    monkeypatch.setattr(Run, "is_stop_asked", property(lambda run: read_status(folder).get("step", 0) >= step))
+    monkeypatch.setattr("engine.training.recording.STATUS_SECONDS", 0.0)
+    metrics = train(folder)
+    status = read_status(folder)
+    assert status["state"] == "stopped" and step <= status["step"] <= step + 2 and status["metrics"] == metrics
+    assert status["best_step"] == (25 if step > 25 else status["step"]), (
+        "judged once more only where nothing was judged"
+    )
+    monkeypatch.undo()
+    assert train(folder)["eval_accuracy"] > 90
+    assert read_status(folder)["state"] == "finished" and read_status(folder)["step"] == 75
+    assert not list(folder.glob("model.*")), "the earlier model is gone when the later one is there"
 
 
 def test_two_runs_train_one_after_the_other(tmp_path: Path, base: Path) -> None:
