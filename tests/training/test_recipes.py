@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
+from engine.training.config import read_config
 from engine.training.data import read_questions, read_texts
 from engine.training.recipes import answer, sentiment
 
@@ -42,6 +46,23 @@ def test_questions_asked_elsewhere_have_no_answer_there() -> None:
         year = str(1800 + int(item["question"].removeprefix("When ").removesuffix("?")))
         assert year not in paragraph["context"]
     assert all(len(paragraph["qas"]) == 1 for paragraph in paragraphs), "the article itself stays as it was"
+
+
+def test_a_recipe_can_stop_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves is what the page takes: two files and the settings."""
+    question = {"id": "1", "question": "What is old?", "answers": [{"text": "mill", "answer_start": 8}]}
+    articles = [{"title": str(n), "paragraphs": [{"context": "The old mill", "qas": [question]}]} for n in range(9)]
+    (tmp_path / "qa" / "squad_train_part").mkdir(parents=True)
+    with gzip.open(tmp_path / "qa" / "squad_train_part" / "test-v1.1.json.gz", "wt") as file:
+        json.dump({"data": articles}, file)
+    run = tmp_path / "run"
+    options = ["answer", "--data", str(tmp_path), "--base", "base", "--run", str(run), "--prepare"]
+    monkeypatch.setattr(sys, "argv", options)
+    answer.main()
+    assert [len(read_questions(run / "data" / f"{name}.json")) for name in ("train", "validation")] == [7, 2]
+    config = read_config(run / "config.json")
+    assert (config.task, config.seed, config.threads) == ("answer", answer.SEED, 0)
+    assert sorted(path.name for path in run.iterdir()) == ["config.json", "data"]
 
 
 def test_held_out_articles_are_whole(shared_data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ Some questions are asked again over another paragraph of their article, so that 
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import random
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.training.config import TrainingConfig
+from engine.training.recipes import read_arguments
 
 HELD_OUT_EVERY = 8
 UNANSWERABLE_SHARE = 0.12
@@ -50,13 +50,8 @@ def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def main() -> None:
-    """Prepare the data, write the config and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("data", "base", "run"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--epochs", type=float, default=3.5)
-    options = parser.parse_args()
+    """Prepare the data, write the config and, unless told only to prepare, train."""
+    options = read_arguments(__doc__, "data", "base", "run", epochs=3.5)
     train_file, validation_file = prepare(options.data, options.run / "data")
     TrainingConfig(
         task="answer",
@@ -75,6 +70,8 @@ def main() -> None:
         threads=options.threads,
         seed=SEED,
     ).save(options.run / "config.json")
+    if options.prepare:
+        return
 
     from engine.training.train import main as train
 

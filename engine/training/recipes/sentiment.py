@@ -9,7 +9,6 @@ first (the Pang & Lee snippets hold nearly all of them), so that the figure meas
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import io
@@ -22,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.training.config import TrainingConfig
+from engine.training.recipes import read_arguments
 
 Row = tuple[str, str]
 SEED = 13
@@ -181,12 +181,8 @@ def write(path: Path, rows: list[Row]) -> None:
 
 
 def main() -> None:
-    """Prepare the data, train in two stages, and measure on SST-2 dev."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("data", "base", "lexicon", "run"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=0)
-    options = parser.parse_args()
+    """Prepare the data, write both configs and, unless told only to prepare, train in two stages and measure."""
+    options = read_arguments(__doc__, "data", "base", "lexicon", "run")
     run: Path = options.run
     files = prepare(options.data / "sentiment", options.lexicon, run / "data")
     first = TrainingConfig(
@@ -214,12 +210,17 @@ def main() -> None:
         average_decay=0.99,
     )
 
+    stages = ((run / "first", first), (run, second))
+    for folder, config in stages:
+        folder.mkdir(exist_ok=True)
+        config.save(folder / "config.json")
+    if options.prepare:
+        return
+
     from engine.training.measure import measure
     from engine.training.train import main as train
 
-    for folder, config in ((run / "first", first), (run, second)):
-        folder.mkdir(exist_ok=True)
-        config.save(folder / "config.json")
+    for folder, _ in stages:
         if status := train([str(folder)]):
             raise SystemExit(status)
     print(json.dumps({"sst2_dev": measure(run / "model", files.sst_dev, options.threads)}))
