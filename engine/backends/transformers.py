@@ -22,12 +22,14 @@ from engine.backends.devices import (
     choose_device,
     choose_dtype,
     free_caches,
+    keep_freed_memory,
     memory_short,
     module_bytes,
 )
 from engine.backends.encoding import Array, Encodings, Piece
 from engine.backends.generation import Rows
 from engine.backends.gguf_conversion import converted
+from engine.backends.int8 import can_int8, int8_bytes, to_int8
 from engine.backends.loading import load_module, load_tokenizer
 from engine.errors import NotReadyError, PeopleError, UnsupportedError
 
@@ -94,13 +96,17 @@ class TransformersBackend:
         self.title, self.task = model.title, TASKS[model.architecture]
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        keep_freed_memory()
         device = choose_device(settings)
         dtype = choose_dtype(settings, device)
         folder = converted(model.title, path) if path.is_file() else path
         self.tokenizer = load_tokenizer(model.title, folder)
-        self.module: Any = load_module(model, folder, device, dtype)
-        self.device, self.dtype = device.type, str(dtype).removeprefix("torch.")
-        self.memory_bytes = int(module_bytes(self.module) * 1.2) + 64 * 2**20
+        is_int8 = settings.dtype == "auto" and device.type == "cpu" and can_int8(model.architecture, folder)
+        self.module: Any = load_module(model, folder, device, torch.float32 if is_int8 else dtype)
+        if is_int8:
+            to_int8(self.module)
+        self.device, self.dtype = device.type, "int8" if is_int8 else str(dtype).removeprefix("torch.")
+        self.memory_bytes = int((module_bytes(self.module) + int8_bytes(self.module)) * 1.2) + 64 * 2**20
         self._lock = threading.Lock()
         self.context_tokens = _positions(self.module.config, self.tokenizer, settings.context_tokens)
         self._batch_tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
