@@ -40,8 +40,12 @@ now = time.perf_counter
 PROBE_FILE = "probe.json"
 TRIED_ROWS = 32
 """Validation rows that the trial judges."""
-TIMED = (1 / 6, 3 / 6, 5 / 6)
+TIMED = (3 / 6, 1 / 6, 5 / 6)
 """Of the batches sorted by size, those that are timed."""
+UNTIMED = 2
+"""Steps before: one to warm up, and the longest."""
+PATIENCE_SECONDS = 60.0
+"""After this long, what was timed is enough."""
 SHOWN_ROWS, SHOWN_TOKENS, SHOWN_LENGTHS = 8, 300, 20_000
 GENERATED_SHARE = 1.5
 """How much longer than the longest reference a generated batch goes on, about."""
@@ -57,6 +61,7 @@ class Clock(TrainerCallback):
     learning: list[float] = field(default_factory=list)
     changing: list[float] = field(default_factory=list)
     _mark: float = 0.0
+    _began: float = field(default_factory=time.monotonic)
 
     def _lap(self) -> float:
         before, self._mark = self._mark, now()
@@ -68,8 +73,10 @@ class Clock(TrainerCallback):
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         self.learning.append(self._lap())
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.changing.append(self._lap())
+        is_enough = len(self.changing) > UNTIMED and time.monotonic() - self._began > PATIENCE_SECONDS
+        control.should_training_stop |= is_enough
 
 
 @dataclass(frozen=True)
@@ -139,23 +146,23 @@ def _row_numbers(folder: Path) -> Mapping[int, int]:
 def _measure(config: TrainingConfig, lesson: Lesson, folder: Path, scratch: Path) -> Costs:
     """Take the steps, judge once and save once."""
     clock = Clock()
-    single = replace(config, accumulation_steps=1, patience=0)
-    trainer = make_trainer(single, lesson, scratch, clock)
-    batches = _batches(trainer, config.batch_size)
+    size = min(config.batch_size, len(lesson.train_set))
+    trainer = make_trainer(replace(config, batch_size=size, accumulation_steps=1, patience=0), lesson, scratch, clock)
+    batches = _batches(trainer, size)
     tried, sizes = _chosen(batches, lesson)
     trainer._get_train_sampler = lambda *_: [index for batch in tried for index in batch]  # type: ignore[method-assign]
     trainer.args.max_steps = len(tried)
     trainer.args.eval_strategy, trainer.args.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
     trainer.args.load_best_model_at_end = False
     trainer.train()
-    timed = slice(len(tried) - len(TIMED), None)
+    timed = slice(UNTIMED, len(clock.changing))
     mean = sum(sizes) / len(sizes)
     a_token = sum(clock.learning[timed]) / max(1, sum(_size(batch, lesson) for batch in tried[timed]))
-    changing = sum(clock.changing[timed]) / len(TIMED)
+    changing = sum(clock.changing[timed]) / len(clock.changing[timed])
     validation = _time_validation(config, lesson, trainer, folder)
     saving = _seconds(lambda: checkpoints.save(scratch / "checkpoint-1", trainer, _averages(trainer)))
     return Costs(
-        step_seconds=config.accumulation_steps * a_token * mean + changing,
+        step_seconds=min(config.accumulation_steps, len(batches)) * a_token * mean + changing,
         validation_seconds=validation,
         checkpoint_seconds=saving,
         checkpoint_bytes=sum(path.stat().st_size for path in (scratch / "checkpoint-1").iterdir()),
@@ -191,7 +198,7 @@ def _chosen(batches: Sequence[list[int]], lesson: Lesson) -> tuple[list[list[int
     full = [index for index in by_size if len(batches[index]) == len(batches[0])]
     timed = [batches[full[int(len(full) * share)]] for share in TIMED]
     inputs = sorted(range(len(lesson.train_set)), key=lambda index: -lesson.train_set[index]["length"])
-    return [timed[1], inputs[: len(batches[0])], *timed], sizes
+    return [timed[0], inputs[: len(batches[0])], *timed], sizes
 
 
 def _time_validation(config: TrainingConfig, lesson: Lesson, trainer: Any, folder: Path) -> float:
