@@ -141,7 +141,7 @@ def lines(
             "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
             "showlegend": has_legend,
             "xaxis": {"title": {"text": "step"}, "rangemode": "tozero", "automargin": True},
-            "yaxis": {"type": "log" if is_log else "linear", "tickformat": ".3~g", "automargin": True},
+            "yaxis": {"type": "log" if is_log else "linear", "tickformat": ".4~r", "automargin": True},
         },
     }
 

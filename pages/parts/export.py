@@ -6,8 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.training import jobs
+from engine.training import jobs, publish
 from engine.training.config import CAUSAL_TASKS, TrainingConfig
+from engine.training.export import Kind
 from engine.training.jobs import RunView
 from pages.parts.children import child_of, show_child, start_child
 from pages.parts.engine import get_engine
@@ -15,7 +16,7 @@ from pages.parts.errors import errors_shown
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
-KINDS = {
+KINDS: dict[Kind, str] = {
     "safetensors": "Merged weights (safetensors)",
     "adapter": "LoRA adapter (peft)",
     "gguf": "GGUF, for llama.cpp",
@@ -24,9 +25,9 @@ KINDS = {
 }
 
 
-def kinds_for(config: TrainingConfig) -> list[str]:
+def kinds_for(config: TrainingConfig) -> list[Kind]:
     """Kinds that make sense for a run."""
-    rules = {
+    rules: dict[Kind, bool] = {
         "adapter": config.method == "lora",
         "gguf": config.task in CAUSAL_TASKS,
         "gguf-adapter": config.method == "lora" and config.task in CAUSAL_TASKS,
@@ -36,7 +37,7 @@ def kinds_for(config: TrainingConfig) -> list[str]:
 
 def show_export(run: RunView, config: TrainingConfig) -> None:
     """Make a zip with its model card, and offer it for download; below, the way to the Hub."""
-    kind = st.selectbox("Kind", kinds_for(config), format_func=KINDS.__getitem__, key="export_kind")
+    kind: Kind = st.selectbox("Kind", kinds_for(config), format_func=KINDS.__getitem__, key="export_kind")
     key = f"export-{run.id}-{kind}"
     target = jobs.run_folder(get_engine().settings, run.id) / "exports" / kind
     child = child_of(key)
@@ -46,12 +47,12 @@ def show_export(run: RunView, config: TrainingConfig) -> None:
         if child:
             with errors_shown():
                 child.check()
-        _file(run, kind, key, target)
+        _file(kind, key, target)
     st.divider()
-    _push(run)
+    _push(run, kind)
 
 
-def _file(run: RunView, kind: str, key: str, target: Path) -> None:
+def _file(kind: Kind, key: str, target: Path) -> None:
     made = max(target.glob("*.zip"), key=lambda path: path.stat().st_mtime, default=None)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Make it again" if made else "Make the zip", icon=":material/archive:", key="export"):
@@ -66,20 +67,18 @@ def _file(run: RunView, kind: str, key: str, target: Path) -> None:
     st.caption("With a model card that tells base, data, settings, figures and how it was made.")
 
 
-def _push(run: RunView) -> None:
+def _push(run: RunView, kind: Kind) -> None:
     """To a repository of one's own; the token goes with this one click and is kept nowhere."""
-    from engine.training import publish
-
     st.markdown("**Push to the Hugging Face Hub**")
+    name = st.text_input("Repository", placeholder="your-name/model-name", key="push_name", on_change="ignore")
+    is_private = st.toggle("Private", True, key="push_private", on_change="ignore")
     with st.form("push", border=False, clear_on_submit=True):
-        name = st.text_input("Repository", placeholder="your-name/model-name", key="push_name")
         token = st.text_input(
             "Token", type="password", key="push_token", autocomplete="off",
             help="An access token that may write. It is used for this push and kept nowhere.",
         )  # fmt: skip
-        is_private = st.toggle("Private", True, key="push_private")
         is_asked = st.form_submit_button("Push", icon=":material/cloud_upload:")
     if is_asked:
         with errors_shown(), st.spinner("Pushing…"):
-            address = publish.push(get_engine().settings, run.id, name, token, is_private)
+            address = publish.push(get_engine().settings, run.id, name, token, is_private, kind)
             st.success(f"It is at {plain(address)}", icon=":material/check_circle:")

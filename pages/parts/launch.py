@@ -35,7 +35,7 @@ TITLES: dict[Task, str] = {
     "answer": "Finding answers in passages",
     "translation": "Translating",
     "summary": "Summarising",
-    "pretraining": "Language, from scratch",
+    "pretraining": "Language, from nothing",
 }
 SUMMARIES: dict[Task, str] = {
     "style": "A language model goes on learning from your text, and then writes like it. For the page Write.",

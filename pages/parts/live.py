@@ -83,8 +83,7 @@ def _edit(run: RunView) -> None:
 
 def _again(run: RunView) -> None:
     assert run.config
-    config = asdict(run.config)
-    fill_settings(run.config.task, config)
+    fill_settings(run.config)
     if run.config.base_id:
         st.session_state[f"tune_base_{run.config.task}"] = run.config.base_id
     st.session_state.update({"tune_view": "new", "tune_task": run.config.task, "tune_mode": "expert"})

@@ -71,14 +71,9 @@ def facts_of(run: RunView) -> str:
     """What a run learns, from what, since when and how well, as Markdown."""
     parts = [f"{datetime.fromtimestamp(run.created):%d %b %Y, %H:%M}"]
     if run.config:
-        base = (
-            title_of(run.config.base_id)
-            if run.config.base_id
-            else "from scratch"
-            if not run.config.base
-            else "own base"
-        )
-        parts = [TITLES[run.config.task], plain(base), run.config.method, *parts]
+        start = title_of(run.config.base_id) if run.config.base_id else "a base of one's own"
+        origin = [plain(start), run.config.method] if run.config.base else ["from scratch"]
+        parts = [TITLES[run.config.task], *origin, *parts]
         field = f"eval_{METRICS[run.config.task]}"
         if (best := (run.status.get("metrics") or {}).get(field)) is not None:
             before = (run.status.get("baseline") or {}).get(field)

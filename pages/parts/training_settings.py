@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
+from types import MappingProxyType
 from typing import Any
+from zlib import crc32
 
 import streamlit as st
 
@@ -92,7 +94,8 @@ def draw_settings(task: Task, of_data: Mapping[str, Any], *, has_base: bool) -> 
             for number, name in enumerate(names):
                 can_act = acts(name, task, values["method"], has_base)
                 place = columns[number % 2] if name not in LONG else st
-                value = _widget(place, name, start, f"tune_{task}_{name}", is_off=not can_act)
+                key = key_of(name, task, values["method"], has_base, of_data)
+                value = _widget(place, name, start, key, is_off=not can_act)
                 if can_act:
                     values = values | {name: value}
                 if name == "method" and can_act:
@@ -100,13 +103,27 @@ def draw_settings(task: Task, of_data: Mapping[str, Any], *, has_base: bool) -> 
     return values
 
 
-def fill_settings(task: Task, config: Mapping[str, Any]) -> None:
+def key_of(
+    name: str, task: Task, method: str, has_base: bool, of_data: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """The widget's key: another one wherever another value is the one to start from."""
+    parts = ["tune", task, name]
+    if name == "learning_rate":
+        parts += [method, "" if has_base else "scratch"]
+    if name in of_data:
+        parts.append(f"{crc32(repr(of_data[name]).encode()):x}")
+    return "_".join(filter(None, parts))
+
+
+def fill_settings(config: TrainingConfig) -> None:
     """Put the settings of an earlier run into the widgets."""
     for name in FIELDS:
-        if name not in CHOSEN_ABOVE and name in config:
-            value = config[name]
-            joined = "\n" if name in LONG else ", "
-            st.session_state[f"tune_{task}_{name}"] = joined.join(value) if name in LISTS else value
+        value = getattr(config, name)
+        mark = "\n" if name in LONG else ","
+        if name in CHOSEN_ABOVE or (name in LISTS and any(mark in entry for entry in value)):
+            continue
+        key = key_of(name, config.task, config.method, bool(config.base))
+        st.session_state[key] = (mark if name in LONG else ", ").join(value) if name in LISTS else value
 
 
 def _widget(place: Any, name: str, start: Mapping[str, Any], key: str, *, is_off: bool) -> Any:
@@ -116,9 +133,8 @@ def _widget(place: Any, name: str, start: Mapping[str, Any], key: str, *, is_off
         "help": helps()[name], "key": key, "disabled": is_off, "persist_state": "session", "on_change": "ignore",
     }  # fmt: skip
     label = in_words(name)
-    if name == "method":
-        return place.selectbox(label, CHOICES[name], CHOICES[name].index(value), **shared | {"on_change": "rerun"})
     if name in CHOICES:
+        shared["on_change"] = "rerun" if name == "method" else "ignore"
         return place.selectbox(label, CHOICES[name], CHOICES[name].index(value), **shared)
     if name in SWITCHES:
         return place.toggle(label, value, **shared)
@@ -131,8 +147,6 @@ def _widget(place: Any, name: str, start: Mapping[str, Any], key: str, *, is_off
     low, high = BOUNDS[name]
     if name in WHOLE_NUMBERS:
         return place.number_input(label, int(low), int(high), int(value), 1, **shared)
-    if name == "learning_rate":
-        shared["key"] += f"_{start['method']}"
-    step = 10 ** (len(str(int(1 / value))) * -1) if 0 < value < 1 else 0.5 if name == "epochs" else 0.01
+    step = value / 10 if name == "learning_rate" else 0.5 if name == "epochs" else 0.01
     form = "%.1e" if name == "learning_rate" else "%.5g" if name == "average_decay" else "%g"
     return place.number_input(label, float(low), float(high), float(value), float(step), format=form, **shared)

@@ -18,12 +18,12 @@ from streamlit.testing.v1 import AppTest
 
 from engine.settings import Settings
 from engine.training import jobs
-from engine.training.config import BOUNDS, TrainingConfig, defaults
+from engine.training.config import BOUNDS, Task, TrainingConfig, defaults
 from engine.training.samples import SAMPLES
 from pages.parts import curves
 from pages.parts.live import figures_of
 from pages.parts.runs import id_in, name_of
-from pages.parts.training_settings import CHOSEN_ABOVE, helps
+from pages.parts.training_settings import CHOSEN_ABOVE, helps, key_of
 
 Open = Callable[..., AppTest]
 NASTY = "<script>alert(1)</script> **bold** $x$"
@@ -119,14 +119,15 @@ def test_beginners_see_three_fields(open_page: Open, settings: Settings) -> None
 
 
 @pytest.mark.parametrize("task", ["classification", "pretraining", "translation"])
-def test_experts_see_every_setting_with_its_help_and_limits(open_page: Open, settings: Settings, task: str) -> None:
+def test_experts_see_every_setting_with_its_help_and_limits(open_page: Open, settings: Settings, task: Task) -> None:
     app = open_page("finetune", tune_task=task, tune_mode="expert")
     assert not app.exception
+    (sample, *_) = SAMPLES[task]
+    of_data = dict(sample.settings) | ({"sample_prompts": sample.prompts} if sample.prompts else {})
     for field in fields(TrainingConfig):
         if field.name not in CHOSEN_ABOVE:
-            method = defaults(task)["method"]  # type: ignore[arg-type]
-            key = f"tune_{task}_{field.name}" + (f"_{method}" if field.name == "learning_rate" else "")
-            widget: Any = app.get_by_key(key)
+            method, has_base = defaults(task)["method"], task == "classification"
+            widget: Any = app.get_by_key(key_of(field.name, task, method, has_base, of_data))
             assert widget.help == helps()[field.name]
             if field.name in BOUNDS:
                 assert (widget.min, widget.max) == BOUNDS[field.name]
@@ -135,7 +136,6 @@ def test_experts_see_every_setting_with_its_help_and_limits(open_page: Open, set
 def test_a_start_makes_a_run_and_shows_it(open_page: Open, settings: Settings) -> None:
     app = open_page("finetune", tune_task="classification", tune_mode="expert")
     app.number_input(key="tune_classification_max_steps").set_value(12)
-    app.number_input(key="tune_classification_lora_rank")
     app = click(app, "Start")
     assert not app.exception
     (run,) = jobs.listed(settings)
@@ -377,10 +377,11 @@ def test_title_and_note_are_changed(open_page: Open, settings: Settings) -> None
 
 
 def test_settings_of_a_run_are_taken_to_a_new_one(open_page: Open, settings: Settings) -> None:
-    run_id = make_run(settings, config={"epochs": 7.0, "labels": ("<b>a</b>", "<b>b</b>")})
+    run_id = make_run(settings, config={"epochs": 7.0, "learning_rate": 0.005, "labels": ["<b>a</b>", "<b>b</b>"]})
     app = click(open_page("finetune", tune_view="one", run=run_id), "Use these settings for a new run")
     assert not app.exception and app.button_group(key="tune_view").value == "new"
     assert app.number_input(key="tune_classification_epochs").value == 7.0
+    assert app.number_input(key="tune_classification_learning_rate_full").value == 0.005
     assert app.text_input(key="tune_classification_labels").value == "<b>a</b>, <b>b</b>"
 
 

@@ -1,0 +1,84 @@
+"""One real fine-tune in a real browser: start, watch the curve grow, come back, stop, use the model, delete the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import serve
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.timeout(900)
+LEARNING_MS = 240_000
+"""How long the trainer may take to load its libraries and the base on a busy machine."""
+LOSS = ".st-key-curve-loss .js-plotly-plot"
+
+Visit = Callable[..., Any]
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The app with a folder of runs of its own, where training yields to nobody: the test waits for it."""
+    monkeypatch.setenv("PARLANCE_RUNS_FOLDER", str(tmp_path / "runs"))
+    monkeypatch.setenv("PARLANCE_TRAINING_NICE", "0")
+    with serve(tmp_path) as address:
+        yield address
+
+
+def wait_for_points(page: Any, more_than: int) -> int:
+    """Wait until the chart of the loss has more points than that in one line; returns how many."""
+    longest = "(chart) => Math.max(0, ...(document.querySelector(chart)?.data ?? []).map((line) => line.x.length))"
+    page.wait_for_function(f"([chart, most]) => ({longest})(chart) > most", arg=[LOSS, more_than], timeout=LEARNING_MS)
+    return int(page.evaluate(longest, LOSS))
+
+
+def test_a_run_is_watched_left_stopped_used_and_deleted(visit: Visit, studio: str, need: Callable[[str], None]) -> None:
+    need("minilm-l6")
+    page = visit(f"{studio}/finetune?tune_task=Labels+of+your+own&tune_mode=Expert")
+    page.get_by_label("Epochs", exact=True).fill("300")
+    page.get_by_label("Epochs", exact=True).press("Enter")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
+
+    before = wait_for_points(page, 2)
+    page.evaluate("(chart) => { document.querySelector(chart).isTheSame = true; }", LOSS)
+    wait_for_points(page, before + 1)
+    assert page.evaluate("(chart) => document.querySelector(chart).isTheSame", LOSS)  # redrawn in place
+
+    assert "run=" in page.url
+    page.reload()
+    wait_for_points(page, before)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_text("The best model so far is kept").wait_for(timeout=LEARNING_MS)
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+    page.get_by_role("radio", name="Use", exact=True).click()
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("link", name="Open Sentiment").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sentiment")
+    title = "Labels of your own: Support tickets"
+    expect(page.get_by_role("combobox", name=re.compile("Model"))).to_have_value(title)
+    page.get_by_label("Text", exact=True).fill("The parcel has not come yet. Where is it?")
+    page.get_by_role("button", name="Judge").click()
+    expect(page.locator(".st-key-answer-box").get_by_role("heading")).to_contain_text(
+        re.compile("Billing|Delivery|Technical|Account"), timeout=LEARNING_MS
+    )
+
+    page.get_by_role("link", name="Fine-tune").click()
+    page.get_by_role("radio", name="Runs").click()
+    page.get_by_role("button", name="Open").wait_for()
+    page.get_by_role("button", name="delete").click()
+    page.get_by_text("This cannot be undone").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("No run yet").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_width_has_no_sideways_scrolling(visit: Visit, address: str, scheme: str) -> None:
+    page = visit(f"{address}/finetune?tune_mode=Expert", viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page.get_by_text("rows to learn from").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
