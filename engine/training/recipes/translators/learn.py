@@ -84,8 +84,8 @@ class Learner:
         self.plan, self.device, self.place = plan, device, Place()
         self.pad = int(tokenizer.pad_token_id)
         self.model = new_model(plan, tokenizer).to(device).train()
-        self._names = [name for name, _ in self.model.named_parameters()]
-        self._weights = [weight for _, weight in self.model.named_parameters()]
+        named = learned_weights(self.model)
+        self._names, self._weights = list(named), list(named.values())
         self.average = [weight.detach().clone() for weight in self._weights]
         self.averaged_steps = 0
         self.optimiser = torch.optim.AdamW(_groups(self.model, plan), betas=BETAS, eps=EPSILON, fused=True)
@@ -231,8 +231,13 @@ def new_model(plan: Plan, tokenizer: Any) -> Any:
     )
 
 
+def learned_weights(model: Any) -> dict[str, Tensor]:
+    """Weights by name but for those of positions, which are computed and not learned."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
 def _groups(model: Any, plan: Plan) -> list[dict[str, Any]]:
-    weights = list(model.parameters())
+    weights = list(learned_weights(model).values())
     return [
         {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": plan.weight_decay},
         {"params": [weight for weight in weights if weight.dim() <= 1], "weight_decay": 0.0},

@@ -199,6 +199,8 @@ class Encoder:
 
 
 _encoders: dict[str, Encoder] = {}
+_generator = threading.Lock()
+"""sentencepiece has one seed a process, which a new thread takes up with its first sample."""
 
 
 def encode_rows(
@@ -206,7 +208,7 @@ def encode_rows(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Ids of sources and targets. The seed decides which sentences are split at random, and how.
 
-    sentencepiece seeds its generator once a thread, so every call gets a thread of its own.
+    sentencepiece seeds its generator once a thread, so every call gets a thread of its own, one after the other.
     """
     import sentencepiece
 
@@ -221,9 +223,10 @@ def encode_rows(
         for (tag, source, target), (one, other) in zip(sides, alphas, strict=True):
             found.append((encoder.source(tag, source, one), encoder.target(target, other)))
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    with _generator:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
     if len(found) != len(sides):
         raise RuntimeError("A worker could not encode its sentences.")
     return found

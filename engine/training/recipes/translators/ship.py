@@ -13,7 +13,7 @@ import torch
 from engine.errors import InputError
 from engine.training import scratch
 from engine.training.recipes.translators import parcels
-from engine.training.recipes.translators.learn import AVERAGE, STATE, new_model
+from engine.training.recipes.translators.learn import AVERAGE, STATE, learned_weights, new_model
 from engine.training.recipes.translators.pack import PLAN_FILE, TOKENIZER, Plan, read_plan
 
 MAX_BYTES = 60 * 2**20
@@ -85,7 +85,7 @@ def load_translator(pack: Path, run: Path, what: str = AVERAGE) -> tuple[Any, An
         tensors = {name.removeprefix("weight."): t for name, t in tensors.items() if name.startswith("weight.")}
     model = new_model(plan, tokenizer)
     with torch.no_grad():
-        for name, weight in model.named_parameters():
+        for name, weight in learned_weights(model).items():
             weight.copy_(tensors[name])
     return model.eval(), tokenizer, about
 
