@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
 
 .PHONY: run test lint format bench clean
 
@@ -25,9 +26,10 @@ format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV)
+bench: $(BENCH)
+	sh tests/browser.sh
 	-$(BIN)/python -m engine.store
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
@@ -43,4 +45,8 @@ $(RUN): requirements.txt | $(BIN)/python
 
 $(DEV): requirements-dev.txt $(RUN)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+$(BENCH): requirements-benchmarks.txt $(RUN)
+	$(BIN)/python -m pip install --quiet -r requirements-benchmarks.txt
 	touch $@

@@ -1,0 +1,103 @@
+"""Our side of the rows: the engine as the app has it, in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sides import Work, at_once
+from benchmarks.texts import QUESTIONS, documents, mixed_rows, passages, short_sentences, story_prompt
+from benchmarks.weights import seq2seq_model
+from engine.catalogue import Model, read_catalogue
+from engine.core import Engine
+from engine.requests import Embed, Extract, Generate, Sampling
+from engine.settings import current
+from engine.store import Store
+
+LONG_SECONDS = 3600.0
+
+
+def open_engine(*models: Model, **settings: Any) -> Engine:
+    """An engine with the machine's settings, patient enough for a benchmark, that knows these models as well."""
+    chosen = replace(current(), **({"deadline_seconds": LONG_SECONDS, "prefetch": False} | settings))
+    catalogue = read_catalogue()
+    for model in models:
+        catalogue.add(model)
+    return Engine(chosen, catalogue, Store(chosen, catalogue))
+
+
+def wait_loaded(engine: Engine, model_id: str) -> None:
+    """Have the model in memory."""
+    engine.preload(model_id)
+    while next(one.state for one in engine.status().models if one.id == model_id) == "loading":
+        time.sleep(0.05)
+
+
+def stories(model: str) -> Work:
+    """Streams of one model: `visitors` at once, each of `tokens` new tokens; see `at_once`."""
+    engine = open_engine()
+    wait_loaded(engine, model)
+
+    def one(number: int, tokens: int) -> tuple[int, float]:
+        asked = Generate(story_prompt(number), sampling=Sampling(tokens, 0.8, seed=number))
+        started, first, count = time.perf_counter(), 0.0, 0
+        for event in engine.stream(model, asked):
+            if event.kind == "text" and not first:
+                first = time.perf_counter() - started
+            elif event.kind == "done":
+                count = event.result.new_tokens
+        return count, first
+
+    return lambda visitors, tokens: at_once(one, visitors, tokens)
+
+
+def sentiment(count: int, model: str = "sentiment-minilm") -> Work:
+    """Mixed rows through the application, as page and API do it; the labels."""
+    from engine.applications.sentiment import SentimentRequest, run
+
+    rows = mixed_rows(count)
+    engine = open_engine(max_rows=max(2000, count))
+    wait_loaded(engine, model)
+    return lambda: {"labels": [one.label for one in run(engine, SentimentRequest(rows, model)).results]}
+
+
+def answers(count: int, model: str = "answer-minilm") -> Work:
+    """A question to each of so many long documents."""
+    engine = open_engine()
+    wait_loaded(engine, model)
+    asked = [Extract(QUESTIONS[place % len(QUESTIONS)], text) for place, text in enumerate(documents(count))]
+
+    def work() -> dict[str, Any]:
+        results = engine.run(model, asked)
+        return {"answers": [one.answers[0].text for one in results]}  # type: ignore[union-attr]
+
+    return work
+
+
+def translations(folder: str, count: int, tokens: int) -> Work:
+    """Greedy translations by the seq2seq model in the folder."""
+    model = seq2seq_model(Path(folder))
+    engine = open_engine(model)
+    wait_loaded(engine, model.id)
+    asked = [Generate(text, sampling=Sampling(tokens, 0.0)) for text in short_sentences(count)]
+
+    def work() -> dict[str, Any]:
+        results = engine.run(model.id, asked)
+        return {"tokens": sum(one.new_tokens for one in results)}  # type: ignore[misc, union-attr]
+
+    return work
+
+
+def embeddings(count: int, model: str = "minilm-l6") -> Work:
+    """A vector for each of so many passages."""
+    engine = open_engine()
+    wait_loaded(engine, model)
+    asked = [Embed(text) for text in passages(count)]
+
+    def work() -> dict[str, Any]:
+        results = engine.run(model, asked)
+        return {"vectors": [list(one.vector) for one in results[:8]]}  # type: ignore[union-attr]
+
+    return work
