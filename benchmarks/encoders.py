@@ -27,12 +27,12 @@ def sentiment(options: Options, rates: Rates) -> list[Figure]:
     pipeline = best(
         {str(b): ("benchmarks.peers:sentiment_pipeline", given | {"batch": b}) for b in BATCHES},
         options,
-        count=count // 5,
+        count=count // 10,
     )
     path = str(onnx_int8(folder))
     onnx = best(
         {str(b): ("benchmarks.peers:sentiment_onnx", given | {"path": path, "batch": b}) for b in BATCHES},
-        options, count=count // 5,
+        options, count=count // 10,
     )  # fmt: skip
     rounds = race(
         {"ours": ("benchmarks.ours:sentiment", {"count": count}), "pipeline": pipeline, "ONNX Runtime int8": onnx},
@@ -64,7 +64,7 @@ def answers(options: Options, rates: Rates) -> list[Figure]:
     return [
         speedup(
             rounds, "windows", f"the question-answering pipeline's way, {way}", reach=2.0, row="answers",
-            work=f"answers in {count} documents of 1,500 words", unit="s", limit=limit, limit_note=LIMIT_NOTE,
+            work=f"answers in {count} documents of 1,000 words", unit="s", limit=limit, limit_note=LIMIT_NOTE,
         )
     ]  # fmt: skip
 
@@ -100,15 +100,13 @@ LIMIT_NOTE = "operations of all tokens without padding at the int8 matrix rate"
 
 
 def race(functions: Mapping[str, Function], options: Options) -> list[dict[str, dict[str, Any]]]:
-    """Rounds of all sides, after one that does not count."""
+    """Rounds of all sides. The first is the warm-up of each, which the median leaves out."""
     with opened(functions, options.threads) as sides:
-        for side in sides.values():
-            side()
         return alternate(sides, options.pairs)
 
 
 def best(candidates: Mapping[str, Function], options: Options, **changes: Any) -> Function:
-    """The fastest of the candidates on a smaller piece of work, two trials each, the second counts."""
+    """The fastest of the candidates on a smaller piece of work, done twice, the second counts."""
     seconds = {}
     for name, (function, given) in candidates.items():
         side = Side(function, options.threads, **(given | changes))

@@ -95,8 +95,9 @@ def plain(base: str, rows: int, is_tuned: bool) -> Work:
     torch.set_num_threads(current().threads)
     folder = Path(tempfile.mkdtemp(prefix="parlance-benchmark-"))
     tokenizer = AutoTokenizer.from_pretrained(base)
+    longest = min(MAX_LENGTH, tokenizer.model_max_length)
     data = [
-        dict(tokenizer(row["text"], truncation=True, max_length=MAX_LENGTH)) | {"label": LABELS.index(row["label"])}
+        dict(tokenizer(row["text"], truncation=True, max_length=longest)) | {"label": LABELS.index(row["label"])}
         for row in labelled(rows)
     ]
     tuned = {"bf16": True, "train_sampling_strategy": "group_by_length"} if is_tuned else {}

@@ -19,8 +19,8 @@ ORDER = ("sentiment-minilm", "answer-minilm", "minilm-l6", "smollm2-135m-instruc
 
 
 def measure(options: Options) -> dict[str, Curve]:
-    """All curves; medians of three (one when short)."""
-    times = options.choose(3, 1)
+    """All curves; medians of two (one when short)."""
+    times = options.choose(2, 1)
     side = Side("benchmarks.growth:engine", options.threads)
     try:
         return {

@@ -193,9 +193,7 @@ def translations_ctranslate2(folder: str, path: str, count: int, tokens: int, ba
 
     def work() -> dict[str, Any]:
         pieces = [tokenizer.convert_ids_to_tokens(tokenizer(row)["input_ids"]) for row in rows]
-        results = translator.translate_batch(
-            pieces, beam_size=1, max_decoding_length=tokens, max_batch_size=batch, suppress_sequences=[["<pad>"]]
-        )
+        results = translator.translate_batch(pieces, beam_size=1, max_decoding_length=tokens, max_batch_size=batch)
         made = [tokenizer.convert_tokens_to_ids(one.hypotheses[0]) for one in results]
         tokenizer.batch_decode(made, skip_special_tokens=True)
         return {"tokens": sum(map(len, made))}

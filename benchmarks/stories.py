@@ -20,7 +20,7 @@ def measure(options: Options, rates: Rates) -> list[Figure]:
 
 
 def _model(model: str, options: Options, rates: Rates) -> list[Figure]:
-    path, tokens = gguf(model), options.choose(128, 24)
+    path, tokens = gguf(model), options.choose(64, 24)
     functions: dict[str, tuple[str, dict[str, Any]]] = {
         "ours": ("benchmarks.ours:stories", {"model": model}),
         "bare xllamacpp": ("benchmarks.peers:bare_llama", {"path": str(path), "slots": 1}),

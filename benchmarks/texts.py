@@ -40,14 +40,14 @@ def mixed_rows(count: int, seed: int = 0) -> list[str]:
 
 
 def passages(count: int, seed: int = 1) -> list[str]:
-    """Passages of 40 to 160 words."""
+    """Passages of 30 to 100 words."""
     source = Random(seed)
     return [
-        " ".join(sentence(source, source.randint(8, 20)) for _ in range(source.randint(5, 8))) for _ in range(count)
+        " ".join(sentence(source, source.randint(10, 20)) for _ in range(source.randint(3, 5))) for _ in range(count)
     ]
 
 
-def documents(count: int, words: int = 1500, seed: int = 2) -> list[str]:
+def documents(count: int, words: int = 1000, seed: int = 2) -> list[str]:
     """Long documents of about so many words, in paragraphs."""
     source = Random(seed)
     return [" ".join(sentence(source, 15) for _ in range(words // 15)) for _ in range(count)]

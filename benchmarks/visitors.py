@@ -20,15 +20,15 @@ def measure(options: Options, rates: Rates) -> list[Figure]:
 
 
 def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
-    path, tokens = gguf(MODEL), options.choose(64, 12)
+    path, tokens = gguf(MODEL), options.choose(48, 12)
     slots = best_slots(visitors, options)
     functions: dict[str, tuple[str, dict[str, Any]]] = {
         "ours": ("benchmarks.ours:stories", {"model": MODEL}),
         "bare xllamacpp": ("benchmarks.peers:bare_llama", {"path": str(path), "slots": slots, "context_tokens": 1024}),
         "queue of one": ("benchmarks.peers:pipeline_stories", {"folder": str(safetensors(MODEL))}),
     }
-    # A queue of one gives the same sum however many wait in it, so that four visitors are enough to know it.
-    crowd = {"ours": visitors, "bare xllamacpp": visitors, "queue of one": min(visitors, options.choose(4, 1))}
+    # A queue of one gives the same sum however many wait in it, so that two visitors are enough to know it.
+    crowd = {"ours": visitors, "bare xllamacpp": visitors, "queue of one": min(visitors, options.choose(2, 1))}
     with opened(functions, options.threads) as sides:
         for side in sides.values():
             side(visitors=1, tokens=8)
@@ -68,7 +68,7 @@ def best_slots(visitors: int, options: Options) -> int:
         )
         try:
             side(visitors=1, tokens=8)
-            speeds[slots] = side(visitors=visitors, tokens=options.choose(48, 8))["speed"]
+            speeds[slots] = side(visitors=visitors, tokens=options.choose(24, 8))["speed"]
         finally:
             side.close()
     return max(speeds, key=lambda slots: speeds[slots])

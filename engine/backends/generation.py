@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation import logits_process as rules
 
 from engine.backends import Job
@@ -31,6 +32,7 @@ class Rows:
         self.title, self.tokenizer, self.context_tokens, self.lock = title, tokenizer, context_tokens, lock
         self.is_seq2seq = is_seq2seq
         self.config, self.generation = module.config, module.generation_config
+        self._special = None if tokenizer.is_fast else frozenset(tokenizer.all_special_ids)
         self._rules = _own_rules(module, is_seq2seq)
         self.ending = Ending(self._end_ids(), _apply(self._rules) if self._rules else None)
 
@@ -52,7 +54,10 @@ class Rows:
 
     def decode(self, ids: list[int]) -> str:
         """Text of ids, special ones left out."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        if self._special is not None:  # a tokenizer in Python would list them anew for every token
+            ids = [id for id in ids if id not in self._special]
+        is_fast = self._special is None
+        return str(self.tokenizer.decode(ids, skip_special_tokens=is_fast, clean_up_tokenization_spaces=False))
 
     def token_text(self, id: int) -> str:
         """One token by itself."""
@@ -161,15 +166,28 @@ def _own_rules(module: Any, is_seq2seq: bool) -> LogitsProcessorList:
     """Rules that the model's authors set in generation_config.json, as far as they concern which tokens may come."""
     config, found = module.generation_config, LogitsProcessorList()
     ends = config.eos_token_id
-    if config.bad_words_ids:
-        found.append(rules.NoBadWordsLogitsProcessor(config.bad_words_ids, ends))
-    if config.suppress_tokens:
-        found.append(rules.SuppressTokensLogitsProcessor(config.suppress_tokens, device=module.device))
+    phrases = [ids for ids in config.bad_words_ids or [] if len(ids) > 1]
+    # A single bad word is a token that never comes; the library's rule for phrases takes longer than choosing does.
+    words = [ids[0] for ids in config.bad_words_ids or [] if len(ids) == 1 and ids != [ends]]
+    if phrases:
+        found.append(rules.NoBadWordsLogitsProcessor(phrases, ends))
+    if suppressed := [*(config.suppress_tokens or []), *words]:
+        found.append(_Suppressed(torch.tensor(suppressed, device=module.device)))
     if is_seq2seq and config.no_repeat_ngram_size:
         found.append(rules.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
     if is_seq2seq and config.min_length and ends is not None:
         found.append(rules.MinLengthLogitsProcessor(config.min_length, ends, device=module.device))
     return found
+
+
+class _Suppressed(LogitsProcessor):  # type: ignore[misc]
+    """Takes tokens out, in place."""
+
+    def __init__(self, ids: Tensor) -> None:
+        self._ids = ids
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return scores.index_fill_(1, self._ids, -torch.inf)
 
 
 def _apply(processors: LogitsProcessorList) -> Callable[[Tensor, Tensor], Tensor]:

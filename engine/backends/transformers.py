@@ -53,7 +53,7 @@ VERBS = {
     "embed": "embed texts",
 }
 ENCODER_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
-SEQ2SEQ_BATCH = {"cpu": 16, "mps": 32, "cuda": 64}
+SEQ2SEQ_BATCH = {"cpu": 32, "mps": 32, "cuda": 64}
 BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 """Tokens of one forward pass at most, padding included."""
 MIN_FILL = {"causal": 0.0, "seq2seq": 0.3}

@@ -50,6 +50,13 @@ def test_layer_is_near_and_rows_are_independent(has_bias: bool, dtype: torch.dty
     assert torch.isfinite(layer(torch.zeros(2, 96))).all()
 
 
+def test_a_processor_without_the_instructions_keeps_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    int8.is_faster.cache_clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert not int8.is_faster()
+    int8.is_faster.cache_clear()
+
+
 def test_small_heads_stay_and_bytes_are_counted() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(128, 256), torch.nn.Linear(256, 3))
     to_int8(module)
