@@ -60,9 +60,10 @@ def test_a_recipe_can_stop_before_it_trains(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "argv", options)
     answer.main()
     assert [len(read_questions(run / "data" / f"{name}.json")) for name in ("train", "validation")] == [7, 2]
-    config = read_config(run / "config.json")
-    assert (config.task, config.seed, config.threads) == ("answer", answer.SEED, 0)
-    assert sorted(path.name for path in run.iterdir()) == ["config.json", "data"]
+    first, second = (read_config(run / name / "config.json") for name in ("first", "second"))
+    assert (first.task, first.seed, first.token_dropout) == ("answer", answer.SEED, 0)
+    assert (second.task, second.seed, second.token_dropout) == ("answer", answer.SEED, 0.1)
+    assert sorted(path.name for path in run.rglob("*.json*")) == ["config.json"] * 2 + ["train.json", "validation.json"]
 
 
 def test_held_out_articles_are_whole(shared_data: Path, tmp_path: Path) -> None:

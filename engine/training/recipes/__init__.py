@@ -6,13 +6,11 @@ import argparse
 from pathlib import Path
 
 
-def read_arguments(description: str | None, *paths: str, epochs: float | None = None) -> argparse.Namespace:
-    """The options of a recipe: its paths, threads, and whether to stop when data and config are written."""
+def read_arguments(description: str | None, *paths: str) -> argparse.Namespace:
+    """The options of a recipe: its paths, threads, and whether to stop when data and configs are written."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--prepare", action="store_true", help="write data and config, to train from the page")
-    if epochs:
-        parser.add_argument("--epochs", type=float, default=epochs)
+    parser.add_argument("--prepare", action="store_true", help="write data and configs, to train from the page")
     return parser.parse_args()
