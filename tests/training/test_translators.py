@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +168,15 @@ def test_ids_are_those_of_the_served_tokenizer_and_sampled_ones_say_the_same(pac
         for a, b in zip(one, two, strict=True)
     )
     assert len({tuple(source.tolist()) for source, _ in sampled}) > 5
+    code = (
+        "import sys, pathlib, hashlib; from engine.training.recipes.translators import pack; "
+        "ids = pack.encode_rows(sys.argv[1], [('>>fra<<', sys.argv[2], sys.argv[2])] * 30, 5, 1.0, 0.2); "
+        "print(hashlib.sha256(b''.join(side.tobytes() for row in ids for side in row)).hexdigest())"
+    )
+    command = [sys.executable, "-c", code, str(packed / pack.TOKENIZER), text]
+    elsewhere = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    here = hashlib.sha256(b"".join(side.tobytes() for row in sampled for side in row)).hexdigest()
+    assert elsewhere.stdout.strip() == here, "another process, the same splits"
     assert {tokenizer.decode(target, skip_special_tokens=True) for _, target in sampled} == {text}
 
 

@@ -87,7 +87,7 @@ class Learner:
         named = learned_weights(self.model)
         self._names, self._weights = list(named), list(named.values())
         self.average = [weight.detach().clone() for weight in self._weights]
-        self.averaged_steps = 0
+        self.averaged_steps, self._kept_step = 0, -1
         self.optimiser = torch.optim.AdamW(_groups(self.model, plan), betas=BETAS, eps=EPSILON, fused=True)
         self.forward = torch.compile(self.model.model, dynamic=True) if is_compiled else self.model.model
 
@@ -164,7 +164,10 @@ class Learner:
         return {"eval_loss": sum(loss for loss, _ in sums.values()) / max(1, total), **found}
 
     def keep(self, folder: Path) -> None:
-        """Write state and average, and go on from the state as written."""
+        """Write state and average, and go on from the state as written. Does nothing twice at the same step."""
+        if self._kept_step == self.place.step:
+            return  # means of means differ in the last bits
+        self._kept_step = self.place.step
         tensors: dict[str, Tensor] = {}
         for name, weight in zip(self._names, self._weights, strict=True):
             tensors[f"weight.{name}"] = weight.half()
@@ -195,6 +198,7 @@ class Learner:
         self.take(
             tensors, about, average or {n.removeprefix("weight."): t for n, t in tensors.items() if "weight." in n}
         )
+        self._kept_step = self.place.step
         return True
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """What travels to the GPU, and what it becomes there: a few compressed files, and batches of token ids out of them.
 
-Sentences travel as text, not as ids: sampling splits (Kudo 2018) needs the text, and compressed it is the smaller form.
+Sentences travel as text, not as ids: sampling splits (Kudo 2018) needs it, and ids are only an eighth smaller under xz.
 Batches depend on the plan's seed and the portion's number alone, so that a resumed run sees what it would have seen.
 No torch here: workers that cut sentences into tokens import this module.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
-import threading
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
@@ -27,6 +27,10 @@ PAIRS_FILE, PLAN_FILE, TOKENIZER = "pairs.xz", "plan.json", "tokenizer"
 HELD_OUT_FILES = {"everyday": "everyday.xz", "dev": "dev.xz"}
 CHUNK = 2048
 """Rows that a worker encodes at once."""
+BEST_SPLITS = 16
+"""Splits of a word that are drawn from."""
+MAX_KNOWN_WORDS = 300_000
+"""Words whose splits a worker remembers."""
 SPANS = 8
 """Widths of batches are multiples of this, which tensor cores like."""
 SYNTHETIC = "synthetic"
@@ -171,65 +175,74 @@ def _is_worth(pair: Pair, to_other: bool) -> bool:
 
 
 class Encoder:
-    """Cuts sentences into the ids of the tokenizer in a folder. A worker keeps one (`encode_rows`)."""
+    """Cuts sentences into the ids of the tokenizer in a folder. A worker keeps one (`encode_rows`).
+
+    No piece goes over a space, so the splits of a sentence are those of its words, drawn one by one. sentencepiece's
+    own sampling is not used: the same seed gives other splits in another process.
+    """
 
     def __init__(self, tokenizer: Path) -> None:
         import sentencepiece
 
         vocabulary = json.loads((tokenizer / "vocab.json").read_text(encoding="utf-8"))
         self._spm = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer / "source.spm"))
-        unknown = vocabulary["<unk>"]
-        pieces = (self._spm.id_to_piece(number) for number in range(self._spm.get_piece_size()))
-        self._ids = np.array([vocabulary.get(piece, unknown) for piece in pieces], dtype=np.uint16)
+        unknown, numbers = vocabulary["<unk>"], range(self._spm.get_piece_size())
+        self._ids = np.array([vocabulary.get(self._spm.id_to_piece(n), unknown) for n in numbers], dtype=np.uint16)
+        self._scores = np.array([self._spm.get_score(number) for number in numbers])
         self._tags = {tag: vocabulary[tag] for tag in TARGET_TAGS.values() if tag in vocabulary}
         self._end = vocabulary["</s>"]
+        self._splits: dict[str, tuple[list[np.ndarray], list[float]]] = {}
         self.pad = vocabulary["<pad>"]
 
-    def source(self, tag: str, text: str, alpha: float = 0.0) -> np.ndarray:
+    def source(self, tag: str, text: str, alpha: float = 0.0, rng: np.random.Generator | None = None) -> np.ndarray:
         """Tag, tokens and end, as MarianTokenizer has them for tag and text; with alpha, a split at random."""
-        return np.concatenate([[self._tags[tag]], self._tokens(text, alpha), [self._end]]).astype(np.uint16)
+        return np.concatenate([[self._tags[tag]], self._tokens(text, alpha, rng), [self._end]]).astype(np.uint16)
 
-    def target(self, text: str, alpha: float = 0.0) -> np.ndarray:
+    def target(self, text: str, alpha: float = 0.0, rng: np.random.Generator | None = None) -> np.ndarray:
         """Tokens and end."""
-        return np.concatenate([self._tokens(text, alpha), [self._end]]).astype(np.uint16)
+        return np.concatenate([self._tokens(text, alpha, rng), [self._end]]).astype(np.uint16)
 
-    def _tokens(self, text: str, alpha: float) -> np.ndarray:
-        options: dict[str, Any] = {"enable_sampling": True, "alpha": alpha, "nbest_size": -1} if alpha else {}
-        return self._ids[self._spm.encode(text, **options)]
+    def _tokens(self, text: str, alpha: float, rng: np.random.Generator | None) -> np.ndarray:
+        words = text.split()
+        if not alpha or rng is None or not words:
+            return self._ids[np.array(self._spm.encode(text), dtype=np.int64)]
+        draws = rng.random(len(words)).tolist()
+        return np.concatenate([self._drawn(word, alpha, draw) for word, draw in zip(words, draws, strict=True)])
+
+    def _drawn(self, word: str, alpha: float, draw: float) -> np.ndarray:
+        """One of the word's best splits, by its probability to the power of alpha."""
+        known = self._splits.get(word)
+        if known is None:
+            if len(self._splits) >= MAX_KNOWN_WORDS:
+                self._splits.clear()
+            known = self._splits[word] = self._weighed(word, alpha)
+        splits, upto = known
+        return splits[min(bisect(upto, draw), len(splits) - 1)]
+
+    def _weighed(self, word: str, alpha: float) -> tuple[list[np.ndarray], list[float]]:
+        """The best splits of a word and the sums of their shares up to each."""
+        found = self._spm.nbest_encode(word, nbest_size=BEST_SPLITS) or [[]]
+        numbers = [np.array(split, dtype=np.int64) for split in found]
+        logs = alpha * np.array([self._scores[split].sum() for split in numbers])
+        shares = np.exp(logs - logs.max())
+        return [self._ids[split] for split in numbers], (shares.cumsum() / shares.sum()).tolist()
 
 
 _encoders: dict[str, Encoder] = {}
-_generator = threading.Lock()
-"""sentencepiece has one seed a process, which a new thread takes up with its first sample."""
 
 
 def encode_rows(
     tokenizer: str, sides: Sequence[tuple[str, str, str]], seed: int, share: float, alpha: float
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ids of sources and targets. The seed decides which sentences are split at random, and how.
-
-    sentencepiece seeds its generator once a thread, so every call gets a thread of its own, one after the other.
-    """
-    import sentencepiece
-
+    """Ids of sources and targets; the seed decides which sentences are split at random, and how."""
     if tokenizer not in _encoders:
         _encoders[tokenizer] = Encoder(Path(tokenizer))
-    encoder = _encoders[tokenizer]
-    alphas = np.where(np.random.default_rng(seed).random((len(sides), 2)) < share, alpha, 0.0).tolist()
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def work() -> None:
-        sentencepiece.set_random_generator_seed(seed)
-        for (tag, source, target), (one, other) in zip(sides, alphas, strict=True):
-            found.append((encoder.source(tag, source, one), encoder.target(target, other)))
-
-    with _generator:
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-    if len(found) != len(sides):
-        raise RuntimeError("A worker could not encode its sentences.")
-    return found
+    encoder, rng = _encoders[tokenizer], np.random.default_rng(seed)
+    alphas = np.where(rng.random((len(sides), 2)) < share, alpha, 0.0).tolist()
+    return [
+        (encoder.source(tag, source, one, rng), encoder.target(target, other, rng))
+        for (tag, source, target), (one, other) in zip(sides, alphas, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
