@@ -15,13 +15,21 @@ from engine.training.jobs import RunView
 from pages.parts import curves
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
-from pages.parts.runs import SHARES, delete_button, facts_of, figure_in_words, metric_name, show_progress, state_badge
+from pages.parts.runs import (
+    REFRESH_SECONDS,
+    SHARES,
+    delete_button,
+    facts_of,
+    figure_in_words,
+    metric_name,
+    show_progress,
+    state_badge,
+)
 from pages.parts.sizes import size_in_words
 from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
 from pages.parts.training_settings import fill_settings
 
-REFRESH_SECONDS = 2
 SHOWN_STEPS = 12
 """Steps whose samples can be looked at; the latest ones."""
 OTHERS = {"learning_rate": "Learning rate", "grad_norm": "Gradient norm", "tokens_per_second": "Tokens a second"}

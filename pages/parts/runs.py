@@ -19,6 +19,7 @@ from pages.parts.picker import title_of
 from pages.parts.sizes import seconds_in_words
 from pages.parts.text import plain
 
+REFRESH_SECONDS = 2
 A_PAGE = 10
 MAX_COMPARED = 6
 STATES = {
@@ -77,7 +78,7 @@ def facts_of(run: RunView) -> str:
         field = f"eval_{METRICS[run.config.task]}"
         if (best := (run.status.get("metrics") or {}).get(field)) is not None:
             before = (run.status.get("baseline") or {}).get(field)
-            was = f" (base {figure_in_words(before, field)})" if before is not None else ""
+            was = f" (at the start {figure_in_words(before, field)})" if before is not None else ""
             parts.append(f"{metric_name(field)} {figure_in_words(best, field)}{was}")
     return " · ".join(parts)
 
@@ -105,9 +106,10 @@ def open_run(run_id: str) -> None:
 def show_list() -> None:
     """All runs, newest first, redrawn by itself while one is alive."""
     views = jobs.listed(get_engine().settings)
-    st.fragment(_list, run_every="2s" if any(view.is_alive for view in views) else None)()
+    clock = REFRESH_SECONDS if any(view.is_alive for view in views) else None
+    st.fragment(_list, run_every=clock)()
     if len(views) > 1:
-        _compare(views)
+        st.fragment(_compare, run_every=clock)(views)
 
 
 def _list() -> None:

@@ -70,8 +70,7 @@ def test_a_run_is_watched_left_stopped_used_and_deleted(visit: Visit, studio: st
 
     page.get_by_role("link", name="Fine-tune").click()
     page.get_by_role("radio", name="Runs").click()
-    page.get_by_role("button", name="Open").wait_for()
-    page.get_by_role("button", name="delete").click()
+    page.locator("[class*='st-key-run-']").get_by_role("button", name="delete").click()
     page.get_by_text("This cannot be undone").wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("No run yet").wait_for()
