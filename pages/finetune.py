@@ -26,7 +26,7 @@ from pages.parts.launch import (
 from pages.parts.live import show_live
 from pages.parts.runs import ask_deletion, id_in, name_of, open_run, show_list
 from pages.parts.share import header
-from pages.parts.training_settings import draw_settings
+from pages.parts.training_settings import draw_settings, offer_settings_file
 
 VIEWS = {"new": "New run", "runs": "Runs", "one": "One run"}
 NOTHING = Finding("note", "file", "Nothing is wrong with the rows.")
@@ -57,6 +57,8 @@ def new_run() -> None:
     with left:
         mapping, share = choose_columns(task, data)
         languages = choose_languages(base, data.settings) if task == "translation" else {}
+        if mode == "expert":
+            offer_settings_file()
         chosen = draw_settings(task, data.settings, has_base=base != "") if mode == "expert" else None
     with right, errors_shown(errors):
         values = settings_of(task, base, data.settings, languages, chosen)

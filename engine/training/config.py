@@ -299,9 +299,17 @@ def _check_languages(config: TrainingConfig) -> None:
 def read_config(path: Path) -> TrainingConfig:
     """Read `config.json`. Raises InputError for a missing file, broken JSON, and an unknown, missing or wrong field."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return parse_config(path.read_bytes())
+    except OSError as error:
         raise InputError(f"The run's config cannot be read ({error}).", param="config") from None
+
+
+def parse_config(data: bytes) -> TrainingConfig:
+    """The config in the bytes of a `config.json`. Raises InputError as `read_config`."""
+    try:
+        values = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The config cannot be read as JSON ({error}).", param="config") from None
     return make_config(values)
 
 

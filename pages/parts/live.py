@@ -125,7 +125,7 @@ def _figures(run: RunView) -> None:
                 is_lower_better = name in ("eval_loss", "eval_perplexity")
                 st.metric(
                     metric_name(name), figure_in_words(latest[name], name),
-                    None if not change else f"{change:+.3g}",
+                    None if not change else f"{change:+,.0f}" if abs(change) >= 1000 else f"{change:+.3g}",
                     delta_color="inverse" if is_lower_better else "normal", border=True,
                 )  # fmt: skip
         if "loss" in latest:

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import streamlit as st
 
+from engine.errors import InputError
 from engine.training import config as training_config
 from engine.training.config import (
     BOUNDS,
@@ -24,6 +25,7 @@ from engine.training.config import (
     TrainingConfig,
     defaults,
 )
+from pages.parts.text import plain
 
 FIELDS = {field.name: field for field in fields(TrainingConfig)}
 CHOSEN_ABOVE = ("task", "base", "train_file", "validation_file", "base_id", "source_language", "target_language")
@@ -41,6 +43,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Machine": ("is_bf16", "is_length_grouped", "is_gradient_checkpointed", "threads", "seed"),
     "From scratch": ("layers", "width", "heads", "vocabulary_size", "tokenizer"),
 }  # fmt: skip
+CONFIG_FILE, CONFIG_FAULT = "tune_config", "tune_config_fault"
 LONG = ("sample_prompts",)
 """Lists with one entry a line; the others are separated by commas."""
 
@@ -124,6 +127,30 @@ def fill_settings(config: TrainingConfig) -> None:
             continue
         key = key_of(name, config.task, config.method, bool(config.base))
         st.session_state[key] = (mark if name in LONG else ", ").join(value) if name in LISTS else value
+
+
+def offer_settings_file() -> None:
+    """Take all settings from the config.json of a run or a recipe; what is wrong with it is said."""
+    st.file_uploader(
+        "Settings from a config.json (optional)", ["json"], key=CONFIG_FILE, on_change=_take_settings,
+        help="Of another run, or written by a recipe with --prepare. Base and data stay as chosen here.",
+    )  # fmt: skip
+    if fault := st.session_state.get(CONFIG_FAULT):
+        st.error(plain(fault), icon=":material/error:")
+
+
+def _take_settings() -> None:
+    file = st.session_state[CONFIG_FILE]
+    st.session_state[CONFIG_FAULT] = ""
+    if file is None:
+        return
+    try:
+        config = training_config.parse_config(file.getvalue())
+    except InputError as error:
+        st.session_state[CONFIG_FAULT] = str(error)
+        return
+    fill_settings(config)
+    st.session_state["tune_task"] = config.task
 
 
 def _widget(place: Any, name: str, start: Mapping[str, Any], key: str, *, is_off: bool) -> Any:

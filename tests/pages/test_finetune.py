@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.settings import Settings
 from engine.training import jobs
-from engine.training.config import BOUNDS, Task, TrainingConfig, defaults
+from engine.training.config import BOUNDS, Task, TrainingConfig, defaults, make_config
 from engine.training.samples import SAMPLES
 from pages.parts import curves
 from pages.parts.live import figures_of
@@ -153,6 +153,27 @@ def test_wrong_settings_get_a_sentence_and_no_run(open_page: Open, settings: Set
     app = click(app, "Start")
     assert "width must be a multiple" in app.warning[0].value.replace("\\", "").lower().replace("width", "width")
     assert jobs.listed(settings) == []
+
+
+def test_settings_come_from_a_config_file(open_page: Open, settings: Settings) -> None:
+    values = {"base": "minilm", "train_file": "a", "validation_file": "b", "max_steps": 7, "token_dropout": 0.1}
+    config = make_config({"task": "answer", "learning_rate": 3e-4, **values})
+    app = open_page("finetune", tune_task="classification", tune_mode="expert")
+    app.file_uploader(key="tune_config").upload("config.json", json.dumps(asdict(config)).encode())
+    app = app.run()
+    assert not app.exception and app.selectbox(key="tune_task").value == "answer"
+    app = click(app, "Start")
+    (run,) = jobs.listed(settings)
+    assert run.config and (run.config.max_steps, run.config.token_dropout, run.config.learning_rate) == (7, 0.1, 3e-4)
+    assert run.config.task == "answer" and run.config.base != "minilm"
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"task": "answer", "speed": 3}', b"\xff\xfe"])
+def test_a_config_file_that_is_none_gets_a_sentence(open_page: Open, settings: Settings, content: bytes) -> None:
+    app = open_page("finetune", tune_task="classification", tune_mode="expert")
+    app.file_uploader(key="tune_config").upload("config.json", content)
+    app = app.run()
+    assert not app.exception and "config" in app.error[0].value
 
 
 def test_an_upload_is_read_guessed_and_can_be_corrected(open_page: Open, settings: Settings) -> None:
