@@ -180,7 +180,7 @@ def _own_rules(module: Any, is_seq2seq: bool) -> LogitsProcessorList:
     return found
 
 
-class _Suppressed(LogitsProcessor):  # type: ignore[misc]
+class _Suppressed(LogitsProcessor):
     """Takes tokens out, in place."""
 
     def __init__(self, ids: Tensor) -> None:

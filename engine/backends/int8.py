@@ -24,7 +24,7 @@ MIN_FEATURES = 64
 FAMILIES = ("bert", "distilbert", "roberta", "xlm-roberta", "electra", "mpnet", "marian", "m2m_100", "bart", "mbart")
 """Kinds that take int8 well. T5's inner activations have outliers that it would round away."""
 ARCHITECTURES = ("classification", "extraction", "seq2seq")
-"""Vectors are kept by those who asked for them and stay as exact as they were: int8 turned some by a cosine of 0.996."""
+"""Vectors are kept by those who asked for them and stay as exact as they were: int8 turned some (cosine 0.996)."""
 INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
