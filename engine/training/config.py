@@ -108,6 +108,8 @@ LEARNING_RATES: dict[Task, dict[Method, float]] = {
 }
 SCRATCH_LEARNING_RATE = 7e-4
 """Of a translator or summariser that starts from nothing."""
+SCRATCH_EPOCHS = 25.0
+"""As above: after 4 it has hardly seen a word often enough to use it."""
 
 
 @dataclass(frozen=True)
@@ -235,10 +237,11 @@ LISTS = tuple(field.name for field in fields(TrainingConfig) if str(field.type).
 def defaults(task: Task, method: Method | None = None, *, has_base: bool = True) -> dict[str, Any]:
     """Settings for a beginner: those of the task, with the method's learning rate. None takes the task's method."""
     values = DEFAULTS[task] | ({"method": method} if method else {})
-    if not has_base:
-        values["method"] = "full"
-    rate = LEARNING_RATES[task][values["method"]] if has_base or task == "pretraining" else SCRATCH_LEARNING_RATE
-    return values | {"learning_rate": rate}
+    if has_base:
+        return values | {"learning_rate": LEARNING_RATES[task][values["method"]]}
+    if task == "pretraining":
+        return values | {"method": "full", "learning_rate": LEARNING_RATES[task]["full"]}
+    return values | {"method": "full", "learning_rate": SCRATCH_LEARNING_RATE, "epochs": SCRATCH_EPOCHS}
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:
