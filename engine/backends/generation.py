@@ -181,13 +181,13 @@ def _own_rules(module: Any, is_seq2seq: bool) -> LogitsProcessorList:
 
 
 class _Suppressed(LogitsProcessor):
-    """Takes tokens out, in place."""
+    """Takes tokens out; the logits that came stay whole, for their log-probabilities."""
 
     def __init__(self, ids: Tensor) -> None:
         self._ids = ids
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        return scores.index_fill_(1, self._ids, -torch.inf)
+        return scores.index_fill(1, self._ids, -torch.inf)
 
 
 def _apply(processors: LogitsProcessorList) -> Callable[[Tensor, Tensor], Tensor]:
