@@ -24,10 +24,12 @@ class Options:
     pairs: int = PAIRS
     is_short: bool = False
     threads: int = 2
+    size: float = 1.0
+    """Share of the whole work, for a busy machine; the figure says how much it was."""
 
     def choose(self, whole: int, short: int) -> int:
         """A size, smaller when short."""
-        return short if self.is_short else whole
+        return short if self.is_short else max(short, round(whole * self.size))
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that all measurements share."""
     parser.add_argument("--pairs", type=int, default=0, help=f"rounds, at least {PAIRS} for figures that count")
     parser.add_argument("--short", action="store_true", help="try it out: less work, two rounds, nothing is kept")
+    parser.add_argument(
+        "--size", type=float, default=1.0, help="share of each row's work, such as 0.2; the table says so"
+    )
     parser.add_argument("--threads", type=int, default=0, help="threads of every side; 0 is the number of cores")
 
 
 def read_options(arguments: argparse.Namespace) -> Options:
     """The options as given."""
     pairs = arguments.pairs or (2 if arguments.short else PAIRS)
-    return Options(pairs, arguments.short, arguments.threads or available_cores())
+    return Options(pairs, arguments.short, arguments.threads or available_cores(), arguments.size)

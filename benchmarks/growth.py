@@ -20,7 +20,7 @@ ORDER = ("sentiment-minilm", "answer-minilm", "minilm-l6", "smollm2-135m-instruc
 
 def measure(options: Options) -> dict[str, Curve]:
     """All curves; medians of two (one when short)."""
-    times = options.choose(2, 1)
+    times = 1 if options.is_short else 2
     side = Side("benchmarks.growth:engine", options.threads)
     try:
         return {

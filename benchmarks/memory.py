@@ -15,7 +15,7 @@ MODELS = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "answer-m
 def measure(options: Options, rates: Rates) -> list[Figure]:
     """The resident memory of a process that has served a request of each; it hardly varies, so few rounds do."""
     rounds = []
-    for _ in range(options.choose(2, 1)):
+    for _ in range(1 if options.is_short else 2):
         side = Side("benchmarks.memory:loaded", options.threads)
         try:
             seen = side()

@@ -46,7 +46,7 @@ def start(options: Options, rates: Rates) -> list[Figure]:
                 "ours": lambda: _first_use(chromium, "app.py", "/write", "Write", ".st-key-answer-box [data-answer]"),
                 "theirs": lambda: _first_use(chromium, PEER_APP, "/", "Write", "[data-testid='stMarkdown'] p", weights),
             },
-            options.choose(options.pairs, 1),
+            1 if options.is_short else options.pairs,
         )
     peer = "a Streamlit app that loads transformers on start"
     shared: dict[str, Any] = {
@@ -66,7 +66,7 @@ def start(options: Options, rates: Rates) -> list[Figure]:
 
 def rerun(options: Options, rates: Rates) -> list[Figure]:
     """Milliseconds of a run of the page Write, which its sliders do not even cause, against an empty page's."""
-    times = options.choose(10, 2)
+    times = 2 if options.is_short else 10
     with browser() as chromium, served("app.py") as app, served(EMPTY_PAGE) as empty:
         ours, theirs = _opened(chromium, app + "/write"), _opened(chromium, empty)
         works = {"ours": lambda: _runs(ours, _choose, times), "empty": lambda: _runs(theirs, _slide, times)}

@@ -28,7 +28,7 @@ def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
         "queue of one": ("benchmarks.peers:pipeline_stories", {"folder": str(safetensors(MODEL))}),
     }
     # A queue of one gives the same sum however many wait in it, so that two visitors are enough to know it.
-    crowd = {"ours": visitors, "bare xllamacpp": visitors, "queue of one": min(visitors, options.choose(2, 1))}
+    crowd = {"ours": visitors, "bare xllamacpp": visitors, "queue of one": min(visitors, 1 if options.is_short else 2)}
     with opened(functions, options.threads) as sides:
         for side in sides.values():
             side(visitors=1, tokens=8)
