@@ -138,9 +138,9 @@ def test_trained_killed_resumed_used_and_deleted(settings: Settings, working: En
     jobs.start(settings, run_id)
     wait_until(lambda: jobs.read(settings, run_id).checkpoint_step)
     jobs.kill(settings, run_id)
-    wait_until(lambda: not jobs.read(settings, run_id).is_alive)
+    wait_until(lambda: "SIGKILL" in jobs.read(settings, run_id).error)
     killed = jobs.read(settings, run_id)
-    assert killed.state == "failed" and "SIGKILL" in killed.error and killed.checkpoint_step
+    assert killed.state == "failed" and not killed.is_alive and killed.checkpoint_step
     jobs.resume(settings, run_id)
     wait_until(lambda: jobs.read(settings, run_id).state not in ("queued", "preparing", "running"))
     done = jobs.read(settings, run_id)

@@ -61,7 +61,7 @@ def test_home_leads_to_a_page_with_its_example(visit: Visit, address: str) -> No
 def test_translate(visit: Visit, address: str, need: Need) -> None:
     need("gemma-3-270m")
     page = visit(f"{address}/translate")
-    page.get_by_label("Text", exact=True).fill("Good morning. The train leaves at nine. We are waiting for you.")
+    page.get_by_label("Text", exact=True).fill(" ".join(["Good morning. The train leaves at nine. We are waiting for you."] * 4))
     press(page, "Translate")
     early = wait_for_text(page, 0)
     page.get_by_text("translated from English").wait_for()
