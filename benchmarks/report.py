@@ -19,11 +19,13 @@ def write(kept: Mapping[str, Any], notes: Path = DOCS / "performance.notes.md", 
     """Write the page and both plots; the notes, which people write, are put at its end."""
     figures = [figure for row in ROWS for figure in kept["figures"].get(row, [])]
     page = [INTRODUCTION, _machine(kept["machine"]), "![How far each row is from its goal](performance.svg)\n"]
-    page += [table(figures), limits(figures), "## How cost grows\n", "![Four curves of cost](growth.svg)\n"]
+    page += [table(figures), limits(figures)]
+    page += ["## How cost grows\n", "![Curves of cost](growth.svg)\n"] if kept["curves"] else []
     page += [notes.read_text(encoding="utf-8")] if notes.is_file() else []
     (folder / "performance.md").write_text("\n".join(page), encoding="utf-8")
     plot_goals(figures, folder / "performance.svg")
-    plot_curves(kept["curves"], folder / "growth.svg")
+    if kept["curves"]:
+        plot_curves(kept["curves"], folder / "growth.svg")
 
 
 INTRODUCTION = """# Performance
