@@ -196,7 +196,7 @@ def test_llama_cpp_writes_what_transformers_writes(kind: str, tmp_path: Path) ->
     assert sorted(path.suffix for path in tmp_path.iterdir() if path.name.startswith(("model", "."))) == ["", ".gguf"]
     backend = load(file)
     try:
-        assert_same(folder, backend, 1.5e-2)
+        assert_same(folder, backend, 4e-2)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         for text in TEXTS:
             assert backend._tokens(text) == tokenizer(text)["input_ids"], text
@@ -267,8 +267,8 @@ def test_an_adapter_acts_in_llama_cpp_as_it_does_merged(maker: Any, tmp_path: Pa
     plain = load(file)
     adapted = load(file, adapter_to_gguf(tmp_path / "adapter", base, tmp_path / "adapter.gguf"))
     try:
-        assert_same(tmp_path / "merged", adapted, 2e-2)
-        assert_same(base, plain, 2e-2)
+        assert_same(tmp_path / "merged", adapted, 4e-2)
+        assert_same(base, plain, 4e-2)
         assert written(plain, PROMPTS[0]) != written(adapted, PROMPTS[0])
     finally:
         plain.close()
