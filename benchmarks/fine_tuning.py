@@ -60,7 +60,7 @@ def ours(base: str, rows: int) -> Work:
     """The studio's own trainer with the settings that a beginner gets, validation and saving off."""
     from engine.settings import current
     from engine.training.config import TrainingConfig
-    from engine.training.train import make_trainer, prepare
+    from engine.training.session import make_trainer, prepare
 
     folder = Path(tempfile.mkdtemp(prefix="parlance-benchmark-"))
     for name, some in (("train", labelled(rows)), ("validation", labelled(8))):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ERRORS: dict[str, type[PeopleError]] = {
     kind.__name__: kind for kind in (ConflictError, InputError, NotFoundError, NotReadyError, UnsupportedError)
 }
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Environment variables from which the Hub's client takes a token."""
 SMALL_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(json|txt|spm|model|jinja)|1_Pooling/config\.json")
 WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 SMALL_FILE_BYTES = 64 * 2**20
@@ -221,7 +223,6 @@ def get_files(plan: Mapping[str, Any], folder: Path, timeout_seconds: float) -> 
 def explain(error: Exception, repository: str) -> PeopleError:
     """The Hub client's error as a sentence. An error that is not of the network or the Hub is raised again."""
     from huggingface_hub import errors
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     page = f"https://huggingface.co/{repository}"
     if isinstance(error, errors.OfflineModeIsEnabled):
@@ -239,15 +240,20 @@ def explain(error: Exception, repository: str) -> PeopleError:
             f"The Hub has no public model {repository}. Check the spelling; a private one needs HF_TOKEN.",
             param="model",
         )
+    return explain_network(error, "then try again; the embedded models work without it.")
+
+
+def explain_network(error: BaseException, then: str) -> PeopleError:
+    """A slow, failing or unreachable Hub as a sentence, which for the last ends in `then`; else the error is raised."""
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, httpx.TimeoutException):
         return NotReadyError("The Hub has not answered in time. Check the network, then try again.")
     if status is not None:
         return NotReadyError(f"The Hub answered with error {status}. Try again in a few minutes.")
     if isinstance(error, httpx.HTTPError):
-        return NotReadyError(
-            "The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, then try again; "
-            "the embedded models work without it."
-        )
+        return NotReadyError(f"The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, {then}")
     raise error
 
 

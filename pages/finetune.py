@@ -57,9 +57,10 @@ def new_run() -> None:
     with left:
         mapping, share = choose_columns(task, data)
         languages = choose_languages(base, data.settings) if task == "translation" else {}
+        chosen = None
         if mode == "expert":
             offer_settings_file()
-        chosen = draw_settings(task, data.settings, has_base=base != "") if mode == "expert" else None
+            chosen = draw_settings(task, data.settings, has_base=base != "")
     with right, errors_shown(errors):
         values = settings_of(task, base, data.settings, languages, chosen)
         splits = split(task, data, mapping, share, values["seed"])

@@ -42,7 +42,13 @@ def test_serving_never_imports_training() -> None:
             assert not {name for name in imported(path) if name.startswith("engine.training")}, path
 
 
-@pytest.mark.parametrize("module", ["engine", "engine.core", "engine.applications", "engine.http", "engine.training"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "engine", "engine.core", "engine.applications", "engine.http", "engine.training", "engine.training.jobs",
+        "engine.training.train",
+    ],
+)  # fmt: skip
 def test_importing_loads_neither_torch_nor_weights(module: str) -> None:
     heavy = ("torch", "transformers", "streamlit", "xllamacpp", "sacrebleu", "plotly", "pandas")
     code = f"import {module}, sys; print([name for name in {heavy!r} if name in sys.modules])"

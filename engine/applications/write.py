@@ -186,7 +186,8 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
     _check(request)
     sampling = _sampling(request)
     if is_asked(model):
-        return _learned_prompt(model, request, text, continuation, sampling)
+        prompt = text if request.kind == "free" else _order(request, text)
+        return instruct(model, prompt, sampling, continuation)
     if request.kind == "free":
         return Generate(text + continuation, sampling=sampling)
     if model.is_chat:
@@ -200,9 +201,8 @@ def is_asked(model: Model) -> bool:
     return model.prompt_style == "instruct"
 
 
-def _learned_prompt(model: Model, request: WriteRequest, text: str, continuation: str, sampling: Sampling) -> Generate:
-    """A prompt as a run's model learned to respond to it: a free text as it stands, without examples of ours."""
-    prompt = text if request.kind == "free" else _order(request, text)
+def instruct(model: Model, prompt: str, sampling: Sampling, continuation: str = "") -> Generate:
+    """A prompt as a run's model learned to respond to it, without examples of ours."""
     if model.is_chat:
         turns = (Message("user", prompt), *([Message("assistant", continuation)] if continuation else []))
         return Generate(messages=turns, sampling=sampling)

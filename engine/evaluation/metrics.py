@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -39,3 +40,12 @@ def accuracy(predictions: Sequence[str], references: Sequence[str]) -> float:
     if not references:
         raise ValueError("accuracy needs at least one pair")
     return sum(p == r for p, r in zip(predictions, references, strict=True)) / len(references)
+
+
+MAX_MEAN_LOSS = 100.0
+"""Above this the perplexity is that of this loss, so that it stays a number."""
+
+
+def perplexity(loss: float, count: int = 1) -> float:
+    """Of `count` tokens whose losses (nats) add up to `loss`, or of their mean loss."""
+    return math.exp(min(loss / max(count, 1), MAX_MEAN_LOSS))

@@ -11,11 +11,9 @@ from safetensors import SafetensorError
 
 from engine.backends.devices import is_memory_error
 from engine.backends.gguf_conversion import converted
+from engine.backends.loading import LOCAL
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError
 from engine.training.config import TrainingConfig
-
-LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-
 
 HEADED = ("AutoModelForSequenceClassification", "AutoModelForQuestionAnswering")
 """Classes that put a head on a base, which may be new; of the others every weight must be in the base."""

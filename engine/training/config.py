@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
@@ -232,6 +233,19 @@ class TrainingConfig:
 WHOLE_NUMBERS = {field.name for field in fields(TrainingConfig) if field.type == "int"}
 SWITCHES = tuple(field.name for field in fields(TrainingConfig) if field.type == "bool")
 LISTS = tuple(field.name for field in fields(TrainingConfig) if str(field.type).startswith("tuple"))
+
+
+def count_steps(config: TrainingConfig, inputs: int) -> tuple[int, int]:
+    """Steps of the whole run (none without inputs), and of one epoch, for so many inputs (rows, blocks, windows)."""
+    of_epoch = max(1, math.ceil(math.ceil(inputs / config.batch_size) / config.accumulation_steps))
+    steps = config.max_steps or math.ceil(of_epoch * config.epochs)
+    return steps if inputs else 0, of_epoch
+
+
+def steps_between_validations(config: TrainingConfig, inputs: int) -> int:
+    """Steps from one validation and checkpoint to the next, for so many training inputs."""
+    steps, of_epoch = count_steps(config, inputs)
+    return min(steps, max(1, of_epoch // config.evaluations_per_epoch))
 
 
 def defaults(task: Task, method: Method | None = None, *, has_base: bool = True) -> dict[str, Any]:

@@ -167,12 +167,26 @@ def _answers(item: dict[str, Any], passage: str, path: Path) -> tuple[tuple[str,
     return answers
 
 
+def cut_ids(
+    tokenizer: Any, texts: Sequence[str], max_length: int, *, is_target: bool = False
+) -> tuple[list[list[int]], set[int]]:
+    """Token ids of each text (as a target, for translators), cut to `max_length`, and the places of those that were."""
+    name = "text_target" if is_target else "text"
+    found = list(tokenizer(**{name: list(texts)}, verbose=False)["input_ids"])
+    long = [place for place, ids in enumerate(found) if len(ids) > max_length]
+    if long:
+        some = {name: [texts[place] for place in long]}
+        cut = tokenizer(**some, truncation=True, max_length=max_length)["input_ids"]
+        for place, ids in zip(long, cut, strict=True):
+            found[place] = ids
+    return found, set(long)
+
+
 def text_features(
     rows: Sequence[LabelledText], tokenizer: Any, max_length: int, labels: Sequence[str]
 ) -> list[Feature]:
     """Token ids and label numbers; texts longer than `max_length` tokens are cut."""
-    encoded = tokenizer([row.text for row in rows], verbose=False)["input_ids"]
-    cut = tokenizer([row.text for row in rows], truncation=True, max_length=max_length)["input_ids"]
+    encoded, cut = cut_ids(tokenizer, [row.text for row in rows], max_length)
     numbers = {label: number for number, label in enumerate(labels)}
     return [
         {
@@ -180,9 +194,9 @@ def text_features(
             "labels": numbers[row.label],
             "length": len(ids),
             "row": row.row,
-            "is_cut": len(whole) > len(ids),
+            "is_cut": number in cut,
         }
-        for ids, whole, row in zip(cut, encoded, rows, strict=True)
+        for number, (ids, row) in enumerate(zip(encoded, rows, strict=True))
     ]
 
 

@@ -21,6 +21,7 @@ from engine.errors import ConflictError, InputError, NotFoundError
 from engine.training import cards
 from engine.training.cards import Facts
 from engine.training.config import TrainingConfig
+from engine.training.run import LIVE, is_alive
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def gather(folder: Path, kind: Kind, files: Path) -> Facts:
     facts = cards.read_facts(folder)
     if not (folder / "model" / "config.json").is_file():
         raise NotFoundError("This run has no model yet. Wait until it has saved one.", param="run")
-    if facts.status.get("state") in ("queued", "preparing", "running") and _is_alive(facts):
+    if facts.status.get("state") in LIVE and "pid" in facts.status and is_alive(facts.status):
         raise ConflictError("This run is at work. Stop it or wait for its end, then export it.", param="run")
     files.mkdir(parents=True)
     main = WRITERS[kind](folder, facts, files)
@@ -64,12 +65,6 @@ def gather(folder: Path, kind: Kind, files: Path) -> Facts:
             _clean(path, facts.config)
     (files / "README.md").write_text(cards.card(facts, kind, main), encoding="utf-8")
     return facts
-
-
-def _is_alive(facts: Facts) -> bool:
-    from engine.training.run import is_alive
-
-    return "pid" in facts.status and is_alive(facts.status)
 
 
 def _safetensors(folder: Path, facts: Facts, files: Path) -> str:

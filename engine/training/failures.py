@@ -6,11 +6,7 @@ import errno
 
 from engine.backends.devices import is_memory_error
 from engine.errors import InputError, PeopleError
-
-LESS_MEMORY = (
-    "Lower batch_size and raise accumulation_steps by as much, shorten max_length, switch is_gradient_checkpointed on, "
-    "or choose method lora."
-)
+from engine.training.run import LESS_MEMORY
 
 
 class DivergedError(InputError):
@@ -27,7 +23,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, PeopleError):
         return str(error), ""
     if is_memory_error(error):
-        return "Memory ran out during training.", LESS_MEMORY
+        return "Memory ran out during training.", f"{LESS_MEMORY}."
     if is_disk_full(error):
         return (
             "The disk is full; nothing more could be saved.",

@@ -30,12 +30,13 @@ from filelock import FileLock, Timeout
 from engine.cache import read_json, write_json
 from engine.download import ROOT
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
+from engine.hub import TOKEN_VARIABLES
 from engine.requests import clean_text
 from engine.settings import Settings, current
 from engine.training import serving
 from engine.training.config import ROLES, TrainingConfig, make_config
-from engine.training.run import KEPT_FIELDS, STOP_FILE
-from engine.training.views import RunView, State, listed, out_of_memory_kills, read, run_folder
+from engine.training.run import KEPT_FIELDS, STOP_FILE, State, is_alive
+from engine.training.views import RunView, listed, out_of_memory_kills, read, run_folder
 
 if TYPE_CHECKING:
     from engine.core import Engine
@@ -53,8 +54,6 @@ ROOM_BYTES = 512 * 2**20
 """Free disk space without which nothing is started; the preflight knows the run's own need."""
 LEFT_SECONDS = 3600.0
 """After this long, what an interrupted creation left is swept away."""
-KEPT_FROM_CHILDREN = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""Training needs no network, so it gets no keys to it."""
 
 
 def create(
@@ -148,9 +147,8 @@ def kill(settings: Settings, run_id: str) -> None:
     if not view.is_alive or "pid" not in view.status:
         raise ConflictError("This run is not at work, so there is nothing to end.", param="run")
     with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(view.status["pid"])
-        if abs(process.create_time() - view.status["process_started"]) < 1.0:
-            process.kill()
+        if is_alive(view.status):
+            psutil.Process(view.status["pid"]).kill()
 
 
 def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> None:
@@ -271,7 +269,8 @@ def _check_start(settings: Settings, view: RunView, folder: Path) -> None:
 def _launch(settings: Settings, folder: Path, launched: float) -> None:
     """Start the child and note its number, for the time until it says it itself."""
     kills = out_of_memory_kills()
-    environment = {name: value for name, value in os.environ.items() if name not in KEPT_FROM_CHILDREN}
+    # Training needs no network, so it gets no keys to it.
+    environment = {name: value for name, value in os.environ.items() if name not in TOKEN_VARIABLES}
     environment |= {
         "PARLANCE_TRAINING_NICE": str(settings.training_nice),
         "HF_HUB_OFFLINE": "1",

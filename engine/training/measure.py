@@ -16,7 +16,7 @@ from transformers import AutoConfig
 
 from engine.errors import InputError
 from engine.training.config import TrainingConfig, read_config
-from engine.training.train import make_trainer, prepare
+from engine.training.session import make_trainer, prepare
 
 
 def measure(model: Path, file: Path, threads: int = 0, config: TrainingConfig | None = None) -> dict[str, float]:

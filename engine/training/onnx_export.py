@@ -16,12 +16,12 @@ from typing import Any
 import torch
 import transformers
 
+from engine.backends.loading import LOCAL
 from engine.errors import NotFoundError, UnsupportedError
 
 OPSET = 20
 INLINE_BYTES = 1_800_000_000
 """Weights beyond this lie in a file of their own: a protobuf holds two gigabytes."""
-LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 AUTO_CLASSES = (
     ("ForSequenceClassification", "AutoModelForSequenceClassification", ("logits",)),
     ("ForQuestionAnswering", "AutoModelForQuestionAnswering", ("start_logits", "end_logits")),

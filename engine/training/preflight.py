@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.training.columns import empty_roles, identity, is_misplaced, shared_text
-from engine.training.config import Task, TrainingConfig
+from engine.training.config import Task, TrainingConfig, count_steps
 
 Level = Literal["error", "warning", "note"]
 Data = Sequence[Mapping[str, Any]]
@@ -224,15 +224,9 @@ def _inputs(config: TrainingConfig, train: Data) -> int:
     return math.ceil(characters / CHARACTERS_A_TOKEN / config.max_length)
 
 
-def count_steps(config: TrainingConfig, inputs: int) -> int:
-    """Steps of a run over this many inputs an epoch; none without inputs."""
-    of_epoch = math.ceil(inputs / (config.batch_size * config.accumulation_steps))
-    return config.max_steps or math.ceil(of_epoch * config.epochs) if inputs else 0
-
-
 def check_steps(config: TrainingConfig, inputs: int) -> list[Finding]:
     """Findings on the number of steps: none at all, or too few to learn anything."""
-    steps = count_steps(config, inputs)
+    steps, _ = count_steps(config, inputs)
     if steps == 0:
         return [Finding("error", "file", "There would be no step at all: no text is left to learn from. Bring more.")]
     if steps < FEW_STEPS:

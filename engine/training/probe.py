@@ -1,6 +1,6 @@
 """A trial of a run: `python -m engine.training.probe RUN` writes probe.json into the run's folder.
 
-It builds the very trainer of `train`, takes a few real steps of typical length and one of the longest, and tells what
+It builds the very trainer of `session`, takes a few real steps of typical length and one of the longest, and tells what
 the run will cost and what the trainer sees. Nothing that it learns is kept.
 """
 
@@ -23,14 +23,14 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from engine.cache import write_json
 from engine.training import checkpoints
-from engine.training.config import TrainingConfig, read_config
+from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
 from engine.training.data import IGNORED, Feature
 from engine.training.failures import explain
 from engine.training.preflight import check_machine, check_steps, cut_off
 from engine.training.run import memory_now
+from engine.training.session import make_trainer, prepare
 from engine.training.tasks import Lesson
 from engine.training.tasks.seq2seq import EXAMINED_ROWS
-from engine.training.train import count_steps, make_trainer, prepare
 from engine.training.turns import step_back
 
 log = logging.getLogger(__name__)
@@ -112,11 +112,18 @@ def _few_rows(file: Path, scratch: Path) -> Path:
     """A file with some rows of the validation file, evenly taken. SQuAD JSON stays whole."""
     if file.suffix != ".jsonl":
         return file
-    lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
-    every = max(1, len(lines) // TRIED_ROWS)
     few = scratch / "validation.jsonl"
-    few.write_text("".join(f"{line}\n" for line in lines[::every][:TRIED_ROWS]), encoding="utf-8")
+    few.write_text("".join(f"{line}\n" for line in _tried(_lines(file))), encoding="utf-8")
     return few
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+def _tried(lines: Sequence[str]) -> Sequence[str]:
+    """Those of a file's rows that the trial judges, evenly taken."""
+    return lines[:: max(1, len(lines) // TRIED_ROWS)][:TRIED_ROWS]
 
 
 def _facts(config: TrainingConfig, lesson: Lesson, folder: Path) -> dict[str, Any]:
@@ -226,9 +233,8 @@ def _validation_share(file: Path) -> tuple[int, float]:
     """Rows of the validation file, and the share of its text that was tried."""
     if file.suffix != ".jsonl":
         return EXAMINED_ROWS, 1.0
-    lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
-    tried = lines[:: max(1, len(lines) // TRIED_ROWS)][:TRIED_ROWS]
-    return len(lines), sum(map(len, tried)) / max(1, sum(map(len, lines)))
+    lines = _lines(file)
+    return len(lines), sum(map(len, _tried(lines))) / max(1, sum(map(len, lines)))
 
 
 def _shortened(config: TrainingConfig, lesson: Lesson) -> float:
@@ -240,8 +246,8 @@ def _shortened(config: TrainingConfig, lesson: Lesson) -> float:
 def _with_estimates(
     facts: dict[str, Any], config: TrainingConfig, lesson: Lesson, costs: Costs, preparing: float, folder: Path
 ) -> dict[str, Any]:
-    steps, of_epoch = count_steps(config, facts["inputs"])
-    saved = max(1, steps // min(steps, max(1, of_epoch // config.evaluations_per_epoch)))
+    steps = facts["steps"]
+    saved = max(1, steps // steps_between_validations(config, facts["inputs"]))
     weights = sum(weight.numel() for weight in lesson.model.parameters())
     seconds = preparing + steps * costs.step_seconds
     seconds += (saved + 1) * costs.validation_seconds + saved * costs.checkpoint_seconds

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from engine import hub
 from engine.download import ROOT
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
 from engine.settings import Settings
@@ -82,7 +83,7 @@ def _checked_token(token: object) -> str:
 
 def _environment() -> dict[str, str]:
     """The child's: no token but the given one, and the plain upload, which any Hub and every proxy takes."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")}
+    kept = {name: value for name, value in os.environ.items() if name not in hub.TOKEN_VARIABLES}
     return kept | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
@@ -143,7 +144,6 @@ def _set_timeouts(connect_seconds: float) -> None:
 def explain(error: BaseException, repository: str) -> PeopleError:
     """The Hub client's error as a sentence. An error that is not of the network or the Hub is raised again."""
     from huggingface_hub import errors
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     while type(error) is RuntimeError and error.__cause__ is not None:
         error = error.__cause__
@@ -164,16 +164,7 @@ def explain(error: BaseException, repository: str) -> PeopleError:
         return ConflictError(f"The Hub has a repository {repository} already. Choose another name.", "repository")
     if status == 404:
         return NotFoundError(f"The Hub knows no owner for {repository}. Check the spelling.", param="repository")
-    if isinstance(error, httpx.TimeoutException):
-        return NotReadyError("The Hub has not answered in time. Check the network, then try again.")
-    if status is not None:
-        return NotReadyError(f"The Hub answered with error {status}. Try again in a few minutes.")
-    if isinstance(error, httpx.HTTPError):
-        return NotReadyError(
-            "The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, then try again. "
-            "Export the model as a zip meanwhile."
-        )
-    raise error
+    return hub.explain_network(error, "then try again. Export the model as a zip meanwhile.")
 
 
 def main() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import Any
 import torch
 
 from engine.applications import translate
-from engine.evaluation.metrics import answer_f1, exact_match
+from engine.backends.loading import LOCAL
+from engine.evaluation.metrics import answer_f1, exact_match, perplexity
 from engine.settings import available_cores
 from engine.training import bases
 from engine.training.config import CAUSAL_TASKS, ROLES, Task, TrainingConfig, located
 from engine.training.data import IGNORED, NUMBER, Question, Row, collate, question_features, read_questions, read_rows
-from engine.training.tasks import answer, causal, seq2seq
+from engine.training.tasks import answer, causal, classification, seq2seq
 
 GENERATED_TOKENS = 48
 OPENING_WORDS = 8
@@ -108,10 +108,10 @@ def _causal(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: R
     prompts = [_prompt_ids(config, tokenizer, row)[-length:] for row in rows]
     texts = _continued(model, tokenizer, prompts, report)
     judged = [
-        Judged(text[:SHOWN_CHARACTERS], _perplexity(loss, count))
+        Judged(text[:SHOWN_CHARACTERS], perplexity(loss, count))
         for text, (loss, count) in zip(texts, losses, strict=True)
     ]
-    whole = _perplexity(sum(loss for loss, _ in losses), sum(count for _, count in losses))
+    whole = perplexity(sum(loss for loss, _ in losses), sum(count for _, count in losses))
     return Verdict(tuple(judged), {"perplexity": whole}, False)
 
 
@@ -152,10 +152,6 @@ def _losses(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Iter
         yield (float(loss) if count else 0.0), count
 
 
-def _perplexity(loss: float, count: int) -> float:
-    return math.exp(min(loss / max(count, 1), 100.0))
-
-
 def _continued(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], report: Report) -> list[str]:
     texts = [""] * len(prompts)
     pad = int(tokenizer.pad_token_id or 0)
@@ -178,12 +174,7 @@ def _continued(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], rep
 def _classification(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
     """The likeliest label of each row with its probability; the score is the right label's."""
     labels = _labels(folder)
-    numbers = {label: number for number, label in labels.items()}
-    model, tokenizer, new = bases.start(
-        config, folder, "AutoModelForSequenceClassification", num_labels=len(labels), id2label=labels, label2id=numbers
-    )
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
+    model, tokenizer, new = classification.start(config, folder, labels)
     model.eval()
     length, judged, hits = bases.longest(config.max_length, model, tokenizer), [], 0
     for first in range(0, len(rows), BATCH):
@@ -194,17 +185,17 @@ def _classification(config: TrainingConfig, folder: Path, rows: Sequence[Row], r
         for row, shares in zip(batch, model(**encoded).logits.float().softmax(-1).tolist(), strict=True):
             best = max(range(len(shares)), key=shares.__getitem__)
             hits += labels[best] == row["label"]
-            judged.append(Judged(f"{labels[best]} ({100 * shares[best]:.0f} %)", shares[numbers[row["label"]]]))
+            judged.append(Judged(f"{labels[best]} ({100 * shares[best]:.0f} %)", shares[labels.index(row["label"])]))
         report(len(judged))
     return Verdict(tuple(judged), {"accuracy": 100 * hits / len(rows)}, bool(new))
 
 
-def _labels(folder: Path) -> dict[int, str]:
-    """Labels of the tuned model by the number of its output."""
+def _labels(folder: Path) -> list[str]:
+    """Labels of the tuned model in the order of its outputs."""
     from transformers import AutoConfig
 
-    names = AutoConfig.from_pretrained(folder / "model", **bases.LOCAL).id2label
-    return {int(number): str(name) for number, name in names.items()}
+    names = AutoConfig.from_pretrained(folder / "model", **LOCAL).id2label
+    return [str(names[number]) for number in sorted(names)]
 
 
 def _answer(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
@@ -243,7 +234,7 @@ def _seq2seq(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: 
     length = bases.longest(config.max_length, model, tokenizer)
     texts: list[str] = []
     for first in range(0, len(rows), BATCH):
-        prompts = [_asked(config, style, row[source]) for row in rows[first : first + BATCH]]
+        prompts = [seq2seq.prompt(config, style, row[source]) for row in rows[first : first + BATCH]]
         texts += seq2seq.write_texts(model, tokenizer, prompts, length, config.max_target_length, config)
         report(len(texts))
     references, language = [row[target] for row in rows], config.target_language
@@ -254,9 +245,3 @@ def _seq2seq(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: 
     }
     judged = (Judged(text[:SHOWN_CHARACTERS], score) for text, score in zip(texts, scores, strict=True))
     return Verdict(tuple(judged), metrics, False)
-
-
-def _asked(config: TrainingConfig, style: str, text: str) -> str:
-    if config.task == "translation":
-        return seq2seq.translation_prompt(config, style, text)
-    return seq2seq.SUMMARY_PREFIX + text if style == "t5" else text

@@ -16,11 +16,19 @@ from typing import Any, Literal
 
 import psutil  # type: ignore[import-untyped]
 
+from engine.cache import read_json
+
 State = Literal["queued", "preparing", "running", "finished", "stopped", "failed"]
+LIVE: tuple[State, ...] = ("queued", "preparing", "running")
 
 KEPT_FIELDS = ("started", "baseline", "metrics", "best_step")
 """What of the status outlives a restart of the run."""
 STOP_FILE = "stop"
+LESS_MEMORY = (
+    "Lower batch_size and raise accumulation_steps by as much, shorten max_length, switch is_gradient_checkpointed on, "
+    "or choose method lora"
+)
+"""What to change where memory does not suffice; a sentence without its end."""
 WEIGHTS_FILE, STATE_FILE = "weights.safetensors", "trainer_state.json"
 """A checkpoint holds both; it gets its name when it is whole."""
 
@@ -30,7 +38,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        before = _json(folder / "status.json")
+        before = read_json(folder / "status.json")
         self._status: dict[str, Any] = {name: before[name] for name in KEPT_FIELDS if name in before}
         self._status |= {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
         self._status.setdefault("started", time.time())
@@ -101,7 +109,7 @@ class Run:
 def read_status(folder: Path) -> dict[str, Any]:
     """What `status.json` says, with the state `failed` where it says `running` but its process is gone."""
     status: dict[str, Any] = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    if status["state"] in ("queued", "preparing", "running") and not is_alive(status):
+    if status["state"] in LIVE and not is_alive(status):
         return status | {"state": "failed", "error": "The process ended without a word: killed, or out of memory."}
     return status
 
@@ -137,7 +145,7 @@ def is_whole(checkpoint: Path) -> bool:
     """Whether the checkpoint's state can be read and its tensors are as long as their header says."""
     tensors = list(checkpoint.glob("*.safetensors"))
     return (
-        bool(_json(checkpoint / STATE_FILE))
+        bool(read_json(checkpoint / STATE_FILE))
         and (checkpoint / WEIGHTS_FILE) in tensors
         and all(_has_all_bytes(path) for path in tensors)
     )
@@ -172,13 +180,6 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return _parsed(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError):
-        return {}
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

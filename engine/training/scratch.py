@@ -16,10 +16,10 @@ from typing import Any
 import torch
 import transformers
 
+from engine.backends.loading import LOCAL
 from engine.errors import InputError
 from engine.training.config import ROLES, Tokenizer, TrainingConfig
 
-LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 SMALLEST_VOCABULARY = 300
 """The 256 bytes and special tokens come first, so that no text is unknown; the rest is for what the texts repeat."""
 COVERAGE = 0.9995

@@ -20,14 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import tuned
+from engine.applications.write import instruct
 from engine.backends.gguf import read_header
 from engine.cache import read_json, write_json
 from engine.catalogue import PROMPT_STYLES, Architecture, Model, Source
 from engine.download import ROOT, folder_bytes
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
 from engine.hub import TRANSLATION_STYLES
+from engine.requests import Generate, Sampling
 from engine.settings import Settings
 from engine.training.config import CAUSAL_TASKS, SEQ2SEQ_TASKS, TrainingConfig
+from engine.training.export import base_gguf
 
 if TYPE_CHECKING:
     from engine.core import Engine
@@ -81,6 +84,20 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path) -> str:
         shutil.rmtree(part, ignore_errors=True)
     engine.catalogue.add(tuned.read(folder))
     return entry.id
+
+
+def ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
+    """What has a base or a run's model write, in the form that a run of this config teaches (or would have)."""
+    if config.task == "instructions":
+        return instruct(model, text, sampling)
+    if config.task == "summary":
+        text = summary_prompt(model.prompt_style, text)
+    return Generate(text, sampling=sampling)
+
+
+def summary_prompt(style: str, text: str) -> str:
+    """A text as an encoder-decoder is given it to summarise; T5 by the prefix that it learned (Raffel et al. 2020)."""
+    return f"summarize: {text}" if style == "t5" else text
 
 
 def retire(engine: Engine, run_id: str, folder: Path) -> None:
@@ -209,8 +226,8 @@ def _convert(config: TrainingConfig, folder: Path, target: Path) -> bool:
 
     if not can_export(folder / "model"):
         return False
-    base = ["--base", config.base] if config.base.endswith(".gguf") and Path(config.base).is_file() else []
-    arguments = [str(folder / "model"), str(target / GGUF_FILE), *base]
+    base = base_gguf(config)
+    arguments = [str(folder / "model"), str(target / GGUF_FILE), *(["--base", str(base)] if base else [])]
     try:
         ran = subprocess.run(
             [sys.executable, "-m", "engine.training.gguf_export", *arguments],

@@ -9,177 +9,21 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
-
-from engine.errors import PeopleError, UnsupportedError
-from engine.settings import available_cores
-from engine.training.bases import can_bf16
-from engine.training.config import METRICS, TrainingConfig, located, read_config
-from engine.training.data import HiddenTokens
-from engine.training.failures import explain
-from engine.training.methods import to_train
-from engine.training.recording import Recorder, best_metrics
-from engine.training.run import Run, last_checkpoint
-from engine.training.tasks import TASKS, Lesson
-from engine.training.trainer import Averager, RunTrainer
-from engine.training.turns import step_back, turn
+from engine.errors import PeopleError
+from engine.training.run import Run
+from engine.training.turns import is_asked_to_stop, step_back, turn
 
 log = logging.getLogger(__name__)
-
-LOGGED_POINTS = 200
-"""Lines of training loss that a run has, about."""
-LARGEST_HALF = 65_504.0
-"""What fp16 can hold."""
-
-
-def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]:
-    """Run to the end, or until `stop` is set, and return the kept model's metrics (none if it had not begun).
-
-    Raises PeopleError for a bad config or bad data.
-    """
-    run, stop = Run(folder), stop or threading.Event()
-    run.update("preparing", error="", advice="")
-    config = read_config(folder / "config.json")
-    is_stopped = partial(_is_stopped, run, stop)
-    lesson = prepare(config, folder)
-    if is_stopped():
-        run.update("stopped")
-        return {}
-    has_cache = getattr(lesson.model.config, "use_cache", None)
-    recorder = Recorder(run, lesson, config.seed, is_stopped)
-    trainer = make_trainer(config, lesson, folder, recorder)
-    trainer.on_pause = recorder.pause
-    checkpoint = last_checkpoint(folder)
-    trainer.args.eval_on_start = checkpoint is None
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    finally:
-        recorder.close()
-    metrics = best_metrics(trainer.state) or trainer.evaluate()
-    trainer.model.config.use_cache = has_cache
-    _keep(run, config, lesson, trainer.model, metrics)
-    is_short = is_stopped() and trainer.state.global_step < trainer.state.max_steps
-    best_step = trainer.state.best_global_step or trainer.state.global_step
-    run.update("stopped" if is_short else "finished", metrics=metrics, best_step=best_step)
-    return metrics
-
-
-def _is_stopped(run: Run, stop: threading.Event) -> bool:
-    return stop.is_set() or run.is_stop_asked
-
-
-def prepare(config: TrainingConfig, folder: Path) -> Lesson:
-    """The lesson of a config: its model and data. `folder` is the run's. Sets threads and seed of this process."""
-    config = located(config, folder)
-    torch.set_num_threads(config.threads or available_cores())
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    set_seed(config.seed)
-    lesson = TASKS[config.task](config, folder)
-    if config.token_dropout:
-        hidden = HiddenTokens(lesson.train_set, lesson.tokenizer, config.token_dropout, config.seed)
-        lesson = replace(lesson, train_set=hidden)
-    return lesson
-
-
-def make_trainer(config: TrainingConfig, lesson: Lesson, folder: Path, *callbacks: TrainerCallback) -> RunTrainer:
-    """The trainer of a lesson; checkpoints go under the folder."""
-    trainer = RunTrainer(
-        model=to_train(lesson.model, config, lesson.new_modules),
-        args=_arguments(config, lesson, folder),
-        train_dataset=lesson.train_set,
-        eval_dataset=lesson.validation_set,
-        data_collator=lesson.collate,
-        compute_metrics=lesson.judge,
-        callbacks=list(callbacks),
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.lesson, trainer.is_grouped = lesson, config.is_length_grouped
-    if config.average_decay:
-        trainer.averager = Averager(config.average_decay)
-        trainer.add_callback(trainer.averager)
-    if config.patience:
-        trainer.add_callback(EarlyStoppingCallback(config.patience))
-    return trainer
-
-
-def count_steps(config: TrainingConfig, rows: int) -> tuple[int, int]:
-    """Steps of the whole run, and of one epoch, for so many training rows (blocks, windows)."""
-    of_epoch = max(1, math.ceil(math.ceil(rows / config.batch_size) / config.accumulation_steps))
-    return config.max_steps or math.ceil(of_epoch * config.epochs), of_epoch
-
-
-def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> TrainingArguments:
-    steps, of_epoch = count_steps(config, len(lesson.train_set))
-    every = min(steps, max(1, of_epoch // config.evaluations_per_epoch))
-    if config.is_gradient_checkpointed and not getattr(lesson.model, "supports_gradient_checkpointing", False):
-        raise UnsupportedError(
-            "This base cannot compute activations twice: switch is_gradient_checkpointed off.",
-            param="is_gradient_checkpointed",
-        )
-    return TrainingArguments(
-        output_dir=str(folder / "checkpoints"),
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=lesson.evaluation_batch_size,
-        gradient_accumulation_steps=config.accumulation_steps,
-        num_train_epochs=config.epochs,
-        max_steps=config.max_steps or -1,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule if config.schedule != "constant" else "constant_with_warmup",
-        warmup_steps=int(steps * config.warmup_ratio),
-        weight_decay=config.weight_decay,
-        label_smoothing_factor=config.label_smoothing,
-        max_grad_norm=config.max_grad_norm,
-        activation_checkpointing=config.is_gradient_checkpointed,
-        activation_checkpointing_kwargs={"use_reentrant": False} if config.is_gradient_checkpointed else None,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=can_bf16(config),
-        seed=config.seed,
-        remove_unused_columns=False,
-        label_names=list(lesson.label_names),
-        include_num_input_tokens_seen="non_padding",
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        logging_steps=max(1, steps // LOGGED_POINTS),
-        logging_nan_inf_filter=False,
-        load_best_model_at_end=True,
-        metric_for_best_model=METRICS[config.task],
-        greater_is_better=METRICS[config.task] != "perplexity",
-        restore_callback_states_from_checkpoint=True,
-        dataloader_pin_memory=False,
-        report_to=[],
-        disable_tqdm=True,
-    )
-
-
-def _keep(run: Run, config: TrainingConfig, lesson: Lesson, model: Any, metrics: dict[str, float]) -> None:
-    """Write what was learned: the adapter where there is one, and the whole model as fp16."""
-    if config.method == "lora":
-        # Frozen weights may be bfloat16; adding to them in float32 rounds only once.
-        model = model.float()
-        model.peft_config["default"].base_model_name_or_path = config.base_id
-        # Embeddings do not learn; peft would ask the Hub for the base to be sure.
-        run.keep(model, lesson.tokenizer, "adapter", save_embedding_layers=False)
-        model = model.merge_and_unload()
-    model.config.update(lesson.settings(metrics))
-    is_small = all(float(weight.detach().abs().max()) < LARGEST_HALF for weight in model.parameters())
-    run.keep(model.half() if is_small else model, lesson.tokenizer)
 
 
 def main(arguments: list[str]) -> int:
@@ -197,6 +41,8 @@ def main(arguments: list[str]) -> int:
         try:
             return _in_turn(run, stop)
         except Exception as error:
+            from engine.training.failures import explain
+
             log.exception("the run failed")
             run.clean()
             sentence, advice = explain(error)
@@ -206,8 +52,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _in_turn(run: Run, stop: threading.Event) -> int:
-    with turn(run, partial(_is_stopped, run, stop)) as is_mine:
+    with turn(run, partial(is_asked_to_stop, run, stop)) as is_mine:
         if is_mine:
+            run.update("preparing")
+            # Only now torch, which takes seconds and memory, of which a run that waits needs none.
+            from engine.training.session import train
+
             print(json.dumps(train(run.folder, stop)))
         else:
             run.update("stopped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainerCallback
 
+from engine.evaluation.metrics import perplexity
 from engine.training import checkpoints
 from engine.training.data import IGNORED, Features
 from engine.training.failures import DivergedError
@@ -17,8 +17,6 @@ from engine.training.tasks.lesson import Lesson
 
 GROUPED_BATCHES = 50
 """Batches of one shuffled stretch of the data that are filled by length."""
-MAX_LOSS = 100.0
-"""Above this the perplexity is that of this loss, so that it stays a number."""
 
 
 class Order(torch.utils.data.Sampler[int]):
@@ -142,7 +140,7 @@ class RunTrainer(Trainer):
             loss = self._loss_sum / self._loss_count
             output.metrics["eval_loss"] = loss
             if self.lesson.judge is None:
-                output.metrics["eval_perplexity"] = math.exp(min(loss, MAX_LOSS))
+                output.metrics["eval_perplexity"] = perplexity(loss)
         examined = self.lesson.examine(self.model)
         output.metrics.update({f"eval_{name}": value for name, value in examined.items()})
         return output

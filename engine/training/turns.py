@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from engine.training.run import Run, is_alive, read_status
+from engine.training.run import Run, read_status
 
 LOCK_FILE = ".lock"
 LOOK_SECONDS = 0.5
@@ -27,10 +28,11 @@ def turn(run: Run, is_stopped: Callable[[], bool]) -> Iterator[bool]:
 
     The kernel gives the turn back when this process ends in any way.
     """
-    lock = FileLock(run.folder.resolve().parent / LOCK_FILE)
+    folder = run.folder.resolve()
+    lock = FileLock(folder.parent / LOCK_FILE)
     run.update("queued", queued=time.time())
     while not is_stopped():
-        if next(iter(waiting(run.folder.resolve().parent)), run.folder.name) == run.folder.resolve().name:
+        if next(iter(waiting(folder.parent)), folder.name) == folder.name:
             with suppress(Timeout):
                 lock.acquire(timeout=0)
                 break
@@ -41,13 +43,18 @@ def turn(run: Run, is_stopped: Callable[[], bool]) -> Iterator[bool]:
         lock.release()
 
 
+def is_asked_to_stop(run: Run, stop: threading.Event) -> bool:
+    """Whether a signal or the folder's stop file asked the run to end."""
+    return stop.is_set() or run.is_stop_asked
+
+
 def waiting(runs_folder: Path) -> list[str]:
     """Names of the runs that wait for their turn, in the order in which they get it."""
     queued = []
     for path in runs_folder.glob("*/status.json"):
         with suppress(OSError, ValueError, KeyError):
             status: dict[str, Any] = read_status(path.parent)
-            if status["state"] == "queued" and is_alive(status):
+            if status["state"] == "queued":  # of a process that is gone the state reads failed
                 queued.append((float(status["queued"]), path.parent.name))
     return [name for _, name in sorted(queued)]
 

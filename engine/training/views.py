@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import psutil  # type: ignore[import-untyped]
 
@@ -25,14 +25,11 @@ from engine.cache import read_json
 from engine.errors import NotFoundError
 from engine.settings import Settings
 from engine.training.config import TrainingConfig, read_config
-from engine.training.run import is_alive, last_checkpoint, read_metrics
+from engine.training.run import LESS_MEMORY, LIVE, State, is_alive, last_checkpoint, read_metrics
 
 log = logging.getLogger(__name__)
 
-State = Literal["queued", "preparing", "running", "finished", "stopped", "failed"]
-
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-LIVE: tuple[State, ...] = ("queued", "preparing", "running")
 GRACE_SECONDS = 60.0
 """For a process that was just started to say its number itself, where its parent was killed before it could."""
 LOG_BYTES, LOG_LINES, MAX_SAMPLES = 64 * 1024, 200, 500
@@ -42,10 +39,6 @@ SHORT_BYTES = 256 * 2**20
 """Memory (or less than a tenth of what a run holds) that counts as too little to go on."""
 FULL_BYTES = 64 * 2**20
 """Disk space that counts as none."""
-LESS_MEMORY = (
-    "Lower batch_size and raise accumulation_steps by as much, shorten max_length, switch is_gradient_checkpointed on, "
-    "or choose method lora; unloading models frees memory too."
-)
 
 
 @dataclass(frozen=True)
@@ -291,7 +284,10 @@ def _cause(folder: Path, status: Mapping[str, Any], launch: Mapping[str, Any]) -
     seen = f" When last seen it held {held} of memory and {free} were free." if held and free else ""
     if is_short:
         cause = " Memory was short, so the system most likely ended it."
-        return {"error": how + seen + cause, "advice": f"{LESS_MEMORY} Resume {goes_on}."}
+        return {
+            "error": how + seen + cause,
+            "advice": f"{LESS_MEMORY}; unloading models frees memory too. Resume {goes_on}.",
+        }
     return {"error": how + seen, "advice": f"Resume {goes_on}. If it ends this way again, the log may tell why."}
 
 

@@ -14,8 +14,8 @@ from engine.applications.sentiment import SentimentRequest
 from engine.applications.translate import TranslateRequest
 from engine.catalogue import Model
 from engine.core import Engine
-from engine.requests import Event, Generate, Message, Sampling
-from engine.training import compare, jobs
+from engine.requests import Event, Sampling
+from engine.training import compare, jobs, serving
 from engine.training.compare import Comparison
 from engine.training.config import TrainingConfig
 from engine.training.jobs import RunView
@@ -25,7 +25,7 @@ from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
 from pages.parts.picker import title_of
-from pages.parts.runs import figure_in_words, metric_name
+from pages.parts.runs import show_metric
 from pages.parts.sizes import percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage
@@ -83,12 +83,8 @@ def _draw_comparison(found: Comparison) -> None:
     with st.container(horizontal=True):
         for name, value in found.tuned.items():
             before = found.base.get(name)
-            is_lower_better = name.endswith(("loss", "perplexity"))
-            st.metric(
-                metric_name(name), figure_in_words(value, name),
-                f"{value - before:+.3g} against the base" if before is not None else None,
-                delta_color="inverse" if is_lower_better else "normal", border=True,
-            )  # fmt: skip
+            change = value - before if before is not None else None
+            show_metric(name, value, change, " against the base")
     if found.has_new_head:
         st.caption(":material/info: The base brings no head for this task: what it says is chance.")
     better = "lower is better" if found.is_lower_better else "higher is better"
@@ -180,17 +176,7 @@ def _stream(engine: Engine, model: Model, config: TrainingConfig, inputs: Mappin
         request = TranslateRequest(text, config.source_language, config.target_language, model.id)
         return translate.stream(engine, request)
     sampling = Sampling(TRIED_TOKENS, float(inputs["temperature"]), repetition_penalty=1.05, seed=config.seed)
-    return engine.stream(model.id, _request(model, config, text, sampling))
-
-
-def _request(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
-    if config.task == "instructions":
-        if model.is_chat:
-            return Generate(messages=(Message("user", text),), sampling=sampling)
-        return Generate(f"{text}\n", sampling=sampling)
-    if config.task == "summary" and model.prompt_style == "t5":
-        return Generate(f"summarize: {text}", sampling=sampling)
-    return Generate(text, sampling=sampling)
+    return engine.stream(model.id, serving.ask(model, config, text, sampling))
 
 
 # Into the pickers.

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from engine.settings import Settings
-from engine.training import columns
+from engine.training import columns, samples
 from engine.training.columns import Rows
 from engine.training.config import Task
 from engine.training.formats import Table, fetch_dataset, read_table
@@ -53,8 +53,8 @@ class Splits:
 
 def choose_data(task: Task) -> Dataset | None:
     """The third field: a source, and what it needs. None until there is a table."""
-    samples = {sample.id: sample for sample in SAMPLES.get(task, ())}
-    names = {id: sample.title for id, sample in samples.items()} | {UPLOAD: "Upload a file", HUB: "Hub data set"}
+    offered = {sample.id: sample for sample in SAMPLES.get(task, ())}
+    names = {id: sample.title for id, sample in offered.items()} | {UPLOAD: "Upload a file", HUB: "Hub data set"}
     chosen = st.selectbox(
         "Data", list(names), format_func=names.__getitem__, key=f"tune_data_{task}", bind="query-params",
         help="Samples were written for Parlance. A file may be CSV, TSV, JSONL, JSON (SQuAD), Parquet or text.",
@@ -64,18 +64,17 @@ def choose_data(task: Task) -> Dataset | None:
             return _uploaded(task)
         if chosen == HUB:
             return _fetched(task)
-        sample = samples[chosen]
+        sample = offered[chosen]
         st.caption(plain(sample.description))
         settings = dict(sample.settings) | ({"sample_prompts": sample.prompts} if sample.prompts else {})
-        table = _sample_table(task, sample.id)
+        table = _sample_table(sample.id)
         return Dataset(f"sample-{sample.id}", sample.title, table, None, dict(sample.mapping), settings)
     return None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _sample_table(task: Task, sample_id: str) -> Table:
-    sample = next(sample for sample in SAMPLES[task] if sample.id == sample_id)
-    return read_table(sample.file, sample.file.name)
+def _sample_table(sample_id: str) -> Table:
+    return samples.read(samples.find(sample_id))
 
 
 def _uploaded(task: Task) -> Dataset | None:

@@ -171,7 +171,6 @@ def start_check(values: Mapping[str, Any], splits: Splits) -> None:
     apart = replace(settings, runs_folder=runs / f"{CHECK_FOLDER}making")
     run_id = jobs.create(apart, values, splits.usable_train, splits.usable_validation, title="Check")
     folder = (apart.runs_folder / run_id).rename(runs / f"{CHECK_FOLDER}{run_id}")
-    (folder / "data" / "rows.json").write_text(json.dumps({"train": list(splits.usable_train.numbers)}))
     start_child(CHECK, "engine.training.probe", [str(folder)], kept=(folder, signature(values), splits.id))
 
 

@@ -22,6 +22,7 @@ from pages.parts.runs import (
     facts_of,
     figure_in_words,
     metric_name,
+    show_metric,
     show_progress,
     state_badge,
 )
@@ -122,12 +123,7 @@ def _figures(run: RunView) -> None:
         for name in dict.fromkeys(("eval_loss", field)):
             if name in latest:
                 change = latest[name] - baseline[name] if isinstance(baseline.get(name), int | float) else None
-                is_lower_better = name in ("eval_loss", "eval_perplexity")
-                st.metric(
-                    metric_name(name), figure_in_words(latest[name], name),
-                    None if not change else f"{change:+,.0f}" if abs(change) >= 1000 else f"{change:+.3g}",
-                    delta_color="inverse" if is_lower_better else "normal", border=True,
-                )  # fmt: skip
+                show_metric(name, latest[name], change or None)
         if "loss" in latest:
             st.metric("Training loss", figure_in_words(latest["loss"]), border=True)
         if (speed := run.status.get("tokens_per_second") or latest.get("tokens_per_second")) and run.is_alive:

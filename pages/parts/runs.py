@@ -60,6 +60,18 @@ def figure_in_words(value: Any, field: str = "") -> str:
     return f"{value:.4g} %" if field.removeprefix("eval_") in SHARES else f"{value:.4g}"
 
 
+def show_metric(field: str, value: Any, change: float | None, words: str = "") -> None:
+    """A figure and how it changed, green where that is for the better; `words` say since when."""
+    told = None
+    if change is not None:
+        told = (f"{change:+,.0f}" if abs(change) >= 1000 else f"{change:+.3g}") + words
+    is_lower_better = field.endswith(("loss", "perplexity"))
+    st.metric(
+        metric_name(field), figure_in_words(value, field), told,
+        delta_color="inverse" if is_lower_better else "normal", border=True,
+    )  # fmt: skip
+
+
 def state_badge(run: RunView) -> None:
     """The state in its colour."""
     words, icon, colour = STATES[run.state]

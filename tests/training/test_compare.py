@@ -91,7 +91,7 @@ def test_translations_are_scored_by_row_and_together(tmp_path: Path) -> None:
 
 
 def test_what_began_from_scratch_is_compared_with_the_untrained_model(tmp_path: Path) -> None:
-    from engine.training.train import train
+    from engine.training.session import train
 
     run = make_run(tmp_path, "style")
     config = json.loads((run / "config.json").read_text())

@@ -19,7 +19,7 @@ from engine.errors import PeopleError
 from engine.training.config import METRICS, ROLES, SEQ2SEQ_TASKS, TrainingConfig
 from engine.training.measure import measure
 from engine.training.run import read_metrics, read_samples, read_status
-from engine.training.train import train
+from engine.training.session import train
 from tests.backends import checkpoints
 
 ANIMALS = {"cat": "chat", "dog": "chien", "horse": "cheval", "bird": "oiseau", "cow": "vache", "fox": "renard"}

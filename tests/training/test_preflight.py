@@ -8,8 +8,8 @@ import pytest
 
 from engine.training import preflight
 from engine.training.columns import Rows
-from engine.training.config import Task, TrainingConfig
-from engine.training.preflight import Finding, check_machine, check_rows, count_steps
+from engine.training.config import Task, TrainingConfig, count_steps
+from engine.training.preflight import Finding, check_machine, check_rows
 
 WORDS = ("amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "isle", "jetty")
 
@@ -151,7 +151,7 @@ def test_texts_that_are_surely_cut_off_are_named() -> None:
     ],
 )  # fmt: skip
 def test_steps_are_counted(changes: dict[str, Any], inputs: int, steps: int) -> None:
-    assert count_steps(config("classification", **changes), inputs) == steps
+    assert count_steps(config("classification", **changes), inputs)[0] == steps
 
 
 def test_a_step_count_of_zero_is_an_error_and_few_are_a_warning() -> None:

@@ -26,8 +26,8 @@ from engine.training.formats import Table
 from engine.training.probe import main, token_texts
 from engine.training.run import read_metrics
 from engine.training.samples import SAMPLES, read
-from engine.training.train import make_trainer, prepare
-from engine.training.train import train as learn
+from engine.training.session import make_trainer, prepare
+from engine.training.session import train as learn
 
 
 @pytest.fixture(autouse=True)

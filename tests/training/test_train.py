@@ -24,7 +24,8 @@ from engine.training.config import TrainingConfig
 from engine.training.measure import measure
 from engine.training.recording import Recorder
 from engine.training.run import Run, last_checkpoint, read_metrics, read_status
-from engine.training.train import main, train
+from engine.training.session import train
+from engine.training.train import main
 from engine.training.turns import waiting
 
 PATIENCE_SECONDS = 240

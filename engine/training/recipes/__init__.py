@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+
+from engine.training.config import TrainingConfig
 
 
 def read_arguments(description: str | None, *paths: str) -> argparse.Namespace:
@@ -14,3 +17,21 @@ def read_arguments(description: str | None, *paths: str) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--prepare", action="store_true", help="write data and configs, to train from the page")
     return parser.parse_args()
+
+
+def train_stages(stages: Sequence[tuple[Path, TrainingConfig]], *, is_prepared_only: bool) -> None:
+    """Write each stage's config into its folder and, unless only that was wanted, train one after the other.
+
+    Ends this process with a stage's exit status where one fails.
+    """
+    for folder, config in stages:
+        folder.mkdir(exist_ok=True)
+        config.save(folder / "config.json")
+    if is_prepared_only:
+        return
+
+    from engine.training.train import main as train
+
+    for folder, _ in stages:
+        if status := train([str(folder)]):
+            raise SystemExit(status)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.training.config import TrainingConfig
-from engine.training.recipes import read_arguments
+from engine.training.recipes import read_arguments, train_stages
 
 HELD_OUT_EVERY = 8
 UNANSWERABLE_SHARE = 0.12
@@ -73,17 +73,9 @@ def main() -> None:
     )
     second = replace(first, epochs=3.5, learning_rate=2e-4, token_dropout=0.1, average_decay=0.997)
     stages = ((options.run / "first", first), (options.run / "second", second))
-    for folder, config in stages:
-        folder.mkdir(exist_ok=True)
-        config.save(folder / "config.json")
+    train_stages(stages, is_prepared_only=options.prepare)
     if options.prepare:
         return
-
-    from engine.training.train import main as train
-
-    for folder, _ in stages:
-        if status := train([str(folder)]):
-            raise SystemExit(status)
     metrics = join([folder / "model" for folder, _ in stages], options.run / "model", validation_file, options.threads)
     print(json.dumps(metrics))
 

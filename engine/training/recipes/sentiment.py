@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.training.config import TrainingConfig
-from engine.training.recipes import read_arguments
+from engine.training.recipes import read_arguments, train_stages
 
 Row = tuple[str, str]
 SEED = 13
@@ -211,18 +211,12 @@ def main() -> None:
     )
 
     stages = ((run / "first", first), (run, second))
-    for folder, config in stages:
-        folder.mkdir(exist_ok=True)
-        config.save(folder / "config.json")
+    train_stages(stages, is_prepared_only=options.prepare)
     if options.prepare:
         return
 
     from engine.training.measure import measure
-    from engine.training.train import main as train
 
-    for folder, _ in stages:
-        if status := train([str(folder)]):
-            raise SystemExit(status)
     print(json.dumps({"sst2_dev": measure(run / "model", files.sst_dev, options.threads)}))
 
 

@@ -1,6 +1,6 @@
 """What each task brings to training: its model, its features, and how it is judged. One file a family.
 
-A new task is one function and its name in `TASKS`; the loop in `train.py` stays as it is.
+A new task is one function and its name in `TASKS`; the loop in `session.py` stays as it is.
 """
 
 from __future__ import annotations

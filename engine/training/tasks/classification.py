@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,7 @@ def prepare(config: TrainingConfig, folder: Path) -> Lesson:
             param="train_file",
         )
     held_out = read_texts(Path(config.validation_file), labels)
-    names = dict(enumerate(labels))
-    model, tokenizer, new = bases.start(
-        config,
-        folder,
-        "AutoModelForSequenceClassification",
-        num_labels=len(names),
-        id2label=names,
-        label2id={label: number for number, label in names.items()},
-    )
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
+    model, tokenizer, new = start(config, folder, labels)
     length = bases.longest(config.max_length, model, tokenizer)
     train_set, validation_set = (text_features(texts, tokenizer, length, labels) for texts in (rows, held_out))
     validation_set.sort(key=lambda feature: feature["length"])
@@ -50,6 +41,22 @@ def prepare(config: TrainingConfig, folder: Path) -> Lesson:
         return [(text, _verdict(module, tokenizer, text, length)) for text in config.sample_prompts]
 
     return Lesson(model, tokenizer, train_set, validation_set, judge=judge, sample=sample, new_modules=new)
+
+
+def start(config: TrainingConfig, folder: Path, labels: Sequence[str]) -> tuple[Any, Any, tuple[str, ...]]:
+    """As `bases.start`: a classifier whose outputs are these labels, in this order."""
+    names = dict(enumerate(labels))
+    model, tokenizer, new = bases.start(
+        config,
+        folder,
+        "AutoModelForSequenceClassification",
+        num_labels=len(names),
+        id2label=names,
+        label2id={label: number for number, label in names.items()},
+    )
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer, new
 
 
 @torch.no_grad()

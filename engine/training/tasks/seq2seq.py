@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +15,24 @@ from engine.catalogue import Model, Source
 from engine.errors import InputError
 from engine.training import bases
 from engine.training.config import TrainingConfig
-from engine.training.data import NUMBER, Feature, Row, collate, read_rows, shift_right
+from engine.training.data import NUMBER, Feature, Row, collate, cut_ids, read_rows, shift_right
+from engine.training.serving import summary_prompt
 from engine.training.tasks.lesson import Lesson, Sample
 
 EXAMINED_ROWS = 200
 """Validation rows that are translated or summarised at each validation, for BLEU and chrF."""
 DEFAULT_PROMPTS = 3
-SUMMARY_PREFIX = "summarize: "
-"""What T5 was taught to summarise with (Raffel et al. 2020)."""
 T5_FAMILY = ("t5", "mt5", "umt5", "longt5")
 
 
 def translation(config: TrainingConfig, folder: Path) -> Lesson:
     """Sources and their translations."""
-    return _prepare(config, folder, "source", "target", lambda style, text: translation_prompt(config, style, text))
+    return _prepare(config, folder, "source", "target")
 
 
 def summary(config: TrainingConfig, folder: Path) -> Lesson:
     """Texts and their summaries."""
-    return _prepare(
-        config, folder, "text", "summary", lambda style, text: SUMMARY_PREFIX + text if style == "t5" else text
-    )
+    return _prepare(config, folder, "text", "summary")
 
 
 def prompt_style(model: Any, tokenizer: Any) -> str:
@@ -47,7 +44,10 @@ def prompt_style(model: Any, tokenizer: Any) -> str:
     return "codes" if is_multilingual(tokenizer) else "pair"
 
 
-def translation_prompt(config: TrainingConfig, style: str, text: str) -> str:
+def prompt(config: TrainingConfig, style: str, text: str) -> str:
+    """A text as the base is given it to translate or to summarise."""
+    if config.task == "summary":
+        return summary_prompt(style, text)
     if style not in ("t5", "tags"):
         return text
     model = Model(
@@ -57,9 +57,7 @@ def translation_prompt(config: TrainingConfig, style: str, text: str) -> str:
     return translate.ask(model, text, config.source_language, config.target_language).prompt
 
 
-def _prepare(
-    config: TrainingConfig, folder: Path, source: str, target: str, prompt: Callable[[str, str], str]
-) -> Lesson:
+def _prepare(config: TrainingConfig, folder: Path, source: str, target: str) -> Lesson:
     files = (config.train_file, config.validation_file)
     rows, held_out = (read_rows(Path(file), (source, target)) for file in files)
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
@@ -69,7 +67,7 @@ def _prepare(
     start, pad = _decoder_start(model, tokenizer), int(tokenizer.pad_token_id)
 
     def features(of: Sequence[Row]) -> list[Feature]:
-        sources = [prompt(style, row[source]) for row in of]
+        sources = [prompt(config, style, row[source]) for row in of]
         targets = [row[target] for row in of]
         return _features(of, sources, targets, tokenizer, length, config.max_target_length)
 
@@ -79,7 +77,7 @@ def _prepare(
         return tensors
 
     def written(module: Any, texts: Sequence[str], tokens: int) -> list[str]:
-        return write_texts(module, tokenizer, [prompt(style, text) for text in texts], length, tokens, config)
+        return write_texts(module, tokenizer, [prompt(config, style, text) for text in texts], length, tokens, config)
 
     def examine(module: Any) -> dict[str, float]:
         chosen = held_out[:EXAMINED_ROWS]
@@ -120,19 +118,17 @@ def set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
 def _features(
     rows: Sequence[Row], sources: list[str], targets: list[str], tokenizer: Any, length: int, target_length: int
 ) -> list[Feature]:
-    whole = tokenizer(sources, verbose=False)["input_ids"]
-    inputs = tokenizer(sources, truncation=True, max_length=length)["input_ids"]
-    whole_targets = tokenizer(text_target=targets, verbose=False)["input_ids"]
-    labels = tokenizer(text_target=targets, truncation=True, max_length=target_length)["input_ids"]
+    inputs, cut_inputs = cut_ids(tokenizer, sources, length)
+    labels, cut_labels = cut_ids(tokenizer, targets, target_length, is_target=True)
     return [
         {
             "input_ids": ids,
             "labels": learned,
             "length": len(ids) + len(learned),
             "row": int(row[NUMBER]),
-            "is_cut": len(ids) < len(all_ids) or len(learned) < len(all_learned),
+            "is_cut": number in cut_inputs or number in cut_labels,
         }
-        for row, ids, learned, all_ids, all_learned in zip(rows, inputs, labels, whole, whole_targets, strict=True)
+        for number, (row, ids, learned) in enumerate(zip(rows, inputs, labels, strict=True))
     ]
 
 
