@@ -8,30 +8,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from engine.applications.translate import DEFAULT_MODEL, TranslateRequest, Translation, bleu, chrf, run
-from engine.core import Engine, get_engine
+from engine.applications.translate import DEFAULT_MODEL, bleu, chrf
+from engine.core import get_engine
+from engine.training.recipes.translators.corpus import flores
+from engine.training.recipes.translators.judge import translate
 
-FILES = {"en": "eng_Latn", "fr": "fra_Latn", "de": "deu_Latn", "es": "spa_Latn", "zh": "zho_Hans"}
-CHUNK = 16
-"""Texts in one request."""
 PAIRS = ("en-fr", "fr-en", "en-de", "en-es", "en-zh", "zh-en")
-
-
-def read_lines(folder: Path, language: str, count: int) -> list[str]:
-    """The first lines of a language's dev file."""
-    return (folder / f"flores200.{FILES[language]}.dev").read_text(encoding="utf-8").split("\n")[:count]
-
-
-def translate(engine: Engine, texts: Sequence[str], source: str, target: str, model: str) -> list[Translation]:
-    """Translations in order; a few texts at a time, so that none waits longer than the engine allows."""
-    done: list[Translation] = []
-    for start in range(0, len(texts), CHUNK):
-        request = TranslateRequest(list(texts[start : start + CHUNK]), source, target, model)
-        done += run(engine, request).translations
-    return done
 
 
 def main() -> None:
@@ -48,11 +32,11 @@ def main() -> None:
     engine.store.wait(options.model, 3600)
     for pair in options.pairs:
         source, _, target = pair.partition("-")
-        texts = read_lines(options.folder, source, options.lines)
+        texts = flores(options.folder, source)[: options.lines]
         started = time.perf_counter()
         done = translate(engine, texts, source, target, options.model)
         seconds = time.perf_counter() - started
-        outputs, references = [one.text for one in done], read_lines(options.folder, target, options.lines)
+        outputs, references = [one.text for one in done], flores(options.folder, target)[: options.lines]
         figures = f"BLEU {bleu(outputs, references, target):5.1f}  chrF {chrf(outputs, references):5.1f}"
         again = sum(sentence.is_second_try for one in done for sentence in one.sentences)
         flagged = sum(bool(one.warning) for one in done)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.applications.translate import TranslateRequest, bleu, chrf, run, stream
+from engine.applications.translate import TranslateRequest, Translation, bleu, chrf, run, stream
 from engine.backends.languages import TARGET_TAGS
 from engine.catalogue import Model, Source, read_catalogue
 from engine.core import Engine
@@ -18,7 +18,7 @@ from engine.training.recipes.translators.corpus import Pair, flores
 ID = "own-translator"
 COLUMNS = ("FLORES BLEU", "FLORES chrF", "beam 4 BLEU", "everyday BLEU", "everyday chrF", "words/s", "first words ms")
 CHUNK = 16
-"""Texts of one request, as in benchmarks/translation_quality.py."""
+"""Texts of one request."""
 TIMED_TEXTS = 5
 """Sentences whose first words are timed, one alone after the other; the middle one counts."""
 
@@ -86,7 +86,7 @@ def _measure(
     for name, (texts, references) in sets.items():
         run(engine, TranslateRequest(texts[:1], source, target, model_id))
         started = time.perf_counter()
-        outputs = _translate(engine, texts, source, target, model_id)
+        outputs = [one.text for one in translate(engine, texts, source, target, model_id)]
         seconds += time.perf_counter() - started
         words += sum(len(text.split()) for text in (references if source == "zh" else texts))
         found[f"{name} BLEU"] = bleu(outputs, references, target)
@@ -96,11 +96,12 @@ def _measure(
     return found | {"words/s": words / seconds, "first words ms": 1000 * first[len(first) // 2]}
 
 
-def _translate(engine: Engine, texts: Sequence[str], source: str, target: str, model_id: str) -> list[str]:
-    done: list[str] = []
+def translate(engine: Engine, texts: Sequence[str], source: str, target: str, model_id: str) -> list[Translation]:
+    """Translations in order; a few texts at a time, so that none waits longer than the engine allows."""
+    done: list[Translation] = []
     for start in range(0, len(texts), CHUNK):
         request = TranslateRequest(list(texts[start : start + CHUNK]), source, target, model_id)
-        done += [translation.text for translation in run(engine, request).translations]
+        done += run(engine, request).translations
     return done
 
 

@@ -333,14 +333,14 @@ def _rounded(width: int) -> int:
 
 def measured_batches(pairs: Sequence[Pair], plan: Plan, tokenizer: Path) -> dict[str, list[Batch]]:
     """Batches of held-out pairs by direction, with the best splits."""
-    encoder, found = Encoder(tokenizer), {}
-    for direction in sorted({row.direction for row in rows_of(pairs, plan)}):
-        of = [row.sides for row in rows_of(pairs, plan) if row.direction == direction]
+    encoder, rows, found = Encoder(tokenizer), rows_of(pairs, plan), {}
+    for direction in sorted({row.direction for row in rows}):
+        of = [row.sides for row in rows if row.direction == direction]
         ids = [(encoder.source(tag, source), encoder.target(target)) for tag, source, target in of]
         kept = [row for row in ids if max(map(len, row)) <= plan.max_tokens]
         found[direction] = [
-            Batch(*(pad([row[side] for row in rows], encoder.pad) for side in (0, 1)))
-            for rows in group(kept, plan.batch_tokens)
+            Batch(*(pad([row[side] for row in taken], encoder.pad) for side in (0, 1)))
+            for taken in group(kept, plan.batch_tokens)
         ]
     return found
 
