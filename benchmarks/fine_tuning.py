@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.encoders import embedder
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
-from benchmarks.sides import Work, alternate, opened
+from benchmarks.sides import THREADS, Work, alternate, opened
 from benchmarks.texts import mixed_rows
 
 BATCH, MAX_LENGTH, LABELS = 16, 128, ("bad", "good", "so-so")
@@ -58,7 +58,6 @@ def labelled(rows: int) -> list[dict[str, str]]:
 
 def ours(base: str, rows: int) -> Work:
     """The studio's own trainer with the settings that a beginner gets, validation and saving off."""
-    from engine.settings import current
     from engine.training.config import TrainingConfig
     from engine.training.session import make_trainer, prepare
 
@@ -71,7 +70,7 @@ def ours(base: str, rows: int) -> Work:
         config = TrainingConfig(
             task="classification", base=base, train_file=str(folder / "train.jsonl"),
             validation_file=str(folder / "validation.jsonl"), max_steps=steps, batch_size=BATCH, max_length=MAX_LENGTH,
-            threads=current().threads,
+            threads=THREADS,
         )  # fmt: skip
         trainer = make_trainer(config, prepare(config, folder), folder)
         return _timed(trainer, folder)
@@ -90,9 +89,7 @@ def plain(base: str, rows: int, is_tuned: bool) -> Work:
         TrainingArguments,
     )
 
-    from engine.settings import current
-
-    torch.set_num_threads(current().threads)
+    torch.set_num_threads(THREADS)
     folder = Path(tempfile.mkdtemp(prefix="parlance-benchmark-"))
     tokenizer = AutoTokenizer.from_pretrained(base)
     longest = min(MAX_LENGTH, tokenizer.model_max_length)

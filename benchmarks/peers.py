@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sides import Work, at_once
+from benchmarks.sides import THREADS, Work, at_once
 from benchmarks.texts import QUESTIONS, documents, mixed_rows, passages, short_sentences, story_prompt
-from engine.settings import current
 
 WINDOW, STRIDE = 384, 128
 """Tokens of a window of a long document and of what two share: the defaults of `pipeline("question-answering")`."""
@@ -22,7 +21,7 @@ def bare_llama(path: str, slots: int, context_tokens: int = 4096) -> Work:
     parameters.model.path = path
     parameters.n_parallel = slots
     parameters.n_ctx = slots * context_tokens
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = current().threads
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = THREADS
     parameters.verbosity = 0
     server = xllamacpp.Server(parameters)
 
@@ -50,7 +49,7 @@ def pipeline_stories(folder: str) -> Work:
     import torch
     from transformers import TextIteratorStreamer, pipeline
 
-    torch.set_num_threads(current().threads)
+    torch.set_num_threads(THREADS)
     pipe = pipeline("text-generation", model=folder)
     queue = Lock()
 
@@ -78,7 +77,7 @@ def sentiment_pipeline(count: int, folder: str, batch: int) -> Work:
     import torch
     from transformers import pipeline
 
-    torch.set_num_threads(current().threads)
+    torch.set_num_threads(THREADS)
     rows, pipe = mixed_rows(count), pipeline("text-classification", model=folder)
     return lambda: {"labels": [one["label"] for one in pipe(rows, batch_size=batch, truncation=True)]}
 
@@ -108,7 +107,7 @@ def sentiment_onnx(count: int, folder: str, path: str, batch: int) -> Work:
 
 def _onnx_session(onnxruntime: Any, path: str) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = current().threads
+    options.intra_op_num_threads = THREADS
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -120,7 +119,7 @@ def answers_windows(count: int, folder: str, is_batched: bool) -> Work:
     import torch
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-    torch.set_num_threads(current().threads)
+    torch.set_num_threads(THREADS)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     asked = [(QUESTIONS[place % len(QUESTIONS)], text) for place, text in enumerate(documents(count))]
@@ -162,7 +161,7 @@ def translations_generate(folder: str, count: int, tokens: int, batch: int) -> W
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    torch.set_num_threads(current().threads)
+    torch.set_num_threads(THREADS)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     rows = short_sentences(count)
@@ -186,9 +185,7 @@ def translations_ctranslate2(folder: str, path: str, count: int, tokens: int, ba
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    translator = ctranslate2.Translator(
-        path, device="cpu", compute_type="int8", intra_threads=current().threads, inter_threads=1
-    )
+    translator = ctranslate2.Translator(path, device="cpu", compute_type="int8", intra_threads=THREADS, inter_threads=1)
     rows = short_sentences(count)
 
     def work() -> dict[str, Any]:
@@ -206,6 +203,6 @@ def embeddings_sentence_transformers(count: int, folder: str) -> Work:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    torch.set_num_threads(current().threads)
+    torch.set_num_threads(THREADS)
     model, rows = SentenceTransformer(folder, device="cpu", local_files_only=True), passages(count)
     return lambda: {"vectors": model.encode(rows, normalize_embeddings=True)[:8].tolist()}

@@ -19,6 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 Work = Callable[..., dict[str, Any]]
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
+"""Of this side. A peer takes it from here and never imports the engine, whose settings of OpenMP are its own."""
 
 
 class Side:
@@ -26,7 +28,8 @@ class Side:
 
     def __init__(self, function: str, threads: int, **options: Any) -> None:
         self.function = function
-        environment = os.environ | {
+        # What the engine set for itself in this process must not act on its peers.
+        environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"} | {
             "OMP_NUM_THREADS": str(threads),
             "PARLANCE_THREADS": str(threads),
             "HF_HUB_OFFLINE": "1",

@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from tokenizers_on_the_spot import wordpiece
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
 from engine.settings import Settings
@@ -129,21 +129,21 @@ def test_what_is_learned_of_each_task(tmp_path: Path, base: Path) -> None:
 def test_estimates_are_within_a_factor_of_two(
     tmp_path: Path, base: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In seconds of the processor, which do not depend on what else the machine does."""
+    """By a clock that counts operations of the model, so that what else the machine does cannot matter."""
     changes: dict[str, Any] = {"epochs": 6.0, "evaluations_per_epoch": 1, "max_length": 64, "accumulation_steps": 2}
     if task == "pretraining":
         changes |= {"layers": 2, "width": 64, "heads": 2, "vocabulary_size": 500, "sample_prompts": ("One day",)}
         changes |= {"sample_tokens": 8, "epochs": 4.0}
     train, held = sample_rows(task, 30 if task == "pretraining" else 120)
     folder = make_run(tmp_path, task, train, held, "" if task == "pretraining" else base, **changes)
-    monkeypatch.setattr(probe, "now", time.process_time)
-    found = tried(folder)
-    begin = time.process_time()
-    prepare(read_config(folder / "config.json"), folder)
-    prepared = time.process_time()
-    learn(folder)
-    took = (time.process_time() - prepared) - (prepared - begin)
-    assert 0.5 < (found["estimated_seconds"] - found["preparing_seconds"]) / took < 2
+    trial, run = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    monkeypatch.setattr(probe, "now", lambda: trial.get_total_flops() / 1e6)
+    with trial:
+        found = tried(folder)
+    with run:
+        learn(folder)
+    took = run.get_total_flops() / 1e6
+    assert 0.67 < (found["estimated_seconds"] - found["preparing_seconds"]) / took < 1.5
     size = sum(path.stat().st_size for path in (folder / "checkpoints").rglob("*") if path.is_file())
     assert size <= found["estimated_disk_bytes"] <= 4 * size
     assert found["estimated_memory_bytes"] >= 100e6
