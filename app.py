@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
-from engine import backends
+from engine import backends, threads
 from engine.core import get_engine
 from engine.http import ended_by_signals, routes
 from pages.parts.curves import library_routes
@@ -28,11 +28,14 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     warm_up = threading.Timer(WARM_UP_SECONDS, backends.warm_up)
     warm_up.daemon = True
     warm_up.start()
+    is_over = threading.Event()
+    threading.Thread(target=threads.watch, args=(engine, is_over), name="threads", daemon=True).start()
     try:
         with ended_by_signals():
             yield
     finally:
         warm_up.cancel()
+        is_over.set()
         await run_in_threadpool(engine.close)
 
 

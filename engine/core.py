@@ -92,6 +92,11 @@ class Engine:
         worker = self._workers.get(model_id)
         return worker is not None and worker.state in ("loading", "ready")
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any model is at work, wanted or being loaded."""
+        return any(worker.is_busy for worker in list(self._workers.values()))
+
     def unload(self, model_id: str) -> None:
         """Free an idle model's memory. Raises ConflictError while somebody's work is on it."""
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -78,7 +78,8 @@ class Settings:
     dtype: str = "auto"
     """auto, float32, bfloat16 or float16."""
     threads: int = 0
-    """Threads for computing; 0 takes the number of cores, or the container's share of them."""
+    """Threads for computing; 0 takes the number of cores (or the container's share of them), fewer where `engine.threads`
+    measured that they are faster."""
     memory_bytes: int = 0
     """Budget for loaded models; 0 takes 70 % of the machine's (or container's) memory."""
     slots: int = 8
@@ -89,6 +90,8 @@ class Settings:
     """Requests that wait for one model; one more is refused."""
     deadline_seconds: float = 300.0
     """Longest life of one request, waiting included."""
+    result_cache_bytes: int = 32 * 2**20
+    """Memory for results of repeatable requests, which are given again without work; 0 keeps none."""
     max_text_characters: int = 20_000
     """Longest text that a field takes."""
     max_rows: int = 2_000
@@ -102,7 +105,7 @@ class Settings:
     max_runs: int = 200
     """Most fine-tuning runs that are kept; one more is refused until one is deleted."""
     training_threads: int = 0
-    """Threads of a fine-tuning run; 0 takes as many as `threads`, and yields by its priority alone."""
+    """Threads of a fine-tuning run; 0 takes the number of cores, and yields by its priority alone."""
     training_nice: int = 10
     """How much a fine-tuning run yields to answers: 0 not at all, 19 all it can (the system's nice)."""
     is_public: bool = False
@@ -127,11 +130,7 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         if source.get(PREFIX + f.name.upper())
     }
     settings = Settings(**values)  # type: ignore[arg-type]
-    filled = {
-        "threads": settings.threads or available_cores(),
-        "memory_bytes": settings.memory_bytes or int(available_memory_bytes() * 0.7),
-    }
-    return Settings(**{f.name: getattr(settings, f.name) for f in fields(Settings)} | filled)
+    return settings if settings.memory_bytes else replace(settings, memory_bytes=int(available_memory_bytes() * 0.7))
 
 
 @cache

@@ -22,8 +22,10 @@ from engine.backends import Job
 from engine.backends.gguf import Header, read_header
 from engine.backends.gguf_requantization import repeatable
 from engine.backends.texts import safe_length, stop_position
+from engine.backends.zeros import given_back
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
+from engine.threads import threads_for
 
 if TYPE_CHECKING:
     from engine.catalogue import Model
@@ -76,7 +78,7 @@ class LlamaCppBackend:
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS if self.device == "cpu" else GPU_BATCH_TOKENS
         parameters.fit_params = False
         parameters.n_gpu_layers = 0 if self.device == "cpu" else -1
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = settings.threads or 1
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads_for("llamacpp", settings)
         parameters.cache_ram_mib = PREFIX_CACHE_MIB
         parameters.n_ctx_checkpoints = CHECKPOINTS
         parameters.enable_reasoning = 0
@@ -86,7 +88,8 @@ class LlamaCppBackend:
         if self.device == "cpu":
             _make_reproducible(parameters)
         try:
-            return xllamacpp.Server(parameters)
+            with given_back():
+                return xllamacpp.Server(parameters)
         except RuntimeError as error:
             raise InputError(
                 f"{self._title} could not be loaded from {path.name}: llama.cpp does not know its architecture, or the "

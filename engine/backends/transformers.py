@@ -32,6 +32,7 @@ from engine.backends.gguf_conversion import converted
 from engine.backends.int8 import can_int8, int8_bytes, to_int8
 from engine.backends.loading import load_module, load_tokenizer
 from engine.errors import NotReadyError, PeopleError, UnsupportedError
+from engine.threads import threads_for
 
 if TYPE_CHECKING:
     from engine.catalogue import Model
@@ -94,8 +95,7 @@ class TransformersBackend:
 
     def __init__(self, model: Model, path: Path, settings: Settings, is_continuous: bool | None = None) -> None:
         self.title, self.task = model.title, TASKS[model.architecture]
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
+        torch.set_num_threads(threads_for("transformers", settings))
         keep_freed_memory()
         device = choose_device(settings)
         dtype = choose_dtype(settings, device)
