@@ -55,7 +55,7 @@ def new_run() -> None:
         right.caption("What the data looks like, and what the preflight says of it, appears here.")
         return
     with left:
-        mapping, share = choose_columns(task, data)
+        mapping, share, keeps_repeats = choose_columns(task, data)
         languages = choose_languages(base, data.settings) if task == "translation" else {}
         chosen = None
         if mode == "expert":
@@ -63,7 +63,7 @@ def new_run() -> None:
             chosen = draw_settings(task, data.settings, has_base=base != "")
     with right, errors_shown(errors):
         values = settings_of(task, base, data.settings, languages, chosen)
-        splits = split(task, data, mapping, share, values["seed"])
+        splits = split(task, data, mapping, share, keeps_repeats, values["seed"])
         if is_started:
             run_id = start_run(values, splits, f"{TITLES[task]}: {data.name}")
             open_run(run_id)

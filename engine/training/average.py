@@ -1,7 +1,8 @@
 """The mean of several models' weights: `python -m engine.training.average OUT MODEL MODEL …` (folders).
 
 Runs that start from the same base often lie in one valley, where the mean generalises better than each of them
-("model soups", Wortsman et al. 2022). Config and tokenizer are the first model's.
+("model soups", Wortsman et al. 2022). Config and tokenizer are the first model's. `check_mean` says whether runs have
+such a mean; `jobs.create_mean` makes a run of it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from engine.errors import InputError, PeopleError
+from engine.cache import read_json
+from engine.errors import ConflictError, InputError, PeopleError
+from engine.training.views import RunView
 
 WEIGHTS = "model.safetensors"
 
@@ -19,7 +24,7 @@ WEIGHTS = "model.safetensors"
 def average(models: Sequence[Path], target: Path) -> None:
     """Write the mean of the models into the folder `target`, in the first one's precision.
 
-    Raises InputError where a folder holds no weights, or they are not of the same names and shapes.
+    Raises InputError where a folder holds no weights, or they are not of the same names, shapes and labels.
     """
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
@@ -32,7 +37,7 @@ def average(models: Sequence[Path], target: Path) -> None:
     first, *others = (load_file(model / WEIGHTS) for model in models)
     shapes = {name: tensor.shape for name, tensor in first.items()}
     for model, weights in zip(models[1:], others, strict=True):
-        if {name: tensor.shape for name, tensor in weights.items()} != shapes:
+        if {name: tensor.shape for name, tensor in weights.items()} != shapes or _labels(model) != _labels(models[0]):
             raise InputError(f"{model.name} is built differently from {models[0].name}.", param="models")
     mean = {
         name: (sum((weights[name].float() for weights in others), tensor.float()) / len(models)).to(tensor.dtype)
@@ -44,6 +49,41 @@ def average(models: Sequence[Path], target: Path) -> None:
         metadata = file.metadata()
     shutil.copytree(models[0], target, ignore=shutil.ignore_patterns(WEIGHTS, "README.md"))
     save_file(mean, target / WEIGHTS, metadata=metadata)
+
+
+def _labels(model: Path) -> Any:
+    """Outputs of the same number may still mean other things."""
+    return read_json(model / "config.json").get("id2label")
+
+
+def check_mean(runs: Sequence[tuple[RunView, Path]]) -> None:
+    """Raise ConflictError with the reason where these runs, each with its folder, have no mean that makes sense."""
+    if len(runs) < 2:
+        raise ConflictError("A mean needs at least two runs.", param="runs")
+    (first, folder), *_ = runs
+    for run, other in runs:
+        if run.config is None or run.is_alive or not run.has_model:
+            raise ConflictError(f"{run.title} has no finished model yet.", param="runs")
+        if run.config.method != "full":
+            raise ConflictError(f"{run.title} was trained by the method {run.config.method}, not full.", param="runs")
+        assert first.config
+        if _start(run) != _start(first) or not run.config.base:
+            raise ConflictError("A mean needs runs of one task from the same base.", param="runs")
+        if not _are_same(folder / first.config.validation_file, other / run.config.validation_file):
+            raise ConflictError("A mean needs runs with the same rows held out, to judge it by.", param="runs")
+
+
+def _start(run: RunView) -> dict[str, Any]:
+    """Of a config what must be the same."""
+    names = ("task", "base", "labels", "source_language", "target_language")
+    return {name: asdict(run.config)[name] for name in names} if run.config else {}
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    try:
+        return one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
 
 
 def main(arguments: Sequence[str]) -> int:

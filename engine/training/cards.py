@@ -146,6 +146,8 @@ def _introduction(facts: Facts) -> list[str]:
     what = f"This model {TASK_WORDS[config.task]}."
     if config.task == "translation" and config.source_language:
         what = f"This model translates from {config.source_language} to {config.target_language}."
+    if config.mean_of:
+        what += f" Its weights are the mean of those of {len(config.mean_of)} runs (model soup, Wortsman et al. 2022)."
     lines = [f"# {_plain(facts.title)}", "", what]
     if facts.note:
         lines += ["", *(f"> {_plain(line)}" for line in facts.note.splitlines())]
@@ -186,10 +188,11 @@ def _making(facts: Facts) -> list[str]:
     digest = f" (sha256 of both files begins with `{about['data']}`)" if about.get("data") else ""
     steps = facts.status.get("best_step")
     best = f" The weights are those of step {steps}, the best on the held-out rows." if steps else ""
+    whose = ["The settings are those of the first of the runs; `mean_of` names them all.", ""] if config.mean_of else []
     table = [f"| {name} | {_plain(_value(value))} |" for name, value in _settings(config).items()]
     return [
         "## How it was made", "",
-        f"{data} of the task *{config.task}*{digest}, which stayed with its maker.{best}", "",
+        f"{data} of the task *{config.task}*{digest}, which stayed with its maker.{best}", "", *whose,
         "| setting | value |", "|---|---|", *table, "",
         "The same again, with the run's folder:", "", f"```\npython -m engine.training.train runs/{facts.id}\n```", "",
     ]  # fmt: skip

@@ -241,14 +241,12 @@ def _check_labels(rows: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def usable(rows: Rows, task: Task) -> Rows:
+def usable(rows: Rows, task: Task, keeps_repeats: bool = False) -> Rows:
     """Without what `preflight` warns of: rows that lack a text, exact repetitions, answers not in their passage."""
-    seen: set[tuple[str, ...]] = set()
-    kept = []
-    for index, row in enumerate(rows):
-        if not empty_roles(row, task) and not is_misplaced(row) and (same := identity(row)) not in seen:
-            seen.add(same)
-            kept.append(index)
+    kept = [index for index, row in enumerate(rows) if not empty_roles(row, task) and not is_misplaced(row)]
+    if not keeps_repeats:
+        first = {identity(rows[index]): index for index in reversed(kept)}
+        kept = sorted(first.values())
     return rows.pick(kept)
 
 

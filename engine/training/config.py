@@ -52,6 +52,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "vocabulary_size": (300, 200_000),
 }
 """Lowest and highest value of each number; a page takes its widgets' limits from here."""
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MAX_SAMPLE_PROMPTS, MAX_PROMPT_CHARACTERS = 10, 2_000
 MAX_LABELS, MAX_NAME_CHARACTERS = 1_000, 200
 
@@ -206,6 +207,8 @@ class TrainingConfig:
     """Most tokens of a tokenizer from scratch."""
     tokenizer: Tokenizer = "bpe"
     """Kind of a tokenizer from scratch: byte-level BPE as GPT-2's, or sentencepiece as Llama's."""
+    mean_of: tuple[str, ...] = ()
+    """Runs beside this one whose models' mean is its model: nothing is trained then, and the mean only judged."""
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -222,6 +225,8 @@ class TrainingConfig:
         _check_start(self)
         _check_names(self)
         _check_languages(self)
+        if any(not RUN_ID.fullmatch(name) for name in self.mean_of):
+            raise InputError("mean_of takes the names of runs.", param="mean_of")
         if self.task == "answer" and self.stride > self.max_length // 2:
             raise InputError("stride must be at most half of max_length.", param="stride")
 

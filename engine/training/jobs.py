@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
@@ -33,7 +33,7 @@ from engine.errors import BusyError, ConflictError, InputError, NotFoundError, N
 from engine.hub import TOKEN_VARIABLES
 from engine.requests import clean_text
 from engine.settings import Settings, current
-from engine.training import serving
+from engine.training import average, serving
 from engine.training.config import ROLES, TrainingConfig, make_config
 from engine.training.run import KEPT_FIELDS, STOP_FILE, State, is_alive
 from engine.training.views import RunView, listed, out_of_memory_kills, read, run_folder
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from engine.core import Engine
 
 __all__ = [
-    "RunView", "State", "annotate", "base_folder", "command", "create", "delete", "differing", "kill", "listed", "read",
-    "resume", "retire", "run_folder", "start", "stop", "use",
+    "RunView", "State", "annotate", "base_folder", "check_mean", "command", "create", "create_mean", "delete",
+    "differing", "kill", "listed", "read", "resume", "retire", "run_folder", "start", "stop", "use",
 ]  # fmt: skip
 
 MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
@@ -102,6 +102,28 @@ def create(
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return run_id
+
+
+def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
+    """Make the run whose model is the mean of these runs' models, and return its id; `start` has it made and judged.
+
+    It has the first run's rows and settings. Raises ConflictError where they have no mean, and as `create`.
+    """
+    check_mean(settings, run_ids)
+    views, folder = [read(settings, id) for id in run_ids], run_folder(settings, run_ids[0])
+    config = cast(TrainingConfig, views[0].config)
+    train, held_out = (
+        [json.loads(line) for line in (folder / file).read_text(encoding="utf-8").splitlines()]
+        for file in (config.train_file, config.validation_file)
+    )
+    title = f"Mean of {len(views)}: {views[0].title}"[:MAX_TITLE_CHARACTERS]
+    note = f"The mean of the weights of {', '.join(f'{view.title} ({view.id})' for view in views)}."
+    return create(settings, asdict(config) | {"mean_of": list(run_ids)}, train, held_out, title=title, note=note)
+
+
+def check_mean(settings: Settings, run_ids: Sequence[str]) -> None:
+    """Raise ConflictError, saying why, where these runs' models have no mean that makes sense."""
+    average.check_mean([(read(settings, id), run_folder(settings, id)) for id in run_ids])
 
 
 def start(settings: Settings, run_id: str) -> None:

@@ -40,10 +40,15 @@ class Finding:
     rows: tuple[int, ...] = ()
 
 
-def check_rows(config: TrainingConfig | Task, train: Data, validation: Data) -> list[Finding]:
+def check_rows(
+    config: TrainingConfig | Task, train: Data, validation: Data, keeps_repeats: bool = False
+) -> list[Finding]:
     """Findings about the rows to learn from and the rows held out, errors first. A config adds those on settings."""
     task: Task = config if isinstance(config, str) else config.task
-    found = [*_check_split(task, train, "to learn from"), *_check_split(task, validation, "held out")]
+    found = [
+        *_check_split(task, train, "to learn from", keeps_repeats),
+        *_check_split(task, validation, "held out", keeps_repeats),
+    ]
     found += _check_both(train, validation)
     if task == "classification":
         found += _check_labels(train, validation, () if isinstance(config, str) else config.labels)
@@ -77,14 +82,15 @@ def _finding(level: Level, field: str, rows: Data, indices: Sequence[int], words
     )
 
 
-def _check_split(task: Task, rows: Data, part: str) -> Iterator[Finding]:
+def _check_split(task: Task, rows: Data, part: str, keeps_repeats: bool) -> Iterator[Finding]:
     if not rows:
         yield Finding("error", "file", f"There are no rows {part}. Bring more, or change the share held out.")
         return
     yield from _check_empty(task, rows, part)
     if repeated := _repeated(rows):
-        words = f"({part}) repeat earlier rows; they are left out."
-        yield _finding("warning", "file", rows, repeated, words, f"({part}) repeats an earlier row; it is left out.")
+        end = "kept, as you chose" if keeps_repeats else "left out"
+        words, one = f"({part}) repeat earlier rows; they are {end}.", f"({part}) repeats an earlier row; it is {end}."
+        yield _finding("note" if keeps_repeats else "warning", "file", rows, repeated, words, one)
     if broken := [i for i, row in enumerate(rows) if any(BROKEN.search(str(cell)) for cell in row.values())]:
         words = "hold characters such as Ã© or �, of a wrong encoding. Save the file as UTF-8 from its source."
         yield _finding("warning", "file", rows, broken, words, words.replace("hold", "holds", 1))

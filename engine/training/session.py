@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,10 @@ import torch
 import transformers
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
+from engine.cache import read_json
 from engine.errors import UnsupportedError
 from engine.settings import available_cores
+from engine.training.average import average
 from engine.training.bases import can_bf16
 from engine.training.config import (
     METRICS,
@@ -40,11 +43,15 @@ LARGEST_HALF = 65_504.0
 def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]:
     """Run to the end, or until `stop` is set, and return the kept model's metrics (none if it had not begun).
 
+    A run whose config names the runs that it is the mean of trains nothing.
+
     Raises PeopleError for a bad config or bad data.
     """
     run, stop = Run(folder), stop or threading.Event()
     run.update("preparing", error="", advice="")
     config = read_config(folder / "config.json")
+    if config.mean_of:
+        return _average(run, config)
     is_stopped = partial(is_asked_to_stop, run, stop)
     lesson = prepare(config, folder)
     if is_stopped():
@@ -66,6 +73,23 @@ def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]
     is_short = is_stopped() and trainer.state.global_step < trainer.state.max_steps
     best_step = trainer.state.best_global_step or trainer.state.global_step
     run.update("stopped" if is_short else "finished", metrics=metrics, best_step=best_step)
+    return metrics
+
+
+def _average(run: Run, config: TrainingConfig) -> dict[str, float]:
+    """The run of a mean: make it, judge it in float32 on the rows held out, keep it, and return its metrics."""
+    runs = [run.folder.absolute().parent / name for name in config.mean_of]
+    part = run.folder / "mean.part"
+    average([folder / "model" for folder in runs], part)
+    mean = replace(config, base=str(part), is_bf16=False, token_dropout=0.0)
+    lesson = prepare(mean, run.folder)
+    trainer = make_trainer(mean, lesson, run.folder)
+    metrics = trainer.evaluate()
+    before = read_json(runs[0] / "status.json").get("baseline") or {}
+    run.record({"step": 0, "time": time.time(), **metrics})
+    _keep(run, config, lesson, trainer.model, metrics)
+    run.update("finished", baseline=before, metrics=metrics)
+    run.clean()
     return metrics
 
 

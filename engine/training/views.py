@@ -24,12 +24,11 @@ import psutil  # type: ignore[import-untyped]
 from engine.cache import read_json
 from engine.errors import NotFoundError
 from engine.settings import Settings
-from engine.training.config import TrainingConfig, read_config
+from engine.training.config import RUN_ID, TrainingConfig, read_config
 from engine.training.run import LESS_MEMORY, LIVE, State, is_alive, last_checkpoint, read_metrics
 
 log = logging.getLogger(__name__)
 
-RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 GRACE_SECONDS = 60.0
 """For a process that was just started to say its number itself, where its parent was killed before it could."""
 LOG_BYTES, LOG_LINES, MAX_SAMPLES = 64 * 1024, 200, 500

@@ -45,6 +45,7 @@ class Splits:
     """Rows to learn from and rows held out, as they came and (`usable`) without what is left out."""
 
     id: str
+    keeps_repeats: bool
     train: Rows
     validation: Rows
     usable_train: Rows
@@ -117,8 +118,8 @@ def _fetch(dataset_id: str, split: str, _settings: Settings) -> Table:
     return fetch_dataset(dataset_id, split, _settings)
 
 
-def choose_columns(task: Task, data: Dataset) -> tuple[columns.Columns, float]:
-    """Which column is which, guessed and open for correction, and the share of rows that is held out.
+def choose_columns(task: Task, data: Dataset) -> tuple[columns.Columns, float, bool]:
+    """Which column is which, guessed and open for correction; the share held out; whether repeated rows are kept.
 
     Folded away, unless a guess is missing. The share is 0 where the rows held out came as a file of their own.
     """
@@ -135,7 +136,12 @@ def choose_columns(task: Task, data: Dataset) -> tuple[columns.Columns, float]:
             label = role.replace("_", " ").capitalize()
             picked = places[number % 2].selectbox(label, options, index, key=f"tune_column_{data.id}_{task}_{role}")
             chosen[role] = None if picked == NONE else picked
-        return chosen, _choose_share() if data.held_out is None else 0.0
+        share = _choose_share() if data.held_out is None else 0.0
+        keeps_repeats = st.toggle(
+            "Keep rows that repeat others", key="tune_repeats", persist_state="session",
+            help="Off, each row counts once. On, every row of the file is learned from as often as it stands there.",
+        )  # fmt: skip
+        return chosen, share, keeps_repeats
 
 
 def _choose_share() -> float:
@@ -146,20 +152,24 @@ def _choose_share() -> float:
     return percent / 100
 
 
-def split(task: Task, data: Dataset, mapping: columns.Columns, share: float, seed: int) -> Splits:
+def split(task: Task, data: Dataset, mapping: columns.Columns, share: float, keeps_repeats: bool, seed: int) -> Splits:
     """Rows by role, parted. Raises InputError naming the column or the row."""
-    return _split(task, data.id, tuple(mapping.items()), share, seed, data)
+    return _split(task, data.id, tuple(mapping.items()), share, keeps_repeats, seed, data)
 
 
 @st.cache_resource(max_entries=4, ttl="1h", show_spinner="Looking through the rows…")
-def _split(task: Task, id: str, mapping: Sequence[tuple[str, Any]], share: float, seed: int, _data: Dataset) -> Splits:
+def _split(
+    task: Task, id: str, mapping: Sequence[tuple[str, Any]], share: float, keeps_repeats: bool, seed: int,
+    _data: Dataset,
+) -> Splits:  # fmt: skip
     rows = columns.apply(_data.table, task, dict(mapping))
     if _data.held_out is not None:
         train, validation = rows, columns.apply(_data.held_out, task, dict(mapping))
     else:
         train, validation = columns.split(rows, share, seed, by_label=task == "classification")
-    parts = f"{task} {id} {mapping} {share} {seed}"
-    return Splits(parts, train, validation, columns.usable(train, task), columns.usable(validation, task))
+    parts = f"{task} {id} {mapping} {share} {keeps_repeats} {seed}"
+    kept = (columns.usable(rows, task, keeps_repeats) for rows in (train, validation))
+    return Splits(parts, keeps_repeats, train, validation, *kept)
 
 
 def show_rows(task: Task, splits: Splits) -> None:

@@ -136,7 +136,7 @@ def find_faults(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
 @st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
 def _faults(signature: str, splits_id: str, _values: Mapping[str, Any], _splits: Splits) -> list[Finding]:
     config = make_config(dict(_values) | {"train_file": "train.jsonl", "validation_file": "validation.jsonl"})
-    return preflight.check_rows(config, _splits.train, _splits.validation)
+    return preflight.check_rows(config, _splits.train, _splits.validation, _splits.keeps_repeats)
 
 
 def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str = "") -> str:

@@ -133,7 +133,9 @@ def _figures(run: RunView) -> None:
 
 
 def _charts(run: RunView) -> None:
-    """Curves of everything that the run records, and their downloads."""
+    """Curves of everything that the run records, and their downloads; a mean has none."""
+    if run.config and run.config.mean_of:
+        return
     if not run.metrics:
         st.caption("The curves begin with the first validation.")
         return

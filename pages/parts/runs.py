@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.errors import ConflictError
 from engine.training import jobs
 from engine.training.config import METRICS
 from engine.training.jobs import RunView
@@ -33,6 +34,7 @@ STATES = {
 METRIC_NAMES = {
     "loss": "Validation loss", "f1": "F1", "bleu": "BLEU", "chrf": "chrF", "null_f1": "F1 without answer",
 }  # fmt: skip
+METHODS = {"full": "all weights", "lora": "LoRA", "head": "head only"}
 SHARES = ("accuracy", "f1", "exact_match")
 """Metrics from 0 to 100 percent."""
 
@@ -85,7 +87,8 @@ def facts_of(run: RunView) -> str:
     parts = [f"{datetime.fromtimestamp(run.created):%d %b %Y, %H:%M}"]
     if run.config:
         start = title_of(run.config.base_id) if run.config.base_id else "a base of one's own"
-        origin = [plain(start), run.config.method] if run.config.base else ["from scratch"]
+        method = "mean of runs" if run.config.mean_of else METHODS[run.config.method]
+        origin = [plain(start), method] if run.config.base else ["from scratch"]
         parts = [TITLES[run.config.task], *origin, *parts]
         field = f"eval_{METRICS[run.config.task]}"
         if (best := (run.status.get("metrics") or {}).get(field)) is not None:
@@ -212,6 +215,24 @@ def _compare(views: Sequence[RunView]) -> None:
         st.caption("Settings that differ" if shown else "The settings are the same.")
         if shown:
             st.dataframe(shown, hide_index=True, alt="Settings in which the runs differ.")
+        _offer_mean(chosen)
+
+
+def _offer_mean(run_ids: Sequence[str]) -> None:
+    """A button that makes a run of the mean of these runs' models; why not, where they have none."""
+    settings, fault = get_engine().settings, ""
+    try:
+        jobs.check_mean(settings, run_ids)
+    except ConflictError as error:
+        fault = str(error)
+    words = fault or "One model of the same size, often better than each; it appears among the runs, judged."
+    if st.button(
+        "Make the mean of these models", key="mean", icon=":material/join_inner:", help=words,
+        disabled=bool(fault) or settings.is_public,
+    ):  # fmt: skip
+        run_id = jobs.create_mean(settings, run_ids)
+        jobs.start(settings, run_id)
+        open_run(run_id)
 
 
 def _cell(value: Any) -> str:

@@ -28,8 +28,10 @@ from engine.training.config import (
 from pages.parts.text import plain
 
 FIELDS = {field.name: field for field in fields(TrainingConfig)}
-CHOSEN_ABOVE = ("task", "base", "train_file", "validation_file", "base_id", "source_language", "target_language")
-"""Not drawn here: what to learn, from what, and in which languages."""
+CHOSEN_ABOVE = (
+    "task", "base", "train_file", "validation_file", "base_id", "source_language", "target_language", "mean_of",
+)  # fmt: skip
+"""Not drawn here: what to learn, from what, and in which languages; a mean is made where runs are compared."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "How long": (
         "epochs", "max_steps", "batch_size", "accumulation_steps", "evaluations_per_epoch", "patience",

@@ -191,6 +191,19 @@ def test_an_upload_is_read_guessed_and_can_be_corrected(open_page: Open, setting
     assert "<script>" not in "".join(str(each.proto.body) for each in app.get("html"))
 
 
+def test_repeated_rows_are_left_out_unless_they_are_wanted(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="classification", tune_data_classification="upload")
+    rows = "".join(f"text {n % 30},label {n % 2}\n" for n in range(40))
+    app.file_uploader(key="tune_file").upload("mine.csv", f"text,label\n{rows}".encode())
+    app.run().file_uploader(key="tune_held_out").upload("held.csv", b"text,label\n" + b"new,label 0\nold,label 1\n" * 2)
+    assert "30 rows to learn from, 2 held out" in drawn(app.run())
+    app = app.toggle(key="tune_repeats").set_value(True).run()
+    assert "40 rows to learn from, 4 held out" in drawn(app) and not app.exception
+    click(app, "Start")
+    (run,) = jobs.listed(settings)
+    assert len((jobs.run_folder(settings, run.id) / "data" / "train.jsonl").read_text().splitlines()) == 40
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -307,6 +320,20 @@ def test_runs_are_compared(open_page: Open, settings: Settings) -> None:
     assert len(overlay["data"]) == 2 and overlay["data"][0]["name"].startswith("&lt;b&gt;One")
     table = app.dataframe[0].value
     assert list(table["Setting"]) == ["epochs"] and not app.exception
+
+
+def test_compared_runs_get_a_mean_where_they_have_one(open_page: Open, settings: Settings) -> None:
+    ids = [make_run(settings, title=title, config={"max_steps": 3}) for title in ("One", "Two")]
+    app = click(open_page("finetune", tune_view="runs", compared=ids), "Make the mean of these models")
+    assert not app.exception
+    mean = next(view for view in jobs.listed(settings) if view.id not in ids)
+    assert mean.config and set(mean.config.mean_of) == set(ids) and app.selectbox(key="run").value == mean.id
+    wait_until(lambda: jobs.read(settings, mean.id).state == "finished")
+    app = app.run()
+    assert "The mean of the weights of" in drawn(app) and "mean of runs" in drawn(app) and not charts(app)
+    ids[1] = make_run(settings, config={"method": "lora"})
+    app = open_page("finetune", tune_view="runs", compared=ids)
+    assert app.button(key="mean").disabled and "by the method lora" in app.button(key="mean").help
 
 
 def test_many_runs_come_in_pages(open_page: Open, settings: Settings) -> None:

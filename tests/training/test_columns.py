@@ -145,6 +145,7 @@ def test_usable_rows_are_whole_and_different() -> None:
                  {"question": "q", "passage": "p", "answer": "a"})  # fmt: skip
     kept = usable(rows, "answer")
     assert kept.numbers == [2, 6] and [row["answer"] for row in kept] == ["x", ""]
+    assert usable(rows, "answer", keeps_repeats=True).numbers == [2, 3, 6]
 
 
 def labelled(counts: dict[str, int]) -> Rows:
