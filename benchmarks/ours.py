@@ -21,7 +21,9 @@ LONG_SECONDS = 3600.0
 
 def open_engine(*models: Model, **settings: Any) -> Engine:
     """An engine with the machine's settings, patient enough for a benchmark, that knows these models as well."""
-    chosen = replace(current(), **({"deadline_seconds": LONG_SECONDS, "prefetch": False} | settings))
+    chosen = replace(
+        current(), **({"deadline_seconds": LONG_SECONDS, "prefetch": False, "result_cache_bytes": 0} | settings)
+    )
     catalogue = read_catalogue()
     for model in models:
         catalogue.add(model)

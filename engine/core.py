@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from engine import backends, tuned
 from engine.backends import Backend
 from engine.catalogue import Catalogue, Model, read_catalogue
-from engine.errors import ConflictError, MemoryShortError, NotReadyError
+from engine.errors import ConflictError, MemoryShortError, NotReadyError, PeopleError
 from engine.requests import Event, Request, Result
+from engine.results import Key, Results, events_of, fingerprint, identify, is_whole, repeated
 from engine.scheduling import Resident, choose_evictions
 from engine.settings import Settings, current
 from engine.store import Store
-from engine.worker import ModelStatus, Ticket, Worker
+from engine.worker import HEARTBEAT_SECONDS, ModelStatus, Ticket, Worker
 
 Load = Callable[[Model, Path, Settings], Backend]
 
@@ -34,6 +38,59 @@ class EngineStatus:
     models: tuple[ModelStatus, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What requests that came together share: how many they are, and their time, on the monotonic clock."""
+
+    model: Model
+    count: int
+    seconds: float
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(eq=False)
+class _Asked:
+    """One request on its way, and what answers it: a kept result, the same request under way, or a ticket."""
+
+    call: _Call
+    request: Request
+    fingerprint: str | None
+    """None where the answer will not be the same the next time."""
+    key: Key | None = None
+    kept: Result | None = None
+    same: _Asked | None = None
+    is_alone: bool = False
+    """Waits for nobody any more."""
+    worker: Worker | None = None
+    ticket: Ticket | None = None
+
+    @property
+    def result(self) -> Result | None:
+        return self.ticket.result if self.ticket else None
+
+    @property
+    def has_failed(self) -> bool:
+        return self.ticket is not None and self.ticket.is_done and self.ticket.result is None
+
+    def can_wait_for(self, first: _Asked) -> bool:
+        """Whether the other will be answered or given up no later than this one would be."""
+        if self.is_alone:
+            return False
+        if first.ticket is None:  # it gets its ticket together with this one, or never
+            return first.call is self.call
+        is_early = first.ticket.deadline <= self.call.since + self.call.seconds
+        return is_early and first.call.count <= self.call.count and not first.ticket.is_over
+
+    def waiting(self) -> Iterator[Event]:
+        """Signs of life until it is over, for those who want the same and leave its events alone."""
+        while self.worker and self.ticket and not self.ticket.wait(HEARTBEAT_SECONDS):
+            yield self.worker.waiting_event(self.ticket)
+
+    def cancel(self) -> None:
+        if self.ticket:
+            self.ticket.cancel()
+
+
 class Engine:
     """One engine a process: pages, the HTTP API and evaluations all call this one."""
 
@@ -41,6 +98,8 @@ class Engine:
         self.settings, self.catalogue, self.store = settings, catalogue, store
         self._load = load
         self._workers: dict[str, Worker] = {}
+        self._results = Results(settings.result_cache_bytes)
+        self._under_way: WeakValueDictionary[Key, _Asked] = WeakValueDictionary()
         self._lock = threading.Condition()
         store.in_use = self.is_loaded
 
@@ -51,8 +110,11 @@ class Engine:
         times a second; position 0 means that it is being worked on and has no text yet.
         Raises a PeopleError: unknown or missing model, full line, short memory, passed deadline, bad input.
         """
-        worker, (ticket,) = self._submit(model_id, [request], deadline_seconds)
-        yield from worker.events(ticket)
+        (asked,) = self._submit(model_id, [request], deadline_seconds)
+        try:
+            yield from self._events(asked)
+        finally:
+            asked.cancel()
 
     def run(self, model_id: str, requests: Sequence[Request], *, deadline_seconds: float | None = None) -> list[Result]:
         """Work on many requests at once, in batches or slots as the backend has them; results in the order given."""
@@ -68,14 +130,14 @@ class Engine:
 
         Later ones run meanwhile, as far as the model has slots. Closing cancels all.
         """
-        worker, tickets = self._submit(model_id, requests, deadline_seconds)
+        group = self._submit(model_id, requests, deadline_seconds)
         try:
-            for index, ticket in enumerate(tickets):
-                for event in worker.events(ticket):
+            for index, asked in enumerate(group):
+                for event in self._events(asked):
                     yield index, event
         finally:
-            for ticket in tickets:
-                ticket.cancel()
+            for asked in group:
+                asked.cancel()
 
     def preload(self, model_id: str) -> None:
         """Begin to load a model before anybody asks for it; returns at once."""
@@ -98,7 +160,7 @@ class Engine:
         return any(worker.is_busy for worker in list(self._workers.values()))
 
     def unload(self, model_id: str) -> None:
-        """Free an idle model's memory. Raises ConflictError while somebody's work is on it."""
+        """Free an idle model's memory, and what it answered. Raises ConflictError while somebody's work is on it."""
         with self._lock:
             worker = self._workers.get(model_id)
             if worker is None:
@@ -107,6 +169,7 @@ class Engine:
                 raise ConflictError(f"{worker.title} is at work. Wait until it is idle, then unload it.")
             del self._workers[model_id]
         worker.close()
+        self._results.forget(model_id)
 
     def delete(self, model_id: str) -> None:
         """Unload an idle model and delete its files from the cache."""
@@ -136,19 +199,71 @@ class Engine:
             return "cuda"
         return "mps" if sys.platform == "darwin" else "cpu"
 
-    def _submit(
-        self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None
-    ) -> tuple[Worker, list[Ticket]]:
+    def _submit(self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None) -> list[_Asked]:
         model = self.catalogue.find(model_id)
         for request in requests:
             if request.task == "generate":
                 request.sampling.checked()  # before a model is loaded for settings that cannot act
         seconds = min(deadline_seconds or self.settings.deadline_seconds, self.settings.deadline_seconds)
+        call = _Call(model, len(requests), seconds)
+        known = [fingerprint(request) if self._results.limit_bytes else None for request in requests]
+        group = [_Asked(call, *pair) for pair in zip(requests, known, strict=True)]
+        self._begin(call, group)
+        return group
+
+    def _begin(self, call: _Call, group: Sequence[_Asked]) -> None:
+        """Give each request what answers it: a kept result, the same request under way, or a ticket of its own."""
         with self._lock:
-            worker = self._workers.get(model.id)
-            if worker is None or worker.state in ("failed", "closed"):
-                worker = self._new_worker(model)
-            return worker, worker.submit(requests, seconds)
+            worker = self._workers.get(call.model.id)
+            if worker and worker.state in ("failed", "closed"):
+                worker = None
+            if any(asked.fingerprint for asked in group):
+                weights = worker.weights if worker else self._weights(call.model)
+                for asked in group:
+                    self._look_up(asked, weights)
+            fresh = [asked for asked in group if asked.kept is None and asked.same is None]
+            if group and not fresh:
+                return
+            worker = worker or self._new_worker(call.model)
+            tickets = worker.submit([asked.request for asked in fresh], call.seconds, call.since)
+            for asked, ticket in zip(fresh, tickets, strict=True):
+                asked.worker, asked.ticket = worker, ticket
+
+    def _look_up(self, asked: _Asked, weights: str | None) -> None:
+        """Find a kept result or the same request under way; without either, others may wait for this one."""
+        asked.same = None
+        if asked.fingerprint and weights:
+            asked.key = Key(asked.call.model.id, weights, asked.fingerprint)
+            asked.kept = self._results.find(asked.key)
+            first = self._under_way.get(asked.key)
+            if asked.kept is None and first is not None and asked.can_wait_for(first):
+                asked.same = first
+            elif asked.kept is None:
+                self._under_way[asked.key] = asked
+
+    def _events(self, asked: _Asked) -> Iterator[Event]:
+        """The events of a request; where the one that it waited for came to nothing, it takes a turn of its own."""
+        while asked.same is not None:
+            yield from asked.same.waiting()
+            result = asked.same.result
+            if result is not None and (is_whole(result) or asked.same.call is asked.call):
+                asked.kept, asked.same = repeated(result), None
+            else:  # fifty who waited for one that failed do not wait for each other's failures one by one
+                asked.is_alone = asked.same.has_failed
+                self._begin(asked.call, [asked])
+        if asked.kept is not None:
+            yield from events_of(asked.kept)
+        elif asked.worker is not None and asked.ticket is not None:
+            for event in asked.worker.events(asked.ticket):
+                if event.kind == "done":
+                    self._results.keep(asked.key, event.result)
+                yield event
+
+    def _weights(self, model: Model) -> str | None:
+        """Which weights a model has on the disk, None where they are not ready."""
+        with suppress(PeopleError):
+            return identify(model, self.store.path(model.id))
+        return None
 
     def _new_worker(self, model: Model) -> Worker:
         path = self.store.path(model.id)
@@ -165,6 +280,7 @@ class Engine:
             self.settings.queue_length,
             lambda: self._read(model, path, worker),
         )
+        worker.weights = identify(model, path)
         self._workers[model.id] = worker
         worker.start()
         return worker
@@ -182,10 +298,13 @@ class Engine:
             worker.has_memory = True
         self._evict(evicted)
         try:
-            return self._load(model, path, self.settings)
+            backend = self._load(model, path, self.settings)
         except MemoryShortError:
             self._evict([other.id for other in self._residents(model.id) if not other.is_busy])
-            return self._load(model, path, self.settings)
+            backend = self._load(model, path, self.settings)
+        if identify(model, path) != worker.weights:
+            worker.weights = None  # replaced meanwhile, and nobody knows which of them were read
+        return backend
 
     def _evictions(self, model: Model) -> list[str] | None:
         return choose_evictions(self._residents(model.id), model.memory_bytes, self.settings.memory_bytes)

@@ -168,6 +168,8 @@ class Generation:
     tokens_per_second: float | None = None
     mean_logprob: float | None = None
     tokens: tuple[Token, ...] = ()
+    is_repeated: bool = field(default=False, compare=False)
+    """Kept from the same request earlier, and not worked on again: then no time was measured."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ class Classification:
 
     label: str
     scores: Mapping[str, float]
+    is_repeated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,7 @@ class Extraction:
     answers: tuple[Answer, ...]
     null_score: float
     null_threshold: float = 0.5
+    is_repeated: bool = field(default=False, compare=False)
 
     @property
     def has_answer(self) -> bool:
@@ -210,6 +214,7 @@ class Filling:
     """Likeliest tokens for the mask with their probabilities, best first, one tuple for each mask in the text."""
 
     masks: tuple[tuple[tuple[str, float], ...], ...]
+    is_repeated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,7 @@ class Embedding:
     """A unit-length vector."""
 
     vector: Sequence[float]
+    is_repeated: bool = field(default=False, compare=False)
 
 
 Result = Generation | Classification | Extraction | Filling | Embedding

@@ -57,15 +57,18 @@ class Statistics:
 class Ticket:
     """One request on its way: the `Job` that a backend sees, and the events that its owner reads."""
 
-    def __init__(self, request: Request, deadline_seconds: float, statistics: Statistics) -> None:
+    def __init__(
+        self, request: Request, deadline_seconds: float, statistics: Statistics, asked: float | None = None
+    ) -> None:
         self.request = request
         self._statistics = statistics
         self.submitted = time.monotonic()
-        self.deadline = self.submitted + deadline_seconds
+        self.deadline = (asked or self.submitted) + deadline_seconds
         self.deadline_seconds = deadline_seconds
         self.first_text: float | None = None
         self.is_running = False
         self.is_done = False
+        self.result: Result | None = None
         self._is_closed = False
         self._events: deque[Event] = deque()
         self._error: Exception | None = None
@@ -76,8 +79,17 @@ class Ticket:
         return self.request.task
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.is_done or self._is_closed or self._is_overdue
+
+    @property
     def is_late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    @property
+    def _is_overdue(self) -> bool:
+        return time.monotonic() > self.deadline + (GRACE_SECONDS if self.is_running else 0.0)
 
     @property
     def is_cancelled(self) -> bool:
@@ -92,6 +104,7 @@ class Ticket:
         if getattr(result, "finish_reason", "") == "cancelled" and self.is_late and not self._is_closed:
             result = replace(result, finish_reason="deadline")  # type: ignore[arg-type]
         self._statistics.record(self, result)
+        self.result = result
         self._put(Event("done", result=result), is_last=True)
 
     def fail(self, error: Exception) -> None:
@@ -105,6 +118,11 @@ class Ticket:
         with self._notify:
             self._is_closed = True
             self._notify.notify_all()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for its end, whichever; whether it came. For those who want the same and leave the events alone."""
+        with self._notify:
+            return self._notify.wait_for(lambda: self.is_over, timeout_seconds)
 
     def _put(self, event: Event, is_last: bool = False) -> None:
         with self._notify:
@@ -123,8 +141,7 @@ class Ticket:
                 return self._events.popleft()
             if self._error is not None:
                 raise self._error
-        grace = GRACE_SECONDS if self.is_running else 0.0
-        if time.monotonic() > self.deadline + grace:
+        if self._is_overdue:
             raise NotReadyError(
                 f"No answer within {self.deadline_seconds:.0f} seconds. Ask for a shorter text, or try again later.",
                 retry_seconds=10,
@@ -157,6 +174,8 @@ class Worker:
         self.state: State = "loading"
         self.has_memory = False
         """Set by the owner of the budget when this model may take its memory."""
+        self.weights: str | None = None
+        """Set by the owner: which weights these are, None where that is not certain."""
         self.last_used = time.monotonic()
         self.statistics = Statistics()
         self._load = load
@@ -188,9 +207,12 @@ class Worker:
         with self._changed:
             return self._line.is_wanted
 
-    def submit(self, requests: Sequence[Request], deadline_seconds: float) -> list[Ticket]:
-        """Put the requests in the line as one group, in the order given. Raises BusyError when it is full."""
-        tickets = [Ticket(request, deadline_seconds, self.statistics) for request in requests]
+    def submit(self, requests: Sequence[Request], deadline_seconds: float, asked: float | None = None) -> list[Ticket]:
+        """Put the requests in the line as one group, in the order given. Raises BusyError when it is full.
+
+        Their time runs from now, or from `asked` on the monotonic clock.
+        """
+        tickets = [Ticket(request, deadline_seconds, self.statistics, asked) for request in requests]
         with self._changed:
             self._line.join(tickets)
             self.last_used = time.monotonic()
@@ -202,13 +224,14 @@ class Worker:
         try:
             while True:
                 event = ticket.next_event(HEARTBEAT_SECONDS)
-                yield event or self._waiting_event(ticket)
+                yield event or self.waiting_event(ticket)
                 if event is not None and event.kind == "done":
                     return
         finally:
             ticket.cancel()
 
-    def _waiting_event(self, ticket: Ticket) -> Event:
+    def waiting_event(self, ticket: Ticket) -> Event:
+        """What a ticket waits for."""
         with self._changed:
             if self.state == "loading":
                 return Event("loading")

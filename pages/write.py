@@ -55,7 +55,7 @@ def opening_of(answer: Answer) -> str:
 
 def facts_in_words(result: WriteResult) -> str:
     """How the text came about: length, speed, first token, end."""
-    facts = [f"{result.new_tokens} tokens"]
+    facts = [f"{result.new_tokens} tokens", *(["repeated from memory"] if result.is_repeated else [])]
     facts += [f"{result.tokens_per_second:.0f} a second"] if result.tokens_per_second else []
     facts += [f"first after {result.first_token_seconds:.2f} s"] if result.first_token_seconds is not None else []
     ends = {

@@ -147,6 +147,11 @@ class WriteResult:
     tokens_per_second: float | None = None
     first_token_seconds: float | None = None
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it was kept from the same request earlier: then no time was measured."""
+        return self.new_tokens > 0 and self.first_token_seconds is None
+
 
 def default_model(kind: str, language: str) -> str:
     """The embedded model that does it best: the chat model in English, the multilingual base model else."""

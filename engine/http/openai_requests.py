@@ -66,7 +66,7 @@ class TextBody(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def sampling(self, length: str = "max_tokens") -> Sampling:
-        """The settings as they will act; `length` names the field that holds the length. Raises InputError."""
+        """The settings, their limits checked; `length` names the field that holds the length. Raises InputError."""
         self._refuse()
         names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
@@ -74,11 +74,12 @@ class TextBody(BaseModel):
         tokens = getattr(self, length)
         settings = Sampling(DEFAULT_TOKENS if tokens is None else tokens, stop=stop, **{"temperature": 1.0} | given)
         try:
-            return settings.checked()
+            settings.checked()
         except InputError as error:
             if error.param != "max_new_tokens":
                 raise
             raise InputError(str(error).replace("max_new_tokens", length), param=length) from None
+        return settings
 
     def _refuse(self) -> None:
         for name, value in (self.model_extra or {}).items():
