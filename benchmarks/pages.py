@@ -18,6 +18,7 @@ from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import ROOT, alternate
 from benchmarks.weights import gguf, safetensors
+from engine.settings import available_cores
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PATIENCE_SECONDS, RUN_SECONDS = 180.0, 30.0
@@ -125,7 +126,8 @@ def _launch(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]
         str(port),
     ]
     command += ["--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false", "--", *arguments]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    ours = {"PARLANCE_THREADS": str(available_cores()), "PARLANCE_RESULT_CACHE_BYTES": "0"}
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | ours
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, env=environment), f"http://127.0.0.1:{port}"
 

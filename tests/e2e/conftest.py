@@ -18,7 +18,7 @@ import pytest
 
 from engine.catalogue import read_catalogue
 from engine.errors import PeopleError
-from engine.settings import current
+from engine.settings import available_cores, current
 from engine.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -52,15 +52,17 @@ def need(store: Store) -> Callable[[str], None]:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """`streamlit run app.py` on a free port; yields its address."""
+def serve(folder: Path, **environment: str) -> Iterator[str]:
+    """`streamlit run app.py` on a free port, with variables of its own; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+        variables = os.environ | {"HF_HUB_OFFLINE": "1"} | environment
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "PARLANCE_THREADS": str(available_cores())}
+        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=variables)
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, folder / "server.log")
         yield f"http://127.0.0.1:{port}"
