@@ -60,8 +60,8 @@ def serve(folder: Path, **environment: str) -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     with (folder / "server.log").open("wb") as log:
-        variables = os.environ | {"HF_HUB_OFFLINE": "1"} | environment
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "PARLANCE_THREADS": str(available_cores())}
+        ours = {"HF_HUB_OFFLINE": "1", "PARLANCE_THREADS": str(available_cores())}
+        variables = os.environ | ours | environment
         server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=variables)
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, folder / "server.log")
