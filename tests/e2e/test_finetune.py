@@ -1,4 +1,7 @@
-"""One real fine-tune in a real browser: start, watch the curve grow, come back, stop, use the model, delete the run."""
+"""One real fine-tune in a real browser: start, watch the curve grow, come back, stop, use the model, delete the run.
+
+And a push to the Hub, which is a local fake.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import serve
+from tests.training.fake_hub import TOKEN, serve_hub
+from tests.training.runs_on_the_spot import make_run
 
 expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.timeout(900)
@@ -81,3 +86,28 @@ def test_phone_width_has_no_sideways_scrolling(visit: Visit, address: str, schem
     page = visit(f"{address}/finetune?tune_mode=Expert", viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page.get_by_text("rows to learn from").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_model_is_pushed_with_a_token_that_stays_nowhere(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLANCE_RUNS_FOLDER", str(tmp_path / "runs"))
+    run = make_run(tmp_path / "runs", "classification")
+    with serve_hub() as hub, serve(tmp_path, HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="0") as address:
+        page = visit(f"{address}/finetune?tune_view=One+run&run=run&after=Export")
+        token = page.get_by_label("Token", exact=True)
+        page.get_by_label("Repository").fill("my-model")
+        token.fill("hf_a-wrong-one")
+        page.get_by_role("button", name="Push").click()
+        page.get_by_text("The Hub does not know this token").wait_for()
+        assert hub.repositories == {} and token.input_value() == ""
+        token.fill(TOKEN)
+        page.get_by_role("button", name="Push").click()
+        page.get_by_text(f"It is at {hub.address}/ada/my-model").wait_for()
+        assert token.input_value() == "" and TOKEN not in page.content() + page.url
+    files = hub.files["ada/my-model"]
+    assert hub.repositories["ada/my-model"]["visibility"] == "private"
+    assert files["model.safetensors"] == (run / "model" / "model.safetensors").read_bytes()
+    assert "# My run" in files["README.md"].decode()
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or TOKEN.encode() not in path.read_bytes()

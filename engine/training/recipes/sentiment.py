@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.requests import clean_text
+from engine.training.columns import MAX_TEXT_CHARACTERS
 from engine.training.config import TrainingConfig
 from engine.training.recipes import read_arguments, train_stages
 
@@ -176,8 +178,9 @@ def prepare(data: Path, lexicon: Path, folder: Path) -> Files:
 
 
 def write(path: Path, rows: list[Row]) -> None:
-    """Write rows as JSONL with the columns text and label."""
-    path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows), encoding="utf-8")
+    """Write rows as JSONL with the columns text and label, the texts as the page Fine-tune takes them."""
+    lines = (json.dumps({"text": clean_text(t, "text", MAX_TEXT_CHARACTERS), "label": label}) for t, label in rows)
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 def main() -> None:
