@@ -1,0 +1,79 @@
+"""Memory that was filled with zeros and never used goes back to Linux, which gives zeros again when it is touched.
+
+llama.cpp clears the attention cache of all its slots when it loads, and so takes all of it: SmolLM2 with 16 slots held
+1.7 GB, and 0.18 GB after this. What an answer really writes is taken then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BLOCK = 4 * 2**20
+LEAST = 64 * 2**20
+"""A smaller run of zeros stays: it may be a buffer that another thread is about to fill."""
+DONTNEED = 4
+"""Of madvise(2): private pages are dropped and read as zeros from then on."""
+PAGE = 4096
+
+Range = tuple[int, int]
+
+
+@contextmanager
+def given_back() -> Iterator[None]:
+    """Around a load: give back long runs of zeros among the memory that appeared meanwhile. Nothing but on Linux."""
+    before = _anonymous()
+    yield
+    for start, end in _appeared(before, _anonymous()):
+        for run_start, run_end in _runs_of_zeros(start, end):
+            _libc().madvise(ctypes.c_void_p(run_start), ctypes.c_size_t(run_end - run_start), DONTNEED)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _anonymous() -> list[Range]:
+    """The process's private writable memory that belongs to no file, by address."""
+    if sys.platform != "linux":
+        return []
+    lines = [line.split() for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()]
+    spans = (fields[0].split("-") for fields in lines if fields[1] == "rw-p" and len(fields) == 5)
+    return [(int(start, 16), int(end, 16)) for start, end in spans]
+
+
+def _appeared(before: list[Range], after: list[Range]) -> Iterator[Range]:
+    """The parts of `after` that `before` does not have, each long enough; both in rising order."""
+    for start, end in after:
+        for known_start, known_end in before:
+            if known_end <= start or known_start >= end:
+                continue
+            if known_start - start >= LEAST:
+                yield start, known_start
+            start = max(start, known_end)
+        if end - start >= LEAST:
+            yield start, end
+
+
+def _runs_of_zeros(start: int, end: int) -> Iterator[Range]:
+    """Runs of blocks in the range that were written, with zeros alone, each at least `LEAST` long."""
+    zeros, state = ctypes.create_string_buffer(BLOCK), ctypes.create_string_buffer(BLOCK // PAGE)
+    libc = _libc()
+
+    def is_written_zero(block: int) -> bool:
+        address, size = ctypes.c_void_p(block), ctypes.c_size_t(BLOCK)
+        is_there = libc.mincore(address, size, state) == 0 and all(flag & 1 for flag in state.raw)
+        return is_there and libc.memcmp(address, zeros, size) == 0
+
+    run = block = -(-start // PAGE) * PAGE
+    while block + BLOCK <= end:
+        if not is_written_zero(block):
+            if block - run >= LEAST:
+                yield run, block
+            run = block + BLOCK
+        block += BLOCK
+    if block - run >= LEAST:
+        yield run, block
