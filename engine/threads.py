@@ -35,8 +35,8 @@ Speed = Callable[[int], float]
 PROBES: dict[Runtime, str] = {"llamacpp": "smollm2-135m-instruct", "transformers": "sentiment-minilm"}
 """The embedded models that are measured with."""
 REQUESTS: dict[Runtime, Sequence[Request]] = {
-    "llamacpp": [Generate("Once upon a time", sampling=Sampling(48, 0.0))],
-    "transformers": [Classify("The rooms were clean, the staff was kind, and breakfast came late. " * 4)] * 32,
+    "llamacpp": [Generate("Once upon a time", sampling=Sampling(32, 0.0))],
+    "transformers": [Classify("The rooms were clean, the staff was kind, and breakfast came late. " * 4)] * 16,
 }
 FILE = "threads.json"
 ROUNDS = 3
@@ -56,8 +56,7 @@ def threads_for(runtime: Runtime, settings: Settings) -> int:
     """Threads for a runtime: the setting, else what was measured on this very machine, else all cores."""
     if settings.threads:
         return settings.threads
-    cores, best = available_cores(), _measured(settings).get(runtime)
-    return best if type(best) is int and 1 <= best <= cores else cores
+    return _measured(settings).get(runtime) or available_cores()
 
 
 def missing(settings: Settings) -> list[Runtime]:
@@ -129,9 +128,13 @@ def _run_child(engine: Engine, is_over: threading.Event) -> bool:
     return True
 
 
-def _measured(settings: Settings) -> dict[str, Any]:
+def _measured(settings: Settings) -> dict[str, int]:
+    """What was measured on this machine; nothing else in the file is believed."""
     found = read_json(settings.cache_folder.expanduser() / FILE)
-    return found if found.get("machine") == _machine() else {}
+    if found.get("machine") != _machine():
+        return {}
+    possible = range(1, available_cores() + 1)
+    return {name: best for name, best in found.items() if type(best) is int and best in possible}
 
 
 @cache
@@ -187,7 +190,7 @@ def main() -> None:
     store = Store(settings, read_catalogue())
     for runtime in missing(settings):
         if best := measure(_speed(runtime, store, settings), available_cores()):
-            kept = _measured(settings) | {"machine": _machine(), runtime: best}
+            kept = {"machine": _machine(), **_measured(settings), runtime: best}
             write_json(settings.cache_folder.expanduser() / FILE, kept)
 
 

@@ -75,7 +75,8 @@ def test_the_setting_wins_then_the_measurement_then_all_cores(tmp_path: Path) ->
 
 @pytest.mark.parametrize("best", [0, 5, -1, True, "2", 1.5, None])
 def test_a_number_that_cannot_be_is_not_believed(tmp_path: Path, best: Any) -> None:
-    assert threads.threads_for("llamacpp", kept(tmp_path, llamacpp=best)) == 4
+    settings = kept(tmp_path, llamacpp=best, transformers=2)
+    assert threads.threads_for("llamacpp", settings) == 4 and threads.missing(settings) == ["llamacpp"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "2", '{"llamacpp": 1}', '{"machine": {"cores": 2}, "llamacpp": 1}'])
