@@ -10,9 +10,8 @@ from typing import Any
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
-from engine import backends, threads
+from engine import backends, http, threads
 from engine.core import get_engine
-from engine.http import ended_by_signals, routes
 from pages.parts.curves import library_routes
 from pages.parts.errors import page_failed
 
@@ -20,18 +19,23 @@ WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
 
 
+def _warm_up() -> None:
+    http.warm_up()
+    backends.warm_up()
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
     engine = get_engine()
     await run_in_threadpool(engine.store.prefetch_embedded)
-    warm_up = threading.Timer(WARM_UP_SECONDS, backends.warm_up)
+    warm_up = threading.Timer(WARM_UP_SECONDS, _warm_up)
     warm_up.daemon = True
     warm_up.start()
     is_over = threading.Event()
     threading.Thread(target=threads.watch, args=(engine, is_over), name="threads", daemon=True).start()
     try:
-        with ended_by_signals():
+        with http.ended_by_signals():
             yield
     finally:
         warm_up.cancel()
@@ -39,4 +43,6 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         await run_in_threadpool(engine.close)
 
 
-app = st.App("pages/main.py", routes=[*routes(), *library_routes()], lifespan=lifespan, on_script_error=page_failed)
+app = st.App(
+    "pages/main.py", routes=[*http.routes(), *library_routes()], lifespan=lifespan, on_script_error=page_failed
+)

@@ -1,8 +1,37 @@
-"""The HTTP API beside the pages: request models and routes, nothing else."""
+"""The HTTP API beside the pages: request models and routes, nothing else.
+
+FastAPI takes half a second to import: the first request to the API does that, or `warm_up`, and no page waits for it.
+"""
 
 from __future__ import annotations
 
-from engine.http.api import routes
-from engine.http.streams import ended_by_signals
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["ended_by_signals", "routes"]
+from engine.http.stopping import ended_by_signals
+
+__all__ = ["ended_by_signals", "routes", "warm_up"]
+
+
+def routes() -> list[BaseRoute]:
+    """Routes to mount beside Streamlit's own."""
+    app = _Whole()
+    # A mount does not take its own bare path, which would then be a page.
+    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in ("/api", "/v1", "/healthz"))]
+
+
+def warm_up() -> ASGIApp:
+    """The API, imported and built before anybody waits for it."""
+    from engine.http.api import make_app
+
+    return make_app()
+
+
+class _Whole:
+    """The API behind a mount, seeing the whole path and not only what follows the mount's."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Undo the mount's root path."""
+        app = await run_in_threadpool(warm_up)
+        await app({**scope, "root_path": scope.get("app_root_path", "")}, receive, send)

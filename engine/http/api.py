@@ -1,4 +1,4 @@
-"""One FastAPI app with all routes, its documentation served from this machine, and how Streamlit mounts it."""
+"""One FastAPI app with all routes, its documentation served from this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.core import get_engine
 from engine.http import applications, openai
@@ -64,21 +62,3 @@ def _serve_docs(app: FastAPI) -> None:
             swagger_favicon_url="docs/static/favicon.png",
             swagger_ui_parameters={"validatorUrl": None},
         )
-
-
-class _Whole:
-    """The app behind a mount, seeing the whole path and not only what follows the mount's."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Undo the mount's root path."""
-        await self.app({**scope, "root_path": scope.get("app_root_path", "")}, receive, send)
-
-
-def routes() -> list[BaseRoute]:
-    """Routes to mount beside Streamlit's own."""
-    app = _Whole(make_app())
-    # A mount does not take its own bare path, which would then be a page.
-    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in ("/api", "/v1", "/healthz"))]

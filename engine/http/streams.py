@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from engine.errors import NotReadyError
 from engine.http.errors import dumps, error_body
+from engine.http.stopping import is_stopping
 from engine.requests import Event
 
 T = TypeVar("T")
@@ -27,7 +26,6 @@ MAX_THREADS = 160
 KEEP_ALIVE = b": waiting\n\n"
 WAITING = ("queued", "loading")
 
-_is_stopping = threading.Event()
 _threads: RunVar[CapacityLimiter] = RunVar("parlance-api-threads")
 
 
@@ -45,36 +43,12 @@ async def events_of(generator: Iterator[T]) -> AsyncGenerator[T]:
     """
     try:
         while (event := await in_thread(next, generator, None)) is not None:
-            if _is_stopping.is_set():
+            if is_stopping.is_set():
                 raise NotReadyError("The server is stopping. Try again in a minute.", retry_seconds=60)
             yield event
     finally:
         with CancelScope(shield=True):
             await in_thread(generator.close)  # type: ignore[attr-defined]
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Have SIGINT and SIGTERM end all answers under way, before they do what they did: the server waits for those."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {int(number): handler for number, handler in handlers.items() if callable(handler)}
-
-    def stop(number: int, frame: Any) -> None:
-        _is_stopping.set()
-        before[number](number, frame)
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is stop:
-                signal.signal(number, handler)
-        _is_stopping.clear()
 
 
 async def results_of(request: Request, generator: Iterator[Event]) -> list[Any]:
