@@ -163,12 +163,11 @@ class Engine:
         """Free an idle model's memory, and what it answered. Raises ConflictError while somebody's work is on it."""
         with self._lock:
             worker = self._workers.get(model_id)
-            if worker is None:
-                return
-            if worker.is_busy:
+            if worker and worker.is_busy:
                 raise ConflictError(f"{worker.title} is at work. Wait until it is idle, then unload it.")
-            del self._workers[model_id]
-        worker.close()
+            self._workers.pop(model_id, None)
+        if worker:
+            worker.close()
         self._results.forget(model_id)
 
     def delete(self, model_id: str) -> None:

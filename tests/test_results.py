@@ -199,9 +199,12 @@ def test_weights_that_change_while_they_are_read_leave_nothing_behind(bench: Ben
         assert not bench.engine.run("a", [GREEDY])[0].is_repeated
 
 
-def test_deleting_a_model_forgets_what_it_answered(bench: Bench) -> None:
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_deleting_a_model_forgets_what_it_answered(bench: Bench, is_loaded: bool) -> None:
     for name in ("a", "b"):
         bench.engine.run(name, [GREEDY])
+    if not is_loaded:
+        bench.engine._evict(["a"])
     bench.engine.delete("a")
     assert not bench.engine.run("a", [GREEDY])[0].is_repeated
     assert bench.engine.run("b", [GREEDY])[0].is_repeated
