@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -41,12 +42,14 @@ SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
 """The order that `Sampling` documents; what is not listed does not act."""
 PREFIX_CACHE_MIB = 128
 """Memory for the states of earlier prompts, beside the slots' own: few-shot prompts come back."""
+SHARE = 0.5
+"""Of the memory, which the slots of one model take at most; with one slot a model may take all."""
 CHECKPOINTS = 4
 """States kept for each slot of a model with a sliding window, which cannot go back to a shared prefix without."""
 
 
 class LlamaCppBackend:
-    """One GGUF model with `settings.slots` slots, each `context_tokens` long.
+    """One GGUF model with `settings.slots` slots, fewer where memory is short, each `context_tokens` long.
 
     Raises InputError for a damaged file, NotFoundError for a missing one, MemoryShortError when it would not fit.
     """
@@ -58,8 +61,8 @@ class LlamaCppBackend:
         self.device = _device(settings.device)
         if self.device == "cpu" and (copy := repeatable(path, header)) != path:
             path, header = copy, read_header(copy)
-        self.lanes = settings.slots
         self.context_tokens = min(settings.context_tokens, header.trained_context)
+        self.lanes = _fitting_slots(header, self.context_tokens, settings)
         self.dtype = header.dtype
         self.memory_bytes = needed_bytes(header, self.context_tokens, self.lanes)
         self._title = model.title
@@ -317,21 +320,30 @@ def _device(wanted: str) -> str:
     return "mps" if wanted != "cpu" and any("metal" in kind or "mtl" in kind for kind in kinds) else "cpu"
 
 
+def _fitting_slots(header: Header, context_tokens: int, settings: Settings) -> int:
+    """`settings.slots`, halved until all of them take at most a part of the memory: other models want some too."""
+    slots = settings.slots
+    limit = SHARE * min(settings.memory_bytes or math.inf, _free_bytes())
+    while slots > 1 and needed_bytes(header, context_tokens, slots) > limit:
+        slots //= 2
+    return slots
+
+
 def _check_memory(title: str, needed: int, settings: Settings) -> None:
     """Linux grants memory that it does not have and ends the process later, so ask before llama.cpp does."""
-    limit = min(settings.memory_bytes or needed, _free_bytes(needed))
+    limit = min(settings.memory_bytes or needed, _free_bytes())
     if needed > limit:
         raise MemoryShortError(
-            f"{title} needs {needed / 2**30:.1f} GiB for {settings.slots} answers at once of "
-            f"{settings.context_tokens:,} tokens, and {limit / 2**30:.1f} GiB are there. Lower PARLANCE_SLOTS or "
-            "PARLANCE_CONTEXT_TOKENS, or choose a smaller model.",
+            f"{title} needs {needed / 2**30:.1f} GiB for one answer of {settings.context_tokens:,} tokens, and "
+            f"{limit / 2**30:.1f} GiB are there. Lower PARLANCE_CONTEXT_TOKENS, unload another model, or choose a "
+            "smaller one.",
             param="model",
         )
 
 
-def _free_bytes(default: int) -> int:
+def _free_bytes() -> float:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
-        return default
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), default)
+        return math.inf
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), math.inf)

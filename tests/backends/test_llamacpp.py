@@ -25,7 +25,7 @@ pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
 
 from engine.backends.gguf import read_header
-from engine.backends.llamacpp import LlamaCppBackend
+from engine.backends.llamacpp import LlamaCppBackend, needed_bytes
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
 from tests.backends.checkpoints import KeptJob, entry
 
@@ -320,10 +320,18 @@ def test_damaged_files_are_refused_in_words(file: Path, tmp_path: Path) -> None:
 
 
 def test_too_little_memory_is_said_before_loading(file: Path) -> None:
-    with pytest.raises(MemoryShortError, match="PARLANCE_SLOTS"):
+    with pytest.raises(MemoryShortError, match="PARLANCE_CONTEXT_TOKENS"):
         open_file(file, memory_bytes=1_000_000)
-    with pytest.raises(MemoryShortError):
-        open_file(file, slots=2_000_000)
+
+
+def test_short_memory_means_fewer_slots(file: Path) -> None:
+    header = read_header(file)
+    for slots in (1, 4, 8):
+        room = needed_bytes(header, CONTEXT, slots) * 2
+        backend = open_file(file, slots=8, memory_bytes=room)
+        assert backend.lanes == slots and backend.memory_bytes * 2 <= room
+        assert len(text(backend, "p")) == 12
+        backend.close()
 
 
 def test_header(file: Path) -> None:
