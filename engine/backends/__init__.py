@@ -76,6 +76,13 @@ def load(model: Model, path: Path, settings: Settings) -> Backend:
         from engine.backends.llamacpp import LlamaCppBackend
 
         return LlamaCppBackend(model, path, settings)
+    if model.architecture == "seq2seq":
+        from engine.backends.ctranslate2_conversion import can_convert
+
+        if can_convert(path, settings):
+            from engine.backends.ctranslate2 import CTranslate2Backend
+
+            return CTranslate2Backend(model, path, settings)
     from engine.backends.transformers import TransformersBackend
 
     return TransformersBackend(model, path, settings)

@@ -33,12 +33,15 @@ class Row:
     extra_settings: dict[str, Any] = field(default_factory=dict)
     ids: list[int] = field(default_factory=list)
     is_done: bool = False
+    is_held: bool = False
+    """Its result waits for `hand_in`, after its end."""
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.sampling.seed or 0)
         self.logprobs: list[float] = []
         self.started = time.perf_counter()
         self.first_at = self.last_at = 0.0
+        self.finish_reason: FinishReason = "stop"
 
     @property
     def seen(self) -> list[int]:
@@ -66,14 +69,18 @@ class Row:
 
     def finish(self, reason: FinishReason) -> None:
         """Hand on what was held back, and the result."""
-        if self.stream.close():
-            reason = "stop"
+        self.finish_reason = "stop" if self.stream.close() else reason
         self.is_done = True
+        if not self.is_held:
+            self.hand_in()
+
+    def hand_in(self) -> None:
+        """Give the job its result."""
         count, span = len(self.ids), self.last_at - self.first_at
         self.job.finish(
             Generation(
                 text=self.stream.text,
-                finish_reason=reason,
+                finish_reason=self.finish_reason,
                 prompt_tokens=len(self.source or self.prefix),
                 new_tokens=count,
                 settings=self.sampling.as_dict() | self.extra_settings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,7 +33,8 @@ class Rows:
         self.is_seq2seq = is_seq2seq
         self.config, self.generation = module.config, module.generation_config
         self._special = None if tokenizer.is_fast else frozenset(tokenizer.all_special_ids)
-        self._rules = _own_rules(module, is_seq2seq)
+        self.restrictions = Restrictions.read(self.generation, is_seq2seq)
+        self._rules = _processors(self.restrictions, self.generation.eos_token_id, module.device)
         self.ending = Ending(self._end_ids(), _apply(self._rules) if self._rules else None)
 
     @property
@@ -57,7 +58,8 @@ class Rows:
         if self._special is not None:  # a tokenizer in Python would list them anew for every token
             ids = [id for id in ids if id not in self._special]
         is_fast = self._special is None
-        return str(self.tokenizer.decode(ids, skip_special_tokens=is_fast, clean_up_tokenization_spaces=False))
+        with self.lock:
+            return str(self.tokenizer.decode(ids, skip_special_tokens=is_fast, clean_up_tokenization_spaces=False))
 
     def token_text(self, id: int) -> str:
         """One token by itself."""
@@ -162,21 +164,40 @@ class Rows:
         return frozenset(ids)
 
 
-def _own_rules(module: Any, is_seq2seq: bool) -> LogitsProcessorList:
-    """Rules that the model's authors set in generation_config.json, as far as they concern which tokens may come."""
-    config, found = module.generation_config, LogitsProcessorList()
-    ends = config.eos_token_id
-    phrases = [ids for ids in config.bad_words_ids or [] if len(ids) > 1]
-    # A single bad word is a token that never comes; the library's rule for phrases takes longer than choosing does.
-    words = [ids[0] for ids in config.bad_words_ids or [] if len(ids) == 1 and ids != [ends]]
+@dataclass(frozen=True)
+class Restrictions:
+    """Which tokens may not come, as the model's authors set it in generation_config.json."""
+
+    sequences: tuple[tuple[int, ...], ...] = ()
+    """Ids of which the last never follows the others; one alone never comes."""
+    no_repeat_ngram_size: int = 0
+    min_length: int = 0
+    """Tokens, those given to the decoder included, before the answer may end."""
+
+    @classmethod
+    def read(cls, config: Any, is_seq2seq: bool) -> Restrictions:
+        """Those of a GenerationConfig that act here."""
+        sequences = [(id,) for id in config.suppress_tokens or []]
+        sequences += [tuple(ids) for ids in config.bad_words_ids or [] if ids != [config.eos_token_id]]
+        if not is_seq2seq:
+            return cls(tuple(sequences))
+        min_length = config.min_length if config.eos_token_id is not None else 0
+        return cls(tuple(sequences), config.no_repeat_ngram_size or 0, min_length or 0)
+
+
+def _processors(restrictions: Restrictions, ends: Any, device: torch.device) -> LogitsProcessorList:
+    found = LogitsProcessorList()
+    phrases = [list(ids) for ids in restrictions.sequences if len(ids) > 1]
+    # A token that never comes has a rule of its own; the library's for phrases takes longer than choosing does.
+    suppressed = [ids[0] for ids in restrictions.sequences if len(ids) == 1]
     if phrases:
         found.append(rules.NoBadWordsLogitsProcessor(phrases, ends))
-    if suppressed := [*(config.suppress_tokens or []), *words]:
-        found.append(_Suppressed(torch.tensor(suppressed, device=module.device)))
-    if is_seq2seq and config.no_repeat_ngram_size:
-        found.append(rules.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
-    if is_seq2seq and config.min_length and ends is not None:
-        found.append(rules.MinLengthLogitsProcessor(config.min_length, ends, device=module.device))
+    if suppressed:
+        found.append(_Suppressed(torch.tensor(suppressed, device=device)))
+    if restrictions.no_repeat_ngram_size:
+        found.append(rules.NoRepeatNGramLogitsProcessor(restrictions.no_repeat_ngram_size))
+    if restrictions.min_length:
+        found.append(rules.MinLengthLogitsProcessor(restrictions.min_length, ends, device=device))
     return found
 
 

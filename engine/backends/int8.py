@@ -21,9 +21,9 @@ LARGEST, ZERO = 127, 128
 SMALLEST = 1e-12
 MIN_FEATURES = 64
 """A layer with fewer inputs or outputs stays as it is: heads are small and decide."""
-FAMILIES = ("bert", "distilbert", "roberta", "xlm-roberta", "electra", "mpnet", "marian", "m2m_100", "bart", "mbart")
-"""Kinds that take int8 well. T5's inner activations have outliers that it would round away."""
-ARCHITECTURES = ("classification", "extraction", "seq2seq")
+FAMILIES = ("bert", "distilbert", "roberta", "xlm-roberta", "electra", "mpnet")
+"""Kinds that take int8 well."""
+ARCHITECTURES = ("classification", "extraction")
 """Vectors are kept by those who asked for them and stay as exact as they were: int8 turned some (cosine 0.996)."""
 INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8")
 

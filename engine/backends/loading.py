@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,29 @@ def load_tokenizer(title: str, folder: Path) -> Any:
         return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     except Exception as error:  # its readers raise whatever the damage leads to
         raise _damaged(title, "its tokenizer is missing or damaged", error) from error
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a checkpoint says of itself, for whom another runtime holds the weights; named as in a module."""
+
+    config: Any
+    generation_config: Any
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_outline(title: str, folder: Path) -> Outline:
+    """The outline of the model in the folder. Raises InputError when it cannot be read."""
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+        # An old checkpoint has its settings of generation in config.json, and its module reads them there.
+        is_old = not (folder / "generation_config.json").is_file()
+        options: dict[str, Any] = {"config_file_name": "config.json", "_from_model_config": True} if is_old else {}
+        generation = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True, **options)
+        return Outline(config, generation, torch.device("cpu"), torch.float32)
+    except Exception as error:  # as above
+        raise _damaged(title, "its configuration is damaged", error) from error
 
 
 def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:

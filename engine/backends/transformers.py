@@ -9,6 +9,7 @@ import inspect
 import json
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,8 @@ MIN_FILL = {"causal": 0.0, "seq2seq": 0.3}
 second batch would wait for the first one's last token."""
 CACHE_SHARE = 4
 """Part of the longest that all rows of a batch together could grow to, for which memory is counted."""
+WORKING_SHARE = 1.2
+"""Memory of weights at work, over their size."""
 CONTINUOUS_LANES = 64
 """Answers in the running batch at once; more wait in the line."""
 FILL_SHARE = 8
@@ -102,11 +105,12 @@ class TransformersBackend:
         folder = converted(model.title, path) if path.is_file() else path
         self.tokenizer = load_tokenizer(model.title, folder)
         is_int8 = settings.dtype == "auto" and device.type == "cpu" and can_int8(model.architecture, folder)
-        self.module: Any = load_module(model, folder, device, torch.float32 if is_int8 else dtype)
+        self._read_module = partial(load_module, model, folder, device, torch.float32 if is_int8 else dtype)
+        self.module: Any = self._open()
         if is_int8:
             to_int8(self.module)
         self.device, self.dtype = device.type, "int8" if is_int8 else str(dtype).removeprefix("torch.")
-        self.memory_bytes = int((module_bytes(self.module) + int8_bytes(self.module)) * 1.2) + 64 * 2**20
+        self.memory_bytes = int(self._weights_bytes() * WORKING_SHARE) + 64 * 2**20
         self._lock = threading.Lock()
         self.context_tokens = _positions(self.module.config, self.tokenizer, settings.context_tokens)
         self._batch_tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
@@ -116,6 +120,12 @@ class TransformersBackend:
         else:
             self.batch = ENCODER_BATCH[self.device]
             self._prepare_encoding(folder)
+
+    def _open(self) -> Any:
+        return self._read_module()
+
+    def _weights_bytes(self) -> int:
+        return module_bytes(self.module) + int8_bytes(self.module)
 
     def _prepare_encoding(self, folder: Path) -> None:
         if not self.tokenizer.is_fast:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from engine.backends.ctranslate2_conversion import NAME as COPY
 from engine.errors import ConflictError, InputError, NotFoundError
 from engine.training import cards
 from engine.training.cards import Facts
@@ -68,7 +69,7 @@ def gather(folder: Path, kind: Kind, files: Path) -> Facts:
 
 
 def _safetensors(folder: Path, facts: Facts, files: Path) -> str:
-    shutil.copytree(folder / "model", files, dirs_exist_ok=True)
+    shutil.copytree(folder / "model", files, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"*{COPY}*"))
     return "model.safetensors"
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from backends.checkpoints import bert, marian, open_backend, run, t5
+from backends.checkpoints import bert, open_backend, run, t5
 
 from engine.backends import int8
 from engine.backends.int8 import Int8Linear, int8_bytes, to_int8
-from engine.requests import Classify, Extract, Generate, Sampling
+from engine.requests import Classify, Extract
 
 
 def can_multiply() -> bool:
@@ -81,16 +81,6 @@ def test_encoders_answer_as_in_float32(tmp_path: Path, architecture: str, head: 
         assert ours.scores == pytest.approx(plain.scores, abs=0.05)
     else:
         assert ours.null_score == pytest.approx(plain.null_score, abs=0.1)
-
-
-@pytest.mark.usefixtures("quick")
-def test_marian_translates_the_same_alone_and_beside_others(tmp_path: Path) -> None:
-    backend = open_backend("seq2seq", marian(tmp_path), dtype="auto")
-    asked = [Generate(text, sampling=Sampling(12, 0.0)) for text in ("le renard", "la ville était calme", "le chien")]
-    together, alone = run(backend, *asked), run(backend, asked[0])
-    assert backend.dtype == "int8"
-    assert together[0].text == alone[0].text
-    assert together[0].new_tokens == alone[0].new_tokens > 0
 
 
 @pytest.mark.usefixtures("quick")
