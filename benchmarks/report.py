@@ -112,7 +112,8 @@ def plot_goals(figures: Sequence[Figure], path: Path) -> None:
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("goal reached (1 is the goal; bars end at 4)")
     for place, amount in enumerate(scores):
-        axes.text(max(0.02, min(amount, 4)) + 0.03, place, f"{amount:.2f}", va="center", fontsize=6)
+        label = f"{amount:.2f}" if amount < 100 else "over 100"
+        axes.text(max(0.02, min(amount, 4)) + 0.03, place, label, va="center", fontsize=6)
     _save(plot, drawing, path)
 
 
