@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import streamlit as st
@@ -19,6 +20,10 @@ WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
 
 
+FIRST_PAGE = ("numpy", "PIL.Image", "engine.applications")
+"""What the first page is drawn with: imported while the browser still loads its own part."""
+
+
 def _warm_up() -> None:
     http.warm_up()
     backends.warm_up()
@@ -29,6 +34,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
     engine = get_engine()
     await run_in_threadpool(engine.store.prefetch_embedded)
+    threading.Thread(target=lambda: [*map(import_module, FIRST_PAGE)], daemon=True).start()
     warm_up = threading.Timer(WARM_UP_SECONDS, _warm_up)
     warm_up.daemon = True
     warm_up.start()

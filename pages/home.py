@@ -38,7 +38,7 @@ with st.container(border=True):
     st.page_link("finetune.py", label="Start with built-in data", icon=":material/arrow_forward:")
 
 
-@st.fragment(run_every="2s")
+@st.fragment(run_every=2)
 def machine() -> None:
     """Device, memory, and how far the embedded models are; on its own, so that the page waits for no download."""
     engine = get_engine()

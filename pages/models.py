@@ -22,7 +22,7 @@ if engine.settings.is_public:
     st.info("This is a public site: downloads and deletions are off.", icon=":material/lock:")
 
 
-@st.fragment(run_every="2s")
+@st.fragment(run_every=2)
 def in_memory() -> None:
     """What is loaded and how it does, redrawn on its own."""
     status = engine.status()

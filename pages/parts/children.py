@@ -74,7 +74,7 @@ def stop_child(key: str) -> None:
         child.process.kill()
 
 
-@st.fragment(run_every="1s")
+@st.fragment(run_every=1)
 def show_child(key: str, words: str, share: Callable[[], float | None] = lambda: None) -> None:
     """How long it has been at work and how far it is, and a button that ends it; then the page is drawn anew."""
     child = child_of(key)

@@ -85,7 +85,7 @@ def fetch_button(model: Model) -> None:
             st.rerun()
 
 
-@st.fragment(run_every="1s")
+@st.fragment(run_every=1)
 def _progress(model_id: str) -> None:
     now = get_engine().store.availability(model_id)
     if now.state != "fetching":

@@ -10,7 +10,7 @@ from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
 
-@st.fragment(run_every="5s")
+@st.fragment(run_every=5)
 def status_line() -> None:
     """Where models run, what is loaded, how much memory it takes; redrawn on its own, from numbers only."""
     status = get_engine().status()
