@@ -16,7 +16,7 @@ from engine.catalogue import Model
 from engine.core import Engine
 from engine.requests import Event, Sampling
 from engine.training import compare, jobs, serving
-from engine.training.compare import Comparison
+from engine.training.compare import Comparison, Row
 from engine.training.config import TrainingConfig
 from engine.training.jobs import RunView
 from pages.parts.charts import probability_bars
@@ -30,7 +30,9 @@ from pages.parts.sizes import percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage
 
-SHOWN_CHANGES = 25
+SHOWN_CARDS, SHOWN_CHANGES = 4, 25
+SHOWN_CHARACTERS = 400
+"""Of a text in a card; the table has it whole."""
 TRIED_TOKENS = 80
 PICKERS = {"write": "writer", "sentiment": "judge", "answer": "reader", "translate": "translator"}
 """The key of each page's picker, for links to a page with the tuned model chosen."""
@@ -90,16 +92,34 @@ def _draw_comparison(found: Comparison) -> None:
     better = "lower is better" if found.is_lower_better else "higher is better"
     many = f"{len(found.rows)} of {found.held_out_rows} rows held out, the most changed first."
     st.caption(f"{many} Score: {found.score}, {better}.")
+    for row in found.rows[:SHOWN_CARDS]:
+        _draw_change(row)
     rows = [
         {"Input": row.input, "Expected": row.expected, "Base": row.base, "Tuned": row.tuned,
          "Base score": row.base_score, "Tuned score": row.tuned_score}
         for row in found.rows[:SHOWN_CHANGES]
     ]  # fmt: skip
     number = st.column_config.NumberColumn(format="%.3g")
-    st.dataframe(
-        rows, hide_index=True, row_height=60, column_config={"Base score": number, "Tuned score": number},
-        alt="Answers of base and tuned model to the same rows.",
-    )  # fmt: skip
+    with st.expander(f"The {len(rows)} most changed as a table", icon=":material/table:", key="changes"):
+        st.dataframe(
+            rows, hide_index=True, column_config={"Base score": number, "Tuned score": number},
+            alt="Answers of base and tuned model to the same rows.",
+        )  # fmt: skip
+
+
+def _draw_change(row: Row) -> None:
+    """What was asked and expected, and below it both answers beside each other."""
+    with st.container(border=True):
+        st.caption(plain(_short(row.input)))
+        sides = {"Expected": (row.expected, None), "Base": (row.base, row.base_score)}
+        sides |= {"Tuned": (row.tuned, row.tuned_score)}
+        for place, (name, (text, score)) in zip(st.columns(3), sides.items(), strict=True):
+            place.markdown(f"**{name}**" + (f" · {score:.3g}" if score is not None else ""))
+            place.markdown(plain(_short(text)) or "–")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"
 
 
 # The same question to both.

@@ -204,11 +204,15 @@ def show_check(values: Mapping[str, Any], splits: Splits) -> None:
 
 def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Time, memory, disk, lengths in tokens, and the first batch."""
-    with st.container(horizontal=True):
-        st.metric("Time", seconds_in_words(probe["estimated_seconds"]), border=True)
-        st.metric("Steps", f"{probe['steps']:,}", border=True)
-        st.metric("Memory", size_in_words(probe["estimated_memory_bytes"]), border=True)
-        st.metric("Disk", size_in_words(probe["estimated_disk_bytes"]), border=True)
+    figures = {
+        "Time": seconds_in_words(probe["estimated_seconds"]),
+        "Steps": f"{probe['steps']:,}",
+        "Memory": size_in_words(probe["estimated_memory_bytes"]),
+        "Disk": size_in_words(probe["estimated_disk_bytes"]),
+    }
+    places = [*st.columns(2), *st.columns(2)]
+    for place, (label, value) in zip(places, figures.items(), strict=True):
+        place.metric(label, value, border=True)
     show_findings([Finding(**finding) for finding in probe.get("findings", ())])
     if lengths := probe.get("lengths"):
         limit = values.get("max_length")

@@ -107,7 +107,8 @@ def _cause(run: RunView) -> None:
     elif run.error:
         st.warning(plain(run.error), icon=":material/warning:")
     elif run.state == "stopped":
-        kept = "The best model so far is kept." if run.has_model else run.advice or "There is no model yet."
+        none = "It was stopped before it had a model. Resume starts it again."
+        kept = "The best model so far is kept." if run.has_model else run.advice or none
         at = f" Resume goes on from step {run.checkpoint_step:,}." if run.checkpoint_step else ""
         st.info(plain(kept + at), icon=":material/stop_circle:")
 
@@ -125,11 +126,11 @@ def _figures(run: RunView) -> None:
                 change = latest[name] - baseline[name] if isinstance(baseline.get(name), int | float) else None
                 show_metric(name, latest[name], change or None)
         if "loss" in latest:
-            st.metric("Training loss", figure_in_words(latest["loss"]), border=True)
+            st.metric("Training loss", figure_in_words(latest["loss"]), border=True, height="stretch")
         if (speed := run.status.get("tokens_per_second") or latest.get("tokens_per_second")) and run.is_alive:
-            st.metric("Tokens a second", f"{speed:,.0f}", border=True)
+            st.metric("Tokens a second", f"{speed:,.0f}", border=True, height="stretch")
         if memory := run.status.get("memory_bytes"):
-            st.metric("Memory", size_in_words(memory), border=True)
+            st.metric("Memory", size_in_words(memory), border=True, height="stretch")
 
 
 def _charts(run: RunView) -> None:
@@ -137,7 +138,8 @@ def _charts(run: RunView) -> None:
     if run.config and run.config.mean_of:
         return
     if not run.metrics:
-        st.caption("The curves begin with the first validation.")
+        if run.is_alive:
+            st.caption("The curves begin with the first validation.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         weight = st.slider(

@@ -70,7 +70,7 @@ def show_metric(field: str, value: Any, change: float | None, words: str = "") -
     is_lower_better = field.endswith(("loss", "perplexity"))
     st.metric(
         metric_name(field), figure_in_words(value, field), told,
-        delta_color="inverse" if is_lower_better else "normal", border=True,
+        delta_color="inverse" if is_lower_better else "normal", border=True, height="stretch",
     )  # fmt: skip
 
 
@@ -102,6 +102,8 @@ def show_progress(run: RunView) -> None:
     """How far a live run is."""
     step, steps = run.status.get("step") or 0, run.status.get("max_steps") or 0
     words = f"Step {step:,} of {steps:,}" if steps else STATES[run.state][0].capitalize()
+    if run.queue_position:
+        words = "Waiting: one run trains at a time, and the others follow by themselves"
     if run.seconds_left is not None:
         words += f" · about {seconds_in_words(run.seconds_left)} left"
     st.progress(run.progress, text=words)
