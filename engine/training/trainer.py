@@ -135,7 +135,9 @@ class RunTrainer(Trainer):
 
     def evaluation_loop(self, *arguments: Any, **options: Any) -> Any:
         self._loss_sum, self._loss_count = 0.0, 0
-        output = super().evaluation_loop(*arguments, **options)
+        # Reading data draws chance; a run that was judged once more, because it was stopped, must go the same way.
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else []):
+            output = super().evaluation_loop(*arguments, **options)
         if self._loss_count:
             loss = self._loss_sum / self._loss_count
             output.metrics["eval_loss"] = loss

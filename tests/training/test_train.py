@@ -23,7 +23,7 @@ from tokenizers_on_the_spot import wordpiece
 from engine.training.config import TrainingConfig
 from engine.training.measure import measure
 from engine.training.recording import Recorder
-from engine.training.run import Run, last_checkpoint, read_metrics, read_status
+from engine.training.run import STOP_FILE, Run, last_checkpoint, read_metrics, read_status
 from engine.training.session import train
 from engine.training.train import main
 from engine.training.turns import waiting
@@ -194,6 +194,30 @@ def test_a_resumed_run_goes_the_way_of_an_uninterrupted_one(
     assert told(torn) == told(whole)
     assert (torn / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
     assert read_status(torn)["baseline"] == read_status(whole)["baseline"]
+
+
+@pytest.mark.parametrize("step", [1, 9])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Before the first validation, where stopping adds one, and after it."""
+    whole, torn = (make_run(tmp_path / name, base, max_steps=20, evaluations_per_epoch=2) for name in ("whole", "torn"))
+    train(whole)
+    with monkeypatch.context() as stopping:
+        on_step_end = Recorder.on_step_end
+
+        def stop(self: Any, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            if state.global_step == step:
+                (torn / STOP_FILE).touch()
+            on_step_end(self, args, state, control, **rest)
+
+        stopping.setattr(Recorder, "on_step_end", stop)
+        train(torn)
+    (torn / STOP_FILE).unlink()
+    assert read_status(torn)["state"] == "stopped"
+    train(torn)
+    both = told(torn)
+    assert {key: both[key] for key in told(whole)} == told(whole)
 
 
 def told(folder: Path) -> dict[tuple[int, bool], Any]:
