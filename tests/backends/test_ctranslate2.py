@@ -55,7 +55,7 @@ def open_quick(folder: Path, threads: int = 2) -> CTranslate2Backend:
 
 
 def wait(conversion: Conversion | None) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while conversion is not None and not conversion.is_over and time.monotonic() < deadline:
         time.sleep(0.05)
 
@@ -212,7 +212,7 @@ def test_two_processes_make_one_copy_and_an_ended_one_leaves_nothing(tmp_path: P
     assert find_copy(folder) and not list(folder.glob(".*"))
     os.utime(folder / "model.safetensors", ns=(1, 1))
     conversion = Conversion(folder)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while not list(folder.glob(".*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     conversion.close()
