@@ -24,6 +24,7 @@ MEASURES = {
     "translation": "translation:measure",
     "embeddings": "encoders:embeddings",
     "fine-tuning": "fine_tuning:measure",
+    "beside": "fine_tuning:beside",
     "start": "pages:start",
     "rerun": "pages:rerun",
     "memory": "memory:measure",

@@ -6,6 +6,8 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,8 +17,12 @@ from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import THREADS, Work, alternate, opened
 from benchmarks.texts import mixed_rows
+from engine.settings import Settings
+from engine.training import jobs
+from engine.training.run import read_metrics
 
 BATCH, MAX_LENGTH, LABELS = 16, 128, ("bad", "good", "so-so")
+STORY_MODEL = "smollm2-135m-instruct"
 NOTE = "classification, MiniLM L6, batch 16"
 
 
@@ -48,6 +54,46 @@ def measure(options: Options, rates: Rates) -> list[Figure]:
 
 LEARNED = 6 * (4 * 384**2 + 2 * 384 * 1536)
 """Weights of MiniLM L6 that multiply each token."""
+
+
+def beside(options: Options, rates: Rates) -> list[Figure]:
+    """One story stream while a fine-tune runs beside it, against the same stream alone."""
+    tokens = options.choose(64, 24)
+    with opened({"engine": ("benchmarks.ours:stories", {"model": STORY_MODEL})}, options.threads) as sides:
+        story = sides["engine"]
+        story(visitors=1, tokens=8)
+
+        def during() -> dict[str, Any]:
+            with training(options.threads):
+                return story(visitors=1, tokens=tokens)
+
+        works = {"ours": during, "alone": lambda: story(visitors=1, tokens=tokens)}
+        rounds = alternate(works, options.pairs)
+    shared: dict[str, Any] = {"row": "beside", "peer": "the same, nothing beside it"}
+    work = "one story while a fine-tune runs beside it"
+    return [
+        figure(rounds, "speed", "alone", work=work, reach=0.5, unit="tokens/s", **shared),
+        figure(
+            rounds, "first_ms", "alone", work=f"first token, {work}", reach=1000.0, kind="ms", is_at_most=True,
+            unit="ms", combine=lambda ours, theirs: ours - theirs, **shared,
+        ),
+    ]  # fmt: skip
+
+
+@contextmanager
+def training(threads: int) -> Iterator[None]:
+    """A run of the studio that takes steps all the while, started and ended as the page does it."""
+    settings = Settings(runs_folder=Path(tempfile.mkdtemp(prefix="parlance-benchmark-")), threads=threads)
+    values = {"task": "classification", "base": str(embedder()), "epochs": 1000, "evaluations_per_epoch": 1}
+    run = jobs.create(settings, values, labelled(2000), labelled(20), title="A run that does not end")
+    jobs.start(settings, run)
+    try:
+        while not any("loss" in line for line in read_metrics(settings.runs_folder / run)):
+            time.sleep(0.2)
+        yield
+    finally:
+        jobs.kill(settings, run)
+        shutil.rmtree(settings.runs_folder, ignore_errors=True)
 
 
 def labelled(rows: int) -> list[dict[str, str]]:
