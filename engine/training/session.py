@@ -28,7 +28,7 @@ from engine.training.config import (
 )
 from engine.training.data import HiddenTokens
 from engine.training.methods import to_train
-from engine.training.recording import Recorder, best_metrics
+from engine.training.recording import UNTOLD, Recorder, best_metrics
 from engine.training.run import Run, last_checkpoint
 from engine.training.tasks import TASKS, Lesson
 from engine.training.trainer import Averager, RunTrainer
@@ -84,7 +84,7 @@ def _average(run: Run, config: TrainingConfig) -> dict[str, float]:
     mean = replace(config, base=str(part), is_bf16=False, token_dropout=0.0)
     lesson = prepare(mean, run.folder)
     trainer = make_trainer(mean, lesson, run.folder)
-    metrics = trainer.evaluate()
+    metrics = {name: value for name, value in trainer.evaluate().items() if name not in UNTOLD}
     before = read_json(runs[0] / "status.json").get("baseline") or {}
     run.record({"step": 0, "time": time.time(), **metrics})
     _keep(run, config, lesson, trainer.model, metrics)

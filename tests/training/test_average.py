@@ -76,6 +76,7 @@ def test_the_mean_of_runs_is_a_run_judged_and_finished(runs: Settings) -> None:
         assert (folder / file).read_bytes() == (jobs.run_folder(runs, "run") / file).read_bytes()
     metrics = train(folder)
     view = jobs.read(runs, run_id)
+    assert {"eval_loss", "eval_f1"} <= set(metrics) and "eval_runtime" not in view.status["metrics"]
     assert view.state == "finished" and view.has_model and view.status["baseline"] == {
         "eval_loss": 3.0, "eval_perplexity": 20.1,
     }  # fmt: skip
