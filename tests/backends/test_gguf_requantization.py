@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from gguf import GGUFReader
-from gguf.quants import Q6_K
+from gguf.quants import Q4_1, Q4_K, Q6_K
 
 from engine.backends import gguf_requantization
 from engine.backends.gguf import read_header
-from engine.backends.gguf_requantization import repeatable
+from engine.backends.gguf_requantization import SUFFIX, _as_q4_1, repeatable
 from tests.backends.test_gguf_conversion import WIDTH, write_gguf
 from tests.backends.test_llamacpp import open_file, text
 
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_copy_is_made_once_with_the_same_values(file: Path) -> None:
     copy = repeatable(file, read_header(file))
-    assert copy.name == "wide.repeatable.gguf" and not read_header(copy).has_wide_k_quants
+    assert copy.name == f"wide{SUFFIX}" and not read_header(copy).has_wide_k_quants
     stamp = copy.stat().st_mtime_ns
     assert repeatable(file, read_header(file)) == copy and copy.stat().st_mtime_ns == stamp
     before, after = GGUFReader(file), GGUFReader(copy)
@@ -52,6 +52,17 @@ def test_a_copy_is_made_once_with_the_same_values(file: Path) -> None:
         from gguf.quants import Q8_0
 
         np.testing.assert_allclose(Q8_0.dequantize(np.asarray(new.data)), expected, atol=scales / 127)
+
+
+def test_q4_k_keeps_its_values_as_q4_1() -> None:
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 256, (WIDTH * HIDDEN // 256, 144), dtype=np.uint8)
+    blocks[:, :4] = np.frombuffer(np.array([3e-4, 2e-3], np.float16).tobytes(), np.uint8)
+    rows = blocks.reshape(WIDTH, -1)
+    made = _as_q4_1(rows)
+    assert made.shape == (WIDTH, HIDDEN // 32 * 20)
+    before, after = Q4_K.dequantize(rows), Q4_1.dequantize(made)
+    assert np.abs(before - after).max() < np.abs(before).max() * 2**-10 and before.std() > 0.01
 
 
 def test_other_files_stay_as_they_are(tmp_path: Path) -> None:
