@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.figures import Options
-from benchmarks.sides import Side, Work
+from benchmarks.sides import Side, Work, at_once
 from benchmarks.texts import WORDS
 
 Curve = dict[str, Any]
@@ -72,10 +72,11 @@ def engine() -> Work:
         return firsts[0]
 
     def crowd(value: int) -> float:
-        asked = [
-            Generate(f"Story {next(numbers)}: once", sampling=Sampling(32, 0.8, seed=place)) for place in range(value)
-        ]
-        return _seconds(lambda: made.run(STORY_MODEL, asked))
+        def one(number: int, tokens: int) -> tuple[int, float]:
+            asked = Generate(f"Story {next(numbers)}: once", sampling=Sampling(tokens, 0.8, seed=number))
+            return sum(event.kind == "text" for event in made.stream(STORY_MODEL, asked)), 0.0
+
+        return _seconds(lambda: at_once(one, value, 32))
 
     def rows(value: int) -> float:
         texts = [" ".join(WORDS[(place * 5 + n) % len(WORDS)] for n in range(12)) for place in range(value)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -50,8 +50,11 @@ class Line(Generic[W]):
             )
         self._groups.append(group)
 
-    def take(self, count: int) -> list[W]:
-        """Up to `count` rows of one task, one from each group in turn; rows nobody waits for are dropped."""
+    def take(self, count: int, may: Callable[[W], bool] = lambda row: True) -> list[W]:
+        """Up to `count` rows of one task, one from each group in turn; rows nobody waits for are dropped.
+
+        A group whose next row may not be taken yet keeps its place.
+        """
         taken: list[W] = []
         skipped: deque[deque[W]] = deque()
         while self._groups and len(taken) < count:
@@ -60,7 +63,7 @@ class Line(Generic[W]):
                 group.popleft()
             if not group:
                 continue
-            if taken and group[0].task != taken[0].task:
+            if (taken and group[0].task != taken[0].task) or not may(group[0]):
                 skipped.append(group)
                 continue
             taken.append(group.popleft())
@@ -68,6 +71,11 @@ class Line(Generic[W]):
                 self._groups.append(group)
         self._groups.extendleft(reversed(skipped))
         return taken
+
+    def has(self, may: Callable[[W], bool]) -> bool:
+        """Whether `take` would find a row."""
+        nexts = (next((row for row in group if not row.is_cancelled), None) for group in self._groups)
+        return any(row is not None and may(row) for row in nexts)
 
     def position(self, row: W) -> int:
         """Place of the row's group in the line, 1 being next; 0 when it is not waiting."""

@@ -78,12 +78,12 @@ class Settings:
     dtype: str = "auto"
     """auto, float32, bfloat16 or float16."""
     threads: int = 0
-    """Threads for computing; 0 takes the number of cores (or the container's share of them), fewer where `engine.threads`
-    measured that they are faster."""
+    """Threads for computing; 0 takes the number of cores (or the container's share of them), fewer where
+    `engine.threads` measured that they are faster."""
     memory_bytes: int = 0
     """Budget for loaded models; 0 takes 70 % of the machine's (or container's) memory."""
-    slots: int = 8
-    """Answers that one language model streams at once; more wait in its queue."""
+    slots: int = 32
+    """Answers that one language model streams at once, fewer where memory is short; more wait in its queue."""
     context_tokens: int = 4096
     """Longest prompt plus answer of a language model, per slot."""
     queue_length: int = 64

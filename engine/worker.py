@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.25
 """How often a waiting stream yields, so that whoever draws it can stop it."""
+GROUP_LANES = 8
+"""Lanes that the rows of one call may take at once. Its sentences begin alike, and a lane that follows another row of
+theirs need not evaluate that beginning; the other lanes stay free for other people."""
 GRACE_SECONDS = 10.0
 """How long past its deadline a running request may take to hand over what it has."""
 
@@ -61,6 +64,8 @@ class Ticket:
         self, request: Request, deadline_seconds: float, statistics: Statistics, asked: float | None = None
     ) -> None:
         self.request = request
+        self.group: object = self
+        """What the tickets of one call share."""
         self._statistics = statistics
         self.submitted = time.monotonic()
         self.deadline = (asked or self.submitted) + deadline_seconds
@@ -213,6 +218,8 @@ class Worker:
         Their time runs from now, or from `asked` on the monotonic clock.
         """
         tickets = [Ticket(request, deadline_seconds, self.statistics, asked) for request in requests]
+        for ticket in tickets:
+            ticket.group = tickets[0]
         with self._changed:
             self._line.join(tickets)
             self.last_used = time.monotonic()
@@ -267,10 +274,10 @@ class Worker:
     def _work(self, backend: Backend) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self.state == "closed" or len(self._line) > 0)
+                self._changed.wait_for(lambda: self.state == "closed" or self._line.has(self._may_start))
                 if self.state == "closed":
                     return
-                tickets = self._line.take(backend.batch)
+                tickets = self._line.take(backend.batch, self._may_start)
                 self._running.update(tickets)
             for ticket in tickets:
                 ticket.is_running = True
@@ -278,6 +285,13 @@ class Worker:
             with self._changed:
                 self._running.difference_update(tickets)
                 self.last_used = time.monotonic()
+                self._changed.notify_all()
+
+    def _may_start(self, ticket: Ticket) -> bool:
+        """Whether its call has a lane left; a backend of batches takes all that come."""
+        if self._backend is None or self._backend.batch > 1:
+            return True
+        return sum(running.group is ticket.group for running in self._running) < GROUP_LANES
 
     def _run(self, backend: Backend, tickets: list[Ticket]) -> None:
         """Run the batch; short of memory, run its halves; a fault of ours fails its tickets and nothing else."""

@@ -21,6 +21,7 @@ from engine.errors import (
     NotReadyError,
 )
 from engine.requests import Classify, Embed, Generate, Sampling
+from engine.worker import GROUP_LANES
 
 
 @pytest.fixture
@@ -266,3 +267,16 @@ def test_unknown_model_and_bad_settings(bench: Bench) -> None:
     with pytest.raises(InputError):
         bench.engine.run("a", [replace(generate(), sampling=Sampling(temperature=9))])
     assert bench.loads == []
+
+
+def test_one_call_leaves_lanes_to_others(bench: Bench) -> None:
+    """Twenty sentences take eight of twelve lanes; a visitor's single one begins at once; all are answered."""
+    backend = bench.plan["a"] = FakeBackend(lanes=12, batch=1, step_seconds=0.01)
+    many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(20)])
+    next(event for _, event in many if event.kind == "text")
+    until(lambda: bench.engine.status().models[0].running == GROUP_LANES)
+    single = bench.engine.stream("a", generate(2, "single"))
+    assert next(event for event in single if event.kind == "text").text == "single "
+    assert len(backend.seen) < 20
+    assert sum(event.kind == "done" for _, event in many) == 20
+    single.close()

@@ -34,6 +34,18 @@ def test_groups_take_turns_row_by_row() -> None:
     assert len(line) == 0
 
 
+def test_a_group_that_may_not_go_on_keeps_its_place() -> None:
+    line: Line[Row] = Line(4)
+    line.join(rows("a1 a2"))
+    line.join(rows("b1 b2"))
+    assert names(line.take(9, lambda row: row.name[0] == "b")) == "b1 b2"
+    assert not line.has(lambda row: row.name[0] == "b") and line.has(lambda row: True)
+    assert names(line.take(1)) == "a1"
+    line.drain()
+    line.join([Row("c1", is_cancelled=True), Row("c2")])
+    assert line.has(lambda row: row.name == "c2") and not line.has(lambda row: row.name == "c1")
+
+
 def test_one_take_holds_one_task_and_keeps_the_order_of_the_others() -> None:
     line: Line[Row] = Line(4)
     for group in (rows("a"), rows("e1 e2", "embed"), rows("b"), rows("f", "embed")):
