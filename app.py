@@ -12,21 +12,27 @@ import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
 from engine import backends, http, threads
-from engine.core import get_engine
+from engine.core import Engine, get_engine
 from pages.parts.curves import library_routes
 from pages.parts.errors import page_failed
 
 WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
+BUSY_SECONDS = 0.25
+"""Between two looks whether somebody waits for an answer, whom that loading would slow down."""
 
 
 FIRST_PAGE = ("numpy", "PIL.Image", "engine.applications")
 """What the first page is drawn with: imported while the browser still loads its own part."""
 
 
-def _warm_up() -> None:
-    http.warm_up()
-    backends.warm_up()
+def _warm_up(engine: Engine, is_over: threading.Event) -> None:
+    is_over.wait(WARM_UP_SECONDS)
+    while engine.is_busy and not is_over.is_set():
+        is_over.wait(BUSY_SECONDS)
+    if not is_over.is_set():
+        http.warm_up()
+        backends.warm_up()
 
 
 @asynccontextmanager
@@ -35,16 +41,13 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     engine = get_engine()
     await run_in_threadpool(engine.store.prefetch_embedded)
     threading.Thread(target=lambda: [*map(import_module, FIRST_PAGE)], daemon=True).start()
-    warm_up = threading.Timer(WARM_UP_SECONDS, _warm_up)
-    warm_up.daemon = True
-    warm_up.start()
     is_over = threading.Event()
-    threading.Thread(target=threads.watch, args=(engine, is_over), name="threads", daemon=True).start()
+    for work in (_warm_up, threads.watch):
+        threading.Thread(target=work, args=(engine, is_over), daemon=True).start()
     try:
         with http.ended_by_signals():
             yield
     finally:
-        warm_up.cancel()
         is_over.set()
         await run_in_threadpool(engine.close)
 
