@@ -20,6 +20,7 @@ from benchmarks.texts import mixed_rows
 from engine.settings import Settings
 from engine.training import jobs
 from engine.training.run import read_metrics
+from engine.training.turns import spin_freely
 
 BATCH, MAX_LENGTH, LABELS = 16, 128, ("bad", "good", "so-so")
 STORY_MODEL = "smollm2-135m-instruct"
@@ -104,6 +105,7 @@ def labelled(rows: int) -> list[dict[str, str]]:
 
 def ours(base: str, rows: int) -> Work:
     """The studio's own trainer with the settings that a beginner gets, validation and saving off."""
+    spin_freely()  # as the run's process does
     from engine.training.config import TrainingConfig
     from engine.training.session import make_trainer, prepare
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from engine.errors import PeopleError
 from engine.training.run import Run
-from engine.training.turns import is_asked_to_stop, step_back, turn
+from engine.training.turns import is_asked_to_stop, spin_freely, step_back, turn
 
 log = logging.getLogger(__name__)
 
@@ -100,4 +100,5 @@ def _stopped_by_signal(stop: threading.Event) -> Iterator[None]:
 
 if __name__ == "__main__":
     step_back()
+    spin_freely()
     sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from engine import SPIN_COUNT
 from engine.training.run import Run, read_status
 
 LOCK_FILE = ".lock"
@@ -57,6 +58,15 @@ def waiting(runs_folder: Path) -> list[str]:
             if status["state"] == "queued":  # of a process that is gone the state reads failed
                 queued.append((float(status["queued"]), path.parent.name))
     return [name for _, name in sorted(queued)]
+
+
+def spin_freely() -> None:
+    """Before torch is imported: threads wait as OpenMP has it by default, a tenth faster than as the engine has it.
+
+    What computes at a lower priority hinders no answer by it.
+    """
+    if os.environ.get("GOMP_SPINCOUNT") == SPIN_COUNT:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 def step_back() -> None:
