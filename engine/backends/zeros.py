@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +21,18 @@ DONTNEED = 4
 PAGE = 4096
 
 Range = tuple[int, int]
+_one_load = threading.Lock()
 
 
 @contextmanager
 def given_back() -> Iterator[None]:
     """Around a load: give back long runs of zeros among the memory that appeared meanwhile. Nothing but on Linux."""
-    before = _anonymous()
-    yield
-    for start, end in _appeared(before, _anonymous()):
-        for run_start, run_end in _runs_of_zeros(start, end):
-            _libc().madvise(ctypes.c_void_p(run_start), ctypes.c_size_t(run_end - run_start), DONTNEED)
+    with _one_load:  # another's cache must not appear meanwhile, and be written while it is looked at
+        before = _anonymous()
+        yield
+        for start, end in _appeared(before, _anonymous()):
+            for run_start, run_end in _runs_of_zeros(start, end):
+                _libc().madvise(ctypes.c_void_p(run_start), ctypes.c_size_t(run_end - run_start), DONTNEED)
 
 
 def _libc() -> ctypes.CDLL:
