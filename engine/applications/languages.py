@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from functools import cache
+from mmap import ACCESS_READ, mmap
+from tempfile import TemporaryFile
 from typing import Any
 
 from engine.errors import InputError
@@ -37,11 +40,19 @@ es and zh it acts on 81 % and is right about 99.3 % of those; of the first six w
 
 @cache
 def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    """Of our languages only, which saves 35 MB, and with its automaton in a file, of which a text needs a few pages."""
+    from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
+    from py3langid.modelio import load_model
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(list(LANGUAGES))
-    return identifier
+    scores, priors, codes, moves, rows, outputs = load_model(MODEL_DIR / MODEL_FILE)
+    ours = [place for place, code in enumerate(codes) if code in LANGUAGES]
+    with TemporaryFile() as file:
+        moves.tofile(file)
+        file.flush()
+        paged = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ)).cast(moves.typecode)
+    known = [codes[place] for place in ours]
+    found = array("i", outputs)
+    return LanguageIdentifier(scores[:, ours], priors[ours], known, paged, found, tk_row=rows, norm_probs=True)
 
 
 def has_chinese(text: str) -> bool:
