@@ -58,27 +58,14 @@ class Header:
         return self.metadata.get(f"{self.metadata.get('general.architecture')}.{key}", default)
 
     def cache_bytes(self, context_tokens: int, slots: int, value_bytes: int = 2) -> int:
-        """Memory of the attention cache of `slots` sequences: keys and values of every layer, 16 bits each.
-
-        Layers with a sliding window keep only the window (and room for one batch of 512).
-        """
+        """Memory of the attention cache of `slots` sequences: keys and values of every layer, 16 bits each."""
         layers, heads = int(self.of_architecture("block_count")), self.of_architecture("attention.head_count", 1)
         per_layer = self.of_architecture("attention.head_count_kv", heads)
         counts = list(per_layer) if isinstance(per_layer, tuple) else [int(per_layer)] * layers
         head_size = self.of_architecture("embedding_length") // max(_largest(heads), 1)
         keys = self.of_architecture("attention.key_length", head_size)
         values = self.of_architecture("attention.value_length", head_size)
-        return sum(
-            count * (keys + values) * value_bytes * self._kept_tokens(layer, context_tokens) * slots
-            for layer, count in enumerate(counts)
-        )
-
-    def _kept_tokens(self, layer: int, context_tokens: int) -> int:
-        window = self.of_architecture("attention.sliding_window")
-        every = self.of_architecture("attention.sliding_window_pattern", 6)
-        if not isinstance(window, int) or not window or not isinstance(every, int) or (layer + 1) % every == 0:
-            return context_tokens
-        return min(context_tokens, math.ceil((window + 512) / 256) * 256)
+        return sum(count * (keys + values) for count in counts) * value_bytes * context_tokens * slots
 
 
 def _largest(value: Any) -> int:

@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import xllamacpp
+try:
+    import xllamacpp
+except ImportError:  # a slim system has no OpenMP library; torch brings one
+    import torch  # noqa: F401
+    import xllamacpp
 
 from engine.backends import Job
 from engine.backends.gguf import Header, read_header
@@ -40,12 +44,14 @@ attention takes another path (and other roundings) from 64 on, see `_make_reprod
 GPU_BATCH_TOKENS = 512
 SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
 """The order that `Sampling` documents; what is not listed does not act."""
-PREFIX_CACHE_MIB = 128
-"""Memory for the states of earlier prompts, beside the slots' own: few-shot prompts come back."""
+FEW_SLOTS, PREFIX_CACHE_MIB = 8, 128
+"""Where fewer slots are set, memory for the states of earlier prompts: few-shot prompts come back. Else slots keep
+them, also where memory was short of all that are set."""
 SHARE = 0.5
 """Of the memory, which the slots of one model take at most; with one slot a model may take all."""
 CHECKPOINTS = 4
-"""States kept for each slot of a model with a sliding window, which cannot go back to a shared prefix without."""
+"""States kept for each slot of a recurrent model, which cannot go back to a shared prefix without. One with a sliding
+window keeps all its keys instead: they are fewer bytes than checkpoints, and a second translation begins sooner."""
 
 
 class LlamaCppBackend:
@@ -64,7 +70,8 @@ class LlamaCppBackend:
         self.context_tokens = min(settings.context_tokens, header.trained_context)
         self.lanes = _fitting_slots(header, self.context_tokens, settings)
         self.dtype = header.dtype
-        self.memory_bytes = needed_bytes(header, self.context_tokens, self.lanes)
+        self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS else 0
+        self.memory_bytes = needed_bytes(header, self.context_tokens, self.lanes) + self._prefix_cache_mib * 2**20
         self._title = model.title
         self._bos = int(header.metadata.get("tokenizer.ggml.bos_token_id", 0))
         self._has_template = "tokenizer.chat_template" in header.metadata
@@ -82,7 +89,8 @@ class LlamaCppBackend:
         parameters.fit_params = False
         parameters.n_gpu_layers = 0 if self.device == "cpu" else -1
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads_for("llamacpp", settings)
-        parameters.cache_ram_mib = PREFIX_CACHE_MIB
+        parameters.cache_ram_mib = self._prefix_cache_mib
+        parameters.swa_full = True
         parameters.n_ctx_checkpoints = CHECKPOINTS
         parameters.enable_reasoning = 0
         parameters.api_keys = [self._key]
@@ -308,9 +316,9 @@ def _token(choice: dict[str, Any], rivals: int, tokens: int) -> Token | None:
 
 
 def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:
-    """Memory of the weights, the attention cache of all slots, one batch of logits, and the earlier prompts."""
+    """Memory of the weights, the attention cache of all slots, and one batch of logits."""
     logits = GPU_BATCH_TOKENS * 4 * header.vocabulary_size // 8
-    return header.size_bytes + header.cache_bytes(context_tokens, slots) + logits + PREFIX_CACHE_MIB * 2**20
+    return header.size_bytes + header.cache_bytes(context_tokens, slots) + logits
 
 
 def _device(wanted: str) -> str:
