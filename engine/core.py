@@ -5,7 +5,6 @@ Lines and threads of one model are in `worker`, the rules of turns and eviction 
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from engine.errors import ConflictError, MemoryShortError, NotReadyError, People
 from engine.requests import Event, Request, Result
 from engine.results import Key, Results, events_of, fingerprint, identify, is_whole, repeated
 from engine.scheduling import Resident, choose_evictions
-from engine.settings import Settings, current
+from engine.settings import Settings, current, expected_device
 from engine.store import Store
 from engine.worker import HEARTBEAT_SECONDS, ModelStatus, Ticket, Worker
 
@@ -178,7 +177,7 @@ class Engine:
     def status(self) -> EngineStatus:
         """What is loaded and how it does."""
         models = tuple(worker.status() for worker in list(self._workers.values()))
-        device = next((model.device for model in models if model.device), self._expected_device())
+        device = next((model.device for model in models if model.device), expected_device(self.settings.device))
         used = sum(resident.memory_bytes for resident in self._residents())
         return EngineStatus(device, self.settings.memory_bytes, used, models)
 
@@ -189,14 +188,6 @@ class Engine:
             workers, self._workers = list(self._workers.values()), {}
         for worker in workers:
             worker.close()
-
-    def _expected_device(self) -> str:
-        """The likely device, told without importing torch (which takes seconds)."""
-        if self.settings.device != "auto":
-            return self.settings.device
-        if Path("/dev/nvidiactl").exists():
-            return "cuda"
-        return "mps" if sys.platform == "darwin" else "cpu"
 
     def _submit(self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None) -> list[_Asked]:
         model = self.catalogue.find(model_id)

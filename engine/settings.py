@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import sys
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -137,3 +139,16 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
 def current() -> Settings:
     """The process's settings."""
     return read_settings()
+
+
+GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What Linux has where there is a GPU of NVIDIA, of AMD, or of Windows around it."""
+
+
+def expected_device(device: str) -> str:
+    """The likely device for that setting, told without importing torch (which takes seconds)."""
+    if device != "auto":
+        return device
+    if any(Path(name).exists() for name in GPU_FILES) or shutil.which("nvidia-smi"):
+        return "cuda"
+    return "mps" if sys.platform == "darwin" else "cpu"

@@ -158,12 +158,17 @@ def _processor() -> str:
 def _speed(runtime: Runtime, store: Store, settings: Settings) -> Speed:
     """The speed of the runtime as it serves: tokens a second of one stream, or texts a second of a batch."""
     from engine import backends
+    from engine.backends.transformers import TransformersBackend
     from engine.worker import Statistics, Ticket
+
+    load = (
+        TransformersBackend if runtime == "transformers" else backends.load
+    )  # torch itself, not what stands in for it
 
     model, path = store.catalogue.find(PROBES[runtime]), store.path(PROBES[runtime])
 
     def speed(count: int) -> float:
-        backend = backends.load(model, path, replace(settings, threads=count, slots=1, context_tokens=512))
+        backend = load(model, path, replace(settings, threads=count, slots=1, context_tokens=512))
         for _ in range(2):  # the first time is slower
             tickets = [Ticket(request, CHILD_SECONDS, Statistics()) for request in REQUESTS[runtime]]
             started = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from engine.backends.devices import free_caches, is_memory_error
+from engine.backends.memory import free_caches, is_memory_error
 
 T = TypeVar("T")
 

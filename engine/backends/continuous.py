@@ -20,7 +20,7 @@ from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
 from engine.backends.continuous_sampling import SeenTokens, arguments, processors
 from engine.backends.decoding import Row, Stepper
-from engine.backends.devices import free_caches, is_memory_error
+from engine.backends.memory import free_caches, is_memory_error
 from engine.errors import NotReadyError
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ import ctranslate2
 from engine.backends import Job
 from engine.backends.ctranslate2_conversion import NAME, STAMP, Conversion, find_copy
 from engine.backends.decoding import Row
-from engine.backends.devices import free_caches
 from engine.backends.generation import Restrictions
 from engine.backends.loading import Outline, load_outline
+from engine.backends.memory import free_caches
 from engine.backends.transformers import WORKING_SHARE, TransformersBackend
 from engine.errors import PeopleError
 from engine.threads import threads_for

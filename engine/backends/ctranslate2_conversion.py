@@ -1,6 +1,6 @@
-"""A seq2seq checkpoint gets a copy of itself beside its weights, int8 and in CTranslate2's form, once.
+"""A checkpoint gets a copy of itself beside its weights, int8 and in CTranslate2's form, once.
 
-`python -m engine.backends.ctranslate2_conversion FOLDER` makes it now; a backend has it made in the background.
+`python -m engine.backends.ctranslate2_conversion FOLDER` makes it now; a backend has it made by a child process.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
+
+from engine.settings import expected_device
 
 if TYPE_CHECKING:
     from engine.settings import Settings
@@ -33,15 +36,34 @@ QUANTIZATION = "int8_float32"
 NORMS = {"marian": (False, False), "m2m_100": (True, False), "bart": (False, True), "mbart": (True, True)}
 """Kinds that are converted: whether layers normalise their inputs, and whether the embeddings are normalised. T5 is
 none: its inner activations have outliers that int8 would round away."""
+ENCODERS = {
+    "bert": "BertLoader",
+    "distilbert": "DistilBertLoader",
+    "roberta": "RobertaLoader",
+    "xlm-roberta": "RobertaLoader",
+    "camembert": "RobertaLoader",
+}
+"""Kinds of classifiers and readers that are converted, and who reads them."""
+TOPS = {"SequenceClassification": "classification", "QuestionAnswering": "extraction"}
+"""What an encoder is for, by the end of its class's name."""
+HEAD, OUTLINE = "head.safetensors", "outline.json"
+"""An encoder's last layers, and what its configuration and tokenizer are beyond their files."""
+DESCRIPTIONS = ("config.json", "tokenizer.json", "tokenizer_config.json")
+SAMPLES = ("It's 5\u00a0% COLDER in  Zürich\u2026\nnaïve?", "彼は东京に住む。", "Привет, мир! 🙂 ﬁne", "مرحبا")
+"""Texts that a tokenizer must cut the same way from its file alone."""
+AWAITED_SECONDS = 300.0
 KILLED_FIRST = 500
 """Of the kernel's scale to 1000: where memory runs out, the conversion goes before the server."""
+ASIDE = "--aside"
+"""Have it yield to all other work."""
 
 
-def can_convert(path: Path, settings: Settings) -> bool:
-    """Whether the seq2seq model in the folder is of a kind for CTranslate2, and the settings leave its dtype open."""
-    from engine.backends.devices import choose_device
-
-    if settings.dtype != "auto" or _kind(path) not in NORMS or choose_device(settings).type != "cpu":
+def can_convert(architecture: str, path: Path, settings: Settings) -> bool:
+    """Whether the model in the folder is of a kind for CTranslate2 and on the CPU, and the dtype is left open."""
+    kinds: dict[str, Collection[str]] = {"seq2seq": NORMS, "classification": ENCODERS, "extraction": ENCODERS}
+    if settings.dtype != "auto" or _kind(path) not in kinds.get(architecture, ()) or not _is_on_cpu(settings):
+        return False
+    if architecture != "seq2seq" and not (path / "tokenizer.json").is_file():
         return False
     try:
         import ctranslate2  # noqa: F401
@@ -49,6 +71,14 @@ def can_convert(path: Path, settings: Settings) -> bool:
         log.info("no CTranslate2 here (%s); torch answers", error)
         return False
     return True
+
+
+def _is_on_cpu(settings: Settings) -> bool:
+    if expected_device(settings.device) == "cpu":
+        return True
+    from engine.backends.devices import choose_device
+
+    return choose_device(settings).type == "cpu"
 
 
 def find_copy(folder: Path) -> Path | None:
@@ -85,18 +115,37 @@ def convert(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-class Conversion:
-    """A conversion in a process of its own, which yields to answers."""
+def awaited_copy(folder: Path) -> Path | None:
+    """The copy, made first where there is none; None where it cannot be made, which is logged."""
+    copy = find_copy(folder)
+    if copy is None:
+        try:
+            Conversion(folder, is_awaited=True).wait(AWAITED_SECONDS)
+        except OSError as error:
+            log.warning("%s is not converted for CTranslate2 (%s); torch answers", folder.name, error)
+        copy = find_copy(folder)
+    return copy
 
-    def __init__(self, folder: Path) -> None:
+
+class Conversion:
+    """A conversion in a process of its own, which yields to answers unless somebody waits for it."""
+
+    def __init__(self, folder: Path, is_awaited: bool = False) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder.absolute())],
+            [sys.executable, "-m", __name__, str(folder.absolute()), *([] if is_awaited else [ASIDE])],
             cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
 
     @property
     def is_over(self) -> bool:
         return self._child.poll() is not None
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, and end it where it takes longer."""
+        try:
+            self._child.wait(seconds)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End it; nothing of it stays."""
@@ -119,8 +168,8 @@ def _facts(folder: Path) -> dict[str, Any]:
     """What a copy depends on: who made it, and its source's files with their sizes and times."""
     import ctranslate2
 
-    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    sources = {path.name: [(status := path.stat()).st_size, status.st_mtime_ns] for path in files}
+    files = [*(folder / name for name in DESCRIPTIONS), *sorted(folder.glob("*.safetensors"))]
+    sources = {path.name: [(status := path.stat()).st_size, status.st_mtime_ns] for path in files if path.is_file()}
     return {"version": ctranslate2.__version__, "layout": LAYOUT, "sources": sources}
 
 
@@ -133,35 +182,110 @@ def _sweep(folder: Path) -> None:
 
 
 def _write(folder: Path, target: Path) -> None:
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+    with torch.no_grad():
+        spec = _encoder_spec(folder, target) if _kind(folder) in ENCODERS else _seq2seq_spec(folder)
+    spec.validate()
+    spec.optimize(quantization=QUANTIZATION)
+    spec.save(str(target))
+
+
+def _seq2seq_spec(folder: Path) -> Any:
     """The vocabulary is the ids as text, so that no tokenizer's spelling stands between; the start token is a prefix.
 
     Pad keeps its embedding, with which Marian starts: training moves it from the zeros that CTranslate2 puts there.
     """
-    import torch
-    import transformers
     from ctranslate2.converters.transformers import BartLoader, M2M100Loader
+    from transformers import AutoModelForSeq2SeqLM
 
     from engine.backends.loading import LOCAL
 
-    torch.set_num_threads(1)
-    transformers.utils.logging.disable_progress_bar()
-    module = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="auto", use_safetensors=True, **LOCAL)
+    module = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="auto", use_safetensors=True, **LOCAL)
     config = module.config
     if config.encoder_attention_heads != config.decoder_attention_heads:
         raise ValueError("encoder and decoder differ in their number of heads")
     config.normalize_before, config.normalize_embedding = NORMS[config.model_type]
     loader = M2M100Loader() if config.model_type == "m2m_100" else BartLoader()
-    with torch.no_grad():
-        spec = loader.get_model_spec(module)
+    spec = loader.get_model_spec(module)
     for size in spec.get_source_vocabulary_size():
         spec.register_source_vocabulary([str(id) for id in range(size)])
     spec.register_target_vocabulary([str(id) for id in range(spec.get_target_vocabulary_size())])
     # None of the three acts: sources come whole, and each request names its end tokens.
     spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = "0"
     spec.config.decoder_start_token = None
-    spec.validate()
-    spec.optimize(quantization=QUANTIZATION)
-    spec.save(str(target))
+    return spec
+
+
+def _encoder_spec(folder: Path, target: Path) -> Any:
+    """The encoder without its last layers, which are kept in float32 beside it. Raises ValueError as `convert` does."""
+    import torch
+    import transformers
+    from ctranslate2.converters import transformers as loaders
+    from safetensors.torch import save_file
+
+    from engine.backends.loading import LOCAL, load_tokenizer
+    from engine.backends.transformers import positions
+
+    config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+    top = next((top for top in TOPS if str((config.architectures or [""])[0]).endswith(top)), None)
+    if top is None:
+        raise ValueError("neither a classifier nor a reader")
+    module, report = getattr(transformers, f"AutoModelFor{top}").from_pretrained(
+        folder, dtype="float32", use_safetensors=True, output_loading_info=True, **LOCAL
+    )
+    if report["missing_keys"]:
+        raise ValueError(f"weights are missing: {sorted(report['missing_keys'])[:3]}")
+    tokenizer = load_tokenizer(folder.name, folder)
+    _check_tokenizer(tokenizer, folder)
+    save_file({name: tensor.float().contiguous() for name, tensor in _head(module).items()}, target / HEAD)
+    outline = {
+        "architecture": TOPS[top],
+        "config": config.to_dict() | {"num_labels": config.num_labels},
+        "positions": positions(config, tokenizer, sys.maxsize),
+        "input_names": tokenizer.model_input_names,
+    }
+    (target / OUTLINE).write_text(json.dumps(outline, default=str), encoding="utf-8")
+
+    base = module.base_model
+    base.config.position_embedding_type = getattr(config, "position_embedding_type", "absolute")
+    loader = getattr(loaders, ENCODERS[config.model_type])()
+    is_bert = config.model_type == "bert"
+    if is_bert:  # its reader wants a pooler, and ours is in the head
+        base.pooler = torch.nn.ModuleDict({"dense": base.encoder.layer[0].attention.output.dense})
+    spec = loader.get_model_spec(base)
+    if is_bert:
+        del spec.pooler_dense, spec.pooler_activation
+    spec.register_vocabulary([str(id) for id in range(config.vocab_size)])
+    spec.config.unk_token = "0"
+    spec.config.layer_norm_epsilon = getattr(config, "layer_norm_eps", 1e-12)
+    return spec
+
+
+def _head(module: Any) -> dict[str, Any]:
+    """Weights of the last layers, named "out" and by the activation of the one before."""
+    if hasattr(module, "qa_outputs"):
+        layers = {"out": module.qa_outputs}
+    elif hasattr(module, "pre_classifier"):
+        layers = {"relu": module.pre_classifier, "out": module.classifier}
+    elif hasattr(module.classifier, "out_proj"):
+        layers = {"tanh": module.classifier.dense, "out": module.classifier.out_proj}
+    else:
+        layers = {"tanh": module.base_model.pooler.dense, "out": module.classifier}
+    return {f"{name}.{kind}": getattr(layer, kind) for name, layer in layers.items() for kind in ("weight", "bias")}
+
+
+def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """The server reads the tokenizer's file alone, without the class that its configuration names."""
+    from engine.backends.plain_tokenizer import PlainTokenizer
+
+    plain = PlainTokenizer(folder / "tokenizer.json", tokenizer.model_input_names)
+    for text in SAMPLES:
+        if tokenizer(text, SAMPLES[0])["input_ids"] != plain(text, SAMPLES[0])["input_ids"]:
+            raise ValueError("its tokenizer is more than its file")
 
 
 def _step_back() -> None:
@@ -173,9 +297,10 @@ def _step_back() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Convert the checkpoint in the folder named. Returns the exit status."""
-    (folder,) = sys.argv[1:] if arguments is None else arguments
+    folder, *options = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    _step_back()
+    if ASIDE in options:
+        _step_back()
     try:
         convert(Path(folder))
     except Exception as error:  # whatever its reading leads to, torch goes on answering

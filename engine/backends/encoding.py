@@ -1,21 +1,24 @@
 """Tasks that one forward pass answers: classify, embed, fill, extract. Long texts are cut into overlapping pieces.
 
-A task says how a request becomes pieces and how the pieces' outputs become its result; the batches are made elsewhere.
+A task says how a request becomes pieces and how the pieces' outputs become its result; `EncoderJobs` makes batches of
+the pieces of many jobs, which a runtime computes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from engine.backends import Job
+from engine.backends.batches import group_by_length, work_in_halves
+from engine.backends.memory import memory_short
 from engine.backends.spans import Window, best_spans, make_windows
-from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Answer, Classification, Classify, Embed, Embedding, Extract, Extraction, Fill, Filling
 
 Array = NDArray[np.float32]
@@ -36,13 +39,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Task:
-    """`cut` makes pieces of a request, `join` makes its result of them.
+    """`cut` makes pieces of a request, `join` makes its result of the pieces and what the model gave for each.
 
-    `read` takes the model's output, ids and mask (rows, tokens), and returns an array for each row.
+    That is, to classify: logits (labels,). To embed: the sum of the states (hidden,). To fill: logits at each mask
+    (masks, vocabulary). To extract: logits of start and end (2, tokens).
     """
 
     cut: Callable[[Any], list[Piece]]
-    read: Callable[[Any, Tensor, Tensor], list[Array]]
     join: Callable[[Any, list[Piece], list[Array]], Any]
 
 
@@ -55,10 +58,10 @@ class Encodings:
     def __init__(self, title: str, tokenizer: Any, config: Any, window: int) -> None:
         self.title, self.tokenizer, self.config, self.window = title, tokenizer, config, window
         self.tasks = {
-            "classify": Task(self._cut_text, _logits, self._classification),
-            "embed": Task(self._cut_text, _sums, self._embedding),
-            "fill": Task(self._cut_masked, self._mask_logits, self._filling),
-            "extract": Task(self._cut_passage, _span_logits, self._extraction),
+            "classify": Task(self._cut_text, self._classification),
+            "embed": Task(self._cut_text, self._embedding),
+            "fill": Task(self._cut_masked, self._filling),
+            "extract": Task(self._cut_passage, self._extraction),
         }
 
     def _cut_text(self, request: Classify | Embed) -> list[Piece]:
@@ -112,10 +115,6 @@ class Encodings:
             )
         return [Piece(ids, encoded.get("token_type_ids"))]
 
-    def _mask_logits(self, output: Any, ids: Tensor, mask: Tensor) -> list[Array]:
-        places = ids == self.tokenizer.mask_token_id
-        return [row[place].float().cpu().numpy() for row, place in zip(output.logits, places, strict=True)]
-
     def _filling(self, request: Fill, pieces: list[Piece], outputs: list[Array]) -> Filling:
         return Filling(tuple(self._likeliest(_softmax(logits), request.top_k) for logits in outputs[0]))
 
@@ -148,21 +147,6 @@ def _check(name: str, value: int, limit: int) -> None:
         raise InputError(f"{name} takes a number from 1 to {limit}.", param=name)
 
 
-def _logits(output: Any, ids: Tensor, mask: Tensor) -> list[Array]:
-    return list(output.logits.float().cpu().numpy())
-
-
-def _sums(output: Any, ids: Tensor, mask: Tensor) -> list[Array]:
-    """Sum over the tokens of a row: the mean of several rows weighs each token alike, and the norm goes anyway."""
-    states = output.last_hidden_state.float() * mask[..., None]
-    return list(states.sum(1).cpu().numpy())
-
-
-def _span_logits(output: Any, ids: Tensor, mask: Tensor) -> list[Array]:
-    both = torch.stack([output.start_logits, output.end_logits], 1).float().cpu().numpy()
-    return [row[:, :length] for row, length in zip(both, mask.sum(1).tolist(), strict=True)]
-
-
 def _weighted(pieces: Sequence[Piece], values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Mean, weighted by the pieces' lengths."""
     return np.average(np.stack(values), axis=0, weights=[len(piece.ids) for piece in pieces])
@@ -171,3 +155,87 @@ def _weighted(pieces: Sequence[Piece], values: Sequence[NDArray[np.float64]]) ->
 def _softmax(values: NDArray[Any]) -> NDArray[np.float64]:
     powers = np.exp(values.astype(np.float64) - values.max())
     return np.asarray(powers / powers.sum())
+
+
+class _Work:
+    """One job: its pieces, and the outputs that are there."""
+
+    def __init__(self, job: Job, pieces: list[Piece]) -> None:
+        self.job, self.pieces = job, pieces
+        self.outputs: list[Array | None] = [None] * len(pieces)
+        self.is_done = False
+
+    def fail(self, error: Exception) -> None:
+        if not self.is_done:
+            self.is_done = True
+            self.job.fail(error)
+
+
+_Place = tuple[_Work, int]
+
+
+class EncoderJobs:
+    """Works on jobs of one task: their pieces in batches of similar lengths through `forward`, an output for each.
+
+    A batch has at most `batch_tokens`, padding included, and the share `min_fill` of it is no padding. Batches go
+    through `map_batches`, which may work on several at once. The lock guards the tokenizer, which has a state.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        task: Task,
+        forward: Callable[[list[Piece]], list[Array]],
+        batch_tokens: int,
+        min_fill: float,
+        lock: threading.Lock,
+        map_batches: Callable[[Callable[[list[_Place]], None], list[list[_Place]]], Iterable[None]] = map,
+    ) -> None:
+        self._title, self._task, self._forward = title, task, forward
+        self._batch_tokens, self._min_fill, self._map = batch_tokens, min_fill, map_batches
+        self._lock = lock
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Work on the jobs until each is finished or failed."""
+        works = [work for job in jobs if (work := self._cut(job)) is not None]
+        places = [(work, index) for work in works for index in range(len(work.pieces))]
+        lengths = [len(work.pieces[index].ids) for work, index in places]
+        groups = group_by_length(lengths, self._batch_tokens, self._min_fill)
+        for _ in self._map(self._halve, [[places[index] for index in group] for group in groups]):
+            pass
+
+    def _cut(self, job: Job) -> _Work | None:
+        try:
+            with self._lock:
+                return _Work(job, self._task.cut(job.request))
+        except PeopleError as error:
+            job.fail(error)
+            return None
+
+    def _halve(self, places: list[_Place]) -> None:
+        work_in_halves(places, self._compute, lambda place: place[0].fail(memory_short(self._title)))
+
+    def _compute(self, places: list[_Place]) -> None:
+        """One forward pass; jobs whose last piece this was are finished."""
+        for work, _ in places:
+            if work.job.is_cancelled:
+                work.fail(NotReadyError("The request was stopped, or its time limit passed, before its turn came."))
+        places = [(work, index) for work, index in places if not work.is_done]
+        if not places:
+            return
+        outputs = self._forward([work.pieces[index] for work, index in places])
+        for (work, index), output in zip(places, outputs, strict=True):
+            work.outputs[index] = output
+            self._finish(work)
+
+    def _finish(self, work: _Work) -> None:
+        outputs = [output for output in work.outputs if output is not None]
+        if work.is_done or len(outputs) < len(work.pieces):
+            return
+        try:
+            result = self._task.join(work.job.request, work.pieces, outputs)
+        except PeopleError as error:
+            work.fail(error)
+        else:
+            work.is_done = True
+            work.job.finish(result)

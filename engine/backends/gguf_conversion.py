@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-from engine.backends.devices import is_memory_error
+from engine.backends.memory import is_memory_error
 from engine.errors import InputError, MemoryShortError, PeopleError, UnsupportedError
 
 SUFFIX = "-safetensors"

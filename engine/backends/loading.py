@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from engine.backends.devices import is_memory_error
+from engine.backends.memory import is_memory_error
 from engine.catalogue import Model
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, UnsupportedError
 

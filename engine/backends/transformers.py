@@ -13,47 +13,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from engine.backends import Job
 from engine.backends.batches import group_by_length, work_in_halves
 from engine.backends.continuous import ContinuousBatch, PausingStepper, try_continuous
 from engine.backends.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
-from engine.backends.devices import (
-    choose_device,
-    choose_dtype,
-    free_caches,
-    keep_freed_memory,
-    memory_short,
-    module_bytes,
-)
-from engine.backends.encoding import Array, Encodings, Piece
+from engine.backends.devices import choose_device, choose_dtype, module_bytes
+from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.generation import Rows
 from engine.backends.gguf_conversion import converted
-from engine.backends.int8 import can_int8, int8_bytes, to_int8
 from engine.backends.loading import load_module, load_tokenizer
-from engine.errors import NotReadyError, PeopleError, UnsupportedError
+from engine.backends.memory import free_caches, keep_freed_memory, memory_short
+from engine.backends.tasks import TASKS, able
+from engine.errors import PeopleError, UnsupportedError
 from engine.threads import threads_for
 
 if TYPE_CHECKING:
     from engine.catalogue import Model
     from engine.settings import Settings
 
-TASKS = {
-    "causal": "generate",
-    "seq2seq": "generate",
-    "classification": "classify",
-    "extraction": "extract",
-    "masked": "fill",
-    "embedding": "embed",
-}
-VERBS = {
-    "generate": "write text",
-    "classify": "classify texts",
-    "extract": "find answers in a passage",
-    "fill": "guess masked words",
-    "embed": "embed texts",
-}
 ENCODER_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
 SEQ2SEQ_BATCH = {"cpu": 32, "mps": 32, "cuda": 64}
 BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
@@ -73,20 +53,6 @@ POSITIONS_TAKEN = ("roberta", "xlm-roberta", "camembert", "mpnet")
 """Kinds whose position table begins behind the padding id."""
 
 
-class Work:
-    """One job of an encoder: its pieces, and the outputs that are there."""
-
-    def __init__(self, job: Job, pieces: list[Piece]) -> None:
-        self.job, self.pieces = job, pieces
-        self.outputs: list[Array | None] = [None] * len(pieces)
-        self.is_done = False
-
-    def fail(self, error: Exception) -> None:
-        if not self.is_done:
-            self.is_done = True
-            self.job.fail(error)
-
-
 class TransformersBackend:
     """One model of any architecture. `is_continuous` forces or forbids continuous batching, which is else for CUDA.
 
@@ -104,15 +70,12 @@ class TransformersBackend:
         dtype = choose_dtype(settings, device)
         folder = converted(model.title, path) if path.is_file() else path
         self.tokenizer = load_tokenizer(model.title, folder)
-        is_int8 = settings.dtype == "auto" and device.type == "cpu" and can_int8(model.architecture, folder)
-        self._read_module = partial(load_module, model, folder, device, torch.float32 if is_int8 else dtype)
+        self._read_module = partial(load_module, model, folder, device, dtype)
         self.module: Any = self._open()
-        if is_int8:
-            to_int8(self.module)
-        self.device, self.dtype = device.type, "int8" if is_int8 else str(dtype).removeprefix("torch.")
+        self.device, self.dtype = device.type, str(dtype).removeprefix("torch.")
         self.memory_bytes = int(self._weights_bytes() * WORKING_SHARE) + 64 * 2**20
         self._lock = threading.Lock()
-        self.context_tokens = _positions(self.module.config, self.tokenizer, settings.context_tokens)
+        self.context_tokens = positions(self.module.config, self.tokenizer, settings.context_tokens)
         self._batch_tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
         self._min_fill = MIN_FILL.get(model.architecture, 0.7)
         if self.task == "generate":
@@ -125,7 +88,7 @@ class TransformersBackend:
         return self._read_module()
 
     def _weights_bytes(self) -> int:
-        return module_bytes(self.module) + int8_bytes(self.module)
+        return module_bytes(self.module)
 
     def _prepare_encoding(self, folder: Path) -> None:
         if not self.tokenizer.is_fast:
@@ -138,7 +101,10 @@ class TransformersBackend:
         candidates = (config.pad_token_id, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
         config.pad_token_id = next(id for id in candidates if id is not None)
         self._input_names = set(inspect.signature(self.module.forward).parameters)
-        self._encodings = Encodings(self.title, self.tokenizer, self.module.config, self.context_tokens)
+        encodings = Encodings(self.title, self.tokenizer, config, self.context_tokens)
+        self._encoder = EncoderJobs(
+            self.title, encodings.tasks[self.task], self._forward, self._batch_tokens, self._min_fill, self._lock
+        )
 
     def _prepare_generation(self, architecture: str, settings: Settings, is_continuous: bool | None) -> None:
         is_seq2seq = architecture == "seq2seq"
@@ -165,12 +131,12 @@ class TransformersBackend:
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
-        able = [job for job in jobs if self._is_able(job)]
+        mine = able(jobs, self.title, self.task)
         with torch.inference_mode():
             if self.task == "generate":
-                self._generate(able)
+                self._generate(mine)
             else:
-                self._encode(able)
+                self._encoder.run(mine)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text without special ones; from any thread."""
@@ -182,19 +148,8 @@ class TransformersBackend:
         if self._continuous is not None:
             self._continuous.close()
             self._continuous = None
-        self.module = self.tokenizer = self._rows = self._encodings = None  # type: ignore[assignment]
+        self.module = self.tokenizer = self._rows = self._encoder = None  # type: ignore[assignment]
         free_caches()
-
-    def _is_able(self, job: Job) -> bool:
-        if job.request.task == self.task:
-            return True
-        job.fail(
-            UnsupportedError(
-                f"{self.title} can {VERBS[self.task]}; it cannot {VERBS[job.request.task]}. Choose another model.",
-                param="model",
-            )
-        )
-        return False
 
     def _generate(self, jobs: Sequence[Job]) -> None:
         rows = []
@@ -219,37 +174,13 @@ class TransformersBackend:
             stepper = PausingStepper(stepper, self._continuous)
         decode(stepper, rows, self._rows.ending, self._rows.token_text)
 
-    def _encode(self, jobs: Sequence[Job]) -> None:
-        works = [work for job in jobs if (work := self._cut(job)) is not None]
-        places = [(work, index) for work in works for index in range(len(work.pieces))]
-        lengths = [len(work.pieces[index].ids) for work, index in places]
-        for group in group_by_length(lengths, self._batch_tokens, self._min_fill):
-            work_in_halves(
-                [places[index] for index in group], self._forward, lambda place: place[0].fail(memory_short(self.title))
-            )
-
-    def _cut(self, job: Job) -> Work | None:
-        try:
-            with self._lock:
-                return Work(job, self._encodings.tasks[self.task].cut(job.request))
-        except PeopleError as error:
-            job.fail(error)
-            return None
-
-    def _forward(self, places: list[tuple[Work, int]]) -> None:
-        """One forward pass; jobs whose last piece this was are finished."""
-        for work, _ in places:
-            if work.job.is_cancelled:
-                work.fail(NotReadyError("The request was stopped, or its time limit passed, before its turn came."))
-        places = [(work, index) for work, index in places if not work.is_done]
-        if not places:
-            return
-        inputs = self._inputs([work.pieces[index] for work, index in places])
+    def _forward(self, pieces: list[Piece]) -> list[Array]:
+        inputs = self._inputs(pieces)
         output = self.module(**inputs)
-        arrays = self._encodings.tasks[self.task].read(output, inputs["input_ids"], inputs["attention_mask"])
-        for (work, index), array in zip(places, arrays, strict=True):
-            work.outputs[index] = array
-            self._finish(work)
+        if self.task == "fill":
+            places = inputs["input_ids"] == self.tokenizer.mask_token_id
+            return [_numpy(row[place]) for row, place in zip(output.logits, places, strict=True)]
+        return READERS[self.task](output, inputs["attention_mask"])
 
     def _inputs(self, pieces: Sequence[Piece]) -> dict[str, torch.Tensor]:
         width = max(len(piece.ids) for piece in pieces)
@@ -262,20 +193,31 @@ class TransformersBackend:
             inputs["token_type_ids"] = [(piece.types or []) + [0] * (width - len(piece.ids)) for piece in pieces]
         return {name: torch.tensor(rows, device=self.module.device) for name, rows in inputs.items()}
 
-    def _finish(self, work: Work) -> None:
-        outputs = [output for output in work.outputs if output is not None]
-        if work.is_done or len(outputs) < len(work.pieces):
-            return
-        try:
-            result = self._encodings.tasks[self.task].join(work.job.request, work.pieces, outputs)
-        except PeopleError as error:
-            work.fail(error)
-        else:
-            work.is_done = True
-            work.job.finish(result)
+
+def _logits(output: Any, mask: torch.Tensor) -> list[Array]:
+    return list(_numpy(output.logits))
 
 
-def _positions(config: Any, tokenizer: Any, wanted: int) -> int:
+def _sums(output: Any, mask: torch.Tensor) -> list[Array]:
+    """Sum over the tokens of a row: the mean of several rows weighs each token alike, and the norm goes anyway."""
+    states = output.last_hidden_state.float() * mask[..., None]
+    return list(_numpy(states.sum(1)))
+
+
+def _span_logits(output: Any, mask: torch.Tensor) -> list[Array]:
+    both = _numpy(torch.stack([output.start_logits, output.end_logits], 1))
+    return [row[:, :length] for row, length in zip(both, mask.sum(1).tolist(), strict=True)]
+
+
+READERS = {"classify": _logits, "embed": _sums, "extract": _span_logits}
+"""From a module's output and the mask (rows, tokens) to an array for each row, as `encoding.Task` wants it."""
+
+
+def _numpy(tensor: torch.Tensor) -> Array:
+    return np.asarray(tensor.float().cpu().numpy())
+
+
+def positions(config: Any, tokenizer: Any, wanted: int) -> int:
     """Longest input in tokens: what was asked for, within the model's positions and the tokenizer's own limit."""
     text = config.get_text_config()
     positions = next((v for n in ("max_position_embeddings", "n_positions") if (v := getattr(text, n, None))), wanted)

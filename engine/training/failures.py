@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from engine.backends.devices import is_memory_error
+from engine.backends.memory import is_memory_error
 from engine.errors import InputError, PeopleError
 from engine.training.run import LESS_MEMORY
 

@@ -1,0 +1,122 @@
+"""Classifiers and readers on the CPU by CTranslate2, from an int8 copy of the weights; torch is never imported.
+
+A row's numbers depend on nobody else in its batch: a batch holds rows of one length, and the last layers, in float32,
+take one row at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import ctranslate2
+import numpy as np
+from ctranslate2 import StorageView
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from engine.backends import Job
+from engine.backends.ctranslate2_conversion import HEAD, OUTLINE, STAMP, awaited_copy
+from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
+from engine.backends.memory import free_caches
+from engine.backends.plain_tokenizer import PlainTokenizer
+from engine.backends.tasks import TASKS, able
+from engine.threads import threads_for
+
+if TYPE_CHECKING:
+    from engine.catalogue import Model
+    from engine.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LANES = 2
+"""Batches at once, each with its share of the threads."""
+BATCH = 64
+BATCH_TOKENS = 1024
+"""Of one forward pass; more were no faster, and a stop waits for one pass."""
+WORKING_BYTES = 64 * 2**20
+HIDDEN: dict[str, Callable[[Array], Array]] = {"tanh": np.tanh, "relu": lambda values: np.maximum(values, 0)}
+
+
+def load_encoder(model: Model, folder: Path, settings: Settings) -> CTranslate2Encoder | None:
+    """The model from its copy, which is made first where there is none; None where torch has to do it."""
+    copy = awaited_copy(folder)
+    if copy is None:
+        return None
+    try:
+        outline = json.loads((copy / OUTLINE).read_text(encoding="utf-8"))
+        if outline["architecture"] != model.architecture:
+            return None
+        return CTranslate2Encoder(model, folder, copy, outline, settings)
+    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
+        log.warning("the copy of %s for CTranslate2 is damaged (%s); torch answers", model.title, error)
+        with suppress(OSError):
+            (copy / STAMP).unlink()  # made again at the next load
+        return None
+
+
+class CTranslate2Encoder:
+    """One classifier or reader; `outline` is what the conversion noted of it."""
+
+    device, dtype = "cpu", "int8"
+    batch = BATCH
+
+    def __init__(self, model: Model, folder: Path, copy: Path, outline: dict[str, Any], settings: Settings) -> None:
+        task, threads = TASKS[model.architecture], threads_for("transformers", settings)
+        self.title, self.task = model.title, task
+        self.lanes = min(LANES, threads)
+        self.context_tokens = min(settings.context_tokens, outline["positions"])
+        self._lock = threading.Lock()
+        self._tokenizer = PlainTokenizer(folder / "tokenizer.json", outline["input_names"])
+        self._head = load_file(copy / HEAD)
+        self._encoder: Any = ctranslate2.Encoder(
+            str(copy), compute_type="default", inter_threads=self.lanes, intra_threads=threads // self.lanes
+        )
+        self._pool = ThreadPoolExecutor(self.lanes, "encoder")
+        config = SimpleNamespace(**outline["config"])
+        config.id2label = {int(index): name for index, name in config.id2label.items()}
+        self._takes_types = config.model_type == "bert"
+        tasks = Encodings(self.title, self._tokenizer, config, self.context_tokens).tasks
+        self._jobs = EncoderJobs(self.title, tasks[task], self._forward, BATCH_TOKENS, 1.0, self._lock, self._pool.map)
+        self.memory_bytes = (copy / "model.bin").stat().st_size + WORKING_BYTES
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Work on jobs of one task until each is finished or failed."""
+        self._jobs.run(able(jobs, self.title, self.task))
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text without special ones; from any thread."""
+        with self._lock:
+            return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._pool.shutdown()
+        self._encoder = self._jobs = None  # type: ignore[assignment]
+        free_caches()
+
+    def _forward(self, pieces: list[Piece]) -> list[Array]:
+        ids = np.array([piece.ids for piece in pieces], dtype=np.int32)
+        lengths = np.full(len(pieces), ids.shape[1], dtype=np.int32)
+        types = [piece.types or [0] * ids.shape[1] for piece in pieces] if self._takes_types else None
+        output = self._encoder.forward_batch(StorageView.from_array(ids), StorageView.from_array(lengths), types)
+        states = np.asarray(output.last_hidden_state)
+        if self.task == "extract":
+            return [self._layer("out", row).T for row in states]
+        return [self._classify(row[0]) for row in states]
+
+    def _classify(self, state: Array) -> Array:
+        for name, activation in HIDDEN.items():
+            if f"{name}.weight" in self._head:
+                state = activation(self._layer(name, state))
+        return self._layer("out", state)
+
+    def _layer(self, name: str, states: Array) -> Array:
+        return np.asarray(states @ self._head[f"{name}.weight"].T + self._head[f"{name}.bias"])

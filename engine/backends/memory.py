@@ -1,0 +1,62 @@
+"""When memory runs out, and how it is given back. It never imports torch: runtimes without it come here too."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from contextlib import suppress
+from functools import cache
+
+from engine.errors import MemoryShortError
+
+SIGNS = ("DefaultCPUAllocator", "not enough memory", "MPS backend out of memory")
+KEPT_BYTES = 64 * 2**20
+"""Freed memory that the C library keeps for the next tensor of the same size."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether the error says that memory ran out, on any device."""
+    is_short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's own
+    return is_short or (isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS))
+
+
+def memory_short(title: str) -> MemoryShortError:
+    """The error for a person when a request did not fit, even alone."""
+    return MemoryShortError(
+        f"Memory ran out while {title} was at work. Shorten the text, or unload another model, and try again.",
+        retry_seconds=5,
+    )
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have the C library keep freed blocks, once a process: glibc else maps every larger tensor anew, page by page.
+
+    That took a sixth of an encoder's time. Other C libraries are left as they are.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            library = ctypes.CDLL("libc.so.6")
+            library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+            library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def give_freed_memory_back() -> None:
+    """Have glibc return the freed blocks that it keeps; after a load, which frees much of what it read."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def free_caches() -> None:
+    """Give back what torch keeps for later, where it is in use."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
