@@ -12,6 +12,7 @@ import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
 from engine import backends, http, threads
+from engine.backends.ctranslate2_conversion import prepare
 from engine.core import Engine, get_engine
 from pages.parts.curves import library_routes
 from pages.parts.errors import page_failed
@@ -33,6 +34,7 @@ def _warm_up(engine: Engine, is_over: threading.Event) -> None:
     if not is_over.is_set():
         http.warm_up()
         backends.warm_up()
+        prepare(engine.store, is_over)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from engine.settings import expected_device
 
 if TYPE_CHECKING:
     from engine.settings import Settings
+    from engine.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ DESCRIPTIONS = ("config.json", "tokenizer.json", "tokenizer_config.json")
 SAMPLES = ("It's 5\u00a0% COLDER in  Zürich\u2026\nnaïve?", "彼は东京に住む。", "Привет, мир! 🙂 ﬁne", "مرحبا")
 """Texts that a tokenizer must cut the same way from its file alone."""
 AWAITED_SECONDS = 300.0
+LOOK_SECONDS = 0.25
 KILLED_FIRST = 500
 """Of the kernel's scale to 1000: where memory runs out, the conversion goes before the server."""
 ASIDE = "--aside"
@@ -121,10 +124,26 @@ def awaited_copy(folder: Path) -> Path | None:
     if copy is None:
         try:
             Conversion(folder, is_awaited=True).wait(AWAITED_SECONDS)
-        except OSError as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             log.warning("%s is not converted for CTranslate2 (%s); torch answers", folder.name, error)
         copy = find_copy(folder)
     return copy
+
+
+def prepare(store: Store, is_over: threading.Event) -> None:
+    """Make the copies that the first answer of an embedded classifier or reader would wait for; ends with `is_over`."""
+    if not store.settings.prefetch:
+        return
+    for model in store.catalogue.models.values():
+        is_mine = model.is_embedded and model.architecture in TOPS.values()
+        if not is_mine or store.availability(model.id).state != "ready":
+            continue
+        folder = store.path(model.id)
+        if can_convert(model.architecture, folder, store.settings) and not find_copy(folder) and not is_over.is_set():
+            conversion = Conversion(folder)
+            while not (conversion.is_over or is_over.wait(LOOK_SECONDS)):
+                pass
+            conversion.close()
 
 
 class Conversion:
