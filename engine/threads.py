@@ -21,6 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.cache import read_json, write_json
+from engine.priority import step_back
 from engine.requests import Classify, Generate, Request, Sampling
 from engine.settings import Settings, available_cores, current
 
@@ -189,8 +190,7 @@ def main() -> None:
 
     if is_machine_busy():
         sys.exit("Others compute on this machine, so that a measurement would mislead. Try again when it is idle.")
-    with suppress(OSError, AttributeError):
-        os.nice(19)
+    step_back()
     settings = current()
     store = Store(settings, read_catalogue())
     for runtime in missing(settings):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
 
+from engine.priority import step_back
 from engine.settings import expected_device
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ SAMPLES = ("It's 5\u00a0% COLDER in  Zürich\u2026\nnaïve?", "彼は东京に�
 """Texts that a tokenizer must cut the same way from its file alone."""
 AWAITED_SECONDS = 300.0
 LOOK_SECONDS = 0.25
-KILLED_FIRST = 500
-"""Of the kernel's scale to 1000: where memory runs out, the conversion goes before the server."""
 ASIDE = "--aside"
 """Have it yield to all other work."""
 
@@ -307,19 +306,12 @@ def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
             raise ValueError("its tokenizer is more than its file")
 
 
-def _step_back() -> None:
-    with suppress(OSError, AttributeError):
-        os.nice(19)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(KILLED_FIRST))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Convert the checkpoint in the folder named. Returns the exit status."""
     folder, *options = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if ASIDE in options:
-        _step_back()
+        step_back()
     try:
         convert(Path(folder))
     except Exception as error:  # whatever its reading leads to, torch goes on answering

@@ -12,15 +12,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from engine import SPIN_COUNT
+from engine import SPIN_COUNT, priority
 from engine.training.run import Run, read_status
 
 LOCK_FILE = ".lock"
 LOOK_SECONDS = 0.5
 DEFAULT_NICE = 10
 """Yields to answers, yet still gets on where nothing else works."""
-KILLED_FIRST = 500
-"""Of the kernel's scale to 1000: where memory runs out, the training goes before the server."""
 
 
 @contextmanager
@@ -70,12 +68,8 @@ def spin_freely() -> None:
 
 
 def step_back() -> None:
-    """Lower this process's priority, and offer it first to the kernel where memory runs out."""
-    with suppress(OSError, ValueError):
+    """Lower this process's priority to that of trainings."""
+    level = DEFAULT_NICE
+    with suppress(ValueError):
         level = int(os.environ.get("PARLANCE_TRAINING_NICE") or DEFAULT_NICE)
-        os.nice(max(0, level - os.nice(0)))
-        # Linux weighs sessions against each other before it weighs the processes in them.
-        if os.getsid(0) == os.getpid():
-            Path("/proc/self/autogroup").write_text(str(level))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(KILLED_FIRST))
+    priority.step_back(level)

@@ -222,7 +222,7 @@ def test_two_processes_make_one_copy_and_an_ended_one_leaves_nothing(tmp_path: P
 def test_what_cannot_be_converted_stays_with_torch(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ctranslate2_conversion, "_step_back", lambda: None)
+    monkeypatch.setattr(ctranslate2_conversion, "step_back", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     folder = make("bart", tmp_path)
     config = json.loads((folder / "config.json").read_text())
