@@ -13,9 +13,9 @@ MODELS = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "answer-m
 
 
 def measure(options: Options, rates: Rates) -> list[Figure]:
-    """The resident memory of a process that has served a request of each; it hardly varies, so few rounds do."""
+    """The resident memory of a process that has served a request of each."""
     rounds = []
-    for _ in range(1 if options.is_short else 2):
+    for _ in range(options.pairs):
         side = Side("benchmarks.memory:loaded", options.threads)
         try:
             seen = side()
