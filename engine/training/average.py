@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engine.backends.ctranslate2_conversion import NAME as COPY
 from engine.cache import read_json
 from engine.errors import ConflictError, InputError, PeopleError
 from engine.training.views import RunView
@@ -47,7 +48,7 @@ def average(models: Sequence[Path], target: Path) -> None:
     }
     with safe_open(models[0] / WEIGHTS, "pt") as file:
         metadata = file.metadata()
-    shutil.copytree(models[0], target, ignore=shutil.ignore_patterns(WEIGHTS, "README.md"))
+    shutil.copytree(models[0], target, ignore=shutil.ignore_patterns(WEIGHTS, "README.md", f"*{COPY}*"))
     save_file(mean, target / WEIGHTS, metadata=metadata)
 
 
