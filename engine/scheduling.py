@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ class Line(Generic[W]):
         rows = [row for group in self._groups for row in group]
         self._groups.clear()
         return rows
+
+
+def share(waiting: int, batch: int, idle_lanes: int) -> int:
+    """Rows that one of the idle lanes takes of those that wait: at most `batch`, and as many as the others will."""
+    batches = max(math.ceil(waiting / batch), min(waiting, idle_lanes), 1)
+    return max(1, math.ceil(waiting / batches))
 
 
 @dataclass(frozen=True)

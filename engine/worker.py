@@ -17,7 +17,7 @@ from typing import Literal
 from engine.backends import Backend
 from engine.errors import MemoryShortError, NotReadyError, PeopleError
 from engine.requests import Event, Request, Result, Token
-from engine.scheduling import Line
+from engine.scheduling import Line, share
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +186,7 @@ class Worker:
         self._load = load
         self._line: Line[Ticket] = Line(line_limit)
         self._running: set[Ticket] = set()
+        self._idle_lanes = 0
         self._changed = threading.Condition()
         self._threads = [threading.Thread(target=self._start, name=f"{id}-loader", daemon=True)]
         self._backend: Backend | None = None
@@ -274,10 +275,13 @@ class Worker:
     def _work(self, backend: Backend) -> None:
         while True:
             with self._changed:
+                self._idle_lanes += 1
                 self._changed.wait_for(lambda: self.state == "closed" or self._line.has(self._may_start))
                 if self.state == "closed":
                     return
-                tickets = self._line.take(backend.batch, self._may_start)
+                count = share(len(self._line), backend.batch, self._idle_lanes)
+                tickets = self._line.take(count, self._may_start)
+                self._idle_lanes -= 1
                 self._running.update(tickets)
             for ticket in tickets:
                 ticket.is_running = True

@@ -42,8 +42,9 @@ BATCH_TOKENS = 48
 """Prompt tokens evaluated in one step: a cancel waits for at most one, other answers go on between two, and llama.cpp's
 attention takes another path (and other roundings) from 64 on, see `_make_reproducible`."""
 GPU_BATCH_TOKENS = 512
-SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
-"""The order that `Sampling` documents; what is not listed does not act."""
+SAMPLERS = ["penalties", "top_k", "temperature", "top_p", "min_p"]
+"""As `Sampling` documents, but that top-k comes before the temperature: it keeps the same tokens, and the rest costs
+nothing more. What is not listed does not act."""
 FEW_SLOTS, PREFIX_CACHE_MIB = 8, 128
 """Where fewer slots are set, memory for the states of earlier prompts: few-shot prompts come back. Else slots keep
 them, also where memory was short of all that are set."""
@@ -293,7 +294,7 @@ def _body(request: Generate, sampling: Sampling, prompt: list[int], context_toke
         "cache_prompt": True,
         "samplers": SAMPLERS,
         "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
+        "top_k": sampling.top_k if sampling.temperature else 1,  # a tenth faster with a vocabulary as large as Gemma's
         "top_p": sampling.top_p,
         "min_p": sampling.min_p,
         "repeat_penalty": sampling.repetition_penalty,
