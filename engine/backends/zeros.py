@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BLOCK = 4 * 2**20
-LEAST = 64 * 2**20
-"""A smaller run of zeros stays: it may be a buffer that another thread is about to fill."""
+LEAST, LEAST_RUN = 64 * 2**20, 16 * 2**20
+"""Smaller ranges of memory stay as they are, and smaller runs of zeros in a range: they may be buffers that another
+thread is about to fill."""
 DONTNEED = 4
 """Of madvise(2): private pages are dropped and read as zeros from then on."""
 PAGE = 4096
@@ -62,7 +63,7 @@ def _appeared(before: list[Range], after: list[Range]) -> Iterator[Range]:
 
 
 def _runs_of_zeros(start: int, end: int) -> Iterator[Range]:
-    """Runs of blocks in the range that were written, with zeros alone, each at least `LEAST` long."""
+    """Runs of blocks in the range that were written, with zeros alone, each at least `LEAST_RUN` long."""
     zeros, state = ctypes.create_string_buffer(BLOCK), ctypes.create_string_buffer(BLOCK // PAGE)
     libc = _libc()
 
@@ -74,9 +75,9 @@ def _runs_of_zeros(start: int, end: int) -> Iterator[Range]:
     run = block = -(-start // PAGE) * PAGE
     while block + BLOCK <= end:
         if not is_written_zero(block):
-            if block - run >= LEAST:
+            if block - run >= LEAST_RUN:
                 yield run, block
             run = block + BLOCK
         block += BLOCK
-    if block - run >= LEAST:
+    if block - run >= LEAST_RUN:
         yield run, block

@@ -9,7 +9,7 @@ import sys
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from engine.backends.zeros import BLOCK, LEAST, given_back
+from engine.backends.zeros import BLOCK, LEAST, LEAST_RUN, given_back
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for its zeros back")
 SIZE = 3 * LEAST
@@ -40,11 +40,11 @@ def test_zeros_are_given_back_and_read_as_zeros() -> None:
 def test_what_holds_anything_stays() -> None:
     with given_back():
         memory = zeroed()
-        for place in range(0, SIZE, LEAST // 2):
+        for place in range(0, SIZE, LEAST_RUN // 2):
             memory[place] = 1
         whole = held()
     assert whole - held() < BLOCK
-    assert sum(memory[:]) == len(range(0, SIZE, LEAST // 2))
+    assert sum(memory[:]) == len(range(0, SIZE, LEAST_RUN // 2))
 
 
 def test_what_was_there_before_stays() -> None:
