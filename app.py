@@ -34,6 +34,7 @@ def _warm_up(engine: Engine, is_over: threading.Event) -> None:
     if not is_over.is_set():
         http.warm_up()
         backends.warm_up()
+        import_module("engine.applications.languages").guess_language("")  # reads its tables, most of a second
         prepare(engine.store, is_over)
 
 

@@ -63,6 +63,8 @@ def engine() -> Work:
     for model in (ROW_MODEL, STORY_MODEL):
         wait_loaded(made, model)
 
+    run(made, SentimentRequest(["once, so that what is read at the first request is there"], ROW_MODEL))
+
     def first_token(value: int) -> float:
         """Every prompt begins differently, so that none finds the state of an earlier one."""
         words = " ".join(WORDS[(next(numbers) * 7 + place) % len(WORDS)] for place in range(value))
