@@ -12,7 +12,6 @@ import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
 from engine import backends, http, threads
-from engine.backends.ctranslate2_conversion import prepare
 from engine.core import Engine, get_engine
 from pages.parts.curves import library_routes
 from pages.parts.errors import page_failed
@@ -35,7 +34,7 @@ def _warm_up(engine: Engine, is_over: threading.Event) -> None:
         http.warm_up()
         backends.warm_up()
         import_module("engine.applications.languages").guess_language("")  # reads its tables, most of a second
-        prepare(engine.store, is_over)
+        import_module("engine.backends.ctranslate2_conversion").prepare(engine.store, is_over)
 
 
 @asynccontextmanager

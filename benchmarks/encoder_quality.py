@@ -9,17 +9,13 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from engine.catalogue import read_catalogue
-from engine.core import Engine
+from benchmarks.ours import open_engine
 from engine.evaluation.metrics import answer_f1
 from engine.requests import Classify, Extract, Request
-from engine.settings import current
-from engine.store import Store
 from engine.training.recipes.answer import prepare
 from engine.training.recipes.sentiment import sst_dev
 
@@ -28,8 +24,7 @@ DTYPES = ("auto", "float32")
 
 def results(model: str, requests: Sequence[Request], dtype: str) -> list[Any]:
     """The model's results with weights of that kind."""
-    settings, catalogue = replace(current(), dtype=dtype, deadline_seconds=3600.0, prefetch=False), read_catalogue()
-    engine = Engine(settings, catalogue, Store(settings, catalogue))
+    engine = open_engine(dtype=dtype)
     try:
         return engine.run(model, requests)
     finally:

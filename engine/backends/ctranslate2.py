@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 
 from engine.backends import Job
-from engine.backends.ctranslate2_conversion import NAME, STAMP, Conversion, find_copy
+from engine.backends.ctranslate2_conversion import NAME, Conversion, find_copy, give_up
 from engine.backends.decoding import Row
 from engine.backends.generation import Restrictions
 from engine.backends.loading import Outline, load_outline
@@ -88,9 +87,7 @@ class CTranslate2Backend(TransformersBackend):
                 str(copy), compute_type="default", inter_threads=self.lanes, intra_threads=self._threads
             )
         except (RuntimeError, ValueError) as error:
-            log.warning("the copy of %s for CTranslate2 is damaged (%s); torch answers", self.title, error)
-            with suppress(OSError):
-                (copy / STAMP).unlink()  # made again at the next load
+            give_up(copy, self.title, error)
             return None
 
     def _change(self) -> None:

@@ -49,6 +49,7 @@ ENCODERS = {
 """Kinds of classifiers and readers that are converted, and who reads them."""
 TOPS = {"SequenceClassification": "classification", "QuestionAnswering": "extraction"}
 """What an encoder is for, by the end of its class's name."""
+KINDS: dict[str, Collection[str]] = {"seq2seq": NORMS} | dict.fromkeys(TOPS.values(), ENCODERS)
 HEAD, OUTLINE = "head.safetensors", "outline.json"
 """An encoder's last layers, and what its configuration and tokenizer are beyond their files."""
 DESCRIPTIONS = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -62,8 +63,7 @@ ASIDE = "--aside"
 
 def can_convert(architecture: str, path: Path, settings: Settings) -> bool:
     """Whether the model in the folder is of a kind for CTranslate2 and on the CPU, and the dtype is left open."""
-    kinds: dict[str, Collection[str]] = {"seq2seq": NORMS, "classification": ENCODERS, "extraction": ENCODERS}
-    if settings.dtype != "auto" or _kind(path) not in kinds.get(architecture, ()) or not _is_on_cpu(settings):
+    if settings.dtype != "auto" or _kind(path) not in KINDS.get(architecture, ()) or not _is_on_cpu(settings):
         return False
     if architecture != "seq2seq" and not (path / "tokenizer.json").is_file():
         return False
@@ -115,6 +115,13 @@ def convert(folder: Path) -> None:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def give_up(copy: Path, title: str, error: Exception) -> None:
+    """Leave the model to torch where its copy is damaged; the next load has another made."""
+    log.warning("the copy of %s for CTranslate2 is damaged (%s); torch answers", title, error)
+    with suppress(OSError):
+        (copy / STAMP).unlink()
 
 
 def awaited_copy(folder: Path) -> Path | None:

@@ -7,11 +7,9 @@ take one row at a time.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from engine.backends import Job
-from engine.backends.ctranslate2_conversion import HEAD, OUTLINE, STAMP, awaited_copy
+from engine.backends.ctranslate2_conversion import HEAD, OUTLINE, awaited_copy, give_up
 from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.memory import free_caches
 from engine.backends.plain_tokenizer import PlainTokenizer
@@ -33,8 +31,6 @@ from engine.threads import threads_for
 if TYPE_CHECKING:
     from engine.catalogue import Model
     from engine.settings import Settings
-
-log = logging.getLogger(__name__)
 
 LANES = 2
 """Batches at once, each with its share of the threads."""
@@ -56,9 +52,7 @@ def load_encoder(model: Model, folder: Path, settings: Settings) -> CTranslate2E
             return None
         return CTranslate2Encoder(model, folder, copy, outline, settings)
     except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
-        log.warning("the copy of %s for CTranslate2 is damaged (%s); torch answers", model.title, error)
-        with suppress(OSError):
-            (copy / STAMP).unlink()  # made again at the next load
+        give_up(copy, model.title, error)
         return None
 
 

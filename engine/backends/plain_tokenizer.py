@@ -24,8 +24,6 @@ class Encoded(dict[str, Any]):
 class PlainTokenizer:
     """Reads the file; raises what `tokenizers` does where it is damaged."""
 
-    is_fast = True
-
     def __init__(self, file: Path, input_names: Sequence[str]) -> None:
         self._tokenizer = Tokenizer.from_file(str(file))
         self._tokenizer.no_padding()
