@@ -26,6 +26,7 @@ except ImportError:  # a slim system has no OpenMP library; torch brings one
 from engine.backends import Job
 from engine.backends.gguf import Header, read_header
 from engine.backends.gguf_requantization import repeatable
+from engine.backends.llamacpp_slots import GrowingServer
 from engine.backends.texts import safe_length, stop_position
 from engine.backends.zeros import given_back
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
@@ -76,16 +77,19 @@ class LlamaCppBackend:
         self._title = model.title
         self._bos = int(header.metadata.get("tokenizer.ggml.bos_token_id", 0))
         self._has_template = "tokenizer.chat_template" in header.metadata
-        _check_memory(model.title, self.memory_bytes, settings)
         self._key = secrets.token_hex(16)
-        self._server = self._start(path, settings)
-        self._address = urlsplit(self._server.listening_address).netloc
 
-    def _start(self, path: Path, settings: Settings) -> Any:
+        def start(slots: int) -> Any:
+            _check_memory(model.title, needed_bytes(header, self.context_tokens, slots), settings)
+            return self._start(path, slots, settings)
+
+        self._servers = GrowingServer(start, self.lanes, is_whole=self.device != "cpu")
+
+    def _start(self, path: Path, slots: int, settings: Settings) -> Any:
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
-        parameters.n_parallel = self.lanes
-        parameters.n_ctx = self.lanes * self.context_tokens
+        parameters.n_parallel = slots
+        parameters.n_ctx = slots * self.context_tokens
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS if self.device == "cpu" else GPU_BATCH_TOKENS
         parameters.fit_params = False
         parameters.n_gpu_layers = 0 if self.device == "cpu" else -1
@@ -125,7 +129,7 @@ class LlamaCppBackend:
 
     def close(self) -> None:
         """Stop llama.cpp's threads and free its memory."""
-        self._server = None
+        self._servers.close()
 
     def _generate(self, job: Job) -> Generation:
         if not isinstance(job.request, Generate):
@@ -136,7 +140,8 @@ class LlamaCppBackend:
         sampling = self._fitted(sampling, len(prompt))
         stream = _Stream(job, job.request, sampling, len(prompt), started)
         if not job.is_cancelled:
-            self._server.handle_completions(_body(job.request, sampling, prompt, self.context_tokens), stream)
+            with self._servers.slot() as server:
+                server.handle_completions(_body(job.request, sampling, prompt, self.context_tokens), stream)
         return stream.generation()
 
     def _prompt(self, request: Generate) -> str:
@@ -168,7 +173,8 @@ class LlamaCppBackend:
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         """Ask llama.cpp's own listener for what the binding does not offer: tokens and templates."""
-        connection = http.client.HTTPConnection(self._address, timeout=30)
+        server = self._servers.server
+        connection = http.client.HTTPConnection(urlsplit(server.listening_address).netloc, timeout=30)
         try:
             connection.request("POST", path, json.dumps(body), {"Authorization": f"Bearer {self._key}"})
             answer = json.loads(connection.getresponse().read())

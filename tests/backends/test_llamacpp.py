@@ -304,6 +304,18 @@ def test_eight_at_once_say_what_one_says(chain: LlamaCppBackend) -> None:
     assert len(set(alone)) == 8
 
 
+def test_a_crowd_is_given_more_slots_and_the_same_texts(file: Path) -> None:
+    backend = open_file(file, slots=12)
+    assert backend._servers.slots == 4 and backend.lanes == 12
+    requests = [Generate(one, sampling=Sampling(temperature=0.8, seed=3, max_new_tokens=40)) for one in "abcdefgpq"]
+    alone = [text(backend, one.prompt, temperature=0.8, seed=3, max_new_tokens=40) for one in requests]
+    assert [one.text for one in at_once(backend, requests)] == alone
+    assert backend._servers.slots in (8, 12)
+    assert [one.text for one in at_once(backend, requests)] == alone
+    assert backend._servers.slots == 12
+    backend.close()
+
+
 def test_damaged_files_are_refused_in_words(file: Path, tmp_path: Path) -> None:
     whole = file.read_bytes()
     damaged = tmp_path / "damaged.gguf"

@@ -1,0 +1,122 @@
+"""How a server with few slots becomes one with more, on servers that only count."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from engine.backends.llamacpp_slots import GrowingServer
+from engine.errors import MemoryShortError
+
+
+class Server:
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+
+def test_it_begins_with_few_slots_and_grows_when_more_come() -> None:
+    servers = GrowingServer(Server, 32)
+    with ExitStack() as running:
+        given = [running.enter_context(servers.slot()).slots for _ in range(13)]
+        assert given == [4] * 4 + [8] * 8 + [32], "each server takes as many as it has slots"
+        assert servers.slots == servers.server.slots == 32
+
+
+def test_a_crowd_grows_it_once() -> None:
+    sizes = []
+    gate, crowd = threading.Event(), threading.Barrier(32, timeout=10)
+
+    def start(slots: int) -> Server:
+        sizes.append(slots)
+        if slots > 4:
+            gate.wait(10)
+        return Server(slots)
+
+    servers = GrowingServer(start, 32)
+
+    def visit(_: int) -> int:
+        with servers.slot() as server:
+            crowd.wait()
+            return server.slots
+
+    with ThreadPoolExecutor(32) as pool:
+        visits = [pool.submit(visit, number) for number in range(32)]
+        while servers._arriving < 28:
+            threading.Event().wait(0.01)
+        gate.set()
+        answered = [each.result(10) for each in visits]
+    assert sizes[-1] == 32 and len(sizes) <= 3
+    assert answered.count(4) == 4, "the first four stay where they began"
+
+
+@pytest.mark.parametrize(("most", "first"), [(1, 1), (2, 2), (4, 4), (6, 4), (8, 4), (32, 4)])
+def test_no_more_slots_than_set(most: int, first: int) -> None:
+    servers = GrowingServer(Server, most)
+    assert servers.slots == first
+    with ExitStack() as running:
+        for _ in range(most + 3):
+            running.enter_context(servers.slot())
+        assert servers.slots == most, "those beyond wait inside llama.cpp"
+
+
+def test_all_at_once_where_clearing_costs_nothing() -> None:
+    assert GrowingServer(Server, 32, is_whole=True).slots == 32
+
+
+def test_an_earlier_server_ends_with_its_last_request() -> None:
+    servers = GrowingServer(Server, 8)
+    first = weakref.ref(servers.server)
+    with ExitStack() as early, ExitStack() as late:
+        for _ in range(4):
+            early.enter_context(servers.slot())
+        late.enter_context(servers.slot())
+        assert servers.slots == 8 and first() is not None, "it is still at work"
+        early.close()
+        assert first() is None
+    last = weakref.ref(servers.server)
+    servers.close()
+    assert last() is None and servers.slots == 0
+
+
+def test_a_growth_that_fails_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    tried = []
+
+    def start(slots: int) -> Server:
+        tried.append(slots)
+        if slots > 4:
+            raise MemoryShortError("There is no memory for more.", param="model")
+        return Server(slots)
+
+    servers = GrowingServer(start, 32)
+    with ExitStack() as running:
+        for _ in range(7):
+            assert running.enter_context(servers.slot()).slots == 4
+    assert tried == [4, 8] and "No more than 4 answers at once: There is no memory" in caplog.text
+
+
+def test_a_fault_in_a_growth_fails_one_request_and_leaves_the_rest() -> None:
+    def start(slots: int) -> Server:
+        if slots > 4:
+            raise OSError("the disk is gone")
+        return Server(slots)
+
+    servers = GrowingServer(start, 32)
+    with ExitStack() as running:
+        for _ in range(4):
+            running.enter_context(servers.slot())
+        with pytest.raises(OSError), servers.slot():
+            pass
+    with servers.slot() as server:
+        assert server.slots == 4
+
+
+def test_what_cannot_begin_says_so() -> None:
+    def start(slots: int) -> Server:
+        raise MemoryShortError("There is no memory.", param="model")
+
+    with pytest.raises(MemoryShortError):
+        GrowingServer(start, 32)
