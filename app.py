@@ -40,6 +40,7 @@ def _warm_up(engine: Engine, is_over: threading.Event) -> None:
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
+    http.send_at_once()
     engine = get_engine()
     await run_in_threadpool(engine.store.prefetch_embedded)
     threading.Thread(target=lambda: [*map(import_module, FIRST_PAGE)], daemon=True).start()

@@ -9,9 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from engine.http.sockets import send_at_once
 from engine.http.stopping import ended_by_signals
 
-__all__ = ["ended_by_signals", "routes", "warm_up"]
+__all__ = ["ended_by_signals", "routes", "send_at_once", "warm_up"]
 
 
 def routes() -> list[BaseRoute]:
