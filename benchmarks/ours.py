@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sides import Work, at_once
-from benchmarks.texts import QUESTIONS, documents, mixed_rows, passages, short_sentences, story_prompt
+from benchmarks.texts import QUESTIONS, TOP_K, documents, mixed_rows, passages, short_sentences, story_prompt
 from benchmarks.weights import seq2seq_model
 from engine.catalogue import Model, read_catalogue
 from engine.core import Engine
@@ -43,7 +43,7 @@ def stories(model: str) -> Work:
     wait_loaded(engine, model)
 
     def one(number: int, tokens: int) -> tuple[int, float]:
-        asked = Generate(story_prompt(number), sampling=Sampling(tokens, 0.8, seed=number))
+        asked = Generate(story_prompt(number), sampling=Sampling(tokens, 0.8, top_k=TOP_K, seed=number))
         started, first, count = time.perf_counter(), 0.0, 0
         for event in engine.stream(model, asked):
             if event.kind == "text" and not first:

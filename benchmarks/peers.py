@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sides import THREADS, Work, at_once
-from benchmarks.texts import QUESTIONS, documents, mixed_rows, passages, short_sentences, story_prompt
+from benchmarks.texts import QUESTIONS, TOP_K, documents, mixed_rows, passages, short_sentences, story_prompt
 
 WINDOW, STRIDE = 384, 128
 """Tokens of a window of a long document and of what two share: the defaults of `pipeline("question-answering")`."""
@@ -36,7 +36,7 @@ def bare_llama(path: str, slots: int, context_tokens: int = 4096) -> Work:
             if chunk["choices"][0]["text"] and not times:
                 times.append(time.perf_counter() - started)
 
-        server.handle_completions(body | {"top_k": 0, "top_p": 1.0, "min_p": 0.0}, take)
+        server.handle_completions(body | {"top_k": TOP_K, "top_p": 1.0, "min_p": 0.0}, take)
         return int(last["usage"]["completion_tokens"]), times[0]
 
     return lambda visitors, tokens: at_once(one, visitors, tokens)
@@ -57,7 +57,7 @@ def pipeline_stories(folder: str) -> Work:
         started = time.perf_counter()
         with queue:
             streamer = _FirstToken(pipe.tokenizer)
-            options = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": True, "temperature": 0.8}
+            options = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": True, "temperature": 0.8, "top_k": TOP_K}
             pipe(story_prompt(number), streamer=streamer, return_full_text=False, **options)
             return tokens, streamer.first_at - started
 

