@@ -57,7 +57,8 @@ def pipeline_stories(folder: str) -> Work:
         started = time.perf_counter()
         with queue:
             streamer = _FirstToken(pipe.tokenizer)
-            options = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": True, "temperature": 0.8, "top_k": TOP_K}
+            lengths = {"max_new_tokens": tokens, "min_new_tokens": tokens}
+            options = lengths | {"do_sample": True, "temperature": 0.8, "top_k": TOP_K}
             pipe(story_prompt(number), streamer=streamer, return_full_text=False, **options)
             return tokens, streamer.first_at - started
 

@@ -30,8 +30,8 @@ def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
     # A queue of one gives the same sum however many wait in it, so that two visitors are enough to know it.
     crowd = {"ours": visitors, "bare xllamacpp": visitors, "queue of one": min(visitors, 1 if options.is_short else 2)}
     with opened(functions, options.threads) as sides:
-        for side in sides.values():
-            side(visitors=1, tokens=8)
+        for name, side in sides.items():
+            side(visitors=crowd[name], tokens=8)
         rounds = alternate(
             {name: lambda name=name: sides[name](visitors=crowd[name], tokens=tokens) for name in sides},  # type: ignore[misc]
             options.pairs,

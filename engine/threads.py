@@ -34,10 +34,10 @@ Speed = Callable[[int], float]
 """Measures with so many threads; in any unit a second."""
 
 PROBES: dict[Runtime, str] = {"llamacpp": "smollm2-135m-instruct", "transformers": "sentiment-minilm"}
-"""The embedded models that are measured with."""
+"""The embedded models that are measured with, on whatever serves models of that runtime here: CTranslate2 or torch."""
 REQUESTS: dict[Runtime, Sequence[Request]] = {
     "llamacpp": [Generate("Once upon a time", sampling=Sampling(32, 0.0))],
-    "transformers": [Classify("The rooms were clean, the staff was kind, and breakfast came late. " * 4)] * 16,
+    "transformers": [Classify("The rooms were clean, the staff was kind, and breakfast came late. " * 4)] * 64,
 }
 FILE = "threads.json"
 ROUNDS = 3
@@ -142,7 +142,7 @@ def _measured(settings: Settings) -> dict[str, int]:
 def _machine() -> dict[str, Any]:
     """What a measurement holds for."""
     facts: dict[str, Any] = {"processor": _processor(), "cores": available_cores()}
-    for package in ("xllamacpp", "torch"):
+    for package in ("xllamacpp", "ctranslate2", "torch"):
         with suppress(PackageNotFoundError):
             facts[package] = version(package)
     return facts
@@ -159,17 +159,12 @@ def _processor() -> str:
 def _speed(runtime: Runtime, store: Store, settings: Settings) -> Speed:
     """The speed of the runtime as it serves: tokens a second of one stream, or texts a second of a batch."""
     from engine import backends
-    from engine.backends.transformers import TransformersBackend
     from engine.worker import Statistics, Ticket
-
-    load = (
-        TransformersBackend if runtime == "transformers" else backends.load
-    )  # torch itself, not what stands in for it
 
     model, path = store.catalogue.find(PROBES[runtime]), store.path(PROBES[runtime])
 
     def speed(count: int) -> float:
-        backend = load(model, path, replace(settings, threads=count, slots=1, context_tokens=512))
+        backend = backends.load(model, path, replace(settings, threads=count, slots=1, context_tokens=512))
         for _ in range(2):  # the first time is slower
             tickets = [Ticket(request, CHILD_SECONDS, Statistics()) for request in REQUESTS[runtime]]
             started = time.perf_counter()

@@ -15,7 +15,7 @@ import pytest
 from benches import Bench
 
 from engine import threads
-from engine.backends.transformers import TransformersBackend
+from engine.backends import load
 from engine.catalogue import read_catalogue
 from engine.settings import Settings
 from engine.store import Store
@@ -92,20 +92,20 @@ def test_one_core_has_nothing_to_measure(tmp_path: Path, monkeypatch: pytest.Mon
     assert threads.missing(Settings(cache_folder=tmp_path)) == []
 
 
-def test_the_embedded_encoder_can_be_measured_and_a_backend_takes_the_number(tmp_path: Path) -> None:
-    import torch
-
+def test_the_embedded_encoder_is_measured_as_it_serves_and_takes_the_number(tmp_path: Path) -> None:
     settings = kept(tmp_path, transformers=1)
     store = Store(replace(settings, device="cpu"), read_catalogue())
-    before = torch.get_num_threads()
+    model = store.catalogue.find(threads.PROBES["transformers"])
     try:
-        assert threads._speed("transformers", store, store.settings)(2) > 0
-        assert torch.get_num_threads() == 2
-        model = store.catalogue.find(threads.PROBES["transformers"])
-        TransformersBackend(model, store.path(model.id), store.settings).close()
-        assert torch.get_num_threads() == 1
+        for dtype in ("auto", "float32"):
+            assert threads._speed("transformers", store, replace(store.settings, dtype=dtype))(2) > 0
+        backend = load(model, store.path(model.id), store.settings)
+        assert (backend.lanes, backend.dtype) == (1, "int8")
+        backend.close()
+        backend = load(model, store.path(model.id), replace(store.settings, threads=2))
+        assert backend.lanes == 2
+        backend.close()
     finally:
-        torch.set_num_threads(before)
         store.close()
 
 
