@@ -28,13 +28,17 @@ FIRST_PAGE = ("numpy", "PIL.Image", "engine.applications")
 
 def _warm_up(engine: Engine, is_over: threading.Event) -> None:
     is_over.wait(WARM_UP_SECONDS)
-    while engine.is_busy and not is_over.is_set():
-        is_over.wait(BUSY_SECONDS)
-    if not is_over.is_set():
-        http.warm_up()
-        backends.warm_up()
-        import_module("engine.applications.languages").guess_language("")  # reads its tables, most of a second
-        import_module("engine.backends.ctranslate2_conversion").prepare(engine.store, is_over)
+    for step in (
+        backends.warm_up,
+        lambda: import_module("engine.applications.languages").guess_language(""),  # reads its tables, most of a second
+        http.warm_up,
+        lambda: import_module("engine.backends.ctranslate2_conversion").prepare(engine.store, is_over),
+    ):
+        while engine.is_busy and not is_over.is_set():
+            is_over.wait(BUSY_SECONDS)
+        if is_over.is_set():
+            return
+        step()
 
 
 @asynccontextmanager
