@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,9 +22,15 @@ WARM_UP_SECONDS = 3.0
 BUSY_SECONDS = 0.25
 """Between two looks whether somebody waits for an answer, whom that loading would slow down."""
 
+FIRST_PAGE = ("numpy", "PIL.Image", "engine.applications", "pages.parts.status", "pages.parts.streaming")
+"""What the first page is drawn with."""
 
-FIRST_PAGE = ("numpy", "PIL.Image", "engine.applications")
-"""What the first page is drawn with: imported while the browser still loads its own part."""
+
+def _prepare_first_page() -> None:
+    """Do what the first page would wait for, while the browser still loads its own part."""
+    for name in FIRST_PAGE:
+        import_module(name)
+    inspect.stack()  # Streamlit asks for it at its first element; it looks for the file of every module, 70 ms
 
 
 def _warm_up(engine: Engine, is_over: threading.Event) -> None:
@@ -47,7 +54,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     http.send_at_once()
     engine = get_engine()
     await run_in_threadpool(engine.store.prefetch_embedded)
-    threading.Thread(target=lambda: [*map(import_module, FIRST_PAGE)], daemon=True).start()
+    threading.Thread(target=_prepare_first_page, daemon=True).start()
     is_over = threading.Event()
     for work in (_warm_up, threads.watch):
         threading.Thread(target=work, args=(engine, is_over), daemon=True).start()
