@@ -48,6 +48,7 @@ def start(options: Options, rates: Rates) -> list[Figure]:
             {
                 "ours": lambda: _first_use(chromium, "app.py", "/write", "Write", ".st-key-answer-box [data-answer]"),
                 "theirs": lambda: _first_use(chromium, PEER_APP, "/", "Write", "[data-testid='stMarkdown'] p", weights),
+                "empty": lambda: _first_page(chromium, EMPTY_PAGE),
             },
             1 if options.is_short else options.pairs,
         )
@@ -59,7 +60,10 @@ def start(options: Options, rates: Rates) -> list[Figure]:
     reading = gguf(MODEL).stat().st_size / rates.bandwidth
     return [
         figure(imports, "seconds", "theirs", work="import engine", reach=0.3, **imported),
-        figure(rounds, "page", "theirs", work="first page, from the server's start", reach=2.0, **shared),
+        figure(
+            rounds, "page", "theirs", work="first page, from the server's start", reach=2.0,
+            note=f"an empty Streamlit page takes {median(one['empty']['page'] for one in rounds):.2f} s", **shared,
+        ),
         figure(
             rounds, "token", "theirs", work="first token, from the first click", reach=3.0, limit=reading,
             limit_note="bytes of the weights read once from memory", **shared,
@@ -172,9 +176,7 @@ def _import_seconds(statement: str) -> dict[str, Any]:
 def _first_use(chromium: Any, script: str, path: str, button: str, answer: str, *arguments: str) -> dict[str, Any]:
     """A fresh server and visitor: seconds to the heading, and from the click to the answer's first text."""
     started = time.perf_counter()
-    server, address = _launch(script, *arguments)
-    try:
-        _wait(address)
+    with served(script, *arguments) as address:
         page = _opened(chromium, address + path)
         drawn = time.perf_counter() - started
         press = page.get_by_role("button", name=button, exact=True)
@@ -185,8 +187,16 @@ def _first_use(chromium: Any, script: str, path: str, button: str, answer: str, 
         token = time.perf_counter() - clicked
         page.context.close()
         return {"page": drawn, "token": token}
-    finally:
-        _end(server)
+
+
+def _first_page(chromium: Any, script: str) -> dict[str, Any]:
+    """A fresh server and visitor: seconds to the heading."""
+    started = time.perf_counter()
+    with served(script) as address:
+        page = _opened(chromium, address)
+        drawn = time.perf_counter() - started
+        page.context.close()
+        return {"page": drawn}
 
 
 def _opened(chromium: Any, address: str) -> Any:
