@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ctranslate2
 
 from engine.backends import Job
-from engine.backends.ctranslate2_conversion import NAME, Conversion, find_copy, give_up
+from engine.backends.ctranslate2_conversion import Conversion, find_copy, give_up
 from engine.backends.decoding import Row
 from engine.backends.generation import Restrictions
 from engine.backends.loading import Outline, load_outline
@@ -106,8 +106,9 @@ class CTranslate2Backend(TransformersBackend):
         self.memory_bytes += int((self._weights_bytes() - before) * WORKING_SHARE)
 
     def _weights_bytes(self) -> int:
-        copy = (self._folder / NAME / "model.bin").stat().st_size if self._translator else 0
-        return copy + (0 if isinstance(self.module, Outline) else super()._weights_bytes())
+        copy = find_copy(self._folder) if self._translator else None
+        size = (copy / "model.bin").stat().st_size if copy else 0
+        return size + (0 if isinstance(self.module, Outline) else super()._weights_bytes())
 
     def _decode(self, rows: list[Row]) -> None:
         groups: dict[float, list[Row]] = {}

@@ -1,10 +1,12 @@
-"""A checkpoint gets a copy of itself beside its weights, int8 and in CTranslate2's form, once.
+"""A checkpoint gets a copy of itself beside its weights, int8 and in CTranslate2's form, once; in the cache where its
+own folder cannot be written.
 
 `python -m engine.backends.ctranslate2_conversion FOLDER` makes it now; a backend has it made by a child process.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import psutil  # type: ignore[import-untyped]
 
 from engine.priority import step_back
-from engine.settings import expected_device
+from engine.settings import current, expected_device
 
 if TYPE_CHECKING:
     from engine.settings import Settings
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 NAME = "ctranslate2-int8"
 """The copy's folder, inside the checkpoint's."""
+COPIES = "copies"
+"""The cache's folder of the copies of checkpoints that lie where nothing can be written."""
 STAMP = "made_from.json"
 LAYOUT = 1
 """To be raised when this module converts in another way."""
@@ -85,30 +89,32 @@ def _is_on_cpu(settings: Settings) -> bool:
 
 def find_copy(folder: Path) -> Path | None:
     """The checkpoint's copy, if there is one of these very weights by this version."""
-    copy = folder / NAME
-    with suppress(OSError, ValueError):
-        if json.loads((copy / STAMP).read_text(encoding="utf-8")) == _facts(folder):
-            return copy
+    for copy in (folder / NAME, _home(folder) / NAME):
+        with suppress(OSError, ValueError):
+            if json.loads((copy / STAMP).read_text(encoding="utf-8")) == _facts(folder):
+                return copy
     return None
 
 
 def convert(folder: Path) -> None:
     """Make the copy if it is not there. It appears by renaming, also when two processes make it at once.
 
-    Raises OSError for a folder that cannot be written or a full disk, ValueError for a kind that cannot be converted.
+    Raises OSError where neither its folder nor the cache can be written and for a full disk, ValueError for a kind that
+    cannot be converted.
     """
     if find_copy(folder):
         return
-    _sweep(folder)
-    part, old = (folder / f".{NAME}.{os.getpid()}.{end}" for end in ("part", "old"))
+    home = _home(folder)
+    _sweep(home)
+    part, old = (home / f".{NAME}.{os.getpid()}.{end}" for end in ("part", "old"))
     try:
-        part.mkdir()
+        part.mkdir(parents=True)
         facts = _facts(folder)
         _write(folder, part)
         (part / STAMP).write_text(json.dumps(facts), encoding="utf-8")
         with suppress(FileNotFoundError):
-            os.rename(folder / NAME, old)
-        os.rename(part, folder / NAME)
+            os.rename(home / NAME, old)
+        os.rename(part, home / NAME)
     except OSError:
         if not find_copy(folder):  # else another process was quicker
             raise
@@ -198,9 +204,17 @@ def _facts(folder: Path) -> dict[str, Any]:
     return {"version": ctranslate2.__version__, "layout": LAYOUT, "sources": sources}
 
 
-def _sweep(folder: Path) -> None:
+def _home(folder: Path) -> Path:
+    """Where the copy of a checkpoint is made."""
+    if os.access(folder, os.W_OK):
+        return folder
+    place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
+    return current().cache_folder.expanduser() / COPIES / place
+
+
+def _sweep(home: Path) -> None:
     """Delete what conversions left that were killed."""
-    for path in folder.glob(f".{NAME}.*"):
+    for path in home.glob(f".{NAME}.*"):
         number = path.name.split(".")[2]
         if number.isdigit() and not psutil.pid_exists(int(number)):
             shutil.rmtree(path, ignore_errors=True)

@@ -123,7 +123,7 @@ def on_grid(folder: Path) -> Path:
 
 def load(file: Path, adapter: Path | None = None) -> LlamaCppBackend:
     class Adapted(LlamaCppBackend):
-        def _start(self, path: Path, settings: Settings) -> Any:
+        def _start(self, path: Path, slots: int, settings: Settings) -> Any:
             import xllamacpp
 
             plain = xllamacpp.Server
@@ -136,7 +136,7 @@ def load(file: Path, adapter: Path | None = None) -> LlamaCppBackend:
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(xllamacpp, "Server", server)
-                return super()._start(path, settings)
+                return super()._start(path, slots, settings)
 
     settings = Settings(device="cpu", threads=1, slots=1, context_tokens=96, memory_bytes=2**33)
     return Adapted(entry("causal"), file, settings)
