@@ -103,7 +103,7 @@ PRESETS: dict[str, dict[str, float]] = {
 }
 """Named settings; Neutral is the model's own distribution without any filter.
 
-Top-k also spares work: of 262,144 words Gemma would sort all for top-p at every step, a sixth of its time."""
+Top-k also spares work: of 262,144 words Gemma would sort all for top-p at every step, a fifth of its time."""
 
 SUMMARY = "Write stories, poems, lyrics and slogans, with the temperature in your hands."
 ICON = "edit_note"

@@ -48,6 +48,7 @@ class CTranslate2Backend(TransformersBackend):
         self._threads = max(1, threads // self.lanes)
         self._folder = path
         self._translator: Any = None
+        self._copy: Path | None = None
         self._conversion: Conversion | None = None
         self._module_lock = threading.Lock()
         super().__init__(model, path, settings)
@@ -79,7 +80,7 @@ class CTranslate2Backend(TransformersBackend):
         return module
 
     def _read_copy(self) -> Any:
-        copy = find_copy(self._folder)
+        self._copy = copy = find_copy(self._folder)
         if copy is None:
             return None
         try:
@@ -106,8 +107,7 @@ class CTranslate2Backend(TransformersBackend):
         self.memory_bytes += int((self._weights_bytes() - before) * WORKING_SHARE)
 
     def _weights_bytes(self) -> int:
-        copy = find_copy(self._folder) if self._translator else None
-        size = (copy / "model.bin").stat().st_size if copy else 0
+        size = (self._copy / "model.bin").stat().st_size if self._translator and self._copy else 0
         return size + (0 if isinstance(self.module, Outline) else super()._weights_bytes())
 
     def _decode(self, rows: list[Row]) -> None:

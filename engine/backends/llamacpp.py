@@ -75,16 +75,19 @@ class LlamaCppBackend:
         self.lanes = _fitting_slots(header, self.context_tokens, settings)
         self.dtype = header.dtype
         self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS else 0
-        self.memory_bytes = needed_bytes(header, self.context_tokens, self.lanes) + self._prefix_cache_mib * 2**20
         self._title = model.title
         self._bos = int(header.metadata.get("tokenizer.ggml.bos_token_id", 0))
         self._has_template = "tokenizer.chat_template" in header.metadata
         self._key = secrets.token_hex(16)
 
+        def needed(slots: int) -> int:
+            return needed_bytes(header, self.context_tokens, slots) + self._prefix_cache_mib * 2**20
+
         def start(slots: int) -> Any:
-            _check_memory(model.title, needed_bytes(header, self.context_tokens, slots), settings)
+            _check_memory(model.title, needed(slots), settings)
             return self._start(path, slots, settings)
 
+        self.memory_bytes = needed(self.lanes)
         self._servers = GrowingServer(start, self.lanes, is_whole=self.device != "cpu")
 
     def _start(self, path: Path, slots: int, settings: Settings) -> Any:
