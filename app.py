@@ -39,6 +39,7 @@ def _warm_up(engine: Engine, is_over: threading.Event) -> None:
         backends.warm_up,
         lambda: import_module("engine.applications.languages").guess_language(""),  # reads its tables, most of a second
         http.warm_up,
+        lambda: import_module("engine.backends.gguf_requantization").prepare(engine.store),
         lambda: import_module("engine.backends.ctranslate2_conversion").prepare(engine.store, is_over),
     ):
         while engine.is_busy and not is_over.is_set():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 2
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
 }  # fmt: skip
 """ggml type -> values in a block, bytes of a block. A type that is not listed is only checked for where it starts."""
-K_QUANTS, WIDE_ROW = range(10, 15), 1024
 FILE_TYPES = {
     0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",
     13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k", 32: "bf16",
@@ -30,13 +29,47 @@ FILE_TYPES = {
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """One tensor's entry: its dimensions, the row's length first, its ggml type, and where it is in the tensor data."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+    @property
+    def count(self) -> int:
+        """Values in it."""
+        return math.prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its data, 0 for a type that is not in `BLOCKS`."""
+        return size_of(self.count, self.kind)
+
+
+def size_of(count: int, kind: int) -> int:
+    """Bytes of so many values of a ggml type, 0 for one that is not in `BLOCKS`."""
+    block, size = BLOCKS.get(kind, (1, 0))
+    return count // block * size
+
+
+@dataclass(frozen=True)
 class Header:
-    """Metadata by key (a long array is kept as its length), and the file's size in bytes."""
+    """Metadata by key (a long array is kept as its length), the file's size in bytes, and where its parts are."""
 
     metadata: dict[str, Any]
     size_bytes: int
-    has_wide_k_quants: bool = False
-    """Whether a tensor has rows of 1,024 or more values as K-quants."""
+    tensors: tuple[Tensor, ...] = ()
+    metadata_end: int = 0
+    """Offset in the file of what comes behind the metadata: the tensors' entries."""
+    data_start: int = 0
+    """Offset in the file of the tensor data."""
+
+    @property
+    def alignment(self) -> int:
+        """What the offsets of tensors are multiples of, in bytes."""
+        return int(self.metadata.get("general.alignment", 32)) or 32
 
     @property
     def dtype(self) -> str:
@@ -116,15 +149,10 @@ class _Cursor:
             self.at += count * struct.calcsize(SCALARS[kind])
         return int(count)
 
-    def tensor(self) -> tuple[int, bool]:
-        """Read one tensor's entry: the offset behind its last byte, from the start of the tensor data, and whether it
-        has wide rows of K-quants."""
-        self.skip_string()
-        dimensions = [self.scalar("<Q") for _ in range(self.scalar("<I"))]
-        kind = self.scalar("<I")
-        block, size = BLOCKS.get(kind, (1, 0))
-        end = int(self.scalar("<Q") + math.prod(dimensions) // block * size)
-        return end, kind in K_QUANTS and dimensions[0] >= WIDE_ROW
+    def tensor(self) -> Tensor:
+        name = self.string()
+        shape = tuple(self.scalar("<Q") for _ in range(self.scalar("<I")))
+        return Tensor(name, shape, self.scalar("<I"), self.scalar("<Q"))
 
 
 def read_header(path: Path) -> Header:
@@ -155,10 +183,11 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
     for _ in range(pairs):
         key = cursor.string()
         metadata[key] = cursor.value(cursor.scalar("<I"))
-    entries = [cursor.tensor() for _ in range(tensors)]
-    end = max((end for end, _ in entries), default=0)
-    alignment = int(metadata.get("general.alignment", 32)) or 32
-    whole = math.ceil(cursor.at / alignment) * alignment + end
+    metadata_end = cursor.at
+    entries = tuple(cursor.tensor() for _ in range(tensors))
+    header = Header(metadata, size_bytes, entries, metadata_end)
+    data_start = math.ceil(cursor.at / header.alignment) * header.alignment
+    whole = data_start + max((entry.offset + entry.size_bytes for entry in entries), default=0)
     if whole > size_bytes:
         raise ValueError(f"{size_bytes:,} of {whole:,} bytes")
-    return Header(metadata, size_bytes, any(is_wide for _, is_wide in entries))
+    return replace(header, data_start=data_start)

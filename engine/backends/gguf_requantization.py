@@ -1,91 +1,163 @@
-"""A GGUF whose K-quants keep answers from repeating becomes one that repeats, once, beside the file it came from."""
+"""A GGUF becomes another, once, beside the file it came from: with weights that this processor multiplies faster, and
+that keep a seed's text from depending on who else is answered.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from engine.backends.gguf import Header
+from engine.backends.gguf import BLOCKS, Header, Tensor, read_header, size_of
+from engine.errors import PeopleError
+from engine.settings import expected_device
+
+if TYPE_CHECKING:
+    from engine.store import Store
 
 log = logging.getLogger(__name__)
 
-SUFFIX = ".repeatable2.gguf"
+SUFFIX = ".requantized3.gguf"
 """With another number when this module makes other copies."""
-MAX_GROWTH = 1.25
-"""Most that the copy may be larger than the file; a model of K-quants throughout would double and slow down."""
+Q4_1, Q8_0, Q4_K = 3, 8, 12
+K_QUANTS = range(10, 15)
+SLOW = (Q4_1, 7, *K_QUANTS)
+"""ggml types (7 is Q5_1) for which llama.cpp has no product of matrices on a CPU, only one row with one token."""
+LITTLE_BYTES = 64 * 2**20
+"""Growth up to which all slow weights become Q8_0. SmolLM2 (46 MB more) then writes 1.03 times the tokens a second for
+one, 1.13 for 8 and 1.34 for 32; a large model would have to read twice its bytes for each token."""
+WIDE_ROW, MOST_GROWTH = 1024, 1.25
+"""Rows of K-quants from which on a token's numbers depend on how many are in the batch, and how many times as large the
+copy may be that mends it: one of Q6_K throughout would be a third larger."""
+CHUNK = 2**22
+"""Values that are converted at a time."""
+_one_copy = threading.Lock()
 
 
-def repeatable(path: Path, header: Header) -> Path:
-    """The file itself, or a copy of it with its K-quants as Q4_1 and Q8_0, made now if it is not there.
+def requantized(path: Path, header: Header) -> Path:
+    """The file itself, or its copy with other weights, made now if it is not there.
 
-    llama.cpp multiplies K-quants with rows of 1,024 and more in another way from four tokens in a batch on, so that a
-    seed's text depends on who else is answered; the products of Q4_1 and Q8_0 do not. The copy appears by renaming,
-    also when two processes make it at once. Where it would grow too much or the disk is full, the file itself stays in
-    use.
+    Where little is added, slow weights become Q8_0. Else wide K-quants make all K-quants Q4_1 and Q8_0: llama.cpp
+    multiplies them in another way from four tokens in a batch on, so that a seed's text depends on who else is
+    answered. The copy appears by renaming, also when two processes make it at once. Where it would grow too much or
+    the disk is full, the file itself stays in use.
     """
-    if not header.has_wide_k_quants:
+    kinds = _new_kinds(header)
+    if kinds == [tensor.kind for tensor in header.tensors]:
         return path
     copy = path.with_name(path.stem + SUFFIX)
-    if copy.is_file():
-        return copy
-    draft, whole = (path.with_name(f".{path.stem}.{os.getpid()}.{end}") for end in ("draft", "part"))
-    try:
-        _copy(path, draft)
-        if draft.stat().st_size > MAX_GROWTH * header.size_bytes:
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    with _one_copy:
+        if copy.is_file():
+            return copy
+        try:
+            _copy(path, header, kinds, part)
+            part.replace(copy)
+        except OSError as error:
+            log.warning("%s could not be requantized (%s)", path.name, error)
             return path
-        # Once more in large pieces: of a file written tensor by tensor Linux keeps small pages in memory, and
-        # llama.cpp, which maps it, wrote a sixth fewer tokens a second (35 to 42).
-        shutil.copyfile(draft, whole)
-        whole.replace(copy)
-    except OSError as error:
-        log.warning("%s could not be made repeatable (%s)", path.name, error)
-        return path
-    finally:
-        draft.unlink(missing_ok=True)
-        whole.unlink(missing_ok=True)
+        finally:
+            part.unlink(missing_ok=True)
     return copy
 
 
-def _copy(path: Path, target: Path) -> None:
-    from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+def prepare(store: Store) -> None:
+    """Make the copies that the first answer of an embedded model would wait for."""
+    if not store.settings.prefetch or expected_device(store.settings.device) != "cpu":
+        return
+    for model in store.catalogue.models.values():
+        if model.is_embedded and model.runtime == "llamacpp" and store.availability(model.id).state == "ready":
+            path = store.path(model.id)
+            try:
+                requantized(path, read_header(path))
+            except PeopleError as error:  # whoever asks for the model is told
+                log.warning("%s is not prepared: %s", model.id, error)
+
+
+def _new_kinds(header: Header) -> list[int]:
+    """The type that each tensor shall have."""
+    old = [tensor.kind for tensor in header.tensors]
+    if not BLOCKS.keys() >= set(old):
+        return old
+
+    def growth(kinds: list[int]) -> int:
+        pairs = zip(header.tensors, kinds, strict=True)
+        return sum(size_of(tensor.count, kind) - tensor.size_bytes for tensor, kind in pairs)
+
+    fast = [Q8_0 if kind in SLOW else kind for kind in old]
+    if growth(fast) <= LITTLE_BYTES:
+        return fast
+    if any(tensor.kind in K_QUANTS and tensor.shape[:1] >= (WIDE_ROW,) for tensor in header.tensors):
+        same = [Q4_1 if kind == Q4_K else Q8_0 if kind in K_QUANTS else kind for kind in old]
+        if header.size_bytes + growth(same) <= MOST_GROWTH * header.size_bytes:
+            return same
+    return old
+
+
+def _copy(path: Path, header: Header, kinds: list[int], target: Path) -> None:
+    """Write the file with its metadata as it is and its tensors in these types."""
+    tensors, offset = [], 0
+    for tensor, kind in zip(header.tensors, kinds, strict=True):
+        tensors.append(replace(tensor, kind=kind, offset=offset))
+        offset += -(-tensors[-1].size_bytes // header.alignment) * header.alignment
+    with path.open("rb") as source, target.open("wb") as copy:
+        copy.write(source.read(header.metadata_end))
+        copy.write(b"".join(map(_entry, tensors)))
+        for old, new in zip(header.tensors, tensors, strict=True):
+            copy.write(bytes(-copy.tell() % header.alignment))
+            source.seek(header.data_start + old.offset)
+            for piece in _converted(source, old, new.kind):
+                copy.write(piece)
+        copy.write(bytes(-copy.tell() % header.alignment))
+
+
+def _entry(tensor: Tensor) -> bytes:
+    name = tensor.name.encode()
+    numbers = (*tensor.shape, tensor.kind, tensor.offset)
+    form = f"<Q{len(name)}sI{len(tensor.shape)}QIQ"
+    return struct.pack(form, len(name), name, len(tensor.shape), *numbers)
+
+
+def _converted(source: BinaryIO, tensor: Tensor, kind: int) -> Iterator[bytes]:
+    """A tensor's data in another type, piece by piece."""
+    convert = _conversion(tensor.kind, kind)
+    for start in range(0, tensor.count, CHUNK):
+        yield convert(source.read(size_of(min(CHUNK, tensor.count - start), tensor.kind)))
+
+
+def _conversion(old: int, new: int) -> Callable[[bytes], bytes]:
+    if old == new:
+        return bytes
+    import numpy as np
+    from gguf import GGMLQuantizationType
     from gguf.quants import dequantize, quantize
 
-    reader = GGUFReader(path)
-    writer: Any = GGUFWriter(target, reader.fields["general.architecture"].contents())
-    for name, field in reader.fields.items():
-        if not name.startswith("GGUF.") and name != "general.architecture":
-            kind, *inner = field.types
-            writer.add_key_value(name, field.contents(), kind, inner[0] if inner else None)
-    for tensor in reader.tensors:
-        kind, values = tensor.tensor_type, tensor.data
-        if kind is GGMLQuantizationType.Q4_K:
-            kind, values = GGMLQuantizationType.Q4_1, _as_q4_1(values)
-        elif kind.name.endswith("_K"):
-            kind = GGMLQuantizationType.Q8_0
-            values = quantize(dequantize(tensor.data, tensor.tensor_type), kind)
-        writer.add_tensor(tensor.name, values, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    def convert(data: bytes) -> bytes:
+        blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCKS[old][1])
+        if (old, new) == (Q4_K, Q4_1):
+            return bytes(_as_q4_1(blocks))
+        return bytes(quantize(dequantize(blocks, GGMLQuantizationType(old)), GGMLQuantizationType(new)))
+
+    return convert
 
 
-def _as_q4_1(rows: Any) -> Any:
-    """Rows of Q4_K blocks (rows, bytes) as Q4_1: the same 4 bits a weight, 32 with a scale and a minimum in float16.
+def _as_q4_1(blocks: Any) -> Any:
+    """Blocks of Q4_K (number, 144 bytes) as Q4_1 (number, 160): the same 4 bits, 32 with a scale and a minimum.
 
     In Q4_K these are products of 6 bits with two numbers that 256 weights share: only their rounding is lost.
     """
     import numpy as np
-    from gguf.quants import Q4_K
+    from gguf.quants import Q4_K as Reader
 
-    blocks = np.ascontiguousarray(rows).view(np.uint8).reshape(-1, 144)
     shared = blocks[:, :4].copy().view(np.float16).astype(np.float32)
-    scales, minima = Q4_K.get_scale_min(blocks[:, 4:16])
+    scales, minima = Reader.get_scale_min(blocks[:, 4:16])
     steps = np.stack([shared[:, :1] * scales, -shared[:, 1:] * minima], axis=-1).astype(np.float16)
     bits = blocks[:, 16:].reshape(-1, 4, 1, 32) >> np.array([0, 4], np.uint8).reshape(1, 1, 2, 1) & 15
     bits = bits.reshape(-1, 2, 16)
     packed = bits[:, 0] | bits[:, 1] << 4
-    return np.concatenate([steps.reshape(-1, 2).view(np.uint8), packed], axis=1).reshape(len(rows), -1)
+    return np.concatenate([steps.reshape(-1, 2).view(np.uint8), packed], axis=1).reshape(len(blocks), -1)

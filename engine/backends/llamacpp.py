@@ -25,7 +25,7 @@ except ImportError:  # a slim system has no OpenMP library; torch brings one
 
 from engine.backends import Job
 from engine.backends.gguf import Header, read_header
-from engine.backends.gguf_requantization import repeatable
+from engine.backends.gguf_requantization import requantized
 from engine.backends.llamacpp_slots import GrowingServer
 from engine.backends.texts import safe_length, stop_position
 from engine.backends.zeros import given_back
@@ -45,6 +45,9 @@ model in it: a cancel waits for at most one step, other answers go on between tw
 visitors waited 1.6 times as long for the first token; from 64 tokens on llama.cpp's attention takes another path (and
 other roundings), see `_make_reproducible`."""
 GPU_BATCH_TOKENS = 512
+COPIED_BYTES = 2**30
+"""Of weights that are read into memory, whose large pages are 1.03 (Gemma) to 1.08 (SmolLM2) times as fast as the small
+ones of a mapped file; larger files are mapped, since each server that grows would copy them."""
 SAMPLERS = ["penalties", "top_k", "temperature", "top_p", "min_p"]
 """As `Sampling` documents, but that top-k comes before the temperature: it keeps the same tokens, and the rest costs
 nothing more. What is not listed does not act."""
@@ -69,7 +72,7 @@ class LlamaCppBackend:
     def __init__(self, model: Model, path: Path, settings: Settings) -> None:
         header = read_header(path)
         self.device = _device(settings.device)
-        if self.device == "cpu" and (copy := repeatable(path, header)) != path:
+        if self.device == "cpu" and (copy := requantized(path, header)) != path:
             path, header = copy, read_header(copy)
         self.context_tokens = min(settings.context_tokens, header.trained_context)
         self.lanes = _fitting_slots(header, self.context_tokens, settings)
@@ -97,6 +100,8 @@ class LlamaCppBackend:
         parameters.n_ctx = slots * self.context_tokens
         steps = (BATCH_TOKENS, PASS_TOKENS) if self.device == "cpu" else (GPU_BATCH_TOKENS, GPU_BATCH_TOKENS)
         parameters.n_batch, parameters.n_ubatch = steps
+        if self.device == "cpu" and path.stat().st_size <= COPIED_BYTES:
+            parameters.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
         parameters.fit_params = False
         parameters.n_gpu_layers = 0 if self.device == "cpu" else -1
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads_for("llamacpp", settings)
@@ -198,8 +203,8 @@ def _make_reproducible(parameters: Any) -> None:
 
     llama.cpp rounds differently when weights are repacked (one row or several), when at least 64 queries meet in one
     attention, and when a lone query meets 512 keys; the latter two only where the cache is F16 or F32 throughout.
-    Measured with eight answers at once: bit-equal for Q4_0 to Q8_0 weights, which `repeatable` makes of wide K-quants;
-    not for float weights.
+    Measured with eight answers at once: bit-equal for Q4_0 to Q8_0 weights, which `requantized` makes of wide
+    K-quants; not for float weights.
     """
     parameters.no_extra_bufts = True
     parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED

@@ -17,9 +17,10 @@ BLOCK = 4 * 2**20
 LEAST, LEAST_RUN = 64 * 2**20, 16 * 2**20
 """Smaller ranges of memory stay as they are, and smaller runs of zeros in a range: they may be buffers that another
 thread is about to fill."""
-DONTNEED = 4
-"""Of madvise(2): private pages are dropped and read as zeros from then on."""
-PAGE = 4096
+DONTNEED, COLLAPSE = 4, 25
+"""Of madvise(2): private pages are dropped and read as zeros from then on; the pages that are there become a large one
+(since Linux 6.1; where that cannot be, nothing happens)."""
+PAGE, LARGE_PAGE = 4096, 2 * 2**20
 
 Range = tuple[int, int]
 _one_load = threading.Lock()
@@ -27,13 +28,28 @@ _one_load = threading.Lock()
 
 @contextmanager
 def given_back() -> Iterator[None]:
-    """Around a load: give back long runs of zeros among the memory that appeared meanwhile. Nothing but on Linux."""
+    """Around a load: give back long runs of zeros among the memory that appeared meanwhile, and have Linux keep the
+    rest in large pages, which it need not look up so often. Nothing but on Linux."""
     with _one_load:  # another's cache must not appear meanwhile, and be written while it is looked at
         before = _anonymous()
         yield
         for start, end in _appeared(before, _anonymous()):
             for run_start, run_end in _runs_of_zeros(start, end):
-                _libc().madvise(ctypes.c_void_p(run_start), ctypes.c_size_t(run_end - run_start), DONTNEED)
+                _advise(run_start, run_end, DONTNEED)
+            for page in range(-(-start // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE + 1, LARGE_PAGE):
+                if _is_there(page, LARGE_PAGE):
+                    _advise(page, page + LARGE_PAGE, COLLAPSE)
+
+
+def _advise(start: int, end: int, advice: int) -> None:
+    _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)
+
+
+def _is_there(start: int, size: int) -> bool:
+    """Whether every page of it was written."""
+    state = ctypes.create_string_buffer(size // PAGE)
+    is_known = _libc().mincore(ctypes.c_void_p(start), ctypes.c_size_t(size), state) == 0
+    return is_known and all(flag & 1 for flag in state.raw)
 
 
 def _libc() -> ctypes.CDLL:
@@ -64,13 +80,10 @@ def _appeared(before: list[Range], after: list[Range]) -> Iterator[Range]:
 
 def _runs_of_zeros(start: int, end: int) -> Iterator[Range]:
     """Runs of blocks in the range that were written, with zeros alone, each at least `LEAST_RUN` long."""
-    zeros, state = ctypes.create_string_buffer(BLOCK), ctypes.create_string_buffer(BLOCK // PAGE)
-    libc = _libc()
+    zeros, libc = ctypes.create_string_buffer(BLOCK), _libc()
 
     def is_written_zero(block: int) -> bool:
-        address, size = ctypes.c_void_p(block), ctypes.c_size_t(BLOCK)
-        is_there = libc.mincore(address, size, state) == 0 and all(flag & 1 for flag in state.raw)
-        return is_there and libc.memcmp(address, zeros, size) == 0
+        return _is_there(block, BLOCK) and libc.memcmp(ctypes.c_void_p(block), zeros, ctypes.c_size_t(BLOCK)) == 0
 
     run = block = -(-start // PAGE) * PAGE
     while block + BLOCK <= end:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -63,3 +64,14 @@ def test_memory_that_nobody_wrote_yet_is_left_alone() -> None:
         memory[:LEAST] = b"\1" * LEAST
     assert memory[:LEAST] == b"\1" * LEAST
     assert memory[LEAST : LEAST + 9] == bytes(9)
+
+
+def test_what_is_left_lies_in_large_pages() -> None:
+    with given_back():
+        memory = mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory[:] = b"\1" * SIZE
+    smaps = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8")
+    large = next(int(line.split()[1]) * 1024 for line in smaps.splitlines() if line.startswith("AnonHugePages"))
+    if not large:
+        pytest.skip("this kernel keeps no large pages, or has none free")
+    assert large > SIZE / 2 and memory[:] == b"\1" * SIZE
