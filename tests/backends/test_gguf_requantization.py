@@ -70,10 +70,11 @@ def header_of(*tensors: tuple[int, int]) -> Header:
 
 def test_which_types_change() -> None:
     """0 is F32, 2 Q4_0, 3 Q4_1, 6 Q5_0, 8 Q8_0, 12 Q4_K, 14 Q6_K, 20 IQ4_NL, whose size is not known here."""
-    assert _new_kinds(header_of((0, 1), (2, 64), (3, 64), (6, 64), (12, 64), (14, 64))) == [0, 2, 8, 6, 8, 8]
+    assert _new_kinds(header_of((0, 1), (2, 64), (3, 64), (6, 64), (7, 64))) == [0, 2, 8, 6, 8]
     large = 2**18  # rows: 336 MB of Q4_1
     assert _new_kinds(header_of((3, large), (0, 1))) == [3, 0]
     assert _new_kinds(header_of((3, large), (12, large), (14, 64))) == [3, 3, 8]
+    assert _new_kinds(header_of((3, 64), (12, large), (14, 64))) == [8, 3, 8]
     assert _new_kinds(header_of((14, large))) == [14]
     assert _new_kinds(header_of((3, 64), (20, 64))) == [3, 20]
 
