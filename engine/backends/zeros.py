@@ -1,7 +1,8 @@
 """Memory that was filled with zeros and never used goes back to Linux, which gives zeros again when it is touched.
 
 llama.cpp clears the attention cache of all its slots when it loads, and so takes all of it: SmolLM2 with 16 slots held
-1.7 GB, and 0.18 GB after this. What an answer really writes is taken then.
+1.7 GB, and 0.18 GB after this. What an answer really writes is taken then. What stays, the weights above all, goes into
+large pages.
 """
 
 from __future__ import annotations
