@@ -188,6 +188,7 @@ class Worker:
         self._running: set[Ticket] = set()
         self._idle_lanes = 0
         self._changed = threading.Condition()
+        """What idle lanes wait on: as many wake as there are new tickets, since a lane that ends one looks itself."""
         self._threads = [threading.Thread(target=self._start, name=f"{id}-loader", daemon=True)]
         self._backend: Backend | None = None
 
@@ -224,7 +225,7 @@ class Worker:
         with self._changed:
             self._line.join(tickets)
             self.last_used = time.monotonic()
-            self._changed.notify_all()
+            self._changed.notify(len(tickets))
         return tickets
 
     def events(self, ticket: Ticket) -> Iterator[Event]:
@@ -289,7 +290,6 @@ class Worker:
             with self._changed:
                 self._running.difference_update(tickets)
                 self.last_used = time.monotonic()
-                self._changed.notify_all()
 
     def _may_start(self, ticket: Ticket) -> bool:
         """Whether its call has a lane left; a backend of batches takes all that come."""

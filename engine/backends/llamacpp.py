@@ -136,7 +136,8 @@ class LlamaCppBackend:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text without the ones that the model adds at its start; from any thread."""
-        return len(self._tokens(text, is_whole=False))
+        body = {"content": text, "add_special": False, "parse_special": False}
+        return len(self._post("/tokenize", body)["tokens"])
 
     def close(self) -> None:
         """Stop llama.cpp's threads and free its memory."""
@@ -147,12 +148,17 @@ class LlamaCppBackend:
             raise UnsupportedError(f"{self._title} writes text; it cannot {job.request.task}.", param="model")
         started = time.perf_counter()
         sampling = job.request.sampling.checked()
-        prompt = self._tokens(self._prompt(job.request)) or [self._bos]
-        sampling = self._fitted(sampling, len(prompt))
-        stream = _Stream(job, job.request, sampling, len(prompt), started)
+        prompt = self._prompt(job.request) or [self._bos]
+        stream = _Stream(job, job.request, sampling, self.context_tokens, started)
         if not job.is_cancelled:
             with self._servers.slot() as server:
                 server.handle_completions(_body(job.request, sampling, prompt, self.context_tokens), stream)
+        if stream.is_too_long:
+            raise TooLargeError(
+                f"The prompt has {stream.prompt_tokens:,} tokens; {self._title} takes at most "
+                f"{self.context_tokens - 1:,}. Shorten it.",
+                param="prompt",
+            )
         return stream.generation()
 
     def _prompt(self, request: Generate) -> str:
@@ -166,21 +172,6 @@ class LlamaCppBackend:
             )
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         return str(self._post("/apply-template", {"messages": messages})["prompt"])
-
-    def _tokens(self, text: str, is_whole: bool = True) -> list[int]:
-        body = {"content": text, "add_special": is_whole, "parse_special": is_whole}
-        return list(self._post("/tokenize", body)["tokens"])
-
-    def _fitted(self, sampling: Sampling, prompt_tokens: int) -> Sampling:
-        """The settings with the answer's length capped to what the context leaves."""
-        room = self.context_tokens - prompt_tokens
-        if room < 1:
-            raise TooLargeError(
-                f"The prompt has {prompt_tokens:,} tokens; {self._title} takes at most {self.context_tokens - 1:,}. "
-                "Shorten it.",
-                param="prompt",
-            )
-        return replace(sampling, max_new_tokens=min(sampling.max_new_tokens, room))
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         """Ask llama.cpp's own listener for what the binding does not offer: tokens and templates."""
@@ -217,8 +208,10 @@ class _Stream:
     Text that may be the beginning of a stop string is held back until that is settled.
     """
 
-    def __init__(self, job: Job, request: Generate, sampling: Sampling, prompt_tokens: int, started: float) -> None:
-        self.job, self.sampling, self.prompt_tokens, self.started = job, sampling, prompt_tokens, started
+    def __init__(self, job: Job, request: Generate, sampling: Sampling, context_tokens: int, started: float) -> None:
+        self.job, self.sampling, self.context_tokens, self.started = job, sampling, context_tokens, started
+        self.prompt_tokens = 0
+        self.is_too_long = False
         self.rivals = request.top_logprobs
         self.held: list[tuple[str, Token | None]] = []
         self.texts: list[str] = []
@@ -259,7 +252,12 @@ class _Stream:
 
     def _take(self, chunk: dict[str, Any]) -> bool:
         if "error" in chunk:
-            raise RuntimeError(f"llama.cpp: {chunk['error']['message']}")
+            error = chunk["error"]
+            self.is_too_long = error["type"] == "exceed_context_size_error"
+            self.prompt_tokens = error.get("n_prompt_tokens", 0)
+            raise RuntimeError(f"llama.cpp: {error['message']}")
+        if "prompt_progress" in chunk:
+            self._begin(chunk["prompt_progress"]["total"])
         if self.job.is_cancelled:
             return True
         choice = chunk["choices"][0]
@@ -273,6 +271,12 @@ class _Stream:
         before, self.new_tokens = self.new_tokens, chunk["timings"]["predicted_n"]
         self.held.append((choice["text"], _token(choice, self.rivals, self.new_tokens - before)))
         return self._release()
+
+    def _begin(self, prompt_tokens: int) -> None:
+        """Cap the answer's length to what the prompt leaves of the context, as llama.cpp does."""
+        room = self.context_tokens - prompt_tokens
+        self.prompt_tokens = prompt_tokens
+        self.sampling = replace(self.sampling, max_new_tokens=min(self.sampling.max_new_tokens, room))
 
     def _release(self) -> bool:
         """Hand on what is safe; True when a stop string has come."""
@@ -299,7 +303,7 @@ class _Stream:
             self.job.emit(text, token)
 
 
-def _body(request: Generate, sampling: Sampling, prompt: list[int], context_tokens: int) -> dict[str, Any]:
+def _body(request: Generate, sampling: Sampling, prompt: str | list[int], context_tokens: int) -> dict[str, Any]:
     """The request in llama.cpp's words. Every sampler that it has and we do not offer stays out of `samplers`."""
     return {
         "prompt": prompt,

@@ -144,7 +144,7 @@ def load(file: Path, adapter: Path | None = None) -> LlamaCppBackend:
 
 def written(backend: LlamaCppBackend, prompt: str, tokens: int = 24) -> tuple[list[int], dict[int, float]]:
     """Greedy tokens, and the log-probabilities of the likeliest first ones (none where it is half a character)."""
-    body = {"prompt": backend._tokens(prompt), "temperature": 0, "samplers": ["temperature"], "return_tokens": True}
+    body = {"prompt": prompt, "temperature": 0, "samplers": ["temperature"], "return_tokens": True}
     first = backend._post("/completion", body | {"n_predict": 1, "n_probs": 20}).get("completion_probabilities")
     rivals = {rival["id"]: rival["logprob"] for rival in first[0]["top_logprobs"]} if first else {}
     return backend._post("/completion", body | {"n_predict": tokens})["tokens"], rivals
@@ -199,7 +199,8 @@ def test_llama_cpp_writes_what_transformers_writes(kind: str, tmp_path: Path) ->
         assert_same(folder, backend, 4e-2)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         for text in TEXTS:
-            assert backend._tokens(text) == tokenizer(text)["input_ids"], text
+            body = {"content": text, "add_special": True, "parse_special": True}
+            assert backend._post("/tokenize", body)["tokens"] == tokenizer(text)["input_ids"], text
     finally:
         backend.close()
 
