@@ -77,7 +77,14 @@ def limits(figures: Sequence[Figure]) -> str:
                 f"| {name} | {number(one.ours)} {one.unit} | {number(one.limit)} {one.unit} | {share:.0%} "
                 f"| {one.limit_note} |"
             )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + NO_LIMIT
+
+
+NO_LIMIT = """
+The rows of `import engine`, of the first page and of the slider are bound by Python, Streamlit and the browser rather
+than by memory or arithmetic. What an empty interpreter takes is subtracted from the first; what an empty page takes
+stands in the other two.
+"""
 
 
 def value(one: Figure) -> str:

@@ -9,7 +9,7 @@ from benchmarks.machine import Rates
 from benchmarks.sides import Side, alternate, opened
 from benchmarks.weights import gguf, safetensors
 
-MODEL = "smollm2-135m-instruct"
+MODEL, PARAMETERS = "smollm2-135m-instruct", 135e6
 VISITORS = (8, 32)
 SLOTS = (4, 8, 16, 32)
 
@@ -36,7 +36,7 @@ def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
             {name: lambda name=name: sides[name](visitors=crowd[name], tokens=tokens) for name in sides},  # type: ignore[misc]
             options.pairs,
         )
-    limit = min(rates.bandwidth / path.stat().st_size * visitors, rates.int8 / (2 * 135e6))
+    limit = min(rates.bandwidth / path.stat().st_size * visitors, rates.int8 / (2 * PARAMETERS))
     shared: dict[str, Any] = {
         "work": f"{visitors} visitors at once, {MODEL}, {tokens} tokens each", "unit": "tokens/s", "limit": limit,
         "limit_note": "weights read once a step of all visitors, or its operations at the int8 rate",
@@ -54,6 +54,8 @@ def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
             unit="ms",
             work=f"every first token, {visitors} visitors",
             peer=bare,
+            limit=1000 * visitors / limit,
+            limit_note="one step of all visitors, whose prompts are known from the round before, by the same limit",
         ),
         figure(rounds, "speed", "queue of one", row="visitors", reach=8.0, **shared),
     ]

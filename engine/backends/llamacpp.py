@@ -253,7 +253,7 @@ class _Stream:
     def _take(self, chunk: dict[str, Any]) -> bool:
         if "error" in chunk:
             error = chunk["error"]
-            self.is_too_long = error["type"] == "exceed_context_size_error"
+            self.is_too_long = error.get("type") == "exceed_context_size_error"
             self.prompt_tokens = error.get("n_prompt_tokens", 0)
             raise RuntimeError(f"llama.cpp: {error['message']}")
         if "prompt_progress" in chunk:

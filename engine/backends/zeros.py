@@ -22,6 +22,8 @@ DONTNEED, COLLAPSE = 4, 25
 """Of madvise(2): private pages are dropped and read as zeros from then on; the pages that are there become a large one
 (since Linux 6.1; where that cannot be, nothing happens)."""
 PAGE, LARGE_PAGE = 4096, 2 * 2**20
+LATER_SECONDS = 2.0
+"""From a load to its large pages."""
 
 Range = tuple[int, int]
 _one_load = threading.Lock()
@@ -30,16 +32,29 @@ _one_load = threading.Lock()
 @contextmanager
 def given_back() -> Iterator[None]:
     """Around a load: give back long runs of zeros among the memory that appeared meanwhile, and have Linux keep the
-    rest in large pages, which it need not look up so often. Nothing but on Linux."""
+    rest in large pages, which it need not look up so often. Nothing but on Linux.
+
+    Large pages come later, in a thread: where memory is in pieces that takes half a second, which the first answer
+    need not wait for. Where that memory has another use by then, they do no harm.
+    """
     with _one_load:  # another's cache must not appear meanwhile, and be written while it is looked at
         before = _anonymous()
         yield
-        for start, end in _appeared(before, _anonymous()):
+        appeared = list(_appeared(before, _anonymous()))
+        for start, end in appeared:
             for run_start, run_end in _runs_of_zeros(start, end):
                 _advise(run_start, run_end, DONTNEED)
-            for page in range(-(-start // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE + 1, LARGE_PAGE):
-                if _is_there(page, LARGE_PAGE):
-                    _advise(page, page + LARGE_PAGE, COLLAPSE)
+    if appeared:
+        later = threading.Timer(LATER_SECONDS, _enlarge, (appeared,))
+        later.daemon = True
+        later.start()
+
+
+def _enlarge(ranges: list[Range]) -> None:
+    for start, end in ranges:
+        for page in range(-(-start // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE + 1, LARGE_PAGE):
+            if _is_there(page, LARGE_PAGE):
+                _advise(page, page + LARGE_PAGE, COLLAPSE)
 
 
 def _advise(start: int, end: int, advice: int) -> None:

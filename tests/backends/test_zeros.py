@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+import threading
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from engine.backends import zeros
 from engine.backends.zeros import BLOCK, LEAST, LEAST_RUN, given_back
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for its zeros back")
@@ -66,10 +68,14 @@ def test_memory_that_nobody_wrote_yet_is_left_alone() -> None:
     assert memory[LEAST : LEAST + 9] == bytes(9)
 
 
-def test_what_is_left_lies_in_large_pages() -> None:
+def test_what_is_left_lies_in_large_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zeros, "LATER_SECONDS", 0)
     with given_back():
         memory = mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         memory[:] = b"\1" * SIZE
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(30)
     smaps = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8")
     large = next(int(line.split()[1]) * 1024 for line in smaps.splitlines() if line.startswith("AnonHugePages"))
     if not large:
