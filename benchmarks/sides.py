@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,20 @@ def alternate(works: Mapping[str, Callable[[], dict[str, Any]]], rounds: int) ->
     return done
 
 
+_calls = count()
+
+
 def at_once(one: Callable[[int, int], tuple[int, float]], visitors: int, tokens: int) -> dict[str, Any]:
-    """Have so many visitors ask at the same moment; `one` takes a number and how many tokens to write.
+    """Have so many visitors ask at the same moment; `one` takes a number, another for each visitor of each call, and
+    how many tokens to write.
 
     It returns how many came and after how many seconds the first. The result: tokens a second in sum, milliseconds to
     the first token of the first and of the last who got one.
     """
+    first_number = 1000 * next(_calls)
     started = time.perf_counter()
     with ThreadPoolExecutor(visitors) as pool:
-        seen = list(pool.map(lambda number: one(number, tokens), range(visitors)))
+        seen = list(pool.map(lambda number: one(first_number + number, tokens), range(visitors)))
     seconds = time.perf_counter() - started
     firsts = sorted(1000 * first for _, first in seen)
     total = sum(count for count, _ in seen)

@@ -24,9 +24,11 @@ STORY_TOPICS = (
 TOP_K = 50
 """Of the stories, on all sides: what `transformers` takes by default."""
 
+PROMPT_TOKENS = 26
+
 
 def story_prompt(number: int) -> str:
-    """An opening that a model carries on; no two visitors share one."""
+    """An opening that a model carries on, of about `PROMPT_TOKENS` tokens; no two visitors share one."""
     return f"Story number {number}, about {STORY_TOPICS[number % len(STORY_TOPICS)]}.\n\nIn a small town by the sea"
 
 

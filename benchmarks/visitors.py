@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import Side, alternate, opened
+from benchmarks.texts import PROMPT_TOKENS
 from benchmarks.weights import gguf, safetensors
 
 MODEL, PARAMETERS = "smollm2-135m-instruct", 135e6
@@ -54,8 +55,8 @@ def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
             unit="ms",
             work=f"every first token, {visitors} visitors",
             peer=bare,
-            limit=1000 * visitors / limit,
-            limit_note="one step of all visitors, whose prompts are known from the round before, by the same limit",
+            limit=1000 * visitors * PROMPT_TOKENS * 2 * PARAMETERS / rates.int8,
+            limit_note="operations of all prompts at the int8 matrix rate",
         ),
         figure(rounds, "speed", "queue of one", row="visitors", reach=8.0, **shared),
     ]
