@@ -37,7 +37,7 @@ def measure(options: Options) -> dict[str, Curve]:
                 "points": _points(side, "rows", _some(ROWS, options), times),
             },
             "models": {
-                "title": "models in memory", "x": "models loaded", "y": "milliseconds of a sentiment request",
+                "title": "models in memory", "x": "models loaded", "y": "ms of a sentiment request",
                 "points": _points(side, "models", _some(tuple(range(1, len(ORDER) + 1)), options), times),
             },
         }  # fmt: skip

@@ -116,6 +116,7 @@ def plot_goals(figures: Sequence[Figure], path: Path) -> None:
     axes.barh(range(len(figures)), [max(0.02, min(one, 4)) for one in scores], color=colours)
     axes.set_yticks(range(len(figures)), [f"{one.work}\nagainst {one.peer}" for one in figures], fontsize=6)
     axes.invert_yaxis()
+    axes.set_xlim(0, 4.5)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("goal reached (1 is the goal; bars end at 4)")
     for place, amount in enumerate(scores):

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import secrets
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,8 +47,8 @@ visitors waited 1.6 times as long for the first token; from 64 tokens on llama.c
 other roundings), see `_make_reproducible`."""
 GPU_BATCH_TOKENS = 512
 COPIED_BYTES = 2**30
-"""Of weights that are read into memory, whose large pages are 1.03 (Gemma) to 1.08 (SmolLM2) times as fast as the small
-ones of a mapped file; larger files are mapped, since each server that grows would copy them."""
+"""Of weights that Linux reads into memory, whose large pages are 1.03 (Gemma) to 1.08 (SmolLM2) times as fast as the
+small ones of a mapped file; larger files are mapped, since each server that grows would copy them."""
 SAMPLERS = ["penalties", "top_k", "temperature", "top_p", "min_p"]
 """As `Sampling` documents, but that top-k comes before the temperature: it keeps the same tokens, and the rest costs
 nothing more. What is not listed does not act."""
@@ -100,7 +101,7 @@ class LlamaCppBackend:
         parameters.n_ctx = slots * self.context_tokens
         steps = (BATCH_TOKENS, PASS_TOKENS) if self.device == "cpu" else (GPU_BATCH_TOKENS, GPU_BATCH_TOKENS)
         parameters.n_batch, parameters.n_ubatch = steps
-        if self.device == "cpu" and path.stat().st_size <= COPIED_BYTES:
+        if self.device == "cpu" and sys.platform == "linux" and path.stat().st_size <= COPIED_BYTES:
             parameters.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
         parameters.fit_params = False
         parameters.n_gpu_layers = 0 if self.device == "cpu" else -1
