@@ -29,6 +29,10 @@ class Rates:
     bfloat16: float
     int8: float
 
+    def prompt_ms(self, parameters: int, tokens: int) -> float:
+        """Milliseconds that a prompt's operations take at least, in int8."""
+        return 1000 * 2 * parameters * tokens / self.int8
+
 
 def probe(is_short: bool = False) -> Callable[..., dict[str, Any]]:
     """A side that measures bytes a second and operations a second of matrix products."""

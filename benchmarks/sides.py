@@ -105,7 +105,7 @@ def at_once(one: Callable[[int, int], tuple[int, float]], visitors: int, tokens:
         seen = list(pool.map(lambda number: one(first_number + number, tokens), range(visitors)))
     seconds = time.perf_counter() - started
     firsts = sorted(1000 * first for _, first in seen)
-    total = sum(count for count, _ in seen)
+    total = sum(written for written, _ in seen)
     return {"speed": total / seconds, "first_ms": firsts[0], "last_first_ms": firsts[-1], "tokens": total}
 
 

@@ -45,9 +45,12 @@ def _model(model: str, options: Options, rates: Rates) -> list[Figure]:
         rounds, "first_ms", "bare xllamacpp", row="stories", work=f"first token, {model}", reach=20.0, kind="ms",
         is_at_most=True, unit="ms", combine=lambda ours, theirs: ours - theirs,
     )  # fmt: skip
-    prompt_limit = 1000 * 2 * read_catalogue().find(model).parameters * PROMPT_TOKENS / rates.int8
     return [
         figure(rounds, "speed", "bare xllamacpp", row="stories", reach=0.97, **speed),
-        replace(first, limit=prompt_limit, limit_note="operations of the prompt at the int8 matrix rate"),
+        replace(
+            first,
+            limit=rates.prompt_ms(read_catalogue().find(model).parameters, PROMPT_TOKENS),
+            limit_note="operations of the prompt at the int8 matrix rate",
+        ),
         figure(rounds, "speed", "transformers pipeline", row="stories", reach=4.0, **speed),
     ]

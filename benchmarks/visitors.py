@@ -9,8 +9,9 @@ from benchmarks.machine import Rates
 from benchmarks.sides import Side, alternate, opened
 from benchmarks.texts import PROMPT_TOKENS
 from benchmarks.weights import gguf, safetensors
+from engine.catalogue import read_catalogue
 
-MODEL, PARAMETERS = "smollm2-135m-instruct", 135e6
+MODEL = "smollm2-135m-instruct"
 VISITORS = (8, 32)
 SLOTS = (4, 8, 16, 32)
 
@@ -37,7 +38,8 @@ def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
             {name: lambda name=name: sides[name](visitors=crowd[name], tokens=tokens) for name in sides},  # type: ignore[misc]
             options.pairs,
         )
-    limit = min(rates.bandwidth / path.stat().st_size * visitors, rates.int8 / (2 * PARAMETERS))
+    parameters = read_catalogue().find(MODEL).parameters
+    limit = min(rates.bandwidth / path.stat().st_size * visitors, rates.int8 / (2 * parameters))
     shared: dict[str, Any] = {
         "work": f"{visitors} visitors at once, {MODEL}, {tokens} tokens each", "unit": "tokens/s", "limit": limit,
         "limit_note": "weights read once a step of all visitors, or its operations at the int8 rate",
@@ -55,7 +57,7 @@ def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
             unit="ms",
             work=f"every first token, {visitors} visitors",
             peer=bare,
-            limit=1000 * visitors * PROMPT_TOKENS * 2 * PARAMETERS / rates.int8,
+            limit=rates.prompt_ms(parameters, visitors * PROMPT_TOKENS),
             limit_note="operations of all prompts at the int8 matrix rate",
         ),
         figure(rounds, "speed", "queue of one", row="visitors", reach=8.0, **shared),

@@ -15,7 +15,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -154,6 +154,14 @@ class Store:
             known = self.catalogue.models.values()
             packaged = [model for model in known if model.is_embedded and model.source.kind == "package"]
             self._start([model for model in packaged if self._cache.problem(model) is not None])
+
+    def ready_embedded(self) -> Iterator[Model]:
+        """The embedded models whose weights are there, to make ready what their first answers would wait for; none
+        where the settings say to do nothing ahead. Each is looked up when its turn comes."""
+        if self.settings.prefetch:
+            for model in list(self.catalogue.models.values()):
+                if model.is_embedded and self.availability(model.id).state == "ready":
+                    yield model
 
     def wait(self, model_id: str, timeout_seconds: float) -> None:
         """Wait for a fetch to end, wherever it runs. Raises as `path` does when the model is not ready then."""

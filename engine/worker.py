@@ -90,7 +90,7 @@ class Ticket:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come of it."""
-        return self.is_done or self._is_closed or self._is_overdue
+        return self._over.is_set() or self._is_overdue
 
     @property
     def is_late(self) -> bool:

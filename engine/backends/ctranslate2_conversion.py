@@ -144,11 +144,8 @@ def awaited_copy(folder: Path) -> Path | None:
 
 def prepare(store: Store, is_over: threading.Event) -> None:
     """Make the copies that the first answer of an embedded classifier or reader would wait for; ends with `is_over`."""
-    if not store.settings.prefetch:
-        return
-    for model in store.catalogue.models.values():
-        is_mine = model.is_embedded and model.architecture in TOPS.values()
-        if not is_mine or store.availability(model.id).state != "ready":
+    for model in store.ready_embedded():
+        if model.architecture not in TOPS.values():
             continue
         folder = store.path(model.id)
         if can_convert(model.architecture, folder, store.settings) and not find_copy(folder) and not is_over.is_set():

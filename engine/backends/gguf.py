@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,22 @@ class Header:
     tensors: tuple[Tensor, ...] = ()
     metadata_end: int = 0
     """Offset in the file of what comes behind the metadata: the tensors' entries."""
-    data_start: int = 0
-    """Offset in the file of the tensor data."""
+    entries_end: int = 0
+    """Offset in the file of what comes behind those entries: the tensor data, from the next multiple of `alignment`."""
 
     @property
     def alignment(self) -> int:
         """What the offsets of tensors are multiples of, in bytes."""
         return int(self.metadata.get("general.alignment", 32)) or 32
+
+    @property
+    def data_start(self) -> int:
+        """Offset in the file of the tensor data."""
+        return self.aligned(self.entries_end)
+
+    def aligned(self, offset: int) -> int:
+        """The next multiple of `alignment`."""
+        return math.ceil(offset / self.alignment) * self.alignment
 
     @property
     def dtype(self) -> str:
@@ -185,9 +194,8 @@ def _parse(cursor: _Cursor, size_bytes: int) -> Header:
         metadata[key] = cursor.value(cursor.scalar("<I"))
     metadata_end = cursor.at
     entries = tuple(cursor.tensor() for _ in range(tensors))
-    header = Header(metadata, size_bytes, entries, metadata_end)
-    data_start = math.ceil(cursor.at / header.alignment) * header.alignment
-    whole = data_start + max((entry.offset + entry.size_bytes for entry in entries), default=0)
+    header = Header(metadata, size_bytes, entries, metadata_end, cursor.at)
+    whole = header.data_start + max((entry.offset + entry.size_bytes for entry in entries), default=0)
     if whole > size_bytes:
         raise ValueError(f"{size_bytes:,} of {whole:,} bytes")
-    return replace(header, data_start=data_start)
+    return header

@@ -69,10 +69,10 @@ def requantized(path: Path, header: Header) -> Path:
 
 def prepare(store: Store) -> None:
     """Make the copies that the first answer of an embedded model would wait for."""
-    if not store.settings.prefetch or expected_device(store.settings.device) != "cpu":
+    if expected_device(store.settings.device) != "cpu":
         return
-    for model in store.catalogue.models.values():
-        if model.is_embedded and model.runtime == "llamacpp" and store.availability(model.id).state == "ready":
+    for model in store.ready_embedded():
+        if model.runtime == "llamacpp":
             path = store.path(model.id)
             try:
                 requantized(path, read_header(path))
@@ -104,7 +104,7 @@ def _copy(path: Path, header: Header, kinds: list[int], target: Path) -> None:
     tensors, offset = [], 0
     for tensor, kind in zip(header.tensors, kinds, strict=True):
         tensors.append(replace(tensor, kind=kind, offset=offset))
-        offset += -(-tensors[-1].size_bytes // header.alignment) * header.alignment
+        offset = header.aligned(offset + tensors[-1].size_bytes)
     with path.open("rb") as source, target.open("wb") as copy:
         copy.write(source.read(header.metadata_end))
         copy.write(b"".join(map(_entry, tensors)))

@@ -150,16 +150,10 @@ class LlamaCppBackend:
         started = time.perf_counter()
         sampling = job.request.sampling.checked()
         prompt = self._prompt(job.request) or [self._bos]
-        stream = _Stream(job, job.request, sampling, self.context_tokens, started)
+        stream = _Stream(job, job.request, sampling, self._title, self.context_tokens, started)
         if not job.is_cancelled:
             with self._servers.slot() as server:
                 server.handle_completions(_body(job.request, sampling, prompt, self.context_tokens), stream)
-        if stream.is_too_long:
-            raise TooLargeError(
-                f"The prompt has {stream.prompt_tokens:,} tokens; {self._title} takes at most "
-                f"{self.context_tokens - 1:,}. Shorten it.",
-                param="prompt",
-            )
         return stream.generation()
 
     def _prompt(self, request: Generate) -> str:
@@ -209,10 +203,12 @@ class _Stream:
     Text that may be the beginning of a stop string is held back until that is settled.
     """
 
-    def __init__(self, job: Job, request: Generate, sampling: Sampling, context_tokens: int, started: float) -> None:
-        self.job, self.sampling, self.context_tokens, self.started = job, sampling, context_tokens, started
+    def __init__(
+        self, job: Job, request: Generate, sampling: Sampling, title: str, context_tokens: int, started: float
+    ) -> None:
+        self.job, self.sampling, self.started = job, sampling, started
+        self.title, self.context_tokens = title, context_tokens
         self.prompt_tokens = 0
-        self.is_too_long = False
         self.rivals = request.top_logprobs
         self.held: list[tuple[str, Token | None]] = []
         self.texts: list[str] = []
@@ -239,12 +235,14 @@ class _Stream:
         self.held = []
         logprobs = [token.logprob for token in self.tokens if token.logprob is not None]
         span = self.last_at - self.first_at
+        room = self.context_tokens - self.prompt_tokens
+        acted = replace(self.sampling, max_new_tokens=min(self.sampling.max_new_tokens, room))
         return Generation(
             text="".join(self.texts),
             finish_reason=self.reason,
             prompt_tokens=self.prompt_tokens,
             new_tokens=self.new_tokens,
-            settings=self.sampling.as_dict(),
+            settings=acted.as_dict(),
             first_token_seconds=self.first_at - self.started if self.first_at else None,
             tokens_per_second=(self.new_tokens - 1) / span if self.new_tokens > 1 and span > 0 else None,
             mean_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
@@ -253,12 +251,9 @@ class _Stream:
 
     def _take(self, chunk: dict[str, Any]) -> bool:
         if "error" in chunk:
-            error = chunk["error"]
-            self.is_too_long = error.get("type") == "exceed_context_size_error"
-            self.prompt_tokens = error.get("n_prompt_tokens", 0)
-            raise RuntimeError(f"llama.cpp: {error['message']}")
+            raise self._error_of(chunk["error"])
         if "prompt_progress" in chunk:
-            self._begin(chunk["prompt_progress"]["total"])
+            self.prompt_tokens = chunk["prompt_progress"]["total"]
         if self.job.is_cancelled:
             return True
         choice = chunk["choices"][0]
@@ -273,11 +268,14 @@ class _Stream:
         self.held.append((choice["text"], _token(choice, self.rivals, self.new_tokens - before)))
         return self._release()
 
-    def _begin(self, prompt_tokens: int) -> None:
-        """Cap the answer's length to what the prompt leaves of the context, as llama.cpp does."""
-        room = self.context_tokens - prompt_tokens
-        self.prompt_tokens = prompt_tokens
-        self.sampling = replace(self.sampling, max_new_tokens=min(self.sampling.max_new_tokens, room))
+    def _error_of(self, error: dict[str, Any]) -> Exception:
+        if error.get("type") != "exceed_context_size_error":
+            return RuntimeError(f"llama.cpp: {error['message']}")
+        return TooLargeError(
+            f"The prompt has {error['n_prompt_tokens']:,} tokens; {self.title} takes at most "
+            f"{self.context_tokens - 1:,}. Shorten it.",
+            param="prompt",
+        )
 
     def _release(self) -> bool:
         """Hand on what is safe; True when a stop string has come."""
