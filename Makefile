@@ -14,7 +14,7 @@ run: $(RUN)
 
 test: $(DEV)
 	sh tests/browser.sh
-	-$(BIN)/python -m engine.store
+	-$(BIN)/python -m engine.catalogue.store
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(DEV)
@@ -28,7 +28,7 @@ format: $(DEV)
 
 bench: $(BENCH)
 	sh tests/browser.sh
-	-$(BIN)/python -m engine.store
+	-$(BIN)/python -m engine.catalogue.store
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:

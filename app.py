@@ -12,8 +12,10 @@ from typing import Any
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
-from engine import backends, http, threads
-from engine.core import Engine, get_engine
+from engine import http
+from engine.backends import loader as backends
+from engine.backends import threads
+from engine.serving.local import Engine, get_engine
 from pages.parts.curves import library_routes
 from pages.parts.errors import page_failed
 

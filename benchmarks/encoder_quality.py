@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.ours import open_engine
 from engine.evaluation.metrics import answer_f1
 from engine.requests import Classify, Extract, Request
-from engine.training.recipes.answer import prepare
-from engine.training.recipes.sentiment import sst_dev
+from models.recipes.answer import prepare
+from models.recipes.sentiment import sst_dev
 
 DTYPES = ("auto", "float32")
 

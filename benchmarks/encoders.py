@@ -12,9 +12,9 @@ from benchmarks.machine import Rates
 from benchmarks.sides import ROOT, Side, alternate, opened
 from benchmarks.texts import documents, mixed_rows, passages
 from benchmarks.weights import onnx_int8
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.store import Store
 from engine.settings import current
-from engine.store import Store
 
 BATCHES = (1, 8, 32)
 Function = tuple[str, dict[str, Any]]

@@ -21,11 +21,11 @@ import torch
 from benchmarks.sides import at_once
 from benchmarks.texts import WORDS, story_prompt
 from engine.backends.devices import choose_dtype
-from engine.catalogue import Catalogue, Model, Source
-from engine.core import Engine
+from engine.catalogue.models import Catalogue, Model, Source
+from engine.catalogue.store import Store
 from engine.requests import Generate, Sampling
+from engine.serving.local import Engine
 from engine.settings import Settings
-from engine.store import Store
 
 SHAPES: dict[str, dict[str, int]] = {
     "smollm2-135m": {

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import Side, Work
-from engine.catalogue import Model, read_catalogue
+from engine.catalogue.models import Model, read_catalogue
 
 MODELS = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "answer-minilm")
 
@@ -40,8 +40,8 @@ def loaded() -> Work:
     import psutil  # type: ignore[import-untyped]
 
     from benchmarks.ours import open_engine
-    from engine import backends
     from engine.applications import answer, sentiment, translate, write
+    from engine.backends import loader as backends
 
     def work() -> dict[str, Any]:
         process = psutil.Process()

@@ -10,11 +10,11 @@ from typing import Any
 from benchmarks.sides import Work, at_once
 from benchmarks.texts import QUESTIONS, TOP_K, documents, mixed_rows, passages, short_sentences, story_prompt
 from benchmarks.weights import seq2seq_model
-from engine.catalogue import Model, read_catalogue
-from engine.core import Engine
+from engine.catalogue.models import Model, read_catalogue
+from engine.catalogue.store import Store
 from engine.requests import Embed, Extract, Generate, Sampling
+from engine.serving.local import Engine
 from engine.settings import current
-from engine.store import Store
 
 LONG_SECONDS = 3600.0
 

@@ -39,7 +39,7 @@ def start(options: Options, rates: Rates) -> list[Figure]:
     weights = str(safetensors(MODEL))
     imports = alternate(
         {
-            "ours": lambda: _import_seconds("import engine.core"),
+            "ours": lambda: _import_seconds("import engine.serving.local"),
             "theirs": lambda: _import_seconds("import transformers; transformers.pipeline"),
         },
         options.pairs,

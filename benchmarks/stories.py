@@ -10,7 +10,7 @@ from benchmarks.machine import Rates
 from benchmarks.sides import alternate, opened
 from benchmarks.texts import PROMPT_TOKENS
 from benchmarks.weights import gguf, safetensors
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
 
 MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
 SHORT_ROUNDS = 3

@@ -8,14 +8,30 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from engine.applications.translate import DEFAULT_MODEL, bleu, chrf
-from engine.core import get_engine
-from engine.training.recipes.translators.corpus import flores
-from engine.training.recipes.translators.judge import translate
+from engine.applications.translate import DEFAULT_MODEL, TranslateRequest, Translation, bleu, chrf, run
+from engine.serving.local import Engine, get_engine
 
+FLORES = {"en": "eng_Latn", "fr": "fra_Latn", "de": "deu_Latn", "es": "spa_Latn", "pt": "por_Latn", "zh": "zho_Hans"}
+CHUNK = 16
+"""Texts of one request."""
 PAIRS = ("en-fr", "fr-en", "en-de", "en-es", "en-zh", "zh-en")
+
+
+def flores(folder: Path, language: str) -> list[str]:
+    """FLORES-200 dev in a language, in the order that all languages share."""
+    return (folder / f"flores200.{FLORES[language]}.dev").read_text(encoding="utf-8").splitlines()
+
+
+def translate(engine: Engine, texts: Sequence[str], source: str, target: str, model_id: str) -> list[Translation]:
+    """Translations in order; a few texts at a time, so that none waits longer than the engine allows."""
+    done: list[Translation] = []
+    for start in range(0, len(texts), CHUNK):
+        request = TranslateRequest(list(texts[start : start + CHUNK]), source, target, model_id)
+        done += run(engine, request).translations
+    return done
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from benchmarks.machine import Rates
 from benchmarks.sides import Side, alternate, opened
 from benchmarks.texts import PROMPT_TOKENS
 from benchmarks.weights import gguf, safetensors
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
 
 MODEL = "smollm2-135m-instruct"
 VISITORS = (8, 32)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.texts import WORDS, short_sentences
-from engine.catalogue import Model, Source, read_catalogue
+from engine.catalogue.models import Model, Source, read_catalogue
+from engine.catalogue.store import Store
 from engine.settings import current
-from engine.store import Store
 
 OPUS_SHAPE = {
     "d_model": 512, "encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 8,

@@ -81,7 +81,7 @@ class Settings:
     """auto, float32, bfloat16 or float16."""
     threads: int = 0
     """Threads for computing; 0 takes the number of cores (or the container's share of them), fewer where
-    `engine.threads` measured that they are faster."""
+    `engine.backends.threads` measured that they are faster."""
     memory_bytes: int = 0
     """Budget for loaded models; 0 takes 70 % of the machine's (or container's) memory."""
     slots: int = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.training import jobs
+from engine.jobs import queue as jobs
 from engine.training.preflight import Finding
 from pages.parts.after import show_after
 from pages.parts.dataset import choose_columns, choose_data, show_rows, split

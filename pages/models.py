@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications import APPLICATIONS
-from engine.catalogue import Model
+from engine.catalogue.models import Model
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
 from pages.parts.picker import as_model_id, facts, fetch_button, title_of

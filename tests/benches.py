@@ -9,11 +9,11 @@ from typing import Any
 
 from fakes import FakeBackend
 
-from engine.catalogue import Catalogue, Model, Source
-from engine.core import Engine
+from engine.catalogue.models import Catalogue, Model, Source
+from engine.catalogue.store import Availability
 from engine.errors import ConflictError
+from engine.serving.local import Engine
 from engine.settings import Settings
-from engine.store import Availability
 
 
 def model(name: str, memory_bytes: int = 1000, **changes: Any) -> Model:

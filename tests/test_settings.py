@@ -13,7 +13,7 @@ from engine.settings import available_cores, read_settings
 
 def test_defaults_fit_the_machine() -> None:
     settings = read_settings({})
-    assert settings.threads == 0, "left to engine.threads"
+    assert settings.threads == 0, "left to engine.backends.threads"
     assert settings.memory_bytes > 2**28
 
 

@@ -18,8 +18,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 from tokenizers_on_the_spot import wordpiece
 
-import engine.core
-from engine import tuned
+import engine.serving.local
 from engine.applications.answer import AnswerRequest
 from engine.applications.answer import run as answer
 from engine.applications.sentiment import SentimentRequest
@@ -28,13 +27,14 @@ from engine.applications.translate import TranslateRequest, languages_of
 from engine.applications.translate import run as translate
 from engine.applications.write import WriteRequest, ask
 from engine.applications.write import run as write
-from engine.catalogue import Catalogue, Source
-from engine.core import Engine
+from engine.catalogue import tuned
+from engine.catalogue.models import Catalogue, Source
+from engine.catalogue.store import Store
 from engine.errors import ConflictError, InputError, UnsupportedError
 from engine.http import routes
+from engine.jobs import queue as jobs
+from engine.serving.local import Engine
 from engine.settings import Settings
-from engine.store import Store
-from engine.training import jobs
 from tests.backends import checkpoints
 
 PATIENCE_SECONDS = 240
@@ -81,7 +81,7 @@ def working(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Eng
     base = model("the-base", title="The base", family="Test", licence="Apache 2.0", source=Source("local", folder="x"))
     catalogue = Catalogue([base])
     made = Engine(settings, catalogue, Store(settings, catalogue))
-    monkeypatch.setattr(engine.core, "_engine", made)
+    monkeypatch.setattr(engine.serving.local, "_engine", made)
     st.cache_resource.clear()
     yield made
     made.close()
@@ -347,9 +347,9 @@ def test_a_new_server_offers_what_is_in_use(
 ) -> None:
     run_id = trained(settings, "answer", lambda folder: checkpoints.bert(folder, "QuestionAnswering"))
     model_id = jobs.use(settings, working, run_id)
-    monkeypatch.setattr(engine.core, "_engine", None)
-    monkeypatch.setattr(engine.core, "current", lambda: settings)
-    again = engine.core.get_engine()
+    monkeypatch.setattr(engine.serving.local, "_engine", None)
+    monkeypatch.setattr(engine.serving.local, "current", lambda: settings)
+    again = engine.serving.local.get_engine()
     assert again.catalogue.for_application("answer")[-1].id == model_id
     assert again.store.availability(model_id).state == "ready"
     (settings.runs_folder / run_id / "model" / "config.json").unlink()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.applications import answer, sentiment, translate, write
-from engine.core import Engine
 from engine.requests import Event
+from engine.serving.local import Engine
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.core import Engine
 from engine.errors import InputError, UnsupportedError
 from engine.evaluation.metrics import answer_f1, exact_match
 from engine.requests import Answer, Event, Extract, Extraction, clean_text
+from engine.serving.local import Engine
 
 SUMMARY = "Find the words of a passage that answer a question, or learn that it does not say."
 ICON = "quiz"

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.applications.languages import LANGUAGES, SURE, guess_language
-from engine.catalogue import Model
-from engine.core import Engine
+from engine.catalogue.models import Model
 from engine.errors import UnsupportedError
 from engine.evaluation.metrics import accuracy
 from engine.requests import Classification, Classify, Event, clean_texts
+from engine.serving.local import Engine
 
 SUMMARY = "Judge how positive, neutral or negative texts are, one or thousands."
 ICON = "sentiment_satisfied"

@@ -12,10 +12,10 @@ from typing import Any
 from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, has_chinese, in_words
 from engine.applications.segments import split
 from engine.backends.languages import TARGET_TAGS
-from engine.catalogue import Model
-from engine.core import Engine
+from engine.catalogue.models import Model
 from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_texts
+from engine.serving.local import Engine
 
 log = logging.getLogger(__name__)
 

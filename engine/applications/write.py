@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.applications.languages import LANGUAGES
-from engine.catalogue import Model
-from engine.core import Engine
+from engine.catalogue.models import Model
 from engine.errors import InputError, UnsupportedError
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
+from engine.serving.local import Engine
 
 Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 
-from engine.backends import Job
 from engine.backends.ctranslate2_conversion import Conversion, find_copy, give_up
 from engine.backends.decoding import Row
 from engine.backends.generation import Restrictions
 from engine.backends.loading import Outline, load_outline
 from engine.backends.memory import free_caches
+from engine.backends.protocol import Job
+from engine.backends.threads import threads_for
 from engine.backends.transformers import WORKING_SHARE, TransformersBackend
 from engine.errors import PeopleError
-from engine.threads import threads_for
 
 if TYPE_CHECKING:
-    from engine.catalogue import Model
+    from engine.catalogue.models import Model
     from engine.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ from engine.priority import step_back
 from engine.settings import current, expected_device
 
 if TYPE_CHECKING:
+    from engine.catalogue.store import Store
     from engine.settings import Settings
-    from engine.store import Store
 
 log = logging.getLogger(__name__)
 

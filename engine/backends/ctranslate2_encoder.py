@@ -20,16 +20,16 @@ from ctranslate2 import StorageView
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from engine.backends import Job
 from engine.backends.ctranslate2_conversion import HEAD, OUTLINE, awaited_copy, give_up
 from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.memory import free_caches
 from engine.backends.plain_tokenizer import PlainTokenizer
+from engine.backends.protocol import Job
 from engine.backends.tasks import TASKS, able
-from engine.threads import threads_for
+from engine.backends.threads import threads_for
 
 if TYPE_CHECKING:
-    from engine.catalogue import Model
+    from engine.catalogue.models import Model
     from engine.settings import Settings
 
 LANES = 2

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engine.backends import Job
+from engine.backends.protocol import Job
 from engine.backends.sampling import choose
 from engine.backends.texts import TextStream
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token

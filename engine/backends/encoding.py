@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends import Job
 from engine.backends.batches import group_by_length, work_in_halves
 from engine.backends.memory import memory_short
+from engine.backends.protocol import Job
 from engine.backends.spans import Window, best_spans, make_windows
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Answer, Classification, Classify, Embed, Embedding, Extract, Extraction, Fill, Filling

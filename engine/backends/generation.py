@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation import logits_process as rules
 
-from engine.backends import Job
 from engine.backends.decoding import Ending, Row
 from engine.backends.languages import is_multilingual, language_code, language_id
+from engine.backends.protocol import Job
 from engine.backends.texts import Detokenizer, TextStream
 from engine.errors import InputError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling

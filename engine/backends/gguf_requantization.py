@@ -18,7 +18,7 @@ from engine.errors import PeopleError
 from engine.settings import expected_device
 
 if TYPE_CHECKING:
-    from engine.store import Store
+    from engine.catalogue.store import Store
 
 log = logging.getLogger(__name__)
 

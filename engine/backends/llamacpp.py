@@ -24,18 +24,18 @@ except ImportError:  # a slim system has no OpenMP library; torch brings one
     import torch  # noqa: F401
     import xllamacpp
 
-from engine.backends import Job
 from engine.backends.gguf import Header, read_header
 from engine.backends.gguf_requantization import requantized
 from engine.backends.llamacpp_slots import GrowingServer
+from engine.backends.protocol import Job
 from engine.backends.texts import safe_length, stop_position
+from engine.backends.threads import threads_for
 from engine.backends.zeros import given_back
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
-from engine.threads import threads_for
 
 if TYPE_CHECKING:
-    from engine.catalogue import Model
+    from engine.catalogue.models import Model
     from engine.settings import Settings
 
 log = logging.getLogger(__name__)

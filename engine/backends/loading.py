@@ -16,7 +16,7 @@ import transformers
 from safetensors import SafetensorError
 
 from engine.backends.memory import is_memory_error
-from engine.catalogue import Model
+from engine.catalogue.models import Model
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, UnsupportedError
 
 AUTO_CLASSES = {

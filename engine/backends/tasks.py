@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.backends import Job
+from engine.backends.protocol import Job
 from engine.errors import UnsupportedError
 
 TASKS = {

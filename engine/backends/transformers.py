@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from engine.backends import Job
 from engine.backends.batches import group_by_length, work_in_halves
 from engine.backends.continuous import ContinuousBatch, PausingStepper, try_continuous
 from engine.backends.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
@@ -26,12 +25,13 @@ from engine.backends.generation import Rows
 from engine.backends.gguf_conversion import converted
 from engine.backends.loading import load_module, load_tokenizer
 from engine.backends.memory import free_caches, keep_freed_memory, memory_short
+from engine.backends.protocol import Job
 from engine.backends.tasks import TASKS, able
+from engine.backends.threads import threads_for
 from engine.errors import PeopleError, UnsupportedError
-from engine.threads import threads_for
 
 if TYPE_CHECKING:
-    from engine.catalogue import Model
+    from engine.catalogue.models import Model
     from engine.settings import Settings
 
 ENCODER_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}

@@ -11,10 +11,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from engine.core import get_engine
 from engine.http import applications, openai
 from engine.http.errors import ErrorAnswer, handle_errors
 from engine.http.streams import in_thread
+from engine.serving.local import get_engine
 
 
 @cache

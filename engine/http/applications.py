@@ -11,9 +11,9 @@ from pydantic.dataclasses import dataclass
 from starlette.responses import Response, StreamingResponse
 
 from engine.applications import APPLICATIONS, Application
-from engine.core import get_engine
 from engine.http.streams import KEEP_ALIVE, WAITING, data, event_stream, results_of
 from engine.requests import Event
+from engine.serving.local import get_engine
 
 router = APIRouter(prefix="/api", tags=["Applications"])
 

@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from engine.catalogue import Model
-from engine.core import get_engine
+from engine.catalogue.models import Model
 from engine.http.errors import Json
 from engine.http.openai_answers import Answer, ChatAnswer, CompletionAnswer
 from engine.http.openai_requests import ChatBody, CompletionBody
 from engine.http.streams import event_stream, in_thread, results_of
 from engine.requests import Event
+from engine.serving.local import get_engine
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
 ANSWERS: dict[int | str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.catalogue import Model
+from engine.catalogue.models import Model
 from engine.errors import InputError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Message, Sampling, clean_text
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.backends.ctranslate2_conversion import NAME as COPY
-from engine.cache import read_json
+from engine.catalogue.cache import read_json
 from engine.errors import ConflictError, InputError, PeopleError
 from engine.training.views import RunView
 

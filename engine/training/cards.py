@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.cache import read_json
-from engine.catalogue import Model, hub_model, read_catalogue
+from engine.catalogue.cache import read_json
+from engine.catalogue.models import Model, hub_model, read_catalogue
 from engine.errors import NotFoundError
 from engine.training.config import METRICS, SEQ2SEQ_TASKS, TrainingConfig, read_config
 

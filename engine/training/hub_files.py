@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine import hub
+from engine.catalogue import hub
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, TooLargeError, UnsupportedError
 
 if TYPE_CHECKING:

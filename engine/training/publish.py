@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine import hub
-from engine.download import ROOT
+from engine.catalogue import hub
+from engine.catalogue.download import ROOT
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
 from engine.settings import Settings
 from engine.training.export import KINDS, Kind

@@ -1,6 +1,6 @@
 """Built-in data for each task, written for this project, so that a first run needs no file of one's own.
 
-The files are in `samples/`; `recipes/samples` made them.
+The files are in `samples/`, written for this project.
 """
 
 from __future__ import annotations

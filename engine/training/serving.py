@@ -1,6 +1,7 @@
 """A run's model comes into the pickers: its catalogue entry, its conversion for llama.cpp, and the way back.
 
-`served/` in the run's folder is what `engine.tuned` reads at the next start: model.json, and a GGUF file for llama.cpp.
+`served/` in the run's folder is what `catalogue.tuned` reads at the next start: model.json, and a GGUF file for
+llama.cpp.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import tuned
 from engine.applications.write import instruct
 from engine.backends.gguf import read_header
-from engine.cache import read_json, write_json
-from engine.catalogue import PROMPT_STYLES, Architecture, Model, Source
-from engine.download import ROOT, folder_bytes
+from engine.catalogue import tuned
+from engine.catalogue.cache import read_json, write_json
+from engine.catalogue.download import ROOT, folder_bytes
+from engine.catalogue.hub import TRANSLATION_STYLES
+from engine.catalogue.models import PROMPT_STYLES, Architecture, Model, Source
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
-from engine.hub import TRANSLATION_STYLES
 from engine.requests import Generate, Sampling
 from engine.settings import Settings
 from engine.training.config import CAUSAL_TASKS, SEQ2SEQ_TASKS, TrainingConfig
 from engine.training.export import base_gguf
 
 if TYPE_CHECKING:
-    from engine.core import Engine
+    from engine.serving.local import Engine
     from engine.training.views import RunView
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import torch
 import transformers
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
-from engine.cache import read_json
+from engine.catalogue.cache import read_json
 from engine.errors import UnsupportedError
 from engine.settings import available_cores
 from engine.training.average import average

@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.cache import read_json
+from engine.catalogue.cache import read_json
 from engine.errors import NotFoundError
 from engine.settings import Settings
 from engine.training.config import RUN_ID, TrainingConfig, read_config

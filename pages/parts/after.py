@@ -12,13 +12,14 @@ from engine.applications import answer, sentiment, translate
 from engine.applications.answer import AnswerRequest
 from engine.applications.sentiment import SentimentRequest
 from engine.applications.translate import TranslateRequest
-from engine.catalogue import Model
-from engine.core import Engine
+from engine.catalogue.models import Model
+from engine.jobs import queue as jobs
+from engine.jobs.queue import RunView
 from engine.requests import Event, Sampling
-from engine.training import compare, jobs, serving
+from engine.serving.local import Engine
+from engine.training import compare, serving
 from engine.training.compare import Comparison, Row
 from engine.training.config import TrainingConfig
-from engine.training.jobs import RunView
 from pages.parts.charts import probability_bars
 from pages.parts.children import child_of, show_child, start_child
 from pages.parts.engine import get_engine

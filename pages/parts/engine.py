@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.core import Engine
-from engine.core import get_engine as process_engine
+from engine.serving.local import Engine
+from engine.serving.local import get_engine as process_engine
 
 
 @st.cache_resource(show_spinner=False)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.training import jobs, publish
+from engine.jobs import queue as jobs
+from engine.jobs.queue import RunView
+from engine.training import publish
 from engine.training.config import CAUSAL_TASKS, TrainingConfig
 from engine.training.export import Kind
-from engine.training.jobs import RunView
 from pages.parts.children import child_of, show_child, start_child
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown

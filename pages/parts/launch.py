@@ -13,10 +13,11 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.languages import LANGUAGES
-from engine.cache import read_json
-from engine.catalogue import Architecture, Model
+from engine.catalogue.cache import read_json
+from engine.catalogue.models import Architecture, Model
 from engine.errors import InputError
-from engine.training import jobs, preflight
+from engine.jobs import queue as jobs
+from engine.training import preflight
 from engine.training.config import SCRATCH_TASKS, Task, TrainingConfig, defaults, make_config
 from engine.training.preflight import Finding
 from pages.parts import curves

@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from engine.training import jobs
+from engine.jobs import queue as jobs
+from engine.jobs.queue import RunView
 from engine.training.config import METRICS
-from engine.training.jobs import RunView
 from pages.parts import curves
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown

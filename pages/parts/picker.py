@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from engine.catalogue import Model
-from engine.store import Availability
+from engine.catalogue.models import Model
+from engine.catalogue.store import Availability
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
 from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_words

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from fakes import FakeBackend
 
-from engine.catalogue import Model, read_catalogue
-from engine.core import Engine
+from engine.catalogue.models import Model, read_catalogue
 from engine.requests import Extraction, Generate, Generation, Token
+from engine.serving.local import Engine
 from engine.settings import Settings
 
 Said = str | tuple[str, str]

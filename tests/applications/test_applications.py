@@ -10,7 +10,7 @@ from dataclasses import asdict, is_dataclass
 import pytest
 
 from engine.applications import APPLICATIONS, Application
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
 
 
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=list(APPLICATIONS))

@@ -11,7 +11,7 @@ import pytest
 
 from engine.applications import translate
 from engine.applications.translate import SHOTS, TranslateRequest, ask, few_shot_prompt, find_fault, is_looping
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Event, Generate, Generation
 

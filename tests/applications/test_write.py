@@ -8,7 +8,7 @@ import pytest
 
 from engine.applications import write
 from engine.applications.write import KINDS, OPENINGS, PRESETS, TOKENS, WriteRequest, ask
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
 

@@ -18,7 +18,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from engine.backends.transformers import TransformersBackend
-from engine.catalogue import Model, Source
+from engine.catalogue.models import Model, Source
 from engine.requests import Request, Result, Token
 from engine.settings import Settings
 

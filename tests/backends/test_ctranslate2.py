@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import transformers
 
-from engine import backends
 from engine.backends import ctranslate2_conversion
+from engine.backends import loader as backends
 from engine.backends.ctranslate2_conversion import NAME, STAMP, Conversion, convert, find_copy
 from engine.backends.transformers import TransformersBackend
 from engine.requests import Generate, Sampling

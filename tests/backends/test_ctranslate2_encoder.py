@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import transformers
 
-from engine import backends
 from engine.backends import ctranslate2_conversion
+from engine.backends import loader as backends
 from engine.backends.ctranslate2_conversion import HEAD, OUTLINE, SAMPLES, convert, find_copy, prepare
 from engine.backends.plain_tokenizer import PlainTokenizer
 from engine.backends.transformers import TransformersBackend
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.store import Store
 from engine.errors import NotReadyError, UnsupportedError
 from engine.requests import Classify, Embed, Extract, Request
 from engine.settings import Settings
-from engine.store import Store
 from tests.backends import checkpoints
 from tests.backends.checkpoints import KeptJob, bert, byte_pairs, entry, open_backend, run, wordpiece
 
@@ -225,8 +225,8 @@ def test_the_plain_tokenizer_is_the_whole_one(name: str) -> None:
 def test_the_server_answers_without_torch() -> None:
     code = """
 import sys
-from engine import backends
-from engine.core import get_engine
+from engine.backends import loader as backends
+from engine.serving.local import get_engine
 from engine.requests import Classify, Extract
 backends.warm_up()
 engine = get_engine()

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from engine import settings as settings_module
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.store import Store
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Embed, Generate, Generation, Message, Sampling
 from engine.settings import Settings
-from engine.store import Store
 
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
@@ -84,7 +84,7 @@ def real(request: Any) -> Iterator[LlamaCppBackend]:
     try:
         path = store.path(request.param)
     except PeopleError as error:
-        pytest.skip(f"{request.param} is not in {settings.cache_folder}: {error} (`python -m engine.store --embedded`)")
+        pytest.skip(f"{request.param} is not in {settings.cache_folder}: {error} (`python -m engine.catalogue.store`)")
     finally:
         store.close()
     backend = LlamaCppBackend(catalogue.find(request.param), path, replace(settings, slots=4, context_tokens=1024))

@@ -13,8 +13,8 @@ import pytest
 import torch
 import transformers
 
-from engine.backends import load
 from engine.backends.batches import group_by_length, work_in_halves
+from engine.backends.loader import load
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Classify, Embed, Extract, Fill, Generate
 from engine.settings import Settings

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from engine.catalogue import read_catalogue
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.store import Store
 from engine.errors import PeopleError
 from engine.settings import available_cores, current
-from engine.store import Store
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [

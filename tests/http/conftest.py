@@ -13,14 +13,14 @@ from benches import Bench, embedded_models
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-import engine.core
+import engine.serving.local
 from engine.http import routes
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(*embedded_models(), queue_length=64)
-    monkeypatch.setattr(engine.core, "_engine", made.engine)
+    monkeypatch.setattr(engine.serving.local, "_engine", made.engine)
     yield made
     made.engine.close()
 

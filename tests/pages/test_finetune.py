@@ -16,8 +16,8 @@ from benches import Bench, model
 from fakes import FakeBackend
 from streamlit.testing.v1 import AppTest
 
+from engine.jobs import queue as jobs
 from engine.settings import Settings
-from engine.training import jobs
 from engine.training.config import BOUNDS, Task, TrainingConfig, defaults, make_config
 from engine.training.samples import SAMPLES
 from pages.parts import curves

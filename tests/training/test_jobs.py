@@ -21,10 +21,11 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.download import ROOT
+from engine.catalogue.download import ROOT
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
+from engine.jobs import queue as jobs
 from engine.settings import Settings
-from engine.training import jobs, views
+from engine.training import views
 from engine.training.run import STOP_FILE, Run
 
 PATIENCE_SECONDS = 60
@@ -276,7 +277,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from engine.settings import Settings
-from engine.training import jobs
+from engine.jobs import queue as jobs
 jobs.CHILD = "tests.training.stand_in"
 settings = Settings(runs_folder=Path(sys.argv[1]))
 rows = [{"text": "t", "label": "a"}, {"text": "u", "label": "b"}]
@@ -290,7 +291,7 @@ READER = """
 import json, sys
 from pathlib import Path
 from engine.settings import Settings
-from engine.training import jobs
+from engine.jobs import queue as jobs
 view = jobs.read(Settings(runs_folder=Path(sys.argv[1])), sys.argv[2])
 heavy = [name for name in ("torch", "transformers", "xllamacpp", "pandas") if name in sys.modules]
 print(json.dumps([view.title, view.state, view.is_alive, [row["step"] for row in view.metrics], heavy]))

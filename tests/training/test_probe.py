@@ -18,8 +18,9 @@ from tokenizers_on_the_spot import wordpiece
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
+from engine.jobs import queue as jobs
 from engine.settings import Settings
-from engine.training import jobs, probe
+from engine.training import probe
 from engine.training.columns import Rows, apply, split
 from engine.training.config import Task, read_config
 from engine.training.formats import Table

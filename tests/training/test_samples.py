@@ -12,8 +12,6 @@ from engine.training import samples
 from engine.training.columns import Rows, apply, guess, split, usable
 from engine.training.config import ROLES, Task, TrainingConfig, defaults
 from engine.training.preflight import check_rows
-from engine.training.recipes.samples.__main__ import make
-from engine.training.recipes.samples.pairs import Noun, _elide
 from engine.training.samples import SAMPLES, Sample
 
 ALL = [(task, sample) for task, found in SAMPLES.items() for sample in found]
@@ -30,13 +28,6 @@ def test_every_task_has_a_sample() -> None:
     assert samples.find("tickets").id == "tickets"
     with pytest.raises(NotFoundError):
         samples.find("../tickets")
-
-
-def test_the_recipe_makes_the_same_files() -> None:
-    made = make()
-    assert set(made) == {sample.file.name for _, sample in ALL}
-    for name, text in made.items():
-        assert (samples.FOLDER / name).read_text(encoding="utf-8") == text, name
 
 
 @pytest.mark.parametrize(("task", "sample"), ALL, ids=IDS)
@@ -103,12 +94,6 @@ def test_summaries_are_short_and_about_their_text() -> None:
 
 
 def test_french_agrees() -> None:
-    hotel, school, garden = Noun("hotel", "hôtel", "m"), Noun("school", "école", "f"), Noun("garden", "jardin", "m")
-    assert [noun.the()[1] for noun in (hotel, school, garden)] == ["l'hôtel", "l'école", "le jardin"]
-    assert [noun.to()[1] for noun in (hotel, school, garden)] == ["à l'hôtel", "à l'école", "au jardin"]
-    assert [noun.my()[1] for noun in (hotel, school, garden)] == ["mon hôtel", "mon école", "mon jardin"]
-    assert school.a() == ("a school", "une école") and Noun("oil", "huile", "f").some() == ("oil", "de l'huile")
-    assert (_elide("je", "oublie"), _elide("je", "porte")) == ("j'oublie", "je porte")
     for row in rows_of("translation", samples.find("pairs")):
         french = row["target"].lower()
         assert not re.search(r"\b(le|la|de le|ma|je|ne) [aeéêhio]", french.replace("la haut", "")), french

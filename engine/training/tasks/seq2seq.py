@@ -11,7 +11,7 @@ import torch
 from engine.applications import translate
 from engine.applications.languages import LANGUAGES
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
-from engine.catalogue import Model, Source
+from engine.catalogue.models import Model, Source
 from engine.errors import InputError
 from engine.training import bases
 from engine.training.config import TrainingConfig

@@ -1,0 +1,1 @@
+"""The known models, where their weights come from, and what is on this machine."""

@@ -1,0 +1,204 @@
+"""The cache folder's layout: `models/<name>/` whole and checked, `partial/<name>/` on its way, `locks/<name>.lock`.
+
+A model comes under its final name by one rename, with a manifest of sizes and times that makes wholeness cheap to tell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from engine.catalogue.download import Transfer, folder_bytes, sha256
+from engine.catalogue.models import Model, Source
+from engine.errors import ConflictError
+
+MANIFEST = "manifest.json"
+PROGRESS = "progress.json"
+PLAN = "plan.json"
+
+
+class Cache:
+    """One folder on the disk, shared by threads and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser().absolute()
+
+    def whole(self, model_id: str) -> Path:
+        """Where the model's files are once they are whole."""
+        return self.folder / "models" / key(model_id)
+
+    def partial(self, model_id: str) -> Path:
+        """Where they are while they come in."""
+        return self.folder / "partial" / key(model_id)
+
+    def manifest(self, model_id: str) -> dict[str, Any]:
+        """What was noted at the installation; {} when the model is not there."""
+        manifest = read_json(self.whole(model_id) / MANIFEST)
+        return manifest if manifest.get("id") == model_id else {}
+
+    def problem(self, model: Model) -> str | None:
+        """None when the model is whole, "" when it is not there, a sentence when its files are not as installed."""
+        manifest = self.manifest(model.id)
+        if not manifest.get("files") or not _is_of(manifest, model.source):
+            return ""
+        for name, facts in manifest["files"].items():
+            with suppress(OSError):
+                status = (self.whole(model.id) / name).stat()
+                if status.st_size == facts["size"] and int(status.st_mtime) == facts["modified"]:
+                    continue
+            return f"{name} of {model.title} is missing or changed on the disk. Download it again."
+        return None
+
+    def renew(self, model: Model, transfer: Transfer) -> bool:
+        """Whether files whose times changed (a copied cache) have the noted sha256; then their times are noted anew."""
+        manifest, folder = self.manifest(model.id), self.whole(model.id)
+        if not _is_of(manifest, model.source):
+            return False
+        digests = {name: facts["sha256"] for name, facts in manifest.get("files", {}).items()}
+        for name, digest in digests.items():
+            path = folder / name
+            if not path.is_file() or path.stat().st_size != manifest["files"][name]["size"]:
+                return False
+            if sha256(path, transfer) != digest:
+                return False
+        if digests:
+            write_json(folder / MANIFEST, manifest | {"files": _stamp(folder, digests)})
+        return bool(digests)
+
+    def install(self, model_id: str, files: Path, digests: Mapping[str, str], notes: Mapping[str, Any]) -> None:
+        """Give a folder of checked files its final name, in place of what was there."""
+        write_json(files / MANIFEST, dict(notes) | {"id": model_id, "files": _stamp(files, digests)})
+        final = self.whole(model_id)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        self.remove(final)
+        files.rename(final)
+        _sync_folder(final.parent)
+        shutil.rmtree(self.partial(model_id), ignore_errors=True)
+
+    def drop_empty(self, model_id: str) -> None:
+        """Delete what a failed download left when there is nothing in it to go on from."""
+        partial = self.partial(model_id)
+        if not (partial / PLAN).exists() and not list(partial.glob("*.whl")):
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def remove(self, folder: Path) -> None:
+        """Take a folder away in one step, then delete it. Raises ConflictError where the system says it is open."""
+        trash = self.folder / "partial" / f"trash-{os.getpid()}-{time.monotonic_ns()}"
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            try:
+                folder.rename(trash)
+            except PermissionError:
+                raise ConflictError(
+                    "A file of the model is open elsewhere. Unload the model, then try again."
+                ) from None
+        for left in trash.parent.glob("trash-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    @contextmanager
+    def locked(self, model_id: str, gives_up: Callable[[], bool]) -> Iterator[None]:
+        """Hold the model's lock file, which the system frees if this process dies. Asks `gives_up` while it waits.
+
+        Raises ConflictError when that says yes.
+        """
+        from filelock import FileLock, Timeout
+
+        path = self.folder / "locks" / f"{key(model_id)}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0.2)
+            except Timeout:
+                if gives_up():
+                    raise ConflictError("The model is being downloaded. Wait until that is over.") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def model_ids(self) -> list[str]:
+        """The models of which something is there, whole or not."""
+        places = (("models", MANIFEST), ("partial", PROGRESS))
+        notes = (read_json(path / name) for place, name in places for path in subfolders(self.folder / place))
+        return list(dict.fromkeys(str(note["id"]) for note in notes if "id" in note))
+
+    def model_bytes(self, model_id: str) -> int:
+        """What a model takes, unfinished files too."""
+        return folder_bytes(self.whole(model_id)) + folder_bytes(self.partial(model_id))
+
+    def last_used(self, model_id: str) -> float:
+        """In seconds since 1970; 0 when nothing is there."""
+        paths = (self.whole(model_id) / MANIFEST, self.partial(model_id) / PROGRESS)
+        return max(_modified(path) for path in paths)
+
+    def touch(self, model_id: str) -> None:
+        """Note that the model is used now."""
+        with suppress(OSError):
+            os.utime(self.whole(model_id) / MANIFEST)
+
+
+def _is_of(manifest: Mapping[str, Any], source: Source) -> bool:
+    """Whether a manifest tells of this source, not of an earlier one under the same id."""
+    digests = {name: facts["sha256"] for name, facts in manifest.get("files", {}).items()}
+    return digests == source.files if source.kind == "package" else manifest.get("revision") == source.revision
+
+
+def key(model_id: str) -> str:
+    """A model's folder name. Ids hold no "--", so no two share one."""
+    return model_id.replace(":", "--").replace("/", "--").replace("@", "--")
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder that may not be there."""
+    with suppress(OSError):
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    return []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file, or {} when there is none that can be read."""
+    with suppress(OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a file in one step."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _stamp(folder: Path, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    stamps = {}
+    for name, digest in digests.items():
+        status = (folder / name).stat()
+        stamps[name] = {"size": status.st_size, "modified": int(status.st_mtime), "sha256": digest}
+    return stamps
+
+
+def _modified(path: Path) -> float:
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,302 @@
+"""The Hub's side of a download, run by `download` as a child process: what a repository holds, and its files.
+
+safetensors only: no pickle, no code. `read_facts` tells from a repository's own files what kind of model it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.catalogue.models import Architecture
+from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
+
+ERRORS: dict[str, type[PeopleError]] = {
+    kind.__name__: kind for kind in (ConflictError, InputError, NotFoundError, NotReadyError, UnsupportedError)
+}
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Environment variables from which the Hub's client takes a token."""
+SMALL_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(json|txt|spm|model|jinja)|1_Pooling/config\.json")
+WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+SMALL_FILE_BYTES = 64 * 2**20
+CONVERTER, CONVERTED_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
+"""The Hub's own converter offers safetensors of old repositories as a pull request (transformers uses it too)."""
+
+SEQ2SEQ_TYPES = {"t5", "mt5", "umt5", "longt5", "bart", "mbart", "marian", "m2m_100", "pegasus", "led", "blenderbot"}
+TRANSLATION_STYLES = {"t5": "t5", "mt5": "t5", "umt5": "t5", "marian": "pair", "m2m_100": "codes"}
+HEADS: tuple[tuple[str, Architecture], ...] = (
+    ("ForCausalLM", "causal"),
+    ("LMHeadModel", "causal"),
+    ("ForSequenceClassification", "classification"),
+    ("ForQuestionAnswering", "extraction"),
+    ("ForMaskedLM", "masked"),
+)
+ENCODER_TYPES = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "mpnet", "albert", "electra"}
+ENCODER_TYPES |= {"deberta", "deberta-v2", "modernbert"}
+APPLICATIONS: dict[Architecture, tuple[str, ...]] = {
+    "causal": ("write", "summarize", "explore"),
+    "classification": ("sentiment",),
+    "extraction": ("answer",),
+    "masked": ("explore",),
+    "embedding": ("explore",),
+}
+
+
+def architecture_of(repository: str, config: Mapping[str, Any]) -> Architecture:
+    """What a model does, by its config.json. Raises UnsupportedError for what the engine has no task for."""
+    name = next(iter(config.get("architectures") or []), "")
+    if config.get("quantization_config"):
+        raise UnsupportedError(f"{repository} is stored in a quantised format. Choose its plain safetensors version.")
+    kind = config.get("model_type")
+    if kind in SEQ2SEQ_TYPES and name.endswith(("ForConditionalGeneration", "MTModel")):
+        return "seq2seq"
+    if kind in ENCODER_TYPES and name.endswith("Model") and not name.endswith("LMHeadModel"):
+        return "embedding"
+    for suffix, architecture in HEADS:
+        if name.endswith(suffix) and kind not in SEQ2SEQ_TYPES:
+            return architecture
+    raise UnsupportedError(
+        f"{repository} is of the kind {name or 'unknown'}, which Parlance does not run. Choose a model that writes, "
+        "translates, summarises, classifies, answers, fills masks or embeds text."
+    )
+
+
+def read_facts(repository: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `Model` that a plan tells. Raises UnsupportedError."""
+    config = plan["config"]
+    architecture = architecture_of(repository, config)
+    size = sum(file["size"] for file in plan["files"])
+    style = TRANSLATION_STYLES.get(config.get("model_type"), "") if architecture == "seq2seq" else ""
+    codes = re.search(r"opus-mt-(?:tc-big-)?([a-z]{2})-([a-zA-Z]{2})$", repository)
+    pair = (codes[1], codes[2].lower()) if style == "pair" and codes else None
+    serves = APPLICATIONS.get(architecture) or (("translate",) if style in ("pair", "codes") else ("summarize",))
+    return {
+        "architecture": architecture,
+        "family": str(config.get("model_type", "Hub")),
+        "parameters": plan["parameters"],
+        "languages": list(pair or plan["languages"]),
+        "licence": plan["licence"],
+        "size_bytes": size,
+        "memory_bytes": int(max(size, 4 * plan["parameters"]) * 1.25) + 150_000_000,
+        "applications": [id for id in serves if style != "pair" or pair],
+        "context_tokens": _context_tokens(config),
+        "is_chat": plan["is_chat"],
+        "prompt_style": style,
+        "pair": pair,
+    }
+
+
+def _context_tokens(config: Mapping[str, Any]) -> int:
+    names = ("max_position_embeddings", "n_positions", "n_ctx")
+    tokens = next((config[name] for name in names if isinstance(config.get(name), int)), 512)
+    # RoBERTa counts two positions that no token takes.
+    return tokens - 2 if tokens % 128 == 2 else tokens
+
+
+def make_plan(repository: str, revision: str, timeout_seconds: float) -> dict[str, Any]:
+    """The commit that a revision means, the files to fetch from it with sizes and hashes, the model's config and card.
+
+    Raises PeopleError, or the Hub client's own errors.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(library_name="parlance")
+    info = api.model_info(repository, revision=revision, files_metadata=True, timeout=timeout_seconds)
+    main_files = _choose(info)
+    if not any(WEIGHTS.fullmatch(file["name"]) for file in main_files):
+        info = _converted(api, info, timeout_seconds)
+    files = _choose(info)
+    config = _read_json(repository, info.sha or "", "config.json", timeout_seconds)
+    if "auto_map" in config and _needs_code(config):
+        raise UnsupportedError(f"{repository} needs program code of its own, which Parlance does not run.")
+    names = {file["name"] for file in files}
+    tokenizer = {}
+    if "tokenizer_config.json" in names:
+        tokenizer = _read_json(repository, info.sha or "", "tokenizer_config.json", timeout_seconds)
+    card = info.card_data.to_dict() if info.card_data else {}
+    languages = card.get("language") or []
+    weights = sum(file["size"] for file in files if WEIGHTS.fullmatch(file["name"]))
+    return {
+        "repository": repository,
+        "commit": info.sha,
+        "files": files,
+        "config": config,
+        "licence": str(card.get("license") or "not stated"),
+        "languages": [code for code in ([languages] if isinstance(languages, str) else languages) if len(code) == 2],
+        "parameters": info.safetensors.total if info.safetensors else weights // 4,
+        "is_chat": bool(tokenizer.get("chat_template")) or "chat_template.jinja" in names,
+    }
+
+
+def _needs_code(config: Mapping[str, Any]) -> bool:
+    """Whether transformers has no folder for this kind of model. (Importing it to ask would take seconds.)"""
+    spec = find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return False
+    folder = str(config.get("model_type") or "unknown").replace("-", "_")
+    return not (Path(spec.origin).parent / "models" / folder / "__init__.py").is_file()
+
+
+def _choose(info: ModelInfo) -> list[dict[str, Any]]:
+    """The files that are data and needed: weights in safetensors, config, tokenizer."""
+    names = {file.rfilename for file in info.siblings or []}
+    is_single = "model.safetensors" in names
+    chosen = []
+    for file in info.siblings or []:
+        name, size = file.rfilename, file.size or 0
+        is_small = SMALL_FILE.fullmatch(name) and "index" not in name and size <= SMALL_FILE_BYTES
+        is_shard = not is_single and (WEIGHTS.fullmatch(name) or name == "model.safetensors.index.json")
+        if is_small or is_shard or name == "model.safetensors":
+            digest = file.lfs.sha256 if file.lfs else None
+            chosen.append({"name": name, "size": size, "sha256": digest, "blob": file.blob_id})
+    return chosen
+
+
+def _converted(api: Any, info: ModelInfo, timeout_seconds: float) -> ModelInfo:
+    """The same repository with safetensors added by the Hub's converter. Raises UnsupportedError without."""
+    names = [file.rfilename for file in info.siblings or []]
+    if "config.json" not in names:
+        raise UnsupportedError(
+            f"{info.id} holds no model in the transformers layout (no config.json). Choose the original repository."
+        )
+    if any(name.endswith(".bin") for name in names):
+        for discussion in api.get_repo_discussions(info.id, author=CONVERTER, discussion_type="pull_request"):
+            if discussion.author == CONVERTER and discussion.title == CONVERTED_TITLE:
+                converted: ModelInfo = api.model_info(
+                    info.id, revision=discussion.git_reference, files_metadata=True, timeout=timeout_seconds
+                )
+                if any(WEIGHTS.fullmatch(file.rfilename) for file in converted.siblings or []):
+                    return converted
+    raise UnsupportedError(
+        f"{info.id} offers its weights only in a format that can carry code (.bin), which Parlance does not load. "
+        "Choose a repository with safetensors."
+    )
+
+
+def _read_json(repository: str, commit: str, name: str, timeout_seconds: float) -> dict[str, Any]:
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    url = hf_hub_url(repository, name, revision=commit)
+    response = get_session().get(url, headers=build_hf_headers(), timeout=timeout_seconds)
+    hf_raise_for_status(response)
+    try:
+        return dict(response.json())
+    except ValueError:
+        raise UnsupportedError(f"{name} of {repository} is not valid JSON. Choose another model.") from None
+
+
+def get_files(plan: Mapping[str, Any], folder: Path, timeout_seconds: float) -> None:
+    """Fetch the plan's files into `folder`; a file that broke off goes on where it stopped."""
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    constants.HF_HUB_DOWNLOAD_TIMEOUT = timeout_seconds  # type: ignore[assignment]
+    # Its 10 MB would make a slow line look silent, and a break lose that much.
+    constants.DOWNLOAD_CHUNK_SIZE = 1 << 16
+    for file in plan["files"]:
+        path, part = folder / file["name"], folder / (file["name"] + ".part")
+        if path.is_file() and path.stat().st_size == file["size"]:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if part.is_file() and part.stat().st_size > file["size"]:
+            part.unlink()
+        url = hf_hub_url(plan["repository"], file["name"], revision=plan["commit"])
+        with part.open("ab", buffering=0) as out:
+            http_get(url, out, resume_size=out.tell(), headers=build_hf_headers(), expected_size=file["size"])
+        part.replace(path)
+
+
+def explain(error: Exception, repository: str) -> PeopleError:
+    """The Hub client's error as a sentence. An error that is not of the network or the Hub is raised again."""
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{repository}"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return NotReadyError("HF_HUB_OFFLINE is set, so nothing is fetched from the Hub. Unset it and start again.")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return NotFoundError(f"{repository} has no such revision. Leave it out to take the main one.", param="model")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError) or status == 403:
+        return ConflictError(
+            f"{repository} is gated. Accept its terms at {page}, set HF_TOKEN to your access token, and start again.",
+            param="model",
+        )
+    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
+        return NotFoundError(
+            f"The Hub has no public model {repository}. Check the spelling; a private one needs HF_TOKEN.",
+            param="model",
+        )
+    return explain_network(error, "then try again; the embedded models work without it.")
+
+
+def explain_network(error: BaseException, then: str) -> PeopleError:
+    """A slow, failing or unreachable Hub as a sentence, which for the last ends in `then`; else the error is raised."""
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, httpx.TimeoutException):
+        return NotReadyError("The Hub has not answered in time. Check the network, then try again.")
+    if status is not None:
+        return NotReadyError(f"The Hub answered with error {status}. Try again in a few minutes.")
+    if isinstance(error, httpx.HTTPError):
+        return NotReadyError(f"The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, {then}")
+    raise error
+
+
+def _end_with_parent() -> None:
+    """Do not go on writing beside a successor when the process that asked is gone."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`plan` prints a plan as JSON; `get` reads it from its folder and fetches. Errors are printed as JSON too."""
+    parser = argparse.ArgumentParser(prog="python -m engine.catalogue.hub")
+    parser.add_argument("--timeout", type=float, default=10.0)
+    commands = parser.add_subparsers(dest="command", required=True)
+    plan = commands.add_parser("plan")
+    plan.add_argument("repository")
+    plan.add_argument("revision")
+    get = commands.add_parser("get")
+    get.add_argument("plan", type=Path)
+    get.add_argument("folder", type=Path)
+    given = parser.parse_args(arguments)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    answer: dict[str, Any] = {}
+    repository = ""
+    try:
+        import huggingface_hub  # noqa: F401
+
+        print("started", flush=True)
+        if given.command == "plan":
+            repository = given.repository
+            answer = make_plan(repository, given.revision, given.timeout)
+        else:
+            steps = json.loads(given.plan.read_text(encoding="utf-8"))
+            repository = steps["repository"]
+            get_files(steps, given.folder, given.timeout)
+    except Exception as error:
+        shown = error if isinstance(error, PeopleError) else explain(error, repository)
+        answer = {"error": type(shown).__name__, "message": str(shown), "param": shown.param}
+    print("\n" + json.dumps(answer), flush=True)
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

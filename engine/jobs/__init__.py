@@ -1,0 +1,1 @@
+"""Long work: a process with a folder each."""

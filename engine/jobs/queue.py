@@ -1,0 +1,369 @@
+"""Runs as a person handles them: create, start, stop, resume, delete, annotate, use. No torch here.
+
+The work is a child process of its own session (`train`), which goes on when the server ends; `views` reads what it
+writes, `serving` brings its model into the pickers. Every function checks again what its caller was to check.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import psutil  # type: ignore[import-untyped]
+from filelock import FileLock, Timeout
+
+from engine.catalogue.cache import read_json, write_json
+from engine.catalogue.download import ROOT
+from engine.catalogue.hub import TOKEN_VARIABLES
+from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
+from engine.requests import clean_text
+from engine.settings import Settings, current
+from engine.training import average, serving
+from engine.training.config import ROLES, TrainingConfig, make_config
+from engine.training.run import KEPT_FIELDS, STOP_FILE, State, is_alive
+from engine.training.views import RunView, listed, out_of_memory_kills, read, run_folder
+
+if TYPE_CHECKING:
+    from engine.serving.local import Engine
+
+__all__ = [
+    "RunView", "State", "annotate", "base_folder", "check_mean", "command", "create", "create_mean", "delete",
+    "differing", "kill", "listed", "read", "resume", "retire", "run_folder", "start", "stop", "use",
+]  # fmt: skip
+
+MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
+CHILD = "engine.training.train"
+MAX_LIVE = 4
+"""Runs at work and waiting; each is a process that has its libraries in memory."""
+ROOM_BYTES = 512 * 2**20
+"""Free disk space without which nothing is started; the preflight knows the run's own need."""
+LEFT_SECONDS = 3600.0
+"""After this long, what an interrupted creation left is swept away."""
+
+
+def create(
+    settings: Settings,
+    config_values: Mapping[str, Any],
+    train: Sequence[Mapping[str, Any]],
+    validation: Sequence[Mapping[str, Any]],
+    *,
+    title: str,
+    note: str = "",
+) -> str:
+    """Make a run's folder, whole or not at all, and return its id; `start` starts it.
+
+    `config_values` are fields of TrainingConfig without the files; rows have the task's keys (ROLES). Raises InputError
+    naming the field, ConflictError (a public site, too many runs), NotReadyError (disk full).
+    """
+    _check_public(settings)
+    title, note = _words(title, note)
+    files = {"train_file": "data/train.jsonl", "validation_file": "data/validation.jsonl"}
+    shared = {} if config_values.get("threads") else {"threads": settings.training_threads}
+    config = make_config(dict(config_values) | shared | files)
+    lines = {"train": _lines(train, config, "train_file"), "validation": _lines(validation, config, "validation_file")}
+    runs = settings.runs_folder.absolute()
+    with _disk_explained():
+        runs.mkdir(parents=True, exist_ok=True)
+        _sweep(runs)
+        if len(listed(settings)) >= settings.max_runs:
+            raise ConflictError(
+                f"There are {settings.max_runs} runs already. Delete some, or raise PARLANCE_MAX_RUNS.", param="run"
+            )
+        run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        folder = runs / f".new-{run_id}"
+        try:
+            (folder / "data").mkdir(parents=True)
+            for name, content in lines.items():
+                (folder / "data" / f"{name}.jsonl").write_bytes(content)
+            # Where the rows stand in the file that they came from, for findings that name rows.
+            numbers = {"train": getattr(train, "numbers", ()), "validation": getattr(validation, "numbers", ())}
+            write_json(folder / "data" / "rows.json", {name: list(found) for name, found in numbers.items()})
+            config.save(folder / "config.json")
+            digest = hashlib.sha256(b"".join(lines.values())).hexdigest()[:12]
+            facts = {"train_rows": len(train), "validation_rows": len(validation), "data": digest}
+            write_json(folder / "about.json", {"title": title, "note": note, "created": time.time()} | facts)
+            folder.rename(runs / run_id)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return run_id
+
+
+def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
+    """Make the run whose model is the mean of these runs' models, and return its id; `start` has it made and judged.
+
+    It has the first run's rows and settings. Raises ConflictError where they have no mean, and as `create`.
+    """
+    check_mean(settings, run_ids)
+    views, folder = [read(settings, id) for id in run_ids], run_folder(settings, run_ids[0])
+    config = cast(TrainingConfig, views[0].config)
+    train, held_out = (
+        [json.loads(line) for line in (folder / file).read_text(encoding="utf-8").splitlines()]
+        for file in (config.train_file, config.validation_file)
+    )
+    title = f"Mean of {len(views)}: {views[0].title}"[:MAX_TITLE_CHARACTERS]
+    note = f"The mean of the weights of {', '.join(f'{view.title} ({view.id})' for view in views)}."
+    return create(settings, asdict(config) | {"mean_of": list(run_ids)}, train, held_out, title=title, note=note)
+
+
+def check_mean(settings: Settings, run_ids: Sequence[str]) -> None:
+    """Raise ConflictError, saying why, where these runs' models have no mean that makes sense."""
+    average.check_mean([(read(settings, id), run_folder(settings, id)) for id in run_ids])
+
+
+def start(settings: Settings, run_id: str) -> None:
+    """Start a run, or go on with one from its last checkpoint; it waits for its turn by itself.
+
+    Raises NotFoundError, ConflictError (alive, finished, a public site), BusyError, NotReadyError (disk full).
+    """
+    _check_public(settings)
+    folder = run_folder(settings, run_id)
+    with _starting(folder), _disk_explained():
+        view = read(settings, run_id)
+        _check_start(settings, view, folder)
+        (folder / STOP_FILE).unlink(missing_ok=True)
+        now = time.time()
+        before = {name: view.status[name] for name in ("step", "max_steps", *KEPT_FIELDS) if name in view.status}
+        status = {"started": now} | before | {"state": "queued", "launched": now, "updated": now}
+        write_json(folder / "status.json", status)
+        _launch(settings, folder, now)
+
+
+def resume(settings: Settings, run_id: str) -> None:
+    """Go on with a stopped, failed or killed run from its last checkpoint, in the same order of rows. As `start`."""
+    start(settings, run_id)
+
+
+def stop(settings: Settings, run_id: str) -> None:
+    """Ask a live run to end after the step it is in and to keep the best so far. Raises NotFoundError, ConflictError.
+
+    Returns at once; a run that waits or prepares ends as soon as it looks.
+    """
+    _check_public(settings)
+    folder = run_folder(settings, run_id)
+    if not read(settings, run_id).is_alive:
+        raise ConflictError("This run is not at work, so there is nothing to stop.", param="run")
+    with _disk_explained():
+        (folder / STOP_FILE).touch()
+
+
+def kill(settings: Settings, run_id: str) -> None:
+    """End the process of a live run at once, for one that does not heed `stop`; its checkpoints stay. As `stop`."""
+    _check_public(settings)
+    view = read(settings, run_id)
+    if not view.is_alive or "pid" not in view.status:
+        raise ConflictError("This run is not at work, so there is nothing to end.", param="run")
+    with suppress(psutil.NoSuchProcess):
+        if is_alive(view.status):
+            psutil.Process(view.status["pid"]).kill()
+
+
+def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> None:
+    """Delete a run with everything in its folder; with `engine` its model leaves the pickers first.
+
+    Raises NotFoundError, ConflictError (alive, its model is answering, a public site).
+    """
+    _check_public(settings)
+    folder = run_folder(settings, run_id)
+    with _starting(folder):
+        if read(settings, run_id).is_alive:
+            raise ConflictError("This run is at work. Stop it first, then delete it.", param="run")
+        if engine is not None:
+            serving.forget(engine, run_id)
+        trash = folder.with_name(f".deleted-{run_id}-{time.monotonic_ns()}")
+        folder.rename(trash)
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def annotate(settings: Settings, run_id: str, title: str, note: str) -> None:
+    """Give a run another title and note. A model in use keeps its name in the pickers until it is used anew."""
+    _check_public(settings)
+    folder = run_folder(settings, run_id)
+    title, note = _words(title, note)
+    with _disk_explained():
+        write_json(folder / "about.json", read_json(folder / "about.json") | {"title": title, "note": note})
+
+
+def command(run_id: str, settings: Settings | None = None) -> str:
+    """The command line that does the same as `start` and `resume`, from the project's folder."""
+    runs = (settings or current()).runs_folder
+    with suppress(ValueError):
+        runs = runs.absolute().relative_to(Path.cwd())
+    return shlex.join(["python", "-m", "engine.training.train", (runs / run_id).as_posix()])
+
+
+def differing(settings: Settings, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """One row for each setting (and fact of the data) in which the runs differ: {setting, <id>: value, ...}."""
+    views = [read(settings, run_id) for run_id in run_ids]
+    tables = {view.id: _settings_of(view) for view in views}
+    names = dict.fromkeys(name for table in tables.values() for name in table)
+    rows = [{"setting": name} | {id: table.get(name) for id, table in tables.items()} for name in names]
+    return [row for row in rows if len({json.dumps(row[view.id]) for view in views}) > 1]
+
+
+def base_folder(engine: Engine, model_id: str) -> Path:
+    """Where the weights of a base are: a folder or a GGUF file. A run in use gives the weights that it trained.
+
+    Raises NotFoundError, and as `Store.path` where the model is not there.
+    """
+    model = engine.catalogue.find(model_id)
+    if model.id.startswith("run-"):
+        folder = run_folder(engine.settings, model.id.removeprefix("run-"))
+        if (folder / "model" / "config.json").is_file():
+            return folder / "model"
+    return engine.store.path(model.id)
+
+
+def use(settings: Settings, engine: Engine, run_id: str) -> str:
+    """Bring a run's model into the pickers of the pages that it serves; returns the model's id.
+
+    A language model is converted for llama.cpp where it runs on the processor, which takes up to a minute.
+    Raises NotFoundError, ConflictError (no model yet, a public site), UnsupportedError, NotReadyError.
+    """
+    _check_public(settings)
+    view, folder = read(settings, run_id), run_folder(settings, run_id)
+    with _starting(folder), _disk_explained():
+        return serving.use(settings, engine, view, folder)
+
+
+def retire(settings: Settings, engine: Engine, run_id: str) -> None:
+    """Take a run's model out of the pickers; the run stays. Raises ConflictError while the model is answering."""
+    _check_public(settings)
+    folder = run_folder(settings, run_id)
+    with _starting(folder):
+        serving.retire(engine, run_id, folder)
+
+
+def _check_public(settings: Settings) -> None:
+    if settings.is_public:
+        raise ConflictError(
+            "Fine-tuning is off on this public site. Run Parlance on a machine of your own to train.", param="run"
+        )
+
+
+def _words(title: object, note: object) -> tuple[str, str]:
+    clean = " ".join(clean_text(title, "title", MAX_TITLE_CHARACTERS).split())
+    return clean, clean_text(note, "note", MAX_NOTE_CHARACTERS, can_be_empty=True).strip()
+
+
+def _lines(rows: Sequence[Mapping[str, Any]], config: TrainingConfig, param: str) -> bytes:
+    """Rows as JSONL with the task's keys alone. Raises InputError naming the row."""
+    if not rows:
+        raise InputError(f"{param} has no rows. Give it at least one.", param=param)
+    keys = ROLES[config.task]
+    optional = ("answer_start",) if config.task == "answer" else ()
+    kept = []
+    for number, row in enumerate(rows, 1):
+        if missing := [key for key in keys if not isinstance(row.get(key), str)]:
+            raise InputError(f"{param}, row {number}: {missing[0]} must be a text.", param=param)
+        kept.append({key: row[key] for key in (*keys, *optional) if row.get(key) is not None})
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode("utf-8", "replace")
+
+
+def _check_start(settings: Settings, view: RunView, folder: Path) -> None:
+    if view.is_alive:
+        raise ConflictError("This run is at work or waits for its turn already.", param="run")
+    if view.state == "finished":
+        raise ConflictError("This run is finished. Make a new one to train on.", param="run")
+    if view.config is None:
+        raise ConflictError(f"This run cannot be started: {view.error}", param="run")
+    if sum(other.is_alive for other in listed(settings)) >= MAX_LIVE:
+        raise BusyError(f"{MAX_LIVE} runs are at work or waiting. Wait for one to end, or stop one.", retry_seconds=60)
+    if shutil.disk_usage(folder).free < ROOM_BYTES:
+        raise NotReadyError(f"The disk has less than {ROOM_BYTES // 2**20} MiB left. Free some space, then start.")
+
+
+def _launch(settings: Settings, folder: Path, launched: float) -> None:
+    """Start the child and note its number, for the time until it says it itself."""
+    kills = out_of_memory_kills()
+    # Training needs no network, so it gets no keys to it.
+    environment = {name: value for name, value in os.environ.items() if name not in TOKEN_VARIABLES}
+    environment |= {
+        "PARLANCE_TRAINING_NICE": str(settings.training_nice),
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    (folder / "exit.json").unlink(missing_ok=True)
+    with (folder / "log.txt").open("ab") as log_file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", CHILD, str(folder)],
+            cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file,
+            start_new_session=True,
+        )  # fmt: skip
+    note = {"launched": launched, "pid": child.pid, "out_of_memory_kills": kills}
+    with suppress(psutil.NoSuchProcess):
+        note["process_started"] = psutil.Process(child.pid).create_time()
+    threading.Thread(target=_reap, args=(child, folder), name="run-watch", daemon=True).start()
+    write_json(folder / "launch.json", note)
+
+
+def _reap(child: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for the child's end and note how it came, which only its parent is told."""
+    code = child.wait()
+    note = {"pid": child.pid, "returncode": code, "time": time.time(), "out_of_memory_kills": out_of_memory_kills()}
+    with suppress(OSError):
+        write_json(folder / "exit.json", note)
+
+
+@contextmanager
+def _starting(folder: Path) -> Iterator[None]:
+    """Keep two clicks, tabs or servers from doing things to one run at once."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
+        raise ConflictError("Somebody is busy with this run just now. Try again in a moment.", param="run") from None
+    try:
+        if not folder.is_dir():
+            raise NotFoundError("This run was just deleted.", param="run")
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _disk_explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise NotReadyError("The disk is full. Delete runs, models or other files, then try again.") from error
+        raise NotReadyError(
+            f"The runs folder cannot be written ({error.strerror}). Check PARLANCE_RUNS_FOLDER and its permissions."
+        ) from error
+
+
+def _sweep(runs: Path) -> None:
+    """Finish deletions that were interrupted, and drop what creations left halfway and locks of runs that are gone."""
+    for path in runs.glob(".deleted-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in runs.glob(".?*.lock"):
+        if not (runs / path.name[1:].removesuffix(".lock")).exists():
+            path.unlink(missing_ok=True)
+    for path in runs.glob(".new-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _settings_of(view: RunView) -> dict[str, Any]:
+    config = asdict(view.config) if view.config else {}
+    data = {name: view.facts[name] for name in ("train_rows", "validation_rows", "data") if name in view.facts}
+    hidden = ("train_file", "validation_file", "base" if config.get("base_id") else "")
+    return {name: value for name, value in config.items() if name not in hidden} | data

@@ -1,0 +1,1 @@
+"""The engine: queue, admission, memory budget, streams, and the wrappers around it."""

@@ -1,0 +1,353 @@
+"""One owner a model: its line, the threads that work it off, and the tickets people hold meanwhile.
+
+Which models may be in memory is decided in `core`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from statistics import median
+from typing import Literal
+
+from engine.backends.protocol import Backend
+from engine.errors import MemoryShortError, NotReadyError, PeopleError
+from engine.requests import Event, Request, Result, Token
+from engine.serving.scheduling import Line, share
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 0.25
+"""How often a waiting stream yields, so that whoever draws it can stop it."""
+GROUP_LANES = 8
+"""Lanes that the rows of one call may take at once. Its sentences begin alike, and a lane that follows another row of
+theirs need not evaluate that beginning; the other lanes stay free for other people."""
+GRACE_SECONDS = 10.0
+"""How long past its deadline a running request may take to hand over what it has."""
+
+State = Literal["loading", "ready", "failed", "closed"]
+
+
+class Statistics:
+    """What a worker keeps of its past."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._speeds: deque[float] = deque(maxlen=20)
+        self._firsts: deque[float] = deque(maxlen=20)
+
+    def record(self, ticket: Ticket, result: Result) -> None:
+        self.requests += 1
+        speed = getattr(result, "tokens_per_second", None)
+        if speed:
+            self._speeds.append(speed)
+        if ticket.first_text is not None:
+            self._firsts.append(ticket.first_text - ticket.submitted)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        return median(self._speeds) if self._speeds else None
+
+    @property
+    def first_token_seconds(self) -> float | None:
+        return median(self._firsts) if self._firsts else None
+
+
+class Ticket:
+    """One request on its way: the `Job` that a backend sees, and the events that its owner reads."""
+
+    def __init__(
+        self, request: Request, deadline_seconds: float, statistics: Statistics, asked: float | None = None
+    ) -> None:
+        self.request = request
+        self.group: object = self
+        """What the tickets of one call share."""
+        self._statistics = statistics
+        self.submitted = time.monotonic()
+        self.deadline = (asked or self.submitted) + deadline_seconds
+        self.deadline_seconds = deadline_seconds
+        self.first_text: float | None = None
+        self.is_running = False
+        self.is_done = False
+        self.result: Result | None = None
+        self._is_closed = False
+        self._error: Exception | None = None
+        self._events: SimpleQueue[Event | None] = SimpleQueue()
+        """None where there is no event any more. A condition would cost each token twice the time of the queue."""
+        self._ending = threading.Lock()
+        self._over = threading.Event()
+
+    @property
+    def task(self) -> str:
+        return self.request.task
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self._over.is_set() or self._is_overdue
+
+    @property
+    def is_late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    @property
+    def _is_overdue(self) -> bool:
+        return time.monotonic() > self.deadline + (GRACE_SECONDS if self.is_running else 0.0)
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._is_closed or self.is_late
+
+    def emit(self, text: str, token: Token | None = None) -> None:
+        if self.first_text is None:
+            self.first_text = time.monotonic()
+        if not self.is_done:
+            self._events.put(Event("text", text=text, token=token))
+
+    def finish(self, result: Result) -> None:
+        if getattr(result, "finish_reason", "") == "cancelled" and self.is_late and not self._is_closed:
+            result = replace(result, finish_reason="deadline")  # type: ignore[arg-type]
+        self._statistics.record(self, result)
+        self.result = result
+        self._end(Event("done", result=result))
+
+    def fail(self, error: Exception) -> None:
+        self._end(None, error)
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self._is_closed = True
+        self._over.set()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for its end, whichever; whether it came. For those who want the same and leave the events alone."""
+        self._over.wait(timeout_seconds)
+        return self.is_over
+
+    def _end(self, last: Event | None, error: Exception | None = None) -> None:
+        """The first end counts."""
+        with self._ending:
+            if self.is_done:
+                return
+            self._error, self.is_done = error, True
+        self._events.put(last)
+        self._over.set()
+
+    def next_event(self, timeout_seconds: float) -> Event | None:
+        """The next event, or None after the time-out. Raises the request's error, or NotReadyError when late."""
+        with suppress(Empty):
+            event = self._events.get(timeout=0 if self.is_done else timeout_seconds)
+            if event is not None:
+                return event
+        if self._error is not None:
+            raise self._error
+        if self._is_overdue:
+            raise NotReadyError(
+                f"No answer within {self.deadline_seconds:.0f} seconds. Ask for a shorter text, or try again later.",
+                retry_seconds=10,
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """A model in memory or on its way there. Times in seconds, medians of the last twenty; None before the first."""
+
+    id: str
+    title: str
+    state: State
+    memory_bytes: int
+    device: str
+    dtype: str
+    queued: int
+    running: int
+    requests: int
+    tokens_per_second: float | None
+    first_token_seconds: float | None
+
+
+class Worker:
+    """Loads one model in a thread of its own, then works its line off in `backend.lanes` threads."""
+
+    def __init__(self, id: str, title: str, estimate_bytes: int, line_limit: int, load: Callable[[], Backend]) -> None:
+        self.id, self.title, self.estimate_bytes = id, title, estimate_bytes
+        self.state: State = "loading"
+        self.has_memory = False
+        """Set by the owner of the budget when this model may take its memory."""
+        self.weights: str | None = None
+        """Set by the owner: which weights these are, None where that is not certain."""
+        self.last_used = time.monotonic()
+        self.statistics = Statistics()
+        self._load = load
+        self._line: Line[Ticket] = Line(line_limit)
+        self._running: set[Ticket] = set()
+        self._idle_lanes = 0
+        self._changed = threading.Condition()
+        """What idle lanes wait on: as many wake as there are new tickets, since a lane that ends one looks itself."""
+        self._threads = [threading.Thread(target=self._start, name=f"{id}-loader", daemon=True)]
+        self._backend: Backend | None = None
+
+    def start(self) -> None:
+        self._threads[0].start()
+
+    @property
+    def backend(self) -> Backend | None:
+        return self._backend
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._backend.memory_bytes if self._backend else self.estimate_bytes
+
+    @property
+    def is_busy(self) -> bool:
+        with self._changed:
+            return self.state == "loading" or bool(self._running) or len(self._line) > 0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits in the line."""
+        with self._changed:
+            return self._line.is_wanted
+
+    def submit(self, requests: Sequence[Request], deadline_seconds: float, asked: float | None = None) -> list[Ticket]:
+        """Put the requests in the line as one group, in the order given. Raises BusyError when it is full.
+
+        Their time runs from now, or from `asked` on the monotonic clock.
+        """
+        tickets = [Ticket(request, deadline_seconds, self.statistics, asked) for request in requests]
+        for ticket in tickets:
+            ticket.group = tickets[0]
+        with self._changed:
+            self._line.join(tickets)
+            self.last_used = time.monotonic()
+            self._changed.notify(len(tickets))
+        return tickets
+
+    def events(self, ticket: Ticket) -> Iterator[Event]:
+        """The ticket's events until its last; closing this generator cancels the request."""
+        try:
+            while True:
+                event = ticket.next_event(HEARTBEAT_SECONDS)
+                yield event or self.waiting_event(ticket)
+                if event is not None and event.kind == "done":
+                    return
+        finally:
+            ticket.cancel()
+
+    def waiting_event(self, ticket: Ticket) -> Event:
+        """What a ticket waits for."""
+        with self._changed:
+            if self.state == "loading":
+                return Event("loading")
+            return Event("queued", position=self._line.position(ticket))
+
+    def _start(self) -> None:
+        try:
+            backend = self._load()
+        except Exception as error:
+            self._abandon(error)
+            return
+        with self._changed:
+            if self.state == "closed":
+                backend.close()
+                return
+            self._backend, self.state = backend, "ready"
+            self._threads += [
+                threading.Thread(target=self._work, args=(backend,), name=f"{self.id}-{lane}", daemon=True)
+                for lane in range(backend.lanes)
+            ]
+            for thread in self._threads[1:]:
+                thread.start()
+
+    def _abandon(self, error: Exception) -> None:
+        if not isinstance(error, PeopleError):
+            log.exception("%s could not be loaded", self.id)
+            error = NotReadyError(f"{self.title} could not be loaded ({type(error).__name__}). Choose another model.")
+        with self._changed:
+            self.state = "failed"
+            for ticket in self._line.drain():
+                ticket.fail(error)
+
+    def _work(self, backend: Backend) -> None:
+        while True:
+            with self._changed:
+                self._idle_lanes += 1
+                self._changed.wait_for(lambda: self.state == "closed" or self._line.has(self._may_start))
+                if self.state == "closed":
+                    return
+                count = share(len(self._line), backend.batch, self._idle_lanes)
+                tickets = self._line.take(count, self._may_start)
+                self._idle_lanes -= 1
+                self._running.update(tickets)
+            for ticket in tickets:
+                ticket.is_running = True
+            self._run(backend, tickets)
+            with self._changed:
+                self._running.difference_update(tickets)
+                self.last_used = time.monotonic()
+
+    def _may_start(self, ticket: Ticket) -> bool:
+        """Whether its call has a lane left; a backend of batches takes all that come."""
+        if self._backend is None or self._backend.batch > 1:
+            return True
+        return sum(running.group is ticket.group for running in self._running) < GROUP_LANES
+
+    def _run(self, backend: Backend, tickets: list[Ticket]) -> None:
+        """Run the batch; short of memory, run its halves; a fault of ours fails its tickets and nothing else."""
+        if not tickets:
+            return
+        try:
+            backend.run(tickets)
+        except MemoryShortError as error:
+            if len(tickets) > 1:
+                middle = len(tickets) // 2
+                self._run(backend, tickets[:middle])
+                self._run(backend, tickets[middle:])
+            else:
+                tickets[0].fail(error)
+        except Exception as error:
+            if not isinstance(error, PeopleError):
+                log.exception("%s failed while working", self.id)
+            for ticket in tickets:
+                ticket.fail(error)
+        for ticket in tickets:
+            ticket.fail(NotReadyError(f"{self.title} gave no answer. Try again.", retry_seconds=1))
+
+    def close(self, wait_seconds: float = 10.0) -> None:
+        """Cancel what is under way, wait for the threads, free the model."""
+        with self._changed:
+            self.state = "closed"
+            for ticket in [*self._line.drain(), *self._running]:
+                ticket.cancel()
+                ticket.fail(NotReadyError(f"{self.title} was unloaded. Try again.", retry_seconds=1))
+            self._changed.notify_all()
+        deadline = time.monotonic() + wait_seconds
+        for thread in self._threads:
+            if thread is not threading.current_thread() and thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        if self._backend is not None and not any(thread.is_alive() for thread in self._threads):
+            self._backend.close()
+            self._backend = None
+
+    def status(self) -> ModelStatus:
+        with self._changed:
+            backend = self._backend
+            return ModelStatus(
+                id=self.id,
+                title=self.title,
+                state=self.state,
+                memory_bytes=self.memory_bytes,
+                device=backend.device if backend else "",
+                dtype=backend.dtype if backend else "",
+                queued=len(self._line),
+                running=len(self._running),
+                requests=self.statistics.requests,
+                tokens_per_second=self.statistics.tokens_per_second,
+                first_token_seconds=self.statistics.first_token_seconds,
+            )

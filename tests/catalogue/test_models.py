@@ -1,0 +1,138 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.catalogue.models import APPLICATION_IDS, CATALOGUE_FILE, Catalogue, CatalogueError, read_catalogue
+from engine.errors import NotFoundError
+
+ENTRY = """
+[models.tiny]
+title = "Tiny"
+family = "GPT-2"
+architecture = "causal"
+runtime = "transformers"
+parameters = 1000
+languages = ["en"]
+licence = "MIT"
+size_bytes = 4000
+memory_bytes = 8000
+applications = ["write"]
+source = { kind = "hub", repository = "owner/tiny" }
+"""
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return read_catalogue()
+
+
+def read_text(folder: Path, text: str) -> Catalogue:
+    path = folder / "catalogue.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_catalogue(path)
+
+
+def test_embedded_models_are_the_contract(catalogue: Catalogue) -> None:
+    embedded = {model.id: model.source.kind for model in catalogue.models.values() if model.is_embedded}
+    assert embedded == {
+        "smollm2-135m-instruct": "package",
+        "gemma-3-270m": "package",
+        "minilm-l6": "package",
+        "sentiment-minilm": "local",
+        "answer-minilm": "local",
+    }
+
+
+def test_defaults_come_first_and_every_application_is_served(catalogue: Catalogue) -> None:
+    first = {id: catalogue.for_application(id)[0].id for id in APPLICATION_IDS}
+    assert first["translate"] == "gemma-3-270m"
+    assert first["write"] == "smollm2-135m-instruct"
+    assert first["sentiment"] == "sentiment-minilm"
+    assert first["answer"] == "answer-minilm"
+    assert any(model.architecture == "masked" for model in catalogue.for_application("explore"))
+    assert {model.id for model in catalogue.for_application("summarize")} >= {"bart-large-cnn", "distilbart-cnn-12-6"}
+
+
+def test_gemma_is_joined_from_four_parts_and_names_its_terms(catalogue: Catalogue) -> None:
+    gemma = catalogue.find("gemma-3-270m")
+    assert [wheel.member[-6:] for wheel in gemma.source.wheels] == ["part00", "part01", "part02", "part03"]
+    assert gemma.licence_url == "https://ai.google.dev/gemma/terms"
+    assert "Gemma" in gemma.licence
+
+
+def test_each_pair_knows_its_languages_and_repository(catalogue: Catalogue) -> None:
+    pairs = {model.pair: model.source.repository for model in catalogue.models.values() if model.pair}
+    european = [(a, b) for a in ("en", "fr", "de", "es") for b in ("en", "fr", "de", "es") if a != b]
+    assert set(pairs) == {*european, ("en", "zh"), ("zh", "en"), ("zh", "de"), ("de", "zh"), ("es", "zh")}
+    assert pairs["de", "zh"] == "Helsinki-NLP/opus-mt-de-ZH"
+    assert catalogue.find("opus-mt-en-fr").title == "OPUS-MT en → fr"
+
+
+def test_a_revision_is_a_full_commit_or_main(catalogue: Catalogue) -> None:
+    for model in catalogue.models.values():
+        assert re.fullmatch(r"[0-9a-f]{40}|main", model.source.revision), model.id
+
+
+def test_non_commercial_licence_is_said(catalogue: Catalogue) -> None:
+    assert "forbids commercial use" in catalogue.find("nllb-200-distilled-600m").note
+
+
+def test_a_typed_hub_id_is_a_model(catalogue: Catalogue) -> None:
+    model = catalogue.find("hub:owner/some-Model_1.0@v2")
+    assert (model.source.repository, model.source.revision) == ("owner/some-Model_1.0", "v2")
+    assert model.applications == ()
+    assert catalogue.find("hub:openai-community/gpt2").id == "gpt2"
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["", "nothing", "hub:gpt2", "hub:../etc/passwd", "hub:a/../b", "hub:a/b/c", "hub:a/b@../x", "hub:a/b--c",
+     "hub:-a/b", "hub:a/b c", "hub:a/b\n", "hub:" + "a" * 200 + "/b", "hub:a/b;rm", "HUB:a/b"],
+)  # fmt: skip
+def test_other_ids_are_not_found(catalogue: Catalogue, model_id: str) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        catalogue.find(model_id)
+    assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("licence", "license"), "tiny: unknown key license"),
+        (('licence = "MIT"\n', ""), "tiny: licence is missing"),
+        (("parameters = 1000", 'parameters = "1000"'), "tiny: parameters must be int"),
+        (("causal", "decoder"), "tiny: architecture is not valid"),
+        (('["write"]', '["wrote"]'), "tiny: applications is not valid"),
+        (("owner/tiny", "tiny"), "tiny: source.repository is not valid"),
+        (('kind = "hub"', 'kind = "hub", branch = "x"'), "tiny.source: unknown key branch"),
+        (('kind = "hub"', 'kind = "package"'), "tiny: source.wheels is not valid"),
+        (("size_bytes = 4000", "size_bytes = 0"), "tiny: sizes is not valid"),
+        (("[models.tiny]", "[model.tiny]"), "unknown table model"),
+        (("[models.tiny]", "[models.tiny"), "catalogue.toml: "),
+        (('applications = ["write"]', 'applications = ["write"]\npair = ["en", "fr"]'), "tiny: pair is not valid"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    assert read_text(tmp_path, ENTRY).find("tiny").title == "Tiny"
+    with pytest.raises(CatalogueError, match=re.escape(told)):
+        read_text(tmp_path, ENTRY.replace(*change))
+
+
+def test_a_file_name_cannot_leave_its_folder(tmp_path: Path) -> None:
+    wheel = f'package = "p", version = "1", size_bytes = 1, member = "m", sha256 = "{"0" * 64}"'
+    source = f'{{ kind = "package", wheels = [{{ {wheel} }}], files = {{ "NAME" = "{"0" * 64}" }} }}'
+    entry = ENTRY.replace('{ kind = "hub", repository = "owner/tiny" }', source)
+    assert read_text(tmp_path, entry.replace("NAME", "1_Pooling/config.json")).find("tiny").source.files
+    for name in ("../x", "/etc/x", "a/../../x", ".hidden", "a\\\\b", "c:x"):
+        with pytest.raises(CatalogueError, match="file names"):
+            read_text(tmp_path, entry.replace("NAME", name))
+
+
+def test_models_can_be_added_and_removed(catalogue: Catalogue) -> None:
+    own = read_catalogue(CATALOGUE_FILE)
+    model = own.find("hub:a/b")
+    own.add(model)
+    assert own.models["hub:a/b"] is model
+    own.remove("hub:a/b")
+    assert "hub:a/b" not in own.models
