@@ -1,14 +1,18 @@
 """The few errors meant for people. Each says in one sentence what is wrong and what to do next.
 
-Pages show `str(error)`; the HTTP API answers `status` with `{error: {type, message, param}}`.
-Everything else that is raised is a bug and surfaces as one.
+Pages and the HTTP API say its `text` in the visitor's language; the API answers `status` with
+`{error: {type, message, param}}`. Everything else that is raised is a bug and surfaces as one.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from engine.messages import Text
+
 
 class PeopleError(Exception):
-    """An error with a sentence for people.
+    """An error with a sentence for people: a template with its named facts, or a Text that was made before.
 
     `param` names the field at fault, `retry_seconds` says when trying again makes sense (HTTP Retry-After).
     """
@@ -16,8 +20,11 @@ class PeopleError(Exception):
     status = 400
     kind = "invalid_request"
 
-    def __init__(self, message: str, param: str | None = None, retry_seconds: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, template: str | Text, param: str | None = None, retry_seconds: float | None = None, **facts: Any
+    ) -> None:
+        self.text = template if isinstance(template, Text) else Text(template, **facts)
+        super().__init__(str(self.text))
         self.param = param
         self.retry_seconds = retry_seconds
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from engine.errors import InputError
 
 PREFIX = "PARLANCE_"
+ROOT = Path(__file__).resolve().parents[1]
+"""The project's folder."""
 
 
 def available_memory_bytes() -> int:
@@ -110,6 +112,8 @@ class Settings:
     """Threads of a fine-tuning run; 0 takes the number of cores, and yields by its priority alone."""
     training_nice: int = 10
     """How much a fine-tuning run yields to answers: 0 not at all, 19 all it can (the system's nice)."""
+    extensions: Path | None = None
+    """The host's own applications, training tasks, runtimes and models (docs/extending.md); they run as the server."""
     is_public: bool = False
     """Hosted for strangers: downloads, deletions and fine-tuning are off. Quotas and sign-in will join it here."""
 
@@ -118,9 +122,12 @@ def _parse(name: str, kind: str, raw: str) -> object:
     try:
         if kind == "bool":
             return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[raw.lower()]
-        return {"int": int, "float": float, "Path": Path, "str": str}[kind](raw)
+        return {"int": int, "float": float, "Path": Path, "Path | None": Path, "str": str}[kind](raw)
     except (KeyError, ValueError):
-        raise InputError(f"{PREFIX}{name.upper()}={raw!r} is not a valid {kind}. Correct it and start again.") from None
+        raise InputError(
+            "{name}={value} is not a valid {kind}. Correct it and start again.",
+            name=PREFIX + name.upper(), value=repr(raw), kind=kind,
+        ) from None  # fmt: skip
 
 
 def read_settings(environment: dict[str, str] | None = None) -> Settings:

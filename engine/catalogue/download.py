@@ -25,10 +25,10 @@ from typing import IO, Any
 
 from engine.catalogue.models import Source, Wheel
 from engine.errors import NotReadyError
+from engine.settings import ROOT
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[2]
 CHUNK_BYTES = 1 << 20
 POLL_SECONDS = 0.2
 SPEED_WINDOW_SECONDS = 5.0

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.catalogue.cache import PLAN, PROGRESS, Cache, read_json, write_json
-from engine.catalogue.download import ROOT, Stopped, Transfer, ask_hub, download_wheel, folder_bytes, sha256, unpack
+from engine.catalogue.download import Stopped, Transfer, ask_hub, download_wheel, folder_bytes, sha256, unpack
 from engine.catalogue.hub import ERRORS, read_facts
 from engine.catalogue.models import HUB_ID, Catalogue, Model, hub_model, read_catalogue
 from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, PeopleError
-from engine.settings import Settings, current
+from engine.settings import ROOT, Settings, current
 
 log = logging.getLogger(__name__)
 

@@ -28,11 +28,10 @@ import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from engine.catalogue.cache import read_json, write_json
-from engine.catalogue.download import ROOT
 from engine.catalogue.hub import TOKEN_VARIABLES
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
 from engine.requests import clean_text
-from engine.settings import Settings, current
+from engine.settings import ROOT, Settings, current
 from engine.training import average, serving
 from engine.training.config import ROLES, TrainingConfig, make_config
 from engine.training.run import KEPT_FIELDS, STOP_FILE, State, is_alive

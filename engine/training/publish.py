@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalogue import hub
-from engine.catalogue.download import ROOT
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
-from engine.settings import Settings
+from engine.settings import ROOT, Settings
 from engine.training.export import KINDS, Kind
 from engine.training.views import run_folder
 

@@ -24,12 +24,12 @@ from engine.applications.write import instruct
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
 from engine.catalogue.cache import read_json, write_json
-from engine.catalogue.download import ROOT, folder_bytes
+from engine.catalogue.download import folder_bytes
 from engine.catalogue.hub import TRANSLATION_STYLES
 from engine.catalogue.models import PROMPT_STYLES, Architecture, Model, Source
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
 from engine.requests import Generate, Sampling
-from engine.settings import Settings
+from engine.settings import ROOT, Settings
 from engine.training.config import CAUSAL_TASKS, SEQ2SEQ_TASKS, TrainingConfig
 from engine.training.export import base_gguf
 

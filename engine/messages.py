@@ -1,0 +1,90 @@
+"""Sentences for people: a template and named facts, kept apart until the edge, where they are translated.
+
+The engine says `Text("{title} is at work.", title=...)` or `counted("{count} row", "{count} rows", n)`; a page or the
+HTTP API has it said in the visitor's language, for which `translations` finds the catalogue. `str()` is English.
+"""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Mapping
+from typing import Any
+
+Language = gettext.NullTranslations
+
+
+class Text:
+    """One sentence: what it says, and the facts in it. A fact may be a Text itself, or a list of them.
+
+    Without facts the template is the sentence, braces and all.
+    """
+
+    def __init__(self, template: str, **facts: Any) -> None:
+        self.template, self.plural, self.facts = template, "", facts
+
+    def __str__(self) -> str:
+        return self.said_in(ENGLISH)
+
+    def __repr__(self) -> str:
+        return f"Text({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def said_in(self, language: Language) -> str:
+        """The sentence in that language; in English where its catalogue does not have it."""
+        if self.plural:
+            template = language.ngettext(self.template, self.plural, self.facts["count"])
+        else:
+            template = language.gettext(self.template) if self.template else ""
+        facts = {name: _said(fact, language) for name, fact in self.facts.items()}
+        return template.format_map(facts) if facts else template
+
+    def as_json(self) -> dict[str, Any]:
+        """For files and pipes between processes; `read` is the way back."""
+        facts = {name: _as_json(fact) for name, fact in self.facts.items()}
+        return {"template": self.template, "plural": self.plural, "facts": facts}
+
+
+ENGLISH = Language()
+
+
+def counted(singular: str, plural: str, count: int, **facts: Any) -> Text:
+    """A sentence that depends on a number, which both forms may name as `{count}`."""
+    text = Text(singular, count=count, **facts)
+    text.plural = plural
+    return text
+
+
+def read(value: object) -> Text:
+    """A Text from its JSON, or from the plain sentence that an earlier version wrote."""
+    if not isinstance(value, Mapping):
+        return Text("{sentence}", sentence=str(value)) if value else Text("")
+    text = Text(str(value["template"]), **{name: _read(fact) for name, fact in value.get("facts", {}).items()})
+    text.plural = str(value.get("plural", ""))
+    return text
+
+
+def _said(fact: Any, language: Language) -> Any:
+    if isinstance(fact, Text):
+        return fact.said_in(language)
+    if isinstance(fact, list | tuple):
+        return ", ".join(str(_said(one, language)) for one in fact)
+    return fact
+
+
+def _as_json(fact: Any) -> Any:
+    if isinstance(fact, Text):
+        return fact.as_json()
+    if isinstance(fact, list | tuple):
+        return [_as_json(one) for one in fact]
+    return fact if isinstance(fact, str | int | float | bool) or fact is None else str(fact)
+
+
+def _read(fact: Any) -> Any:
+    if isinstance(fact, Mapping):
+        return read(fact)
+    return [_read(one) for one in fact] if isinstance(fact, list) else fact
