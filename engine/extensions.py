@@ -1,7 +1,8 @@
 """Where applications, training tasks, runtimes and pages are found: in the project's own folders, then in the host's.
 
 The host's folder (`PARLANCE_EXTENSIONS`, empty by default) has the same layout as `engine/`: `applications/`,
-`backends/`, `training/tasks/`, beside `pages/`, `locale/` and a `catalogue.toml`. Its files run with the server's rights.
+`backends/`, `training/tasks/`, beside `pages/`, `locale/` and a `catalogue.toml`. Its files run with the server's
+rights.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import streamlit as st
 
-from engine.catalogue.download import ROOT
+from engine.settings import ROOT
 from engine.errors import NotReadyError
 from pages.parts.sizes import seconds_in_words
 
