@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import streamlit as st
 
-from engine.settings import ROOT
 from engine.errors import NotReadyError
+from engine.settings import ROOT
 from pages.parts.sizes import seconds_in_words
 
 MAX_SECONDS = 1800.0
