@@ -120,16 +120,21 @@ def served(script: str, *arguments: str) -> Iterator[str]:
     """`streamlit run` on a free port; yields its address as soon as it answers."""
     server, address = _launch(script, *arguments)
     try:
-        _wait(address)
+        wait(address)
         yield address
     finally:
-        _end(server)
+        end(server)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _launch(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         sys.executable,
         "-m",
@@ -148,7 +153,7 @@ def _launch(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, env=environment), f"http://127.0.0.1:{port}"
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
+def end(server: subprocess.Popen[bytes]) -> None:
     server.terminate()
     try:
         server.wait(30)
@@ -156,7 +161,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         server.kill()
 
 
-def _wait(address: str) -> None:
+def wait(address: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -27,11 +27,13 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 @pytest.fixture
 def open_page(bench: Bench) -> Callable[..., AppTest]:
-    """The frame with the page of that name open, and values of its widgets by key as a link would set them."""
+    """The frame with the page of that name open, and values of its widgets by key, set or as a link has them."""
 
-    def opened(name: str, **values: object) -> AppTest:
+    def opened(name: str, *, link: Mapping[str, str] | None = None, **values: object) -> AppTest:
         app = AppTest.from_file(str(PAGES / "main.py"), default_timeout=30)
         app.run()
+        for key, words in (link or {}).items():
+            app.query_params[key] = words
         for key, value in values.items():
             app.session_state[key] = value
         return app.switch_page(f"{name}.py").run()
