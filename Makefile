@@ -7,7 +7,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 
-.PHONY: run test lint format bench clean
+.PHONY: run test lint format messages bench clean
 
 run: $(RUN)
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -25,6 +25,9 @@ lint: $(DEV)
 format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: $(DEV)
+	$(BIN)/python -m engine.translations
 
 bench: $(BENCH)
 	sh tests/browser.sh

@@ -1,9 +1,11 @@
 """Parlance's engine: models, their weights, and everybody's work on them.
 
-It never imports Streamlit, and importing it loads neither torch nor weights. Start at `core.Engine`.
+It never imports Streamlit, and importing it loads neither torch nor weights. Start at `serving.protocol.Engine`.
 """
 
 import os
+
+__version__ = "0.2.0"
 
 # Before GNU's OpenMP starts with torch or llama.cpp: a thread that waits spins for microseconds, then sleeps. Tokens
 # a second of one stream on two cores, alone and beside a process that computes as much: never spinning 41 and 63, this

@@ -14,7 +14,7 @@ Language = gettext.NullTranslations
 
 
 class Text:
-    """One sentence: what it says, and the facts in it. A fact may be a Text itself, or a list of them.
+    """One sentence: what it says, and the facts in it. A fact may be a Text itself, an error's, or a list of them.
 
     Without facts the template is the sentence, braces and all.
     """
@@ -69,6 +69,7 @@ def read(value: object) -> Text:
 
 
 def _said(fact: Any, language: Language) -> Any:
+    fact = _text_of(fact)
     if isinstance(fact, Text):
         return fact.said_in(language)
     if isinstance(fact, list | tuple):
@@ -76,7 +77,12 @@ def _said(fact: Any, language: Language) -> Any:
     return fact
 
 
+def _text_of(fact: Any) -> Any:
+    return getattr(fact, "text", fact) if isinstance(fact, Exception) else fact
+
+
 def _as_json(fact: Any) -> Any:
+    fact = _text_of(fact)
     if isinstance(fact, Text):
         return fact.as_json()
     if isinstance(fact, list | tuple):

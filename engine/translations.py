@@ -1,19 +1,25 @@
 """The languages that the interface speaks: gettext's catalogues in `locale/` and in the host's own folder.
 
-`make messages` writes the template that translators start from.
+`python -m engine.translations` (`make messages`) writes the template that translators start from.
 """
 
 from __future__ import annotations
 
+import ast
 import gettext
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from engine import __version__, errors
 from engine.messages import ENGLISH, Language
 from engine.settings import ROOT, current
 
 DOMAIN = "parlance"
+TEMPLATE = ROOT / "locale" / f"{DOMAIN}.pot"
+MAX_TAGS = 20
+"""Of an Accept-Language header that are looked at."""
 
 
 @cache
@@ -23,14 +29,32 @@ def languages() -> tuple[str, ...]:
     return ("en", *sorted(found - {"en"}))
 
 
-def language(preferred: Iterable[str]) -> Language:
+def code_of(preferred: Iterable[str]) -> str:
     """The first of the preferred languages (BCP 47 tags, such as `pt-BR`) that the interface speaks, else English."""
+    known = {code.lower(): code for code in languages()}
     for tag in preferred:
-        name = tag.replace("-", "_")
-        for code in (name, name.partition("_")[0]):
-            if code in languages():
-                return _catalogue(code)
-    return ENGLISH
+        name = tag.replace("-", "_").lower()
+        for spoken in (name, name.partition("_")[0]):
+            if spoken in known:
+                return known[spoken]
+    return "en"
+
+
+def language(preferred: Iterable[str]) -> Language:
+    """The catalogue of the first of the preferred languages that the interface speaks, else English."""
+    return _catalogue(code_of(preferred))
+
+
+def accepted(header: str) -> list[str]:
+    """The tags of an Accept-Language header, the most wanted first (RFC 9110, 12.5.4)."""
+    weighted = []
+    for part in header.split(",")[:MAX_TAGS]:
+        tag, _, weight = part.partition(";q=")
+        try:
+            weighted.append((-float(weight or 1), tag.strip()))
+        except ValueError:
+            continue
+    return [tag for weight, tag in sorted(weighted, key=lambda pair: pair[0]) if weight < 0]
 
 
 @cache
@@ -44,3 +68,42 @@ def _catalogue(code: str) -> Language:
 def _folders() -> Sequence[Path]:
     host = current().extensions
     return [ROOT / "locale", *([host / "locale"] if host else [])]
+
+
+def template() -> bytes:
+    """Every sentence for people in the code, as a gettext template. Needs Babel (requirements-dev.txt)."""
+    from babel.messages import Catalog
+    from babel.messages.pofile import write_po
+
+    found = Catalog(project="Parlance", version=__version__)
+    for path in sorted(path for room in ("engine", "pages") for path in (ROOT / room).rglob("*.py")):
+        for sentence in sentences(path.read_text(encoding="utf-8")):
+            found.add(sentence, locations=[(str(path.relative_to(ROOT)), 1)])
+    written = io.BytesIO()
+    write_po(written, found, omit_header=True, sort_output=True, include_lineno=False, width=120)
+    return written.getvalue()
+
+
+def sentences(code: str) -> Iterator[str | tuple[str, str]]:
+    """What a file marks: templates, or a singular and its plural.
+
+    Babel's own extractor reads tokens, and joins what stands in a condition or an index into one sentence.
+    """
+    marks = {"_", "Text", "counted", *error_names()}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and (name := ast.unparse(node.func).rpartition(".")[2]) in marks:
+            words = [one.value for one in node.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            if words and words[0]:
+                yield (words[0], words[1]) if name == "counted" else words[0]
+
+
+def error_names() -> list[str]:
+    """The names of all errors meant for people: what the code calls with a template."""
+    kinds = [errors.PeopleError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return [kind.__name__ for kind in kinds]
+
+
+if __name__ == "__main__":
+    TEMPLATE.write_bytes(template())

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.parts.announce import announcer
+from pages.parts.language import _, choose_language
 from pages.parts.status import status_line
 
 PARTS = Path(__file__).parent / "parts"
@@ -16,18 +17,19 @@ st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 
 page = st.navigation(
     {
-        "": [st.Page("home.py", title="Home", icon=":material/home:", default=True)],
-        "Use": [
-            st.Page("translate.py", title="Translate", icon=":material/translate:"),
-            st.Page("write.py", title="Write", icon=":material/edit_note:"),
-            st.Page("sentiment.py", title="Sentiment", icon=":material/sentiment_satisfied:"),
-            st.Page("answer.py", title="Answer", icon=":material/quiz:"),
+        "": [st.Page("home.py", title=_("Home"), icon=":material/home:", default=True)],
+        _("Use"): [
+            st.Page("translate.py", title=_("Translate"), icon=":material/translate:"),
+            st.Page("write.py", title=_("Write"), icon=":material/edit_note:"),
+            st.Page("sentiment.py", title=_("Sentiment"), icon=":material/sentiment_satisfied:"),
+            st.Page("answer.py", title=_("Answer"), icon=":material/quiz:"),
         ],
-        "Make": [st.Page("finetune.py", title="Fine-tune", icon=":material/model_training:")],
-        "Manage": [st.Page("models.py", title="Models", icon=":material/deployed_code:")],
+        _("Make"): [st.Page("finetune.py", title=_("Fine-tune"), icon=":material/model_training:")],
+        _("Manage"): [st.Page("models.py", title=_("Models"), icon=":material/deployed_code:")],
     }
 )
 with st.sidebar:
     status_line()
+    choose_language()
     announcer()
 page.run()

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import PeopleError
+from pages.parts.language import _
 from pages.parts.text import plain
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,8 @@ def show_error(error: Exception, place: Any = None) -> None:
         return
     number = secrets.token_hex(4)
     log.error("error %s on a page", number, exc_info=error)
-    place.error(
-        f"Something broke on our side. Try again; if it stays, report the number {number}.", icon=":material/error:"
-    )
+    words = _("Something broke on our side. Try again; if it stays, report the number {number}.", number=number)
+    place.error(words, icon=":material/error:")
 
 
 def page_failed(error: Exception) -> bool:
@@ -46,5 +46,5 @@ def page_failed(error: Exception) -> bool:
 
 def _sentence(error: Exception) -> str:
     """The message as it starts on a page: fields are named in lower case in the API, and open many sentences."""
-    words = str(error)
+    words = _(error)
     return words[:1].upper() + words[1:]

@@ -1,0 +1,51 @@
+"""The interface in the visitor's language: `_` says a sentence in it, and a small select changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from engine import translations
+from engine.messages import ENGLISH, Language, Text
+
+KEY = "lang"
+"""Of the choice, in the session and in links."""
+
+
+def _(text: str | Text | Exception, **facts: Any) -> str:
+    """A template with its facts, a Text or an error meant for people, in the visitor's language."""
+    said = getattr(text, "text", text) if isinstance(text, Exception) else text
+    if isinstance(said, Exception | str):
+        said = Text(str(said), **facts)
+    return said.said_in(_spoken())
+
+
+def choose_language() -> None:
+    """Let the visitor choose, where there is more than one language; the choice goes into the link."""
+    codes = translations.languages()
+    if len(codes) == 1:
+        return
+    if KEY not in st.session_state:
+        st.session_state[KEY] = _code()
+    chosen = st.selectbox(_("Language of the pages"), codes, format_func=_own_name, key=KEY)
+    if chosen != translations.code_of([st.context.locale or ""]):
+        st.query_params[KEY] = chosen
+    else:
+        st.query_params.pop(KEY, None)
+
+
+def _own_name(code: str) -> str:
+    """A catalogue translates the word "English" as the name of its own language."""
+    name = Text("English").said_in(translations.language([code]))
+    return name if code == "en" or name != "English" else code
+
+
+def _spoken() -> Language:
+    return translations.language([_code()]) if len(translations.languages()) > 1 else ENGLISH
+
+
+def _code() -> str:
+    """What the visitor chose here or in a link, else what the browser prefers."""
+    chosen = st.session_state.get(KEY) or st.query_params.get(KEY)
+    return translations.code_of([chosen or "", st.context.locale or ""])
