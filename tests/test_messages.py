@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from benches import Bench, embedded_models
-from streamlit.testing.v1 import AppTest
 
 from engine import settings, translations
 from engine.errors import InputError, MemoryShortError, PeopleError
