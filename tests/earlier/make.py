@@ -36,7 +36,7 @@ GOOD, BAD = ("lovely", "bright", "kind", "superb"), ("dull", "awful", "grim", "t
 FILLER = ("the", "film", "was", "story", "actor", "music", "an", "evening", "with", "very")
 LINKS = {
     "translate": {"text": "Bonjour !", "from": "French", "to": "English"},
-    "write": {"about": "the first snow", "kind": "Poem", "draft_temperature": "1.25", "draft_seed": "7"},
+    "write": {"about": "the first snow", "kind": "Poem", "write_temperature": "1.25", "write_seed": "7"},
     "sentiment": {"review": "Not bad at all.", "rows": "many"},
     "answer": {"question": "Who built the harbour?", "passage": "Anna built the harbour in 1920."},
     "finetune": {"tune_task": "classification", "tune_view": "runs"},
