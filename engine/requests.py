@@ -59,17 +59,23 @@ class Sampling:
         for name, (low, high) in SAMPLING_LIMITS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InputError(f"{name} must be a number from {low} to {high}.", param=name)
+                raise InputError(
+                    "{field} must be a number from {low} to {high}.", param=name, field=name, low=low, high=high
+                )
             if not low <= value <= high:
-                raise InputError(f"{name} is {value}; choose a value from {low} to {high}.", param=name)
+                raise InputError(
+                    "{field} is {value}; choose a value from {low} to {high}.",
+                    param=name, field=name, value=value, low=low, high=high,
+                )  # fmt: skip
         stop = tuple(text for text in self.stop if text)
         if len(stop) > MAX_STOPS or any(len(text) > MAX_STOP_CHARACTERS for text in stop):
             raise InputError(
-                f"stop takes at most {MAX_STOPS} strings of {MAX_STOP_CHARACTERS} characters.", param="stop"
-            )
+                "stop takes at most {most} strings of {length} characters.",
+                param="stop", most=MAX_STOPS, length=MAX_STOP_CHARACTERS,
+            )  # fmt: skip
         seed = random.randrange(MAX_SEED) if self.seed is None else self.seed
         if not 0 <= seed <= MAX_SEED:
-            raise InputError(f"seed must be a whole number from 0 to {MAX_SEED}.", param="seed")
+            raise InputError("seed must be a whole number from 0 to {most}.", param="seed", most=MAX_SEED)
         whole = replace(self, max_new_tokens=int(self.max_new_tokens), top_k=int(self.top_k), stop=stop, seed=seed)
         if whole.temperature == 0:
             return replace(whole, top_p=1.0, top_k=0, min_p=0.0)
@@ -250,17 +256,17 @@ def clean_text(text: object, param: str, max_characters: int, *, can_be_empty: b
     Raises InputError when it is not text or is blank, TooLargeError when it is longer than `max_characters`.
     """
     if not isinstance(text, str):
-        raise InputError(f"{param} must be text.", param=param)
+        raise InputError("{field} must be text.", param=param, field=param)
     if len(text) > max_characters:
         raise TooLargeError(
-            f"{param} has {len(text):,} characters; the limit is {max_characters:,}. Shorten it or send it in pieces.",
-            param=param,
-        )
+            "{field} has {count:,} characters; the limit is {limit:,}. Shorten it or send it in pieces.",
+            param=param, field=param, count=len(text), limit=max_characters,
+        )  # fmt: skip
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
     normal = unicodedata.normalize("NFC", kept)
     if not normal.strip() and not can_be_empty:
-        raise InputError(f"{param} is empty. Type some text first.", param=param)
+        raise InputError("{field} is empty. Type some text first.", param=param, field=param)
     return normal
 
 
@@ -269,9 +275,12 @@ def clean_texts(texts: object, param: str, max_characters: int, max_rows: int) -
     if isinstance(texts, str):
         return [clean_text(texts, param, max_characters)]
     if not isinstance(texts, list | tuple):
-        raise InputError(f"{param} must be text or a list of texts.", param=param)
+        raise InputError("{field} must be text or a list of texts.", param=param, field=param)
     if not texts:
-        raise InputError(f"{param} is empty. Send at least one text.", param=param)
+        raise InputError("{field} is empty. Send at least one text.", param=param, field=param)
     if len(texts) > max_rows:
-        raise TooLargeError(f"{param} has {len(texts):,} rows; the limit is {max_rows:,}. Send fewer.", param=param)
+        raise TooLargeError(
+            "{field} has {count:,} rows; the limit is {limit:,}. Send fewer.",
+            param=param, field=param, count=len(texts), limit=max_rows,
+        )  # fmt: skip
     return [clean_text(text, f"{param}[{number}]", max_characters) for number, text in enumerate(texts)]
