@@ -9,6 +9,9 @@ from itertools import cycle
 import plotly.graph_objects as go
 import streamlit as st
 
+from engine.messages import counted
+from pages.parts.language import _
+
 COLOURS = {"negative": "#d1603d", "neutral": "#9aa5a1", "positive": "#1f8a84"}
 OTHERS = ("#1f8a84", "#d1603d", "#6a7fc1", "#c9a227", "#8a5a9e", "#5b9f3c", "#3d6f94", "#b5537e", "#7d8a85", "#94683a")
 """For labels that are none of these, in their order and then again from the start."""
@@ -46,7 +49,7 @@ def probability_bars(scores: Mapping[str, float], *, key: str) -> None:
     figure.update_yaxes(tickvals=list(range(len(labels))), ticktext=[plain_label(label) for label in labels])
     figure.update_layout(height=60 + 46 * len(labels), margin={"l": 0, "r": 0, "t": 8, "b": 8}, bargap=0.35)
     words = ", ".join(f"{label} {value:.0%}" for label, value in scores.items())
-    st.plotly_chart(figure, key=key, config=_CONFIG, alt=f"Probabilities: {words}.")
+    st.plotly_chart(figure, key=key, config=_CONFIG, alt=_("Probabilities: {list}.", list=words))
 
 
 def plain_label(label: str, longest: int = 28) -> str:
@@ -73,11 +76,14 @@ def stacked_bars(rows: Sequence[Mapping[str, float]], *, key: str) -> None:
         ]
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
-    figure.update_yaxes(autorange="reversed", title="Row", type="category")
+    figure.update_yaxes(autorange="reversed", title=_("Row"), type="category")
     figure.update_layout(
         barmode="stack",
         height=min(900, 110 + 26 * len(rows)),
         margin={"l": 0, "r": 20, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )
-    st.plotly_chart(figure, key=key, config=_CONFIG, alt=f"Probabilities of {len(rows)} texts as stacked bars.")
+    alt = counted(
+        "Probabilities of {count} text as a stacked bar.", "Probabilities of {count} texts as stacked bars.", len(rows)
+    )
+    st.plotly_chart(figure, key=key, config=_CONFIG, alt=_(alt))

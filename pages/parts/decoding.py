@@ -10,15 +10,33 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.write import PRESETS
+from engine.messages import Text
 from engine.requests import MAX_SEED, SAMPLING_LIMITS
+from pages.parts.language import _
 from pages.parts.text import plain
 
 HELP = {
-    "temperature": "0 always takes the likeliest word; higher dares more.",
-    "top_p": "Keep the likeliest words that add up to this probability; 1 keeps all.",
-    "top_k": "Keep this many of the likeliest words; 0 keeps all.",
-    "min_p": "Drop words less likely than this share of the likeliest one; 0 drops none.",
-    "repetition_penalty": "Above 1, words already used become less likely.",
+    "temperature": Text("0 always takes the likeliest word; higher dares more."),
+    "top_p": Text("Keep the likeliest words that add up to this probability; 1 keeps all."),
+    "top_k": Text("Keep this many of the likeliest words; 0 keeps all."),
+    "min_p": Text("Drop words less likely than this share of the likeliest one; 0 drops none."),
+    "repetition_penalty": Text("Above 1, words already used become less likely."),
+}
+NAMES = {
+    "max_new_tokens": Text("max new tokens"),
+    "temperature": Text("temperature"),
+    "top_p": Text("top p"),
+    "top_k": Text("top k"),
+    "min_p": Text("min p"),
+    "repetition_penalty": Text("repetition penalty"),
+    "stop": Text("stop"),
+    "seed": Text("seed"),
+}
+PRESET_NAMES = {
+    "Precise": Text("Precise"),
+    "Balanced": Text("Balanced"),
+    "Creative": Text("Creative"),
+    "Neutral": Text("Neutral"),
 }
 NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 MAX_LENGTH = 1000
@@ -29,27 +47,28 @@ def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
     """Draw the controls and return the sampling fields by name, as the engine takes them."""
     default = PRESETS["Balanced"]
     _preset(key, default)
-    values: dict[str, Any] = {"temperature": _slider(key, "temperature", "Temperature", default, 0.05)}
+    values: dict[str, Any] = {"temperature": _slider(key, "temperature", _("Temperature"), default, 0.05)}
     values["max_new_tokens"] = st.slider(
-        "Length in tokens", 8, MAX_LENGTH, max_new_tokens, 8, key=f"{key}_max_new_tokens", bind="query-params",
-        on_change="ignore", help="A token is about three quarters of an English word.",
+        _("Length in tokens"), 8, MAX_LENGTH, max_new_tokens, 8, key=f"{key}_max_new_tokens", bind="query-params",
+        on_change="ignore", help=_("A token is about three quarters of an English word."),
     )  # fmt: skip
-    with st.expander("More settings", icon=":material/tune:"):
-        st.caption("At temperature 0, top-p, top-k and min-p do not act.")
-        values["top_p"] = _slider(key, "top_p", "Top-p", default, 0.01)
+    with st.expander(_("More settings"), icon=":material/tune:"):
+        st.caption(_("At temperature 0, top-p, top-k and min-p do not act."))
+        values["top_p"] = _slider(key, "top_p", _("Top-p"), default, 0.01)
         low, high = SAMPLING_LIMITS["top_k"]
         values["top_k"] = st.number_input(
-            "Top-k", int(low), int(high), int(default["top_k"]), key=f"{key}_top_k", bind="query-params",
-            on_change="ignore", help=HELP["top_k"],
+            _("Top-k"), int(low), int(high), int(default["top_k"]), key=f"{key}_top_k", bind="query-params",
+            on_change="ignore", help=_(HELP["top_k"]),
         )  # fmt: skip
-        values["min_p"] = _slider(key, "min_p", "Min-p", default, 0.01)
-        values["repetition_penalty"] = _slider(key, "repetition_penalty", "Repetition penalty", default, 0.05)
+        values["min_p"] = _slider(key, "min_p", _("Min-p"), default, 0.01)
+        values["repetition_penalty"] = _slider(key, "repetition_penalty", _("Repetition penalty"), default, 0.05)
         stop = st.text_input(
-            "Stop at", key=f"{key}_stop", bind="query-params", on_change="ignore", help="Text that ends the answer."
-        )
+            _("Stop at"), key=f"{key}_stop", bind="query-params", on_change="ignore",
+            help=_("Text that ends the answer."),
+        )  # fmt: skip
         values["seed"] = st.number_input(
-            "Seed", 0, MAX_SEED, None, key=f"{key}_seed", bind="query-params", on_change="ignore",
-            placeholder="drawn anew each time", help="The same seed gives the same text.",
+            _("Seed"), 0, MAX_SEED, None, key=f"{key}_seed", bind="query-params", on_change="ignore",
+            placeholder=_("drawn anew each time"), help=_("The same seed gives the same text."),
         )  # fmt: skip
     return {**values, "stop": [stop] if stop else []}
 
@@ -59,9 +78,10 @@ def settings_in_words(settings: dict[str, Any]) -> str:
     is_greedy = settings.get("temperature") == 0
     off = NEUTRAL | ({"seed": settings.get("seed")} if is_greedy else {})
     acted = {name: value for name, value in settings.items() if value not in (None, [], ()) and value != off.get(name)}
-    words = [f"{name.replace('_', ' ')} {plain(_shown(value))}" for name, value in acted.items()]
-    note = " · always the likeliest word: top-p, top-k, min-p and the seed did not act" if is_greedy else ""
-    return "Acted: " + " · ".join(words) + note
+    words = [f"{_(NAMES.get(name, name))} {plain(_shown(value))}" for name, value in acted.items()]
+    if is_greedy:
+        words.append(_("always the likeliest word: top-p, top-k, min-p and the seed did not act"))
+    return _("Acted: {list}", list=" · ".join(words))
 
 
 def _shown(value: Any) -> str:
@@ -80,12 +100,15 @@ def _preset(key: str, default: dict[str, float]) -> None:
 
     now = {field: st.session_state.get(f"{key}_{field}", value) for field, value in default.items()}
     st.session_state[name] = next((title for title, preset in PRESETS.items() if preset == now), None)
-    st.pills("Preset", list(PRESETS), key=name, on_change=use, help="Neutral switches every filter off.")
+    st.pills(
+        _("Preset"), list(PRESETS), key=name, on_change=use, format_func=lambda preset: _(PRESET_NAMES[preset]),
+        help=_("Neutral switches every filter off."),
+    )  # fmt: skip
 
 
 def _slider(key: str, name: str, label: str, default: dict[str, float], step: float) -> float:
     low, high = SAMPLING_LIMITS[name]
     return st.slider(
         label, low, high, float(default[name]), step, key=f"{key}_{name}", bind="query-params", on_change="ignore",
-        help=HELP[name],
+        help=_(HELP[name]),
     )  # fmt: skip

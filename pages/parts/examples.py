@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts.language import _
+
 
 def offer_examples(samples: Mapping[str, Any], fill: Callable[[Any], None], key: str) -> None:
     """One pill a sample, by name; a click has `fill` put it into the page's inputs before these are drawn."""
@@ -17,4 +19,4 @@ def offer_examples(samples: Mapping[str, Any], fill: Callable[[Any], None], key:
         if name in samples:
             fill(samples[name])
 
-    st.pills("Examples", list(samples), key=key, on_change=use, wrap=True)
+    st.pills(_("Examples"), list(samples), key=key, on_change=use, wrap=True)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
+
+from engine.messages import Text
+from pages.parts.language import _
 
 LONG_LINK = 8000
 """Characters above which some browsers and mail programs cut a link."""
+WORDS = {
+    "copied": Text("Copied"),
+    "long": Text("Copied, but long: some programs cut it"),
+    "link_failed": Text("Copy it from the address bar"),
+    "text_failed": Text("Select the text to copy it"),
+}
+"""What the button answers."""
 
 _BUTTON = st.components.v2.component(
     "copy_button",
@@ -18,7 +30,7 @@ button:hover, button:focus-visible { border-color: var(--st-primary-color); colo
 """,
     js="""
 export default function (component) {
-  const { text, label, long } = component.data;
+  const { text, label, words: answers, long } = component.data;
   const button = component.parentElement.querySelector("button");
   if (!button.dataset.saying) button.textContent = label;
   const say = (words) => {
@@ -39,8 +51,8 @@ export default function (component) {
     const words = text ?? window.location.href;
     let done = false;
     try { await navigator.clipboard.writeText(words); done = true; } catch { done = copyOldWay(words); }
-    if (!done) say(text === null ? "Copy it from the address bar" : "Select the text to copy it");
-    else say(text === null && words.length > long ? "Copied, but long: some programs cut it" : "Copied");
+    if (!done) say(text === null ? answers.link_failed : answers.text_failed);
+    else say(text === null && words.length > long ? answers.long : answers.copied);
   };
 }
 """,
@@ -49,12 +61,17 @@ export default function (component) {
 
 def copy_link() -> None:
     """A button that copies the address of the page as it is now; opening it elsewhere restores inputs and settings."""
-    _BUTTON(key="copy-link", data={"text": None, "label": "Copy link", "long": LONG_LINK})
+    _button("copy-link", None, _("Copy link"))
 
 
 def copy_text(text: str, key: str) -> None:
     """A button that copies a text."""
-    _BUTTON(key=f"copy-{key}", data={"text": text, "label": "Copy", "long": LONG_LINK}, width="content")
+    _button(f"copy-{key}", text, _("Copy"), width="content")
+
+
+def _button(key: str, text: str | None, label: str, **place: Any) -> None:
+    words = {name: _(said) for name, said in WORDS.items()}
+    _BUTTON(key=key, data={"text": text, "label": label, "words": words, "long": LONG_LINK}, **place)
 
 
 def header(title: str, summary: str) -> None:

@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from engine.messages import counted
 from engine.requests import Event
 from pages.parts.errors import show_error
+from pages.parts.language import _
 from pages.parts.text import show_text
 
 DRAW_SECONDS = 0.06
@@ -66,7 +68,8 @@ def show_answer(
     if answer.text or prefix:
         show_text(prefix + answer.text, place)
     if answer.state == "stopped":
-        bar.caption(":material/stop_circle: Stopped" + (", and this is what came." if answer.text else "."))
+        words = _("Stopped, and this is what came.") if answer.text else _("Stopped.")
+        bar.caption(f":material/stop_circle: {words}")
     if answer.error is not None:
         show_error(answer.error, errors)
     return answer
@@ -78,8 +81,8 @@ def _work(
     answer.state = "coming"
     with bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         note = st.empty()
-        st.button("Stop", key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(answer,))
-    note.caption("Starting…")
+        st.button(_("Stop"), key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(answer,))
+    note.caption(_("Starting…"))
     events = stream(answer.request)
     drawn = 0.0
     try:
@@ -118,16 +121,14 @@ def _take(answer: Answer, event: Event) -> None:
 def _progress(answer: Answer, event: Event) -> str:
     """What goes on, in a few words: the wait, or the speed."""
     if event.kind == "loading":
-        return ":material/hourglass_top: Reading the model into memory, once…"
+        return ":material/hourglass_top: " + _("Reading the model into memory, once…")
     if event.kind == "queued" and event.position:
-        return f":material/groups: Waiting for a turn: {_ordinal(event.position)} in line"
+        words = _("Waiting for a turn: number {position} in the queue", position=event.position)
+        return f":material/groups: {words}"
     if not answer.pieces:
-        return ":material/hourglass_top: Thinking…"
+        return ":material/hourglass_top: " + _("Thinking…")
+    words = _(counted("{count} token", "{count} tokens", answer.pieces))
     seconds = time.monotonic() - answer.started
-    speed = f" · {answer.pieces / seconds:.0f} a second" if seconds > 0.5 else ""
-    return f":material/edit: {answer.pieces} tokens{speed}"
-
-
-def _ordinal(number: int) -> str:
-    last = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{last}"
+    if seconds > 0.5:
+        words += " · " + _("{number} a second", number=f"{answer.pieces / seconds:.0f}")
+    return f":material/edit: {words}"
