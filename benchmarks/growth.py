@@ -56,14 +56,14 @@ def _points(side: Side, what: str, values: Sequence[int], times: int) -> list[li
 def engine() -> Work:
     """One engine that is asked for each point."""
     from benchmarks.ours import open_engine, wait_loaded
-    from engine.applications.sentiment import SentimentRequest, run
+    from engine.applications.sentiment import APPLICATION, SentimentRequest
     from engine.requests import Classify, Generate, Sampling
 
     made, numbers = open_engine(), iter(range(10**9))
     for model in (ROW_MODEL, STORY_MODEL):
         wait_loaded(made, model)
 
-    run(made, SentimentRequest(["once, so that what is read at the first request is there"], ROW_MODEL))
+    APPLICATION.run(made, SentimentRequest(["once, so that what is read at the first request is there"], ROW_MODEL))
 
     def first_token(value: int) -> float:
         """Every prompt begins differently, so that none finds the state of an earlier one."""
@@ -82,7 +82,9 @@ def engine() -> Work:
 
     def rows(value: int) -> float:
         texts = [" ".join(WORDS[(place * 5 + n) % len(WORDS)] for n in range(12)) for place in range(value)]
-        return _seconds(lambda: run(made, SentimentRequest([f"{next(numbers)} {text}" for text in texts], ROW_MODEL)))
+        return _seconds(
+            lambda: APPLICATION.run(made, SentimentRequest([f"{next(numbers)} {text}" for text in texts], ROW_MODEL))
+        )
 
     def models(value: int) -> float:
         for model in ORDER[:value]:

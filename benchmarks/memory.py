@@ -40,7 +40,7 @@ def loaded() -> Work:
     import psutil  # type: ignore[import-untyped]
 
     from benchmarks.ours import open_engine
-    from engine.applications import answer, sentiment, translate, write
+    from engine.applications import APPLICATIONS
     from engine.backends import loader as backends
 
     def work() -> dict[str, Any]:
@@ -48,8 +48,8 @@ def loaded() -> Work:
         backends.warm_up()
         libraries = process.memory_info().rss
         engine = open_engine()
-        for application in (write, translate, sentiment, answer):
-            application.run(engine, application.SAMPLES[0])
+        for application in APPLICATIONS.values():
+            application.run(engine, application.samples[0])
         files = sum(weight_bytes(engine.catalogue.find(model)) for model in MODELS)
         held = process.memory_info().rss
         engine.close()

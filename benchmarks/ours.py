@@ -57,12 +57,12 @@ def stories(model: str) -> Work:
 
 def sentiment(count: int, model: str = "sentiment-minilm") -> Work:
     """Mixed rows through the application, as page and API do it; the labels."""
-    from engine.applications.sentiment import SentimentRequest, run
+    from engine.applications.sentiment import APPLICATION, SentimentRequest
 
     rows = mixed_rows(count)
     engine = open_engine(max_rows=max(2000, count))
     wait_loaded(engine, model)
-    return lambda: {"labels": [one.label for one in run(engine, SentimentRequest(rows, model)).results]}
+    return lambda: {"labels": [one.label for one in APPLICATION.run(engine, SentimentRequest(rows, model)).results]}
 
 
 def answers(count: int, model: str = "answer-minilm") -> Work:

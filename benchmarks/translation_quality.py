@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.applications.translate import DEFAULT_MODEL, TranslateRequest, Translation, bleu, chrf, run
+from engine.applications.translate import APPLICATION, TranslateRequest, Translation
 from engine.serving.local import Engine, get_engine
 
 FLORES = {"en": "eng_Latn", "fr": "fra_Latn", "de": "deu_Latn", "es": "spa_Latn", "pt": "por_Latn", "zh": "zho_Hans"}
@@ -30,7 +30,7 @@ def translate(engine: Engine, texts: Sequence[str], source: str, target: str, mo
     done: list[Translation] = []
     for start in range(0, len(texts), CHUNK):
         request = TranslateRequest(list(texts[start : start + CHUNK]), source, target, model_id)
-        done += run(engine, request).translations
+        done += APPLICATION.run(engine, request).translations
     return done
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pairs", nargs="+", default=PAIRS)
     parser.add_argument("--lines", type=int, default=60)
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=APPLICATION.default_model)
     parser.add_argument("--show", type=int, default=0, help="print the first translations")
     options = parser.parse_args()
     engine = get_engine()
@@ -53,7 +53,8 @@ def main() -> None:
         done = translate(engine, texts, source, target, options.model)
         seconds = time.perf_counter() - started
         outputs, references = [one.text for one in done], flores(options.folder, target)[: options.lines]
-        figures = f"BLEU {bleu(outputs, references, target):5.1f}  chrF {chrf(outputs, references):5.1f}"
+        measured = {name: metric(outputs, references, target) for name, metric in APPLICATION.metrics.items()}
+        figures = "  ".join(f"{name} {value:5.1f}" for name, value in measured.items())
         again = sum(sentence.is_second_try for one in done for sentence in one.sentences)
         flagged = sum(bool(one.warning) for one in done)
         print(f"{pair}  {figures}  {again} tried again, {flagged} flagged of {len(texts)}, {seconds:.0f} s", flush=True)

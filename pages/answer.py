@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications import answer as application
-from engine.applications.answer import SAMPLES, AnswerRequest, AnswerResult
+from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult
 from engine.applications.sentiment import confidence_in_words
 from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
@@ -46,7 +45,7 @@ header("Answer", "The model looks for the words of a passage that answer your qu
 left, right = st.columns(2, gap="large")
 with left:
     form, errors, examples = st.container(), st.container(), st.container()
-    model = pick_model("answer", application.DEFAULT_MODEL, "reader")
+    model = pick_model(APPLICATION)
     with form, st.form("answer-form", border=False):
         question = st.text_input("Question", SAMPLES[0].question, key="question", bind="query-params")
         passage = st.text_area("Passage", SAMPLES[0].context, height=240, key="passage", bind="query-params")
@@ -59,7 +58,7 @@ with left:
 if is_asked and model:
     ask(KEY, AnswerRequest(question, passage, top_k=4, model=model.id))
 with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, lambda request: application.stream(get_engine(), request), errors=errors)
+    answer = show_answer(KEY, lambda request: APPLICATION.stream(get_engine(), request), errors=errors)
     if answer is None:
         st.caption("The answer appears here, marked in the passage.")
     elif answer.result:

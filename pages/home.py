@@ -5,31 +5,25 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications import APPLICATIONS
+from pages.parts.applications import page_of
 from pages.parts.engine import get_engine
 from pages.parts.picker import show_progress
 from pages.parts.share import header
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
-# By application: the inputs of its page as they stand in a link; the first is shown.
-EXAMPLES = {
-    "translate": {"text": "Bonjour ! Je cherche un restaurant.", "from": "French", "to": "English"},
-    "write": {"about": "the first snow in the city", "kind": "Poem"},
-    "sentiment": {"review": "Not bad at all, though a little loud."},
-    "answer": {"question": "Who built the harbour?"},
-}
-
 header("What language models are for", "Take an example or your own text, and watch a real model work on this machine.")
 for number, application in enumerate(APPLICATIONS.values()):
     if number % 2 == 0:
         columns = st.columns(2, gap="medium")
-    inputs = EXAMPLES.get(application.id, {})
     with columns[number % 2].container(border=True, height="stretch"):
         st.subheader(f":material/{application.icon}: {application.title}", anchor=False)
-        st.write(application.summary)
-        words = next(iter(inputs.values()), "")
+        st.write(str(application.summary))
+        words = next(iter(application.example.values()), "")
         label = f"Try “{plain(words)}”" if words else "Open"
-        st.page_link(f"{application.id}.py", label=label, icon=":material/arrow_forward:", query_params=inputs)
+        st.page_link(
+            page_of(application), label=label, icon=":material/arrow_forward:", query_params=dict(application.example)
+        )
 
 
 with st.container(border=True):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from engine.applications import APPLICATIONS
 from pages.parts.announce import announcer
+from pages.parts.applications import page_of
 from pages.parts.language import _, choose_language
 from pages.parts.status import status_line
 
@@ -18,12 +20,7 @@ st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 page = st.navigation(
     {
         "": [st.Page("home.py", title=_("Home"), icon=":material/home:", default=True)],
-        _("Use"): [
-            st.Page("translate.py", title=_("Translate"), icon=":material/translate:"),
-            st.Page("write.py", title=_("Write"), icon=":material/edit_note:"),
-            st.Page("sentiment.py", title=_("Sentiment"), icon=":material/sentiment_satisfied:"),
-            st.Page("answer.py", title=_("Answer"), icon=":material/quiz:"),
-        ],
+        _("Use"): [page_of(application) for application in APPLICATIONS.values()],
         _("Make"): [st.Page("finetune.py", title=_("Fine-tune"), icon=":material/model_training:")],
         _("Manage"): [st.Page("models.py", title=_("Models"), icon=":material/deployed_code:")],
     }

@@ -76,9 +76,9 @@ with errors_shown():
 
 st.subheader("Catalogue", anchor=False)
 used_for = st.pills(
-    "For", list(APPLICATIONS), format_func=lambda id: APPLICATIONS[id].title, key="used_for", bind="query-params"
+    "For", list(APPLICATIONS), format_func=lambda id: str(APPLICATIONS[id].title), key="used_for", bind="query-params"
 )
-shown = engine.catalogue.for_application(used_for) if used_for else list(engine.catalogue.models.values())
+shown = APPLICATIONS[used_for].models(engine.catalogue) if used_for else list(engine.catalogue.models.values())
 st.dataframe(
     [
         {
@@ -88,7 +88,7 @@ st.dataframe(
             "Memory": size_in_words(model.memory_bytes),
             "Licence": model.licence,
             "Languages": ", ".join(model.languages),
-            "For": ", ".join(model.applications),
+            "For": ", ".join(str(each.title) for each in APPLICATIONS.values() if each.offers(model)),
             "Id": model.id,
         }
         for model in shown

@@ -6,8 +6,14 @@ from collections import Counter
 
 import streamlit as st
 
-from engine.applications import sentiment
-from engine.applications.sentiment import SAMPLES, SentimentRequest, SentimentResult, confidence_in_words
+from engine.applications.sentiment import (
+    APPLICATION,
+    LABELS,
+    SAMPLES,
+    SentimentRequest,
+    SentimentResult,
+    confidence_in_words,
+)
 from pages.parts.charts import probability_bars, stacked_bars
 from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
@@ -46,7 +52,7 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     words = ", ".join(f"{count} {plain(label)}" for label, count in counts[:MAX_NAMED])
     st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)
     stacked_bars([score.scores for score in scores], key="stack")
-    verdict = "Sounds" if set(scores[0].scores) <= set(sentiment.LABELS) else "Label"
+    verdict = "Sounds" if set(scores[0].scores) <= set(LABELS) else "Label"
     table = [
         {verdict: score.label, "Confidence": confidence_in_words(score.score), "Text": text}
         | {f"P({label})" if label in TAKEN else label: share for label, share in score.scores.items()}
@@ -67,7 +73,7 @@ with left:
         format_func={"one": "One text", "many": "One text a line"}.__getitem__,
     )  # fmt: skip
     form, errors, examples = st.container(), st.container(), st.container()
-    model = pick_model("sentiment", sentiment.DEFAULT_MODEL, "judge")
+    model = pick_model(APPLICATION)
     with form, st.form("judge-form", border=False):
         text = st.text_area("Text", str(SAMPLES[0].text), height=180, key="review", bind="query-params")
         is_asked = st.form_submit_button("Judge", type="primary", icon=":material/balance:", disabled=model is None)
@@ -78,7 +84,7 @@ if is_asked and model:
     lines = [line for line in text.splitlines() if line.strip()]
     ask(KEY, SentimentRequest(lines if rows == "many" and lines else text, model.id))
 with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, lambda request: sentiment.stream(get_engine(), request), errors=errors)
+    answer = show_answer(KEY, lambda request: APPLICATION.stream(get_engine(), request), errors=errors)
     if answer is None:
         st.caption("The judgement appears here.")
     elif answer.result and isinstance(answer.request.text, str):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications import translate
 from engine.applications.languages import LANGUAGES
 from engine.applications.sentiment import confidence_in_words
-from engine.applications.translate import SAMPLES, TranslateRequest
+from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, languages_of
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
@@ -44,8 +43,8 @@ def fill(sample: TranslateRequest) -> None:
 header("Translate", "A small model reads each sentence and writes it in another language, word by word.")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
     source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
-model = pick_model("translate", translate.DEFAULT_MODEL, "translator", place=model_place)
-codes = (translate.languages_of(model) if model else []) or CODES
+model = pick_model(APPLICATION, place=model_place)
+codes = (languages_of(model) if model else []) or CODES
 is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
 source = source_place.selectbox("From", sources, format_func=name_of, key="from", bind="query-params", width=145)
@@ -70,7 +69,7 @@ if is_asked and model:
     ask(KEY, TranslateRequest(text, source, target, model.id))
 with right:
     with st.container(border=True, key="answer-box"):
-        answer = show_answer(KEY, lambda request: translate.stream(get_engine(), request), errors=errors)
+        answer = show_answer(KEY, lambda request: APPLICATION.stream(get_engine(), request), errors=errors)
         if answer is None:
             st.caption("The translation appears here, sentence by sentence.")
     if answer is None or answer.result is None:

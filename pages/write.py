@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.applications import write
 from engine.applications.languages import LANGUAGES
-from engine.applications.write import GENRES, SAMPLES, TONES, Kind, WriteRequest, WriteResult
+from engine.applications.write import APPLICATION, GENRES, SAMPLES, TONES, Kind, WriteRequest, WriteResult
 from pages.parts.decoding import decoding_controls, settings_in_words
 from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
@@ -86,7 +86,7 @@ with controls:
     tone = right.selectbox(
         "Tone", TONES, format_func=lambda t: t or "any", key="tone", bind="query-params", disabled=is_free
     )
-    model = pick_model("write", write.default_model(kind, language), "writer")
+    model = pick_model(APPLICATION, write.default_model(kind, language))
     sampling = decoding_controls("write", write.TOKENS[kind])
 with form, st.form("write", border=False):
     label = "Beginning, which the model continues" if is_free else f"What is the {kind} about?"
@@ -107,7 +107,7 @@ with page:
     draft = answer_of(KEY)
     with st.container(border=True, key="answer-box"):
         before = opening_of(draft) if draft else ""
-        show_answer(KEY, lambda wanted: write.stream(get_engine(), wanted), prefix=before, errors=errors)
+        show_answer(KEY, lambda request: APPLICATION.stream(get_engine(), request), prefix=before, errors=errors)
         if draft is None:
             st.caption("Press Write. The text appears here as the model writes it.")
     if draft is None:

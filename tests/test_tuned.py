@@ -19,14 +19,11 @@ from streamlit.testing.v1 import AppTest
 from tokenizers_on_the_spot import wordpiece
 
 import engine.serving.local
+from engine.applications import APPLICATIONS
 from engine.applications.answer import AnswerRequest
-from engine.applications.answer import run as answer
 from engine.applications.sentiment import SentimentRequest
-from engine.applications.sentiment import run as judge
 from engine.applications.translate import TranslateRequest, languages_of
-from engine.applications.translate import run as translate
 from engine.applications.write import WriteRequest, ask
-from engine.applications.write import run as write
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Source
 from engine.catalogue.store import Store
@@ -159,7 +156,7 @@ def test_trained_killed_resumed_used_and_deleted(settings: Settings, working: En
 
 def check_answers(working: Engine, model_id: str) -> None:
     texts = ["please help charged refund again", "the battery was crash again", "my parcel late about it"]
-    result = judge(working, SentimentRequest(texts, model_id))
+    result = APPLICATIONS["sentiment"].run(working, SentimentRequest(texts, model_id))
     assert [score.label for score in result.results] == list(TOPICS)
     assert set(result.results[0].scores) == set(TOPICS) and result.results[0].warning == ""
     with TestClient(Starlette(routes=routes())) as client:
@@ -206,8 +203,10 @@ def test_a_language_model_is_served_by_llama_cpp(settings: Settings, working: En
     assert (entry.title, entry.runtime, entry.is_chat) == ("Pirate", "llamacpp", True)
     assert (entry.family, entry.licence, entry.base_id) == ("Test", "Apache 2.0", "the-base")
     assert "trained from The base" in entry.note and entry.source.folder.endswith(".gguf")
-    assert [found.id for found in working.catalogue.for_application("write")] == ["the-base", model_id]
-    written = write(working, WriteRequest("Once upon", "free", model=model_id, max_new_tokens=5, temperature=0))
+    assert [found.id for found in APPLICATIONS["write"].models(working.catalogue)] == ["the-base", model_id]
+    written = APPLICATIONS["write"].run(
+        working, WriteRequest("Once upon", "free", model=model_id, max_new_tokens=5, temperature=0)
+    )
     assert written.new_tokens > 0 and written.model == model_id
     assert jobs.base_folder(working, model_id) == settings.runs_folder / run_id / "model"
     assert restarted(settings).find(model_id) == entry
@@ -227,7 +226,9 @@ def test_where_llama_cpp_cannot_have_it_transformers_serves(
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.runtime, entry.is_chat, entry.licence) == ("transformers", False, "yours")
     assert "trained from scratch" in entry.note and entry.parameters > 10_000
-    written = write(working, WriteRequest("Once upon", "free", model=entry.id, max_new_tokens=5, temperature=0))
+    written = APPLICATIONS["write"].run(
+        working, WriteRequest("Once upon", "free", model=entry.id, max_new_tokens=5, temperature=0)
+    )
     assert written.new_tokens > 0
 
 
@@ -235,10 +236,14 @@ def test_a_tuned_translator_is_offered_for_its_pair_alone(settings: Settings, wo
     run_id = trained(settings, "translation", checkpoints.marian, source_language="fr", target_language="en")
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.pair, entry.prompt_style, languages_of(entry)) == (("fr", "en"), "pair", ["en", "fr"])
-    translation = translate(working, TranslateRequest("Le renard brun saute.", "fr", "en", entry.id)).translations[0]
+    translation = (
+        APPLICATIONS["translate"]
+        .run(working, TranslateRequest("Le renard brun saute.", "fr", "en", entry.id))
+        .translations[0]
+    )
     assert translation.source == "fr" and len(translation.sentences) == 1
     with pytest.raises(UnsupportedError, match="translates only French to English"):
-        translate(working, TranslateRequest("The fox", "en", "fr", entry.id))
+        APPLICATIONS["translate"].run(working, TranslateRequest("The fox", "en", "fr", entry.id))
 
 
 def test_the_page_translate_offers_the_pair_and_no_more(settings: Settings, working: Engine) -> None:
@@ -275,7 +280,11 @@ def test_a_tuned_reader_answers(settings: Settings, working: Engine) -> None:
     run_id = trained(settings, "answer", lambda folder: checkpoints.bert(folder, "QuestionAnswering"))
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.applications, entry.languages) == (("answer",), ())
-    assert answer(working, AnswerRequest("Where is the fox?", "The fox is near the bridge.", 1, entry.id)).model
+    assert (
+        APPLICATIONS["answer"]
+        .run(working, AnswerRequest("Where is the fox?", "The fox is near the bridge.", 1, entry.id))
+        .model
+    )
 
 
 def test_a_model_of_instructions_is_asked_as_it_learned() -> None:
@@ -350,7 +359,7 @@ def test_a_new_server_offers_what_is_in_use(
     monkeypatch.setattr(engine.serving.local, "_engine", None)
     monkeypatch.setattr(engine.serving.local, "current", lambda: settings)
     again = engine.serving.local.get_engine()
-    assert again.catalogue.for_application("answer")[-1].id == model_id
+    assert APPLICATIONS["answer"].models(again.catalogue)[-1].id == model_id
     assert again.store.availability(model_id).state == "ready"
     (settings.runs_folder / run_id / "model" / "config.json").unlink()
     assert again.store.availability(model_id).message == "Mine has no weights in the folder of its run."

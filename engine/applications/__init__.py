@@ -1,55 +1,91 @@
-"""What people come for. One file an application: request and result, prompts, parsing, samples and metric.
+"""What people come for. One file an application: request and result, prompts, parsing, samples and metrics.
 
-To add one, write its module and list it below; the HTTP API, evaluation and fine-tuning read APPLICATIONS.
+A file here, or in the host's folder, with an `APPLICATION` is all it takes: pages, pickers, links, the HTTP API and
+evaluation read this registry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
-from engine.applications import answer, sentiment, translate, write
-from engine.requests import Event
+from engine import extensions
+from engine.catalogue.models import Architecture, Catalogue, Model
+from engine.errors import UnsupportedError
+from engine.messages import Text
+from engine.requests import Event, Task
 from engine.serving.local import Engine
 
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
-@dataclass(frozen=True)
-class Application:
-    """One application, as pages, the HTTP API and evaluation see it. `icon` is a Material symbol's name."""
+
+@dataclass(frozen=True, kw_only=True)
+class Application(Generic[Request, Result]):
+    """One application, as pages, the HTTP API and evaluation see it."""
 
     id: str
-    title: str
-    summary: str
+    """Its address: `/api/<id>`."""
+    title: Text
+    summary: Text
     icon: str
+    """A Material symbol's name."""
+    order: int = 100
+    """Where it stands in lists: lower ones first."""
+    tasks: frozenset[Task]
+    """What its model is asked for."""
+    architectures: frozenset[Architecture]
+    """What its model may be."""
     default_model: str
-    request_type: type[Any]
-    result_type: type[Any]
-    run: Callable[[Engine, Any], Any]
-    stream: Callable[[Engine, Any], Iterator[Event]]
-    samples: Sequence[Any]
-    metrics: Mapping[str, Callable[..., float]]
+    picker: str = "model"
+    """Key of the model picker on its page, for links."""
+    example: Mapping[str, str] = field(default_factory=dict)
+    """Inputs of its page as they stand in a link; the first is shown."""
+    request_type: type[Request]
+    result_type: type[Result]
+    stream: Callable[[Engine, Request], Iterator[Event]]
+    """Yields events, the last one with the result."""
+    samples: Sequence[Request]
+    metrics: Mapping[str, Callable[..., float]] = field(default_factory=dict)
     """By name: (predictions, references) -> figure; empty where only people can judge."""
+    page: str = ""
+    """Its file in `pages/`; without one it gets a page with a text in and a text out."""
+    suits: Callable[[Model], bool] | None = None
+    """Whether its picker offers a model from the Hub, which no catalogue entry describes; None asks `architectures`."""
+
+    def run(self, engine: Engine, request: Request) -> Result:
+        """The result of `stream`."""
+        *_, last = self.stream(engine, request)
+        result: Result = last.result
+        return result
+
+    def choose(self, catalogue: Catalogue, model_id: str | None) -> Model:
+        """The model asked for, else the default. Raises NotFoundError, UnsupportedError where it is of another kind."""
+        model = catalogue.find(model_id or self.default_model)
+        if model.architecture not in self.architectures:
+            raise UnsupportedError(
+                "{model} does not do this: {application}. Choose another model.",
+                param="model", model=model.title, application=self.title,
+            )  # fmt: skip
+        return model
+
+    def offers(self, model: Model) -> bool:
+        """Whether its picker offers the model: its entry says so, or it came from the Hub and suits."""
+        if model.applications or model.source.kind != "hub":
+            return self.id in model.applications
+        return self.suits(model) if self.suits else model.architecture in self.architectures
+
+    def models(self, catalogue: Catalogue) -> list[Model]:
+        """The models that its picker offers, in the catalogue's order."""
+        return [model for model in catalogue.models.values() if self.offers(model)]
 
 
-def _application(module: Any) -> Application:
-    id = module.__name__.rpartition(".")[2]
-    name = id.capitalize()
-    return Application(
-        id,
-        name,
-        module.SUMMARY,
-        module.ICON,
-        module.DEFAULT_MODEL,
-        getattr(module, f"{name}Request"),
-        getattr(module, f"{name}Result"),
-        module.run,
-        module.stream,
-        module.SAMPLES,
-        module.METRICS,
-    )
+def _found() -> dict[str, Application[Any, Any]]:
+    modules = extensions.modules("applications")
+    found = [module.APPLICATION for module in modules if hasattr(module, "APPLICATION")]
+    return {application.id: application for application in sorted(found, key=lambda each: each.order)}
 
 
-APPLICATIONS: dict[str, Application] = {
-    module.__name__.rpartition(".")[2]: _application(module) for module in (translate, write, sentiment, answer)
-}
+APPLICATIONS = _found()
+"""By id, in the order of the pages."""

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from engine.errors import InputError, UnsupportedError
-from engine.evaluation.metrics import answer_f1, exact_match
+from engine.applications import Application
+from engine.errors import InputError
+from engine.evaluation.metrics import mean_exact_match, mean_f1
+from engine.messages import Text
 from engine.requests import Answer, Event, Extract, Extraction, clean_text
 from engine.serving.local import Engine
 
-SUMMARY = "Find the words of a passage that answer a question, or learn that it does not say."
-ICON = "quiz"
-DEFAULT_MODEL = "answer-minilm"
 MAX_CONTEXT_CHARACTERS = 200_000
 MAX_QUESTION_CHARACTERS = 1_000
 MAX_TOP_K = 20
-
-
-def mean_f1(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Mean token F1 of answers, 0 to 1 (SQuAD); each question has one or more references, none where unanswerable."""
-    return _mean(answer_f1, predictions, references)
-
-
-def mean_exact_match(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Share of answers equal to a reference but for case, punctuation and articles (SQuAD)."""
-    return _mean(exact_match, predictions, references)
-
-
-def _mean(
-    metric: Callable[[str, Sequence[str]], float], predictions: Sequence[str], references: Sequence[Sequence[str]]
-) -> float:
-    pairs = zip(predictions, references, strict=True)
-    return sum(metric(prediction, list(known) or [""]) for prediction, known in pairs) / len(predictions)
-
-
-METRICS = {"F1": mean_f1, "exact match": mean_exact_match}
 
 
 @dataclass(frozen=True)
@@ -76,25 +55,19 @@ def stream(engine: Engine, request: AnswerRequest) -> Iterator[Event]:
     Offsets are characters of the context exactly as given. Raises InputError or TooLargeError naming the field, and
     what the engine raises.
     """
-    model = engine.catalogue.find(request.model or DEFAULT_MODEL)
-    if model.architecture != "extraction":
-        raise UnsupportedError(f"{model.title} does not answer from a passage. Choose another model.", param="model")
+    model = APPLICATION.choose(engine.catalogue, request.model)
     question = clean_text(request.question, "question", MAX_QUESTION_CHARACTERS)
     clean_text(request.context, "context", MAX_CONTEXT_CHARACTERS)
     if not isinstance(request.top_k, int) or not 1 <= request.top_k <= MAX_TOP_K:
-        raise InputError(f"top_k is {request.top_k!r}; choose a number from 1 to {MAX_TOP_K}.", param="top_k")
+        raise InputError(
+            "{field} is {value}; choose a number from {low} to {high}.",
+            param="top_k", field="top_k", value=repr(request.top_k), low=1, high=MAX_TOP_K,
+        )  # fmt: skip
     # The context goes on as it came, not as cleaned: offsets must fit the caller's own string. Half a character pair,
     # which a tokenizer refuses, becomes one question mark.
     readable = request.context.encode("utf-8", "replace").decode("utf-8")
     for event in engine.stream(model.id, Extract(question, readable, request.top_k)):
         yield Event("done", result=_result(event.result, model.id)) if event.kind == "done" else event
-
-
-def run(engine: Engine, request: AnswerRequest) -> AnswerResult:
-    """The result of `stream`."""
-    *_, last = stream(engine, request)
-    result: AnswerResult = last.result
-    return result
 
 
 def _result(found: Extraction, model_id: str) -> AnswerResult:
@@ -120,4 +93,23 @@ SAMPLES = (
     AnswerRequest("Who built the harbour?", _HARBOUR),
     AnswerRequest("When did the last cannery close?", _HARBOUR),
     AnswerRequest("How deep is the water?", _HARBOUR),
+)
+
+APPLICATION = Application(
+    id="answer",
+    title=Text("Answer"),
+    summary=Text("Find the words of a passage that answer a question, or learn that it does not say."),
+    icon="quiz",
+    order=40,
+    tasks=frozenset({"extract"}),
+    architectures=frozenset({"extraction"}),
+    default_model="answer-minilm",
+    picker="reader",
+    example={"question": "Who built the harbour?"},
+    request_type=AnswerRequest,
+    result_type=AnswerResult,
+    stream=stream,
+    samples=SAMPLES,
+    metrics={"f1": mean_f1, "exact_match": mean_exact_match},
+    page="answer.py",
 )

@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from engine.applications import Application
 from engine.applications.languages import LANGUAGES, SURE, guess_language
 from engine.catalogue.models import Model
-from engine.errors import UnsupportedError
 from engine.evaluation.metrics import accuracy
+from engine.messages import Text
 from engine.requests import Classification, Classify, Event, clean_texts
 from engine.serving.local import Engine
 
-SUMMARY = "Judge how positive, neutral or negative texts are, one or thousands."
-ICON = "sentiment_satisfied"
-DEFAULT_MODEL = "sentiment-minilm"
 LABELS = ("negative", "neutral", "positive")
 NAMES = {
     **dict.fromkeys(("negative", "neg", "very negative", "bearish"), "negative"),
@@ -23,7 +21,6 @@ NAMES = {
     **dict.fromkeys(("positive", "pos", "very positive", "bullish"), "positive"),
 }
 """What models call them."""
-METRICS = {"accuracy": accuracy}
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,7 @@ def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
 
     Raises InputError or TooLargeError naming the row, and what the engine raises.
     """
-    model = engine.catalogue.find(request.model or DEFAULT_MODEL)
-    if model.architecture != "classification":
-        raise UnsupportedError(f"{model.title} does not classify texts. Choose another model.", param="model")
+    model = APPLICATION.choose(engine.catalogue, request.model)
     texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     judged: dict[int, SentimentScore] = {}
@@ -69,13 +64,6 @@ def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
             judged[number] = _score(event.result, model, _caution(texts[number], model.languages))
         yield event if event.kind in ("queued", "loading") else Event("queued")
     yield Event("done", result=SentimentResult([judged[number] for number in range(len(texts))], model.id))
-
-
-def run(engine: Engine, request: SentimentRequest) -> SentimentResult:
-    """The result of `stream`."""
-    *_, last = stream(engine, request)
-    result: SentimentResult = last.result
-    return result
 
 
 def confidence_in_words(score: float) -> str:
@@ -130,4 +118,23 @@ SAMPLES = (
             "Not bad at all, though a little loud.",
         ]
     ),
+)
+
+APPLICATION = Application(
+    id="sentiment",
+    title=Text("Sentiment"),
+    summary=Text("Judge how positive, neutral or negative texts are, one or thousands."),
+    icon="sentiment_satisfied",
+    order=30,
+    tasks=frozenset({"classify"}),
+    architectures=frozenset({"classification"}),
+    default_model="sentiment-minilm",
+    picker="judge",
+    example={"review": "Not bad at all, though a little loud."},
+    request_type=SentimentRequest,
+    result_type=SentimentResult,
+    stream=stream,
+    samples=SAMPLES,
+    metrics={"accuracy": accuracy},
+    page="sentiment.py",
 )

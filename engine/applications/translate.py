@@ -6,22 +6,22 @@ import logging
 import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import SequenceMatcher
 from typing import Any
 
-from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, has_chinese, in_words
+from engine.applications import Application
+from engine.applications.faults import find_fault
+from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, in_words
 from engine.applications.segments import split
 from engine.backends.languages import TARGET_TAGS
 from engine.catalogue.models import Model
 from engine.errors import InputError, PeopleError, UnsupportedError
+from engine.evaluation.metrics import bleu, chrf
+from engine.messages import Text
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_texts
 from engine.serving.local import Engine
 
 log = logging.getLogger(__name__)
 
-SUMMARY = "Translate between English, French, German, Spanish and Chinese, sentence by sentence."
-ICON = "translate"
-DEFAULT_MODEL = "gemma-3-270m"
 AGAIN_PENALTY = 1.15
 """Repetition penalty of a second try."""
 PAIR_LABELS = {
@@ -147,7 +147,7 @@ def stream(engine: Engine, request: TranslateRequest) -> Iterator[Event]:
     the whole translation so far. Of several texts only the waiting shows.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
-    model = _able(engine.catalogue.find(request.model or DEFAULT_MODEL))
+    model = APPLICATION.choose(engine.catalogue, request.model)
     texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
     works = [_Work(engine, model, request, text) for text in texts]
     is_one = isinstance(request.text, str)
@@ -155,13 +155,6 @@ def stream(engine: Engine, request: TranslateRequest) -> Iterator[Event]:
         yield event if is_one or event.kind in ("queued", "loading") else Event("queued")
     settings = next((work.settings for work in works if work.settings), {})
     yield Event("done", result=TranslateResult([work.translation() for work in works], model.id, settings))
-
-
-def run(engine: Engine, request: TranslateRequest) -> TranslateResult:
-    """The result of `stream`."""
-    *_, last = stream(engine, request)
-    result: TranslateResult = last.result
-    return result
 
 
 def _work_off(engine: Engine, model: Model, works: Sequence[_Work]) -> Iterator[Event]:
@@ -301,49 +294,6 @@ def few_shot_prompt(source: str, target: str, text: str, *, is_again: bool = Fal
     return "\n".join([*lines, f"{TAGS[source]}: {text}\n{TAGS[target]}:"])
 
 
-def find_fault(source: str, generation: Generation, target: str) -> str:
-    """What looks broken about a translation, in a sentence for people; empty when nothing does."""
-    text = generation.text.strip()
-    if generation.finish_reason == "deadline":
-        return "The time limit passed before every sentence was whole. Send a shorter text."
-    if not text:
-        return "The model gave no translation for a sentence."
-    if is_looping(text) and not is_looping(source):
-        return "A sentence repeats itself; the model lost the thread there."
-    if generation.finish_reason == "length":
-        return "A sentence reached the length limit and may be cut off."
-    if is_echo(source, text) or has_wrong_script(text, target):
-        return "A sentence came back untranslated."
-    return ""
-
-
-def is_looping(text: str) -> bool:
-    """Whether the text ends in a piece that comes four times in a row, or three times and makes up half of it."""
-    units: Sequence[str] = text.split() if " " in text else list(text)
-    for size in range(1, len(units) // 3 + 1):
-        tail = list(units[-size:])
-        count = 1
-        while list(units[-size * (count + 1) : -size * count]) == tail:
-            count += 1
-        if count >= 4 or (count == 3 and size * count > max(5, len(units) / 2)):
-            return True
-    return False
-
-
-def is_echo(source: str, text: str) -> bool:
-    """Whether a longer sentence came back as it was, but for a few letters. Short ones may be names."""
-    if len(source) < 24 and not (has_chinese(source) and len(source) > 6):
-        return False
-    return SequenceMatcher(None, source.casefold(), text.casefold(), autojunk=False).ratio() > 0.9
-
-
-def has_wrong_script(text: str, target: str) -> bool:
-    """Whether a text is in Chinese characters where the target has none, or a longer one has none for Chinese."""
-    if target == "zh":
-        return len(text) >= 24 and not has_chinese(text)
-    return target not in SPACELESS and len(text) >= 4 and has_chinese(text)
-
-
 def _style(model: Model) -> str:
     if model.prompt_style and model.prompt_style != "instruct":
         return model.prompt_style
@@ -352,50 +302,34 @@ def _style(model: Model) -> str:
     return "pair" if model.pair else "codes"
 
 
-def _able(model: Model) -> Model:
-    if model.architecture not in ("causal", "seq2seq"):
-        raise UnsupportedError(f"{model.title} does not translate. Choose another model.", param="model")
-    return model
-
-
 def _languages(model: Model, request: TranslateRequest, text: str | None) -> tuple[str, str]:
     """Source and target, checked; without a text with words there is nothing to detect."""
     source, target, known = request.source, request.target, languages_of(model)
     for name, code in (("source", source), ("target", target)):
         if code not in known and not (name == "source" and code == "auto"):
-            raise InputError(f"{model.title} does not know {name} {code!r}. It knows {in_words(known)}.", param=name)
+            raise InputError(
+                "{model} does not know {field} {code}. It knows {known}.",
+                param=name, model=model.title, field=name, code=repr(code), known=in_words(known),
+            )  # fmt: skip
     if source == "auto":
         source = detect_language(text, known) if text else next(code for code in known if code != target)
     if source == target:
-        raise InputError(f"The text is already in {LANGUAGES[target]}. Choose another target language.", param="target")
+        raise InputError(
+            "The text is already in {language}. Choose another target language.",
+            param="target", language=LANGUAGES[target],
+        )  # fmt: skip
     if model.sources and source not in model.sources:
         raise UnsupportedError(
-            f"{model.title} translates only from {in_words(model.sources)}. Choose that source or another model.",
-            param="source",
-        )
+            "{model} translates only from {languages}. Choose that source or another model.",
+            param="source", model=model.title, languages=in_words(model.sources),
+        )  # fmt: skip
     if model.pair and tuple(model.pair) != (source, target):
-        pair = f"{LANGUAGES[model.pair[0]]} to {LANGUAGES[model.pair[1]]}"
         raise UnsupportedError(
-            f"{model.title} translates only {pair}. Choose that pair or another model.", param="model"
-        )
+            "{model} translates only {source} to {target}. Choose that pair or another model.",
+            param="model", model=model.title, source=LANGUAGES[model.pair[0]], target=LANGUAGES[model.pair[1]],
+        )  # fmt: skip
     return source, target
 
-
-def bleu(predictions: Sequence[str], references: Sequence[str], target: str = "") -> float:
-    """Corpus BLEU, 0 to 100 (Papineni et al. 2002; sacrebleu's signature); Chinese is cut into characters."""
-    import sacrebleu
-
-    return float(sacrebleu.corpus_bleu(predictions, [references], tokenize="zh" if target == "zh" else "13a").score)
-
-
-def chrf(predictions: Sequence[str], references: Sequence[str], target: str = "") -> float:
-    """Corpus chrF, 0 to 100 (Popović 2015), for any language."""
-    import sacrebleu
-
-    return float(sacrebleu.corpus_chrf(predictions, [references]).score)
-
-
-METRICS = {"BLEU": bleu, "chrF": chrf}
 
 SAMPLES = (
     TranslateRequest(
@@ -404,4 +338,24 @@ SAMPLES = (
     TranslateRequest("Bonjour ! Je cherche un petit restaurant tranquille près de la gare.", "fr", "en"),
     TranslateRequest("Am Wochenende wollen wir in den Bergen wandern, wenn das Wetter gut bleibt.", "de", "es"),
     TranslateRequest("我们明天早上八点在图书馆门口见面。", "zh", "en"),
+)
+
+APPLICATION = Application(
+    id="translate",
+    title=Text("Translate"),
+    summary=Text("Translate between English, French, German, Spanish and Chinese, sentence by sentence."),
+    icon="translate",
+    order=10,
+    tasks=frozenset({"generate"}),
+    architectures=frozenset({"causal", "seq2seq"}),
+    default_model="gemma-3-270m",
+    picker="translator",
+    example={"text": "Bonjour ! Je cherche un restaurant.", "from": "French", "to": "English"},
+    request_type=TranslateRequest,
+    result_type=TranslateResult,
+    stream=stream,
+    samples=SAMPLES,
+    metrics={"bleu": bleu, "chrf": chrf},
+    page="translate.py",
+    suits=lambda model: model.pair is not None or model.prompt_style == "codes",
 )

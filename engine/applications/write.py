@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from engine.applications import Application
 from engine.applications.languages import LANGUAGES
 from engine.catalogue.models import Model
-from engine.errors import InputError, UnsupportedError
+from engine.errors import InputError
+from engine.messages import Text
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
 from engine.serving.local import Engine
 
@@ -105,14 +107,9 @@ PRESETS: dict[str, dict[str, float]] = {
 
 Top-k also spares work: of 262,144 words Gemma would sort all for top-p at every step, a fifth of its time."""
 
-SUMMARY = "Write stories, poems, lyrics and slogans, with the temperature in your hands."
-ICON = "edit_note"
 DEFAULT_MODEL = "smollm2-135m-instruct"
 CONTINUING_MODEL = "gemma-3-270m"
 """Multilingual, and no chat model."""
-
-METRICS: dict[str, Callable[..., float]] = {}
-"""No figure tells a good poem."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +162,7 @@ def stream(engine: Engine, request: WriteRequest) -> Iterator[Event]:
 
     Raises InputError or TooLargeError naming the field, and what the engine raises.
     """
-    model = engine.catalogue.find(request.model or default_model(request.kind, request.language))
-    if model.architecture != "causal":
-        raise UnsupportedError(f"{model.title} does not write. Choose another model.", param="model")
+    model = APPLICATION.choose(engine.catalogue, request.model or default_model(request.kind, request.language))
     asked = ask(model, request, engine.settings.max_text_characters)
     before = lead(model, request)
     for event in engine.stream(model.id, asked):
@@ -177,13 +172,6 @@ def stream(engine: Engine, request: WriteRequest) -> Iterator[Event]:
         if event.kind == "done":
             event = Event("done", result=_result(lead(model, request), event.result, model))
         yield event
-
-
-def run(engine: Engine, request: WriteRequest) -> WriteResult:
-    """The join of `stream`."""
-    *_, last = stream(engine, request)
-    result: WriteResult = last.result
-    return result
 
 
 def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
@@ -257,13 +245,19 @@ def _order(request: WriteRequest, text: str) -> str:
 
 def _check(request: WriteRequest) -> None:
     if request.kind not in TOKENS:
-        raise InputError(f"kind is {request.kind!r}; choose one of {', '.join(TOKENS)}.", param="kind")
+        raise _unknown("kind", request.kind, TOKENS)
     if request.language not in LANGUAGES:
-        raise InputError(f"language is {request.language!r}; choose one of {', '.join(LANGUAGES)}.", param="language")
+        raise _unknown("language", request.language, LANGUAGES)
     for name in ("genre", "tone"):
         clean_text(getattr(request, name), name, MAX_STYLE_CHARACTERS, can_be_empty=True)
     if not isinstance(request.stop, list | tuple) or not all(isinstance(text, str) for text in request.stop):
-        raise InputError("stop must be a list of texts.", param="stop")
+        raise InputError("{field} must be a list of texts.", param="stop", field="stop")
+
+
+def _unknown(field: str, value: object, known: Iterable[str]) -> InputError:
+    return InputError(
+        "{field} is {value}; choose one of {known}.", param=field, field=field, value=repr(value), known=list(known)
+    )
 
 
 def _sampling(request: WriteRequest) -> Sampling:
@@ -301,4 +295,22 @@ SAMPLES = (
     WriteRequest("un gardien de phare et une baleine", "story", language="fr", max_new_tokens=300),
     WriteRequest("der erste Schnee in der Stadt", "poem", language="de", max_new_tokens=160),
     WriteRequest("小时候，外婆家门前有一条河。", "free", language="zh", max_new_tokens=200),
+)
+
+APPLICATION = Application(
+    id="write",
+    title=Text("Write"),
+    summary=Text("Write stories, poems, lyrics and slogans, with the temperature in your hands."),
+    icon="edit_note",
+    order=20,
+    tasks=frozenset({"generate"}),
+    architectures=frozenset({"causal"}),
+    default_model=DEFAULT_MODEL,
+    picker="writer",
+    example={"about": "the first snow in the city", "kind": "Poem"},
+    request_type=WriteRequest,
+    result_type=WriteResult,
+    stream=stream,
+    samples=SAMPLES,
+    page="write.py",
 )

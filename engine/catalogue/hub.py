@@ -45,13 +45,6 @@ HEADS: tuple[tuple[str, Architecture], ...] = (
 )
 ENCODER_TYPES = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "mpnet", "albert", "electra"}
 ENCODER_TYPES |= {"deberta", "deberta-v2", "modernbert"}
-APPLICATIONS: dict[Architecture, tuple[str, ...]] = {
-    "causal": ("write", "summarize", "explore"),
-    "classification": ("sentiment",),
-    "extraction": ("answer",),
-    "masked": ("explore",),
-    "embedding": ("explore",),
-}
 
 
 def architecture_of(repository: str, config: Mapping[str, Any]) -> Architecture:
@@ -81,7 +74,6 @@ def read_facts(repository: str, plan: Mapping[str, Any]) -> dict[str, Any]:
     style = TRANSLATION_STYLES.get(config.get("model_type"), "") if architecture == "seq2seq" else ""
     codes = re.search(r"opus-mt-(?:tc-big-)?([a-z]{2})-([a-zA-Z]{2})$", repository)
     pair = (codes[1], codes[2].lower()) if style == "pair" and codes else None
-    serves = APPLICATIONS.get(architecture) or (("translate",) if style in ("pair", "codes") else ("summarize",))
     return {
         "architecture": architecture,
         "family": str(config.get("model_type", "Hub")),
@@ -90,7 +82,6 @@ def read_facts(repository: str, plan: Mapping[str, Any]) -> dict[str, Any]:
         "licence": plan["licence"],
         "size_bytes": size,
         "memory_bytes": int(max(size, 4 * plan["parameters"]) * 1.25) + 150_000_000,
-        "applications": [id for id in serves if style != "pair" or pair],
         "context_tokens": _context_tokens(config),
         "is_chat": plan["is_chat"],
         "prompt_style": style,

@@ -15,7 +15,6 @@ Architecture = Literal["causal", "seq2seq", "classification", "extraction", "mas
 Runtime = Literal["llamacpp", "transformers", "remote"]
 
 CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
-APPLICATION_IDS = ("translate", "write", "sentiment", "answer", "summarize", "explore")
 PROMPT_STYLES = ("", "few-shot", "t5", "pair", "tags", "codes", "instruct")
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 HUB_ID = re.compile(rf"hub:(?P<repository>{_NAME}/{_NAME})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}))?")
@@ -65,6 +64,7 @@ class Model:
     size_bytes: int
     memory_bytes: int
     applications: tuple[str, ...]
+    """Those that offer it. Of a model from the Hub none are named: each application says whether it suits."""
     source: Source
     licence_url: str = ""
     context_tokens: int = 512
@@ -115,10 +115,6 @@ class Catalogue:
             raise NotFoundError(f"There is no model {model_id[:120]!r}. {hint}Choose one of the list.", param="model")
         listed = self._listed(typed["repository"], typed["revision"])
         return listed or self.describe(model_id) or hub_model(model_id)
-
-    def for_application(self, application_id: str) -> list[Model]:
-        """The models that serve an application, defaults first."""
-        return [model for model in self.models.values() if application_id in model.applications]
 
     def add(self, model: Model) -> None:
         """Add or replace a model (a downloaded Hub model, a fine-tuned run)."""
@@ -230,7 +226,7 @@ def _check(model: Model) -> None:
     rules = {
         "architecture": model.architecture in get_args(Architecture),
         "runtime": model.runtime in get_args(Runtime),
-        "applications": set(model.applications) <= set(APPLICATION_IDS),
+        "applications": all(re.fullmatch(r"[a-z][a-z0-9_]*", id) for id in model.applications),
         "prompt_style": model.prompt_style in PROMPT_STYLES,
         "pair": model.pair is None or (len(model.pair) == 2 and set(model.pair) <= set(model.languages)),
         "sources": set(model.sources) <= set(model.languages),

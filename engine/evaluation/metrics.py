@@ -1,4 +1,4 @@
-"""Metrics over plain Python values."""
+"""Metrics over plain Python values: figures of predictions against references. Imports nothing of the engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
@@ -33,6 +33,37 @@ def _token_f1(prediction: str, reference: str) -> float:
         return float(predicted == expected)
     common = sum((Counter(predicted) & Counter(expected)).values())
     return 2 * common / (len(predicted) + len(expected))
+
+
+def mean_f1(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Mean token F1 of answers, 0 to 1 (SQuAD); each question has one or more references, none where unanswerable."""
+    return _mean(answer_f1, predictions, references)
+
+
+def mean_exact_match(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Share of answers equal to a reference but for case, punctuation and articles (SQuAD)."""
+    return _mean(exact_match, predictions, references)
+
+
+def _mean(
+    metric: Callable[[str, Sequence[str]], float], predictions: Sequence[str], references: Sequence[Sequence[str]]
+) -> float:
+    pairs = zip(predictions, references, strict=True)
+    return sum(metric(prediction, list(known) or [""]) for prediction, known in pairs) / len(predictions)
+
+
+def bleu(predictions: Sequence[str], references: Sequence[str], target: str = "") -> float:
+    """Corpus BLEU, 0 to 100 (Papineni et al. 2002; sacrebleu's signature); Chinese is cut into characters."""
+    import sacrebleu
+
+    return float(sacrebleu.corpus_bleu(predictions, [references], tokenize="zh" if target == "zh" else "13a").score)
+
+
+def chrf(predictions: Sequence[str], references: Sequence[str], target: str = "") -> float:
+    """Corpus chrF, 0 to 100 (Popović 2015), for any language."""
+    import sacrebleu
+
+    return float(sacrebleu.corpus_chrf(predictions, [references]).score)
 
 
 def accuracy(predictions: Sequence[str], references: Sequence[str]) -> float:

@@ -18,7 +18,7 @@ from engine.serving.local import get_engine
 router = APIRouter(prefix="/api", tags=["Applications"])
 
 
-def add_application(application: Application) -> None:
+def add_application(application: Application[Any, Any]) -> None:
     """Two routes: the whole result, and server-sent events on the way to it."""
     example = asdict(application.samples[0])
     body_type: Any = Annotated[_strict(application.request_type), Body(examples=[example])]
@@ -30,10 +30,10 @@ def add_application(application: Application) -> None:
     async def streamed(body: body_type) -> Response:
         return await event_stream(application.stream(get_engine(), body), event_lines())
 
-    path, name = f"/{application.id}", application.title
+    path, name = f"/{application.id}", str(application.title)
     router.add_api_route(
         path, whole, methods=["POST"], response_model=application.result_type, summary=name,
-        description=application.summary, operation_id=application.id,
+        description=str(application.summary), operation_id=application.id,
     )  # fmt: skip
     router.add_api_route(
         f"{path}/stream", streamed, methods=["POST"], summary=f"{name}, streamed", response_class=StreamingResponse,

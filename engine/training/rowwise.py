@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from engine.applications import translate
 from engine.backends.loading import LOCAL
-from engine.evaluation.metrics import answer_f1, exact_match, perplexity
+from engine.evaluation.metrics import answer_f1, bleu, chrf, exact_match, perplexity
 from engine.settings import available_cores
 from engine.training import bases
 from engine.training.config import CAUSAL_TASKS, ROLES, Task, TrainingConfig, located
@@ -238,10 +237,10 @@ def _seq2seq(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: 
         texts += seq2seq.write_texts(model, tokenizer, prompts, length, config.max_target_length, config)
         report(len(texts))
     references, language = [row[target] for row in rows], config.target_language
-    scores = [translate.chrf([text], [right], language) for text, right in zip(texts, references, strict=True)]
+    scores = [chrf([text], [right], language) for text, right in zip(texts, references, strict=True)]
     metrics = {
-        "chrf": translate.chrf(texts, references, language),
-        "bleu": translate.bleu(texts, references, language),
+        "chrf": chrf(texts, references, language),
+        "bleu": bleu(texts, references, language),
     }
     judged = (Judged(text[:SHOWN_CHARACTERS], score) for text, score in zip(texts, scores, strict=True))
     return Verdict(tuple(judged), metrics, False)

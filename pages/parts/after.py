@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine.applications import answer, sentiment, translate
+from engine.applications import APPLICATIONS, answer, sentiment, translate
 from engine.applications.answer import AnswerRequest
 from engine.applications.sentiment import SentimentRequest
 from engine.applications.translate import TranslateRequest
@@ -20,6 +20,7 @@ from engine.serving.local import Engine
 from engine.training import compare, serving
 from engine.training.compare import Comparison, Row
 from engine.training.config import TrainingConfig
+from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
 from pages.parts.children import child_of, show_child, start_child
 from pages.parts.engine import get_engine
@@ -35,8 +36,6 @@ SHOWN_CARDS, SHOWN_CHANGES = 4, 25
 SHOWN_CHARACTERS = 400
 """Of a text in a card; the table has it whole."""
 TRIED_TOKENS = 80
-PICKERS = {"write": "writer", "sentiment": "judge", "answer": "reader", "translate": "translator"}
-"""The key of each page's picker, for links to a page with the tuned model chosen."""
 HEADED = {"classification": "classification", "answer": "extraction"}
 """Tasks whose base may have no head of that kind yet, and then nothing to say."""
 
@@ -211,11 +210,9 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
     model = get_engine().catalogue.find(run.model_id)
     st.success(f"{plain(model.title)} is in the pickers.", icon=":material/check_circle:")
     with st.container(horizontal=True):
-        for id in [id for id in model.applications if id in PICKERS]:
-            link = {PICKERS[id]: title_of(model.id)}
-            st.page_link(
-                f"{id}.py", label=f"Open {id.capitalize()}", icon=":material/arrow_forward:", query_params=link
-            )
+        for application in (each for each in APPLICATIONS.values() if each.offers(model)):
+            label, link = f"Open {application.title}", {application.picker: title_of(model.id)}
+            st.page_link(page_of(application), label=label, icon=":material/arrow_forward:", query_params=link)
         if st.button("Take it out", icon=":material/remove_circle:", key="retire"):
             jobs.retire(get_engine().settings, get_engine(), run.id)
             st.rerun()

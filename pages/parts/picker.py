@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.applications import Application
 from engine.catalogue.models import Model
 from engine.catalogue.store import Availability
 from pages.parts.engine import get_engine
@@ -14,14 +15,18 @@ from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_wor
 from pages.parts.text import plain
 
 
-def pick_model(application: str, default: str, key: str, *, place: Any = None, below: Any = None) -> Model | None:
+def pick_model(
+    application: Application[Any, Any], default: str = "", *, place: Any = None, below: Any = None
+) -> Model | None:
     """A picker over the application's models and any Hub id; None (and what to do) while the choice is not there.
 
-    The picker is drawn at `place`, what is to know about the model `below`.
+    `default` is another model than the application's own. The picker is drawn at `place`, what is to know about the
+    model `below`.
     """
-    ids = [default, *(model.id for model in get_engine().catalogue.for_application(application) if model.id != default)]
+    default = default or application.default_model
+    ids = [default, *(model.id for model in application.models(get_engine().catalogue) if model.id != default)]
     chosen = (place or st).selectbox(
-        "Model", ids, format_func=title_of, key=key, bind="query-params", accept_new_options=True,
+        "Model", ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
         help="Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name.",
     )  # fmt: skip
     with below or st.container(), errors_shown():

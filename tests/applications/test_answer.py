@@ -13,21 +13,21 @@ MESSY = "\ufeffRe\u0301sume\u0301 🙂\r\n\x07The tower is 90 m high.\r\n👩‍
 
 
 def test_offsets_fit_the_context_exactly_as_it_was_sent(house) -> None:
-    result = answer.run(house.engine, AnswerRequest("What is tower?", MESSY))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", MESSY))
     assert result.answer == "tower" and MESSY[result.start : result.end] == "tower"
     assert house.backend.seen[0].passage == MESSY
 
 
 def test_half_a_character_pair_does_not_move_the_offsets(house) -> None:
     context = "\ud83d broken, but the tower stands"
-    result = answer.run(house.engine, AnswerRequest("What is tower?", context))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", context))
     assert context[result.start : result.end] == result.answer == "tower"
 
 
 def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> None:
     spans = (Answer("tower", 4, 9, 0.6), Answer("high", 19, 23, 0.2), Answer("90 m", 13, 17, 0.1))
     house.backend.extraction = Extraction(spans, 0.1, 0.5)
-    result = answer.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"))
     assert (result.answer, result.score, result.start, result.end) == ("tower", 0.6, 4, 9)
     assert [span.answer for span in result.alternatives] == ["high", "90 m"]
     assert result.model == "answer-minilm"
@@ -35,14 +35,14 @@ def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> N
 
 def test_no_answer_is_empty_and_still_lists_what_came_closest(house) -> None:
     house.backend.extraction = Extraction((Answer("tower", 4, 9, 0.2),), 0.7, 0.5)
-    result = answer.run(house.engine, AnswerRequest("Who?", "The tower is 90 m high"))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("Who?", "The tower is 90 m high"))
     assert (result.answer, result.start, result.end, result.score) == ("", 0, 0, 0.7)
     assert [span.answer for span in result.alternatives] == ["tower"]
 
 
 def test_passages_far_over_the_usual_limit_are_read(house) -> None:
     context = "word " * 20_000 + "tower"
-    result = answer.run(house.engine, AnswerRequest("What is tower?", context))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", context))
     assert context[result.start : result.end] == "tower"
 
 
@@ -62,12 +62,12 @@ def test_passages_far_over_the_usual_limit_are_read(house) -> None:
 )
 def test_errors_name_their_field(house, request_: AnswerRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        answer.run(house.engine, request_)
+        answer.APPLICATION.run(house.engine, request_)
     assert caught.value.param == param
     assert house.backend.seen == []
 
 
 def test_metrics_take_the_best_reference_and_reward_saying_nothing() -> None:
-    f1, exact = answer.METRICS["F1"], answer.METRICS["exact match"]
+    f1, exact = answer.APPLICATION.metrics["f1"], answer.APPLICATION.metrics["exact_match"]
     assert f1(["the red tower", ""], [["tower", "red tower"], []]) == 1.0
     assert exact(["tower", "bridge"], [["The tower."], ["the old bridge"]]) == 0.5

@@ -10,7 +10,7 @@ from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError,
 
 
 def test_one_text(house) -> None:
-    result = sentiment.run(house.engine, SentimentRequest("a good film"))
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest("a good film"))
     (score,) = result.results
     assert (score.label, score.score, result.model) == ("positive", 0.9, "sentiment-minilm")
     assert sum(score.scores.values()) == pytest.approx(1)
@@ -18,7 +18,7 @@ def test_one_text(house) -> None:
 
 def test_many_texts_come_back_in_their_order(house) -> None:
     texts = ["a very long and rather bad evening", "good", "bad one", "so good in every way that there is"]
-    result = sentiment.run(house.engine, SentimentRequest(texts))
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest(texts))
     assert [score.label for score in result.results] == ["negative", "positive", "negative", "positive"]
 
 
@@ -46,13 +46,13 @@ def test_labels_of_other_models_become_ours(theirs: dict[str, float], ours: dict
 
 def test_a_two_class_model_from_the_hub_is_read(house) -> None:
     house.backend.classify = lambda text: {"NEGATIVE": 0.2, "POSITIVE": 0.8}
-    result = sentiment.run(house.engine, SentimentRequest("fine", "distilbert-sst2"))
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest("fine", "distilbert-sst2"))
     assert result.results[0].label == "positive" and result.results[0].scores["neutral"] == 0
 
 
 def test_another_language_than_the_model_learned_is_flagged(house) -> None:
     texts = ["Das Essen war leider kalt und der Kellner unfreundlich.", "The food was cold, sadly.", "ok"]
-    warnings = [score.warning for score in sentiment.run(house.engine, SentimentRequest(texts)).results]
+    warnings = [score.warning for score in sentiment.APPLICATION.run(house.engine, SentimentRequest(texts)).results]
     assert "German" in warnings[0] and warnings[1:] == ["", ""]
 
 
@@ -76,5 +76,5 @@ def test_confidence_in_words_grows_with_the_score() -> None:
 )
 def test_errors_name_their_field(house, request_: SentimentRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        sentiment.run(house.engine, request_)
+        sentiment.APPLICATION.run(house.engine, request_)
     assert caught.value.param == param

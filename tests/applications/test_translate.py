@@ -10,7 +10,8 @@ from itertools import permutations
 import pytest
 
 from engine.applications import translate
-from engine.applications.translate import SHOTS, TranslateRequest, ask, few_shot_prompt, find_fault, is_looping
+from engine.applications.faults import find_fault, is_looping
+from engine.applications.translate import SHOTS, TranslateRequest, ask, few_shot_prompt
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Event, Generate, Generation
@@ -93,7 +94,7 @@ def test_closing_the_stream_cancels_every_sentence(house) -> None:
 
 def test_numbers_addresses_and_signs_pass_through_without_a_model(house) -> None:
     text = "12.5 %\n--- \nhttps://example.org 3/4 me@example.org\n"
-    result = translate.run(house.engine, TranslateRequest(text, "auto", "fr"))
+    result = translate.APPLICATION.run(house.engine, TranslateRequest(text, "auto", "fr"))
     assert result.translations[0].text == text
     assert result.translations[0].score is None
     assert house.backend.seen == []
@@ -101,16 +102,18 @@ def test_numbers_addresses_and_signs_pass_through_without_a_model(house) -> None
 
 def test_chinese_is_joined_without_spaces_and_split_with_them(house) -> None:
     house.backend.say = lambda request: "这是一句话。"
-    to_chinese = translate.run(house.engine, TranslateRequest("One is here. Two is here.\nThree.", "en", "zh"))
+    to_chinese = translate.APPLICATION.run(
+        house.engine, TranslateRequest("One is here. Two is here.\nThree.", "en", "zh")
+    )
     assert to_chinese.translations[0].text == "这是一句话。这是一句话。\n这是一句话。"
     house.backend.say = lambda request: "A sentence."
-    from_chinese = translate.run(house.engine, TranslateRequest("你好。我叫李明！\n再见。", "zh", "en"))
+    from_chinese = translate.APPLICATION.run(house.engine, TranslateRequest("你好。我叫李明！\n再见。", "zh", "en"))
     assert from_chinese.translations[0].text == "A sentence. A sentence.\nA sentence."
 
 
 def test_many_texts_are_translated_at_once_and_in_order(house) -> None:
     house.backend.say = loudly
-    result = translate.run(house.engine, TranslateRequest(["One here.", "Two. Three.", "7"], "en", "es"))
+    result = translate.APPLICATION.run(house.engine, TranslateRequest(["One here.", "Two. Three.", "7"], "en", "es"))
     assert [done.text for done in result.translations] == ["ONE HERE.", "TWO. THREE.", "7"]
     kinds = {event.kind for event in translate.stream(house.engine, TranslateRequest(["One here."], "en", "es"))}
     assert kinds <= {"queued", "loading", "done"}
@@ -154,13 +157,13 @@ def test_a_second_try_that_fails_keeps_the_first(house) -> None:
         return "la la la la la"
 
     house.backend.say = say
-    (done,) = translate.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
     assert done.text == "la la la la la" and "repeats itself" in done.warning
 
 
 def test_a_passed_time_limit_is_said_and_not_tried_again(house) -> None:
     house.backend.say = lambda request: ("Le ch", "deadline")
-    (done,) = translate.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
     assert done.text == "Le ch" and "time limit" in done.warning and len(house.backend.seen) == 1
 
 
@@ -179,10 +182,10 @@ def test_faults_are_not_seen_where_there_are_none() -> None:
 
 def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> None:
     house.backend.say = loudly
-    result = translate.run(house.engine, TranslateRequest("Il fera beau demain matin.", target="en"))
+    result = translate.APPLICATION.run(house.engine, TranslateRequest("Il fera beau demain matin.", target="en"))
     assert result.translations[0].source == "fr"
     with pytest.raises(InputError, match="Choose the source language") as caught:
-        translate.run(house.engine, TranslateRequest("ok", target="fr"))
+        translate.APPLICATION.run(house.engine, TranslateRequest("ok", target="fr"))
     assert caught.value.param == "source"
 
 
@@ -209,7 +212,7 @@ def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> 
 )
 def test_errors_name_their_field(house, request_: TranslateRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        translate.run(house.engine, request_)
+        translate.APPLICATION.run(house.engine, request_)
     assert caught.value.param == param
     assert house.backend.seen == []
 
@@ -248,6 +251,6 @@ def test_languages_are_those_of_the_model() -> None:
 
 def test_metrics_know_a_perfect_and_a_wrong_translation() -> None:
     good = ["The cat sat on the mat today."]
-    assert translate.METRICS["BLEU"](good, good) == pytest.approx(100)
-    assert translate.METRICS["chrF"](["Nothing alike"], good) < 20
-    assert translate.METRICS["BLEU"](["猫坐在垫子上。"], ["猫坐在垫子上。"], "zh") == pytest.approx(100)
+    assert translate.APPLICATION.metrics["bleu"](good, good) == pytest.approx(100)
+    assert translate.APPLICATION.metrics["chrf"](["Nothing alike"], good) < 20
+    assert translate.APPLICATION.metrics["bleu"](["猫坐在垫子上。"], ["猫坐在垫子上。"], "zh") == pytest.approx(100)

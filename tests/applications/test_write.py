@@ -79,14 +79,14 @@ def test_the_first_words_that_are_ours_belong_to_the_text_of_a_base_model(house)
     assert events[-1].result.text == "Il était une fois vivait un roi."
     assert "".join(event.text for event in events if event.kind == "text") == events[-1].result.text
     house.backend.say = lambda request: " Il était vieux." if request.prompt.endswith("vivait un roi.") else "?"
-    more = write.run(house.engine, replace(request, continuation=events[-1].result.text))
+    more = write.APPLICATION.run(house.engine, replace(request, continuation=events[-1].result.text))
     assert more.text == " Il était vieux."
 
 
 def test_the_default_model_follows_kind_and_language(house) -> None:
     house.backend.say = lambda request: "Fin."
     models = [
-        write.run(house.engine, WriteRequest("x", kind, language=language)).model  # type: ignore[arg-type]
+        write.APPLICATION.run(house.engine, WriteRequest("x", kind, language=language)).model  # type: ignore[arg-type]
         for kind, language in (("poem", "en"), ("poem", "fr"), ("free", "en"))
     ]
     assert models == ["smollm2-135m-instruct", "gemma-3-270m", "gemma-3-270m"]
@@ -131,5 +131,5 @@ def test_the_classic_example_is_there() -> None:
 )
 def test_errors_name_their_field(house, request_: WriteRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        write.run(house.engine, request_)
+        write.APPLICATION.run(house.engine, request_)
     assert caught.value.param == param

@@ -53,9 +53,9 @@ def test_a_quantised_model_is_refused() -> None:
 def test_a_marian_repository_names_its_pair() -> None:
     config = {"model_type": "marian", "architectures": ["MarianMTModel"], "max_position_embeddings": 512}
     facts = read_facts("Helsinki-NLP/opus-mt-tc-big-en-ZH", make_plan(config))
-    assert (facts["pair"], facts["prompt_style"], facts["applications"]) == (("en", "zh"), "pair", ["translate"])
+    assert (facts["pair"], facts["prompt_style"]) == (("en", "zh"), "pair")
     assert facts["languages"] == ["en", "zh"]
-    assert read_facts("me/my-marian", make_plan(config))["applications"] == []
+    assert read_facts("me/my-marian", make_plan(config))["pair"] is None
 
 
 def test_context_and_memory_come_from_the_config() -> None:
@@ -63,7 +63,7 @@ def test_context_and_memory_come_from_the_config() -> None:
     facts = read_facts("a/b", make_plan(config, parameters=10_000_000))
     assert facts["context_tokens"] == 512
     assert 40_000_000 < facts["memory_bytes"] < 250_000_000
-    assert facts["applications"] == ["answer"]
+    assert facts["architecture"] == "extraction"
     config = {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}
     assert read_facts("a/b", make_plan(config))["context_tokens"] == 512
 

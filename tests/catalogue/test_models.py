@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.catalogue.models import APPLICATION_IDS, CATALOGUE_FILE, Catalogue, CatalogueError, read_catalogue
+from engine.catalogue.models import CATALOGUE_FILE, Catalogue, CatalogueError, read_catalogue
 from engine.errors import NotFoundError
 
+SERVED = ("translate", "write", "sentiment", "answer", "summarize", "explore")
 ENTRY = """
 [models.tiny]
 title = "Tiny"
@@ -45,13 +46,14 @@ def test_embedded_models_are_the_contract(catalogue: Catalogue) -> None:
 
 
 def test_defaults_come_first_and_every_application_is_served(catalogue: Catalogue) -> None:
-    first = {id: catalogue.for_application(id)[0].id for id in APPLICATION_IDS}
+    served = {id: [model for model in catalogue.models.values() if id in model.applications] for id in SERVED}
+    first = {id: models[0].id for id, models in served.items()}
     assert first["translate"] == "gemma-3-270m"
     assert first["write"] == "smollm2-135m-instruct"
     assert first["sentiment"] == "sentiment-minilm"
     assert first["answer"] == "answer-minilm"
-    assert any(model.architecture == "masked" for model in catalogue.for_application("explore"))
-    assert {model.id for model in catalogue.for_application("summarize")} >= {"bart-large-cnn", "distilbart-cnn-12-6"}
+    assert any(model.architecture == "masked" for model in served["explore"])
+    assert {model.id for model in served["summarize"]} >= {"bart-large-cnn", "distilbart-cnn-12-6"}
 
 
 def test_gemma_is_joined_from_four_parts_and_names_its_terms(catalogue: Catalogue) -> None:
@@ -103,7 +105,7 @@ def test_other_ids_are_not_found(catalogue: Catalogue, model_id: str) -> None:
         (('licence = "MIT"\n', ""), "tiny: licence is missing"),
         (("parameters = 1000", 'parameters = "1000"'), "tiny: parameters must be int"),
         (("causal", "decoder"), "tiny: architecture is not valid"),
-        (('["write"]', '["wrote"]'), "tiny: applications is not valid"),
+        (('["write"]', '["Write it"]'), "tiny: applications is not valid"),
         (("owner/tiny", "tiny"), "tiny: source.repository is not valid"),
         (('kind = "hub"', 'kind = "hub", branch = "x"'), "tiny.source: unknown key branch"),
         (('kind = "hub"', 'kind = "package"'), "tiny: source.wheels is not valid"),

@@ -18,6 +18,7 @@ from urllib.parse import urlparse
 
 import pytest
 
+from engine.applications import APPLICATIONS
 from engine.catalogue import download
 from engine.catalogue.models import Catalogue, Model, Source, Wheel, read_catalogue
 from engine.catalogue.store import Availability, Store, main
@@ -720,7 +721,7 @@ def test_a_typed_hub_model_is_fetched_and_described(open_store: Callable[..., St
     model = store.catalogue.find(TYPED)
     assert (model.architecture, model.context_tokens, model.is_chat) == ("causal", 64, True)
     assert (model.licence, model.languages, model.parameters) == ("mit", ("en", "fr"), 25_000)
-    assert model in store.catalogue.for_application("write")
+    assert model in APPLICATIONS["write"].models(store.catalogue)
     again = open_store()
     assert again.catalogue.find(TYPED) == model
     assert again.availability(TYPED).state == "ready"

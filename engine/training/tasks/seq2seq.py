@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from engine.applications import translate
 from engine.applications.languages import LANGUAGES
+from engine.applications.translate import ask
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
 from engine.catalogue.models import Model, Source
 from engine.errors import InputError
+from engine.evaluation.metrics import bleu, chrf
 from engine.training import bases
 from engine.training.config import TrainingConfig
 from engine.training.data import NUMBER, Feature, Row, collate, cut_ids, read_rows, shift_right
@@ -54,7 +55,7 @@ def prompt(config: TrainingConfig, style: str, text: str) -> str:
         id="base", title="", family="", architecture="seq2seq", runtime="transformers", parameters=0, languages=(),
         licence="", size_bytes=0, memory_bytes=0, applications=(), source=Source("local"), prompt_style=style,
     )  # fmt: skip
-    return translate.ask(model, text, config.source_language, config.target_language).prompt
+    return ask(model, text, config.source_language, config.target_language).prompt
 
 
 def _prepare(config: TrainingConfig, folder: Path, source: str, target: str) -> Lesson:
@@ -169,6 +170,6 @@ def write_texts(
 
 def _figures(texts: list[str], references: list[str], language: str) -> dict[str, float]:
     return {
-        "bleu": translate.bleu(texts, references, language),
-        "chrf": translate.chrf(texts, references, language),
+        "bleu": bleu(texts, references, language),
+        "chrf": chrf(texts, references, language),
     }

@@ -1,0 +1,52 @@
+"""What looks broken about a generated text: loops, echoes, the wrong script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from engine.applications.languages import SPACELESS, has_chinese
+from engine.requests import Generation
+
+
+def find_fault(source: str, generation: Generation, target: str) -> str:
+    """What looks broken about a translation, in a sentence for people; empty when nothing does."""
+    text = generation.text.strip()
+    if generation.finish_reason == "deadline":
+        return "The time limit passed before every sentence was whole. Send a shorter text."
+    if not text:
+        return "The model gave no translation for a sentence."
+    if is_looping(text) and not is_looping(source):
+        return "A sentence repeats itself; the model lost the thread there."
+    if generation.finish_reason == "length":
+        return "A sentence reached the length limit and may be cut off."
+    if is_echo(source, text) or has_wrong_script(text, target):
+        return "A sentence came back untranslated."
+    return ""
+
+
+def is_looping(text: str) -> bool:
+    """Whether the text ends in a piece that comes four times in a row, or three times and makes up half of it."""
+    units: Sequence[str] = text.split() if " " in text else list(text)
+    for size in range(1, len(units) // 3 + 1):
+        tail = list(units[-size:])
+        count = 1
+        while list(units[-size * (count + 1) : -size * count]) == tail:
+            count += 1
+        if count >= 4 or (count == 3 and size * count > max(5, len(units) / 2)):
+            return True
+    return False
+
+
+def is_echo(source: str, text: str) -> bool:
+    """Whether a longer sentence came back as it was, but for a few letters. Short ones may be names."""
+    if len(source) < 24 and not (has_chinese(source) and len(source) > 6):
+        return False
+    return SequenceMatcher(None, source.casefold(), text.casefold(), autojunk=False).ratio() > 0.9
+
+
+def has_wrong_script(text: str, target: str) -> bool:
+    """Whether a text is in Chinese characters where the target has none, or a longer one has none for Chinese."""
+    if target == "zh":
+        return len(text) >= 24 and not has_chinese(text)
+    return target not in SPACELESS and len(text) >= 4 and has_chinese(text)

@@ -1,0 +1,64 @@
+"""The page of each application: its own file, the host's, or one with a text in and a text out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from engine.applications import Application
+from engine.extensions import host_files
+from pages.parts.engine import get_engine
+from pages.parts.examples import offer_examples
+from pages.parts.language import _
+from pages.parts.picker import pick_model
+from pages.parts.share import copy_text, header
+from pages.parts.streaming import ask, show_answer
+
+
+def page_of(application: Application[Any, Any]) -> Page:
+    """As navigation and links want it."""
+    title, icon = _(application.title), f":material/{application.icon}:"
+    return st.Page(_source(application), title=title, icon=icon, url_path=application.id)
+
+
+def _source(application: Application[Any, Any]) -> Any:
+    if not application.page:
+        return partial(_text_page, application)
+    own = [path for path in host_files("pages") if path.name == application.page]
+    return own[0] if own else application.page
+
+
+def _text_page(application: Application[Any, Any]) -> None:
+    """What an application without a page gets: a text in, a text or the fields of its result out."""
+    key = f"{application.id}-answer"
+    header(_(application.title), _(application.summary))
+    left, right = st.columns(2, gap="large")
+    with left:
+        form, errors, examples = st.container(), st.container(), st.container()
+        model = pick_model(application)
+        with form, st.form(f"{application.id}-form", border=False):
+            text = st.text_area(_("Text"), application.samples[0].text, height=230, key="text", bind="query-params")
+            is_asked = st.form_submit_button(
+                _(application.title), type="primary", icon=f":material/{application.icon}:", disabled=model is None
+            )
+        with examples:
+            samples = {sample.text: sample for sample in application.samples}
+            offer_examples(samples, lambda sample: _fill(sample.text), f"{application.id}_example")
+    if is_asked and model:
+        ask(key, application.request_type(text=text, model=model.id))
+    with right, st.container(border=True, key="answer-box"):
+        answer = show_answer(key, lambda request: application.stream(get_engine(), request), errors=errors)
+        if answer is None:
+            st.caption(_("The answer appears here."))
+        elif answer.text:
+            copy_text(answer.text, application.id)
+        elif answer.result is not None:
+            st.json(asdict(answer.result))
+
+
+def _fill(text: str) -> None:
+    st.session_state["text"] = text
