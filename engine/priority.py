@@ -12,12 +12,12 @@ KILLED_FIRST = 500
 """Of the kernel's scale to 1000: where memory runs out, this process goes before the server."""
 
 
-def step_back(level: int = LAST) -> None:
-    """Raise this process's nice level to `level` and offer it first to the kernel where memory runs out."""
+def step_back(level: int = LAST, pid: int = 0) -> None:
+    """Raise a process's nice level to `level` and offer it first to the kernel where memory runs out; 0 is this one."""
     with suppress(OSError, AttributeError):  # not on every system
-        os.nice(max(0, level - os.nice(0)))
+        os.setpriority(os.PRIO_PROCESS, pid, max(level, os.getpriority(os.PRIO_PROCESS, pid)))
         # Linux weighs sessions against each other before it weighs the processes in them.
-        if os.getsid(0) == os.getpid():
-            Path("/proc/self/autogroup").write_text(str(level))
+        if os.getsid(pid) == (pid or os.getpid()):
+            Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(level))
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(KILLED_FIRST))
+        Path(f"/proc/{pid or 'self'}/oom_score_adj").write_text(str(KILLED_FIRST))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
 
+from engine.jobs import process
 from engine.priority import step_back
 from engine.settings import current, expected_device
 
@@ -159,10 +160,8 @@ class Conversion:
     """A conversion in a process of its own, which yields to answers unless somebody waits for it."""
 
     def __init__(self, folder: Path, is_awaited: bool = False) -> None:
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder.absolute()), *([] if is_awaited else [ASIDE])],
-            cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        arguments = (str(folder.absolute()), *([] if is_awaited else [ASIDE]))
+        self._child = process.start(process.python(__name__, *arguments))
 
     @property
     def is_over(self) -> bool:
@@ -177,12 +176,7 @@ class Conversion:
 
     def close(self) -> None:
         """End it; nothing of it stays."""
-        self._child.terminate()
-        try:
-            self._child.wait(5)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        process.end(self._child)
 
 
 def _kind(folder: Path) -> str | None:

@@ -36,7 +36,8 @@ from engine.requests import FinishReason, Generate, Generation, Sampling, Token
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
-    from engine.settings import Settings
+    from engine.sizes import size_in_words
+from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -363,8 +364,8 @@ def _check_memory(title: str, needed: int, settings: Settings) -> None:
     limit = min(settings.memory_bytes or needed, _free_bytes())
     if needed > limit:
         raise MemoryShortError(
-            f"{title} needs {needed / 2**30:.1f} GiB for one answer of {settings.context_tokens:,} tokens, and "
-            f"{limit / 2**30:.1f} GiB are there. Lower PARLANCE_CONTEXT_TOKENS, unload another model, or choose a "
+            f"{title} needs {size_in_words(needed)} for one answer of {settings.context_tokens:,} tokens, and "
+            f"{size_in_words(limit)} are there. Lower PARLANCE_CONTEXT_TOKENS, unload another model, or choose a "
             "smaller one.",
             param="model",
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 import threading
 import time
@@ -21,7 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.catalogue.cache import read_json, write_json
+from engine.files import read_json, write_json
+from engine.jobs import process
 from engine.priority import step_back
 from engine.requests import Classify, Generate, Request, Sampling
 from engine.settings import Settings, available_cores, current
@@ -118,15 +118,14 @@ def _has_probes(engine: Engine) -> bool:
 
 def _run_child(engine: Engine, is_over: threading.Event) -> bool:
     """Whether the measurement came to its end; the first visitor who wants something ends it before."""
-    child = subprocess.Popen([sys.executable, "-m", "engine.backends.threads"], cwd=Path(__file__).parents[2])
+    child = process.start(process.python("engine.backends.threads"))
     ends = time.monotonic() + CHILD_SECONDS
     try:
         while child.poll() is None and time.monotonic() < ends:
             if engine.is_busy or is_over.wait(0.1):
                 return False
     finally:
-        child.kill()
-        child.wait()
+        process.end(child)
     return True
 
 

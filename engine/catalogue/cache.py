@@ -5,7 +5,6 @@ A model comes under its final name by one rename, with a manifest of sizes and t
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -14,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from engine.catalogue.download import Transfer, folder_bytes, sha256
+from engine.catalogue.download import Transfer, sha256
 from engine.catalogue.models import Model, Source
 from engine.errors import ConflictError
+from engine.files import folder_bytes, read_json, write_json
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -160,24 +160,6 @@ def subfolders(folder: Path) -> list[Path]:
     with suppress(OSError):
         return sorted(path for path in folder.iterdir() if path.is_dir())
     return []
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file, or {} when there is none that can be read."""
-    with suppress(OSError, ValueError):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return content if isinstance(content, dict) else {}
-    return {}
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a file in one step."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _stamp(folder: Path, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:

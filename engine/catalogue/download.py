@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -19,12 +18,13 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from engine.catalogue.models import Source, Wheel
 from engine.errors import NotReadyError
+from engine.files import folder_bytes
+from engine.jobs import process
 from engine.settings import ROOT
 
 log = logging.getLogger(__name__)
@@ -229,24 +229,17 @@ def run_child(
     transfer.skip_to(before + min(folder_bytes(folder), expected_bytes))
     with (folder / "output.txt").open("w+", encoding="utf-8", errors="replace") as output:
         watch = _Silence(silent_seconds, folder_bytes(folder))
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        child = process.start(command, log=output, environment=environment, has_network=True, has_tokens=True)
         try:
-            while process.poll() is None:
+            while child.poll() is None:
                 time.sleep(POLL_SECONDS)
                 size = folder_bytes(folder)
                 transfer.reach(before + min(size, expected_bytes))
                 watch.check(size)
         finally:
-            end(process)
+            process.end(child)
         output.seek(0)
-        return process.returncode, output.read()[-4000:]
+        return child.returncode, output.read()[-4000:]
 
 
 class _Silence:
@@ -266,25 +259,3 @@ class _Silence:
                 f"The Hub has not answered for {self._limit:.0f} seconds. Check the network, then try again; "
                 "what arrived is kept."
             )
-
-
-def end(process: subprocess.Popen[Any]) -> None:
-    """End a child: asked first, then made to."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(2)
-        return
-    process.kill()
-    process.wait()
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size of all files below; those that vanish meanwhile count nothing."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(parent, name)).st_size
-    return total

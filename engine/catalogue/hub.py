@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 ERRORS: dict[str, type[PeopleError]] = {
     kind.__name__: kind for kind in (ConflictError, InputError, NotFoundError, NotReadyError, UnsupportedError)
 }
-TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""Environment variables from which the Hub's client takes a token."""
 SMALL_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(json|txt|spm|model|jinja)|1_Pooling/config\.json")
 WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 SMALL_FILE_BYTES = 64 * 2**20

@@ -21,12 +21,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.catalogue.cache import PLAN, PROGRESS, Cache, read_json, write_json
-from engine.catalogue.download import Stopped, Transfer, ask_hub, download_wheel, folder_bytes, sha256, unpack
+from engine.catalogue.cache import PLAN, PROGRESS, Cache
+from engine.catalogue.download import Stopped, Transfer, ask_hub, download_wheel, sha256, unpack
 from engine.catalogue.hub import ERRORS, read_facts
 from engine.catalogue.models import HUB_ID, Catalogue, Model, hub_model, read_catalogue
 from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, PeopleError
+from engine.files import folder_bytes, read_json, write_json
 from engine.settings import ROOT, Settings, current
+from engine.sizes import size_in_words
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +231,7 @@ class Store:
             return "Train the model again, or restore that folder from where it came."
         if self.settings.is_public and not model.is_embedded:
             return "Downloads are off on this public site; use an embedded model."
-        size = f"{show_bytes(_download_bytes(model))}, " if _download_bytes(model) else ""
+        size = f"{size_in_words(_download_bytes(model))}, " if _download_bytes(model) else ""
         return f"Download it first ({size}licence {model.licence})."
 
     def _local(self, model: Model) -> Availability:
@@ -377,18 +379,18 @@ class Store:
         free, limit = self.free_bytes(self._cache.folder), self.settings.max_disk_bytes
         if needed_bytes > free:
             raise NotReadyError(
-                f"{model.title} needs {show_bytes(needed_bytes)} on the disk and {show_bytes(free)} are free. "
+                f"{model.title} needs {size_in_words(needed_bytes)} on the disk and {size_in_words(free)} are free. "
                 "Delete models or other files, then try again."
             )
         if self.size_bytes() + needed_bytes > limit:
             raise NotReadyError(
-                f"{model.title} needs {show_bytes(needed_bytes)}; with it the cache would pass its limit of "
-                f"{show_bytes(limit)}. Delete models, or raise PARLANCE_MAX_DISK_BYTES."
+                f"{model.title} needs {size_in_words(needed_bytes)}; with it the cache would pass its limit of "
+                f"{size_in_words(limit)}. Delete models, or raise PARLANCE_MAX_DISK_BYTES."
             )
 
     def _explain_disk(self, model: Model, error: OSError) -> str:
         if error.errno in DISK_FULL:
-            needed, free = show_bytes(model.size_bytes), show_bytes(self.free_bytes(self._cache.folder))
+            needed, free = size_in_words(model.size_bytes), size_in_words(self.free_bytes(self._cache.folder))
             return f"The disk filled up: {model.title} needs {needed} and {free} are free. Free some space, try again."
         return (
             f"{model.title} could not be written to the cache folder ({error.strerror}). Check the folder, try again."
@@ -456,15 +458,6 @@ def _checked(path: Path, file: Mapping[str, Any], transfer: Transfer) -> str:
     return digest
 
 
-def show_bytes(size_bytes: float) -> str:
-    """A size for people, in decimal units: 92.9 MB."""
-    for unit in ("bytes", "kB", "MB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} GB"
-
-
 def _follow(store: Store, model: Model) -> bool:
     """Fetch one model with its progress on the terminal; says whether it is ready then."""
     store.fetch(model.id)
@@ -472,9 +465,9 @@ def _follow(store: Store, model: Model) -> bool:
     while (now := store.availability(model.id)).state == "fetching":
         if is_terminal or time.monotonic() - printed > 5:
             printed = time.monotonic()
-            speed = f"{show_bytes(now.bytes_per_second)}/s" if now.bytes_per_second else now.message
+            speed = f"{size_in_words(now.bytes_per_second)}/s" if now.bytes_per_second else now.message
             left = f", {now.seconds_left:.0f} s left" if now.seconds_left is not None else ""
-            line = f"{model.title}: {show_bytes(now.done_bytes)} of {show_bytes(now.total_bytes)}, {speed}{left}"
+            line = f"{model.title}: {size_in_words(now.done_bytes)} of {size_in_words(now.total_bytes)}, {speed}{left}"
             print(f"\r{line:<100}" if is_terminal else line, end="" if is_terminal else "\n", flush=True)
         time.sleep(0.2)
     last = f"{model.title}: {'ready' if now.state == 'ready' else now.message}"
@@ -485,8 +478,8 @@ def _follow(store: Store, model: Model) -> bool:
 def _print_entries(store: Store) -> None:
     for entry in store.entries():
         state = "" if entry.is_ready else "  (unfinished or damaged)"
-        print(f"{entry.id:<32}{show_bytes(entry.size_bytes):>10}  {entry.title}{state}")
-    print(f"{show_bytes(store.size_bytes())} in {store.settings.cache_folder}")
+        print(f"{entry.id:<32}{size_in_words(entry.size_bytes):>10}  {entry.title}{state}")
+    print(f"{size_in_words(store.size_bytes())} in {store.settings.cache_folder}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from engine.catalogue.cache import read_json, write_json
-from engine.catalogue.hub import TOKEN_VARIABLES
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
+from engine.files import read_json, write_json
+from engine.jobs.process import TOKEN_VARIABLES
 from engine.requests import clean_text
 from engine.settings import ROOT, Settings, current
 from engine.training import average, serving

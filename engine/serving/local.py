@@ -24,6 +24,7 @@ from engine.serving.results import Key, Results, events_of, fingerprint, identif
 from engine.serving.scheduling import Resident, choose_evictions
 from engine.serving.worker import HEARTBEAT_SECONDS, ModelStatus, Ticket, Worker
 from engine.settings import Settings, current, expected_device
+from engine.sizes import size_in_words
 
 Load = Callable[[Model, Path, Settings], Backend]
 
@@ -260,8 +261,8 @@ class Engine:
         path = self.store.path(model.id)
         if model.memory_bytes > self.settings.memory_bytes:
             raise MemoryShortError(
-                f"{model.title} needs {_gigabytes(model.memory_bytes)} of memory; the budget is "
-                f"{_gigabytes(self.settings.memory_bytes)}. Choose a smaller model, or raise PARLANCE_MEMORY_BYTES.",
+                f"{model.title} needs {size_in_words(model.memory_bytes)} of memory; the budget is "
+                f"{size_in_words(self.settings.memory_bytes)}. Choose a smaller model, or raise PARLANCE_MEMORY_BYTES.",
                 param="model",
             )
         worker = Worker(
@@ -317,10 +318,6 @@ class Engine:
 def _length(request: Request) -> int:
     """Characters of the input, to put similar lengths into one batch."""
     return sum(len(getattr(request, name, "")) for name in ("text", "prompt", "passage"))
-
-
-def _gigabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 2**30:.1f} GB"
 
 
 _engine: Engine | None = None

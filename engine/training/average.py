@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.backends.ctranslate2_conversion import NAME as COPY
-from engine.catalogue.cache import read_json
 from engine.errors import ConflictError, InputError, PeopleError
+from engine.files import read_json
 from engine.training.views import RunView
 
 WEIGHTS = "model.safetensors"

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.catalogue.cache import read_json
 from engine.catalogue.models import Model, hub_model, read_catalogue
 from engine.errors import NotFoundError
+from engine.files import read_json
 from engine.training.config import METRICS, SEQ2SEQ_TASKS, TrainingConfig, read_config
 
 TASK_WORDS: dict[str, str] = {

@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.catalogue.cache import read_json, write_json
 from engine.errors import NotFoundError
+from engine.files import read_json, write_json
 from engine.training.config import CAUSAL_TASKS, METRICS, SEQ2SEQ_TASKS, Task, TrainingConfig, read_config
 
 log = logging.getLogger(__name__)

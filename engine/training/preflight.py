@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.sizes import size_in_words as _size
 from engine.training.columns import empty_roles, identity, is_misplaced, shared_text
 from engine.training.config import Task, TrainingConfig, count_steps
 
@@ -267,7 +268,3 @@ def check_machine(probe: Mapping[str, Any], free_memory_bytes: int, free_disk_by
     if probe.get("steps") == 0:
         found.append(Finding("error", "epochs", "There would be no step at all. Bring more data, or raise epochs."))
     return found
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

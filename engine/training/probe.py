@@ -21,7 +21,7 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from engine.catalogue.cache import write_json
+from engine.files import write_json
 from engine.training import checkpoints
 from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
 from engine.training.data import IGNORED, Feature

@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.catalogue import hub
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
+from engine.jobs import process
 from engine.settings import ROOT, Settings
 from engine.training.export import KINDS, Kind
 from engine.training.views import run_folder
@@ -82,7 +83,7 @@ def _checked_token(token: object) -> str:
 
 def _environment() -> dict[str, str]:
     """The child's: no token but the given one, and the plain upload, which any Hub and every proxy takes."""
-    kept = {name: value for name, value in os.environ.items() if name not in hub.TOKEN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name not in process.TOKEN_VARIABLES}
     return kept | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.catalogue.cache import read_json
+from engine.files import read_json
 
 State = Literal["queued", "preparing", "running", "finished", "stopped", "failed"]
 LIVE: tuple[State, ...] = ("queued", "preparing", "running")

@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Any
 from engine.applications.write import instruct
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
-from engine.catalogue.cache import read_json, write_json
-from engine.catalogue.download import folder_bytes
 from engine.catalogue.hub import TRANSLATION_STYLES
 from engine.catalogue.models import PROMPT_STYLES, Architecture, Model, Source
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
+from engine.files import folder_bytes, read_json, write_json
 from engine.requests import Generate, Sampling
 from engine.settings import ROOT, Settings
 from engine.training.config import CAUSAL_TASKS, SEQ2SEQ_TASKS, TrainingConfig

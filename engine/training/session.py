@@ -13,8 +13,8 @@ import torch
 import transformers
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
-from engine.catalogue.cache import read_json
 from engine.errors import UnsupportedError
+from engine.files import read_json
 from engine.settings import available_cores
 from engine.training.average import average
 from engine.training.bases import can_bf16

@@ -21,8 +21,8 @@ from typing import Any, cast
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.catalogue.cache import read_json
 from engine.errors import NotFoundError
+from engine.files import read_json
 from engine.settings import Settings
 from engine.training.config import RUN_ID, TrainingConfig, read_config
 from engine.training.run import LESS_MEMORY, LIVE, State, is_alive, last_checkpoint, read_metrics

@@ -13,9 +13,9 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.languages import LANGUAGES
-from engine.catalogue.cache import read_json
 from engine.catalogue.models import Architecture, Model
 from engine.errors import InputError
+from engine.files import read_json
 from engine.jobs import queue as jobs
 from engine.training import preflight
 from engine.training.config import SCRATCH_TASKS, Task, TrainingConfig, defaults, make_config

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
+from engine.sizes import seconds_in_words, size_in_words
 
-def size_in_words(size_bytes: float) -> str:
-    """1_500_000 -> "1.5 MB"; decimal units, as downloads are counted."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size_bytes >= factor:
-            value = size_bytes / factor
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    return f"{size_bytes:.0f} bytes"
-
-
-def seconds_in_words(seconds: float) -> str:
-    """75 -> "1 min 15 s"."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+__all__ = ["parameters_in_words", "percent_in_words", "seconds_in_words", "size_in_words"]
 
 
 def percent_in_words(share: float) -> str:

@@ -19,10 +19,10 @@ from urllib.parse import urlparse
 import pytest
 
 from engine.applications import APPLICATIONS
-from engine.catalogue import download
 from engine.catalogue.models import Catalogue, Model, Source, Wheel, read_catalogue
 from engine.catalogue.store import Availability, Store, main
 from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, UnsupportedError
+from engine.jobs import process
 from engine.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -216,7 +216,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[Any]]:
             super().__init__(*args, **named)
             started.append(self)
 
-    monkeypatch.setattr(download.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(process.subprocess, "Popen", Recorded)
     return started
 
 
@@ -388,8 +388,8 @@ def test_processes_fetch_it_once(tmp_path: Path, joined: Model, slow_index: Slow
     command = [sys.executable, str(script), str(given)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for process in both:
-        state, seen = process.communicate(timeout=60)[0].split()
+    for child in both:
+        state, seen = child.communicate(timeout=60)[0].split()
         assert state == "ready"
         assert int(seen) > 100_000
     assert len(slow_index.served) == 2

@@ -157,7 +157,7 @@ def test_a_busy_model_is_waited_for() -> None:
 
 def test_a_model_over_the_budget_says_so() -> None:
     bench = Bench(model("a", 2 * 2**30), budget=2**30)
-    with pytest.raises(MemoryShortError, match=r"needs 2\.0 GB.*budget is 1\.0 GB"):
+    with pytest.raises(MemoryShortError, match=r"needs 2\.1 GB.*budget is 1\.1 GB"):
         bench.engine.run("a", [generate()])
     assert bench.loads == []
 
