@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from streamlit.delta_generator import DeltaGenerator
 
 from engine import settings, translations
 from engine.errors import InputError, MemoryShortError, PeopleError
@@ -81,3 +85,51 @@ def test_errors_are_said_in_the_language_that_is_wanted(brackets: None) -> None:
 
 def test_the_template_is_up_to_date() -> None:
     assert translations.TEMPLATE.read_bytes() == translations.template(), "run `make messages`"
+
+
+MARKS = {"_", "Text", "counted", *translations.error_names()}
+NO_TEXT = {"Page", "logo", "set_page_config", "columns", "html", "page_link", "switch_page", "update"}
+ELEMENTS = {name for name in [*dir(DeltaGenerator), *dir(st)] if not name.startswith("_")} - NO_TEXT
+PROSE = r"[^\W\d_]{2,}"
+TEXTS = {"label", "help", "placeholder", "alt", "text", "title", "body", "delta", "page_title", "show_spinner"}
+"""Arguments of elements that people read, beside the first."""
+
+
+def calls(*rooms: str) -> Iterator[tuple[str, str, ast.Call]]:
+    """Place, name and node of each call in the files of these folders."""
+    for path in sorted(path for room in rooms for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and not ast.unparse(node.func).startswith("log."):
+                place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                yield place, ast.unparse(node.func).rpartition(".")[2], node
+
+
+def literals(node: ast.AST) -> str:
+    """The words that an expression holds itself: not those of calls and keys in it, nor icons and HTML."""
+    if isinstance(node, ast.Call | ast.Lambda):
+        return ""
+    words = [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+    parts = [node.value] if isinstance(node, ast.Subscript) else ast.iter_child_nodes(node)
+    return re.sub(r":material/\w+:|<[^>]*>", "", " ".join([*words, *map(literals, parts)]))
+
+
+def test_sentences_are_templates() -> None:
+    """A sentence put together in the code cannot be translated."""
+    escaped = []
+    for place, name, call in calls("engine", "pages"):
+        if name in MARKS and call.args:
+            first = call.args[0]
+            is_template = isinstance(first, ast.Constant) or not re.search(r"[^\W\d_]", literals(first))
+            prose = [word.arg for word in call.keywords if re.search("[a-z]{2,} [a-z]{2,}", literals(word.value))]
+            if not is_template or prose:
+                escaped.append(f"{place} {name} {prose}")
+    assert not escaped, "\n".join(escaped)
+
+
+def test_pages_say_no_literal() -> None:
+    escaped = []
+    for place, name, call in calls("pages"):
+        if name in ELEMENTS:
+            shown = [*call.args[:1], *(word.value for word in call.keywords if word.arg in TEXTS)]
+            escaped += [f"{place} {name}({ast.unparse(node)})" for node in shown if re.search(PROSE, literals(node))]
+    assert not escaped, "\n".join(escaped)
