@@ -37,9 +37,9 @@ FILLER = ("the", "film", "was", "story", "actor", "music", "an", "evening", "wit
 LINKS = {
     "translate": {"text": "Bonjour !", "from": "French", "to": "English"},
     "write": {"about": "the first snow", "kind": "Poem", "write_temperature": "1.25", "write_seed": "7"},
-    "sentiment": {"review": "Not bad at all.", "rows": "many"},
+    "sentiment": {"review": "Not bad at all.", "rows": "One text a line"},
     "answer": {"question": "Who built the harbour?", "passage": "Anna built the harbour in 1920."},
-    "finetune": {"tune_task": "classification", "tune_view": "runs"},
+    "finetune": {"tune_task": "Labels of your own"},
 }
 """By page: inputs as that version put them into the address."""
 
