@@ -1,0 +1,83 @@
+"""What a process has of the host's extensions, printed as JSON: `test_extensions` runs it with the setting and without."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from benches import Bench, embedded_models, model
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+import engine.serving.local
+from engine.applications import APPLICATIONS
+from engine.http import routes
+
+MAIN = Path(__file__).parents[1] / "pages" / "main.py"
+
+
+def open_page(id: str) -> AppTest:
+    """The page of that address, as a click in the navigation opens it."""
+    app = AppTest.from_file(str(MAIN), default_timeout=30).run()
+    app._page_hash = hashes()[id]
+    return app.run()
+
+
+def hashes() -> dict[str, str]:
+    """Page addresses with what Streamlit calls them."""
+    return {page.url_path: page._script_hash for section in sections.values() for page in section}
+
+
+sections: dict[str, list[Any]] = {}
+navigation = st.navigation
+
+
+def recorded(pages: Any, **options: Any) -> Any:
+    """`st.navigation`, and what it was given."""
+    sections.update(pages)
+    return navigation(pages, **options)
+
+
+def page_of(id: str) -> dict[str, Any]:
+    """An application's page: its title, its picker, and what it answers."""
+    app = open_page(id)
+    (picker,) = [box for box in app.selectbox if box.label == "Model"]
+    seen: dict[str, Any] = {"title": app.title[0].value, "picker": picker.key, "models": picker.options}
+    app.text_area(key="text").set_value("so quiet")
+    (button,) = [each for each in app.button if each.label == "Shout"]
+    button.click()
+    app.run()
+    return seen | {"errors": [each.value for each in app.exception], "said": app.get("html")[-1].proto.body}
+
+
+def api() -> dict[str, Any]:
+    """Routes, the entry of the toy in the OpenAPI document, and its answer."""
+    with TestClient(Starlette(routes=routes())) as client:
+        paths = client.get("/api/openapi.json").json()["paths"]
+        answer = client.post("/api/shout", json={"text": "so quiet"})
+        entry = paths.get("/api/shout", {}).get("post", {})
+        return {"paths": list(paths), "entry": entry, "status": answer.status_code, "answer": answer.json()}
+
+
+def main() -> None:
+    """Print it all."""
+    st.navigation = recorded  # type: ignore[assignment]
+    extra = model("hoarse", title="Hoarse", applications=("shout",))
+    made = Bench(*embedded_models(), extra)
+    engine.serving.local._engine = made.engine
+    home = AppTest.from_file(str(MAIN), default_timeout=30).run()
+    seen = {
+        "home": [each.value for each in home.subheader],
+        "navigation": {name: [page.title for page in pages] for name, pages in sections.items()},
+        "api": api(),
+        "pages": {each.id: page_of(each.id) for each in APPLICATIONS.values() if each.id in ("shout", "plain")},
+    }
+    made.engine.close()
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
