@@ -1,4 +1,4 @@
-"""What a process has of the host's extensions, printed as JSON; `test_extensions` runs it with and without the setting."""
+"""What a process has of the host's extensions, as JSON: `test_extensions` runs it with and without the setting."""
 
 from __future__ import annotations
 
