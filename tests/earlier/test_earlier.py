@@ -111,7 +111,7 @@ def test_runs_are_listed_and_their_models_are_in_use(engine: Engine, settings: S
     assert states == dict.fromkeys(("finished", "used", "writer"), "finished") | gone
     done = views[runs["finished"]]
     assert (done.title, done.note) == ("Finished", "Made before.")
-    assert done.status["metrics"]["eval_accuracy"] > 0 and done.metrics
+    assert done.status["metrics"]["eval_accuracy"] > 0 and jobs.read(settings, done.id).metrics
     assert engine.catalogue.find(f"run-{runs['used']}").title == "In use"
     result = judge(engine, SentimentRequest("the film was superb", f"run-{runs['used']}"))
     assert set(result.results[0].scores) == {"negative", "positive"}
