@@ -15,8 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from engine import http
 from engine.backends import loader as backends
 from engine.backends import threads
-from engine.serving.local import Engine, get_engine
+from engine.serving.compose import House
 from pages.parts.curves import library_routes
+from pages.parts.engine import house
 from pages.parts.errors import page_failed
 
 WARM_UP_SECONDS = 3.0
@@ -35,16 +36,16 @@ def _prepare_first_page() -> None:
     inspect.stack()  # Streamlit asks for it at its first element; it looks for the file of every module, 70 ms
 
 
-def _warm_up(engine: Engine, is_over: threading.Event) -> None:
+def _warm_up(home: House, is_over: threading.Event) -> None:
     is_over.wait(WARM_UP_SECONDS)
     for step in (
         backends.warm_up,
         lambda: import_module("engine.applications.languages").guess_language(""),  # reads its tables, most of a second
-        http.warm_up,
-        lambda: import_module("engine.backends.gguf_requantization").prepare(engine.store),
-        lambda: import_module("engine.backends.ctranslate2_conversion").prepare(engine.store, is_over),
+        lambda: http.warm_up(home),
+        lambda: import_module("engine.backends.gguf_requantization").prepare(home.store),
+        lambda: import_module("engine.backends.ctranslate2_conversion").prepare(home.store, is_over),
     ):
-        while engine.is_busy and not is_over.is_set():
+        while home.engine.is_busy and not is_over.is_set():
             is_over.wait(BUSY_SECONDS)
         if is_over.is_set():
             return
@@ -55,20 +56,20 @@ def _warm_up(engine: Engine, is_over: threading.Event) -> None:
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
     http.send_at_once()
-    engine = get_engine()
-    await run_in_threadpool(engine.store.prefetch_embedded)
+    home = await run_in_threadpool(house)
+    await run_in_threadpool(home.store.prefetch_embedded)
     threading.Thread(target=_prepare_first_page, daemon=True).start()
     is_over = threading.Event()
     for work in (_warm_up, threads.watch):
-        threading.Thread(target=work, args=(engine, is_over), daemon=True).start()
+        threading.Thread(target=work, args=(home, is_over), daemon=True).start()
     try:
         with http.ended_by_signals():
             yield
     finally:
         is_over.set()
-        await run_in_threadpool(engine.close)
+        await run_in_threadpool(home.close)
 
 
 app = st.App(
-    "pages/main.py", routes=[*http.routes(), *library_routes()], lifespan=lifespan, on_script_error=page_failed
+    "pages/main.py", routes=[*http.routes(house), *library_routes()], lifespan=lifespan, on_script_error=page_failed
 )

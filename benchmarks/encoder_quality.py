@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.ours import open_engine
+from benchmarks.ours import CALLER, open_engine
 from engine.evaluation.metrics import answer_f1
 from engine.requests import Classify, Extract, Request
 from models.recipes.answer import prepare
@@ -26,7 +26,7 @@ def results(model: str, requests: Sequence[Request], dtype: str) -> list[Any]:
     """The model's results with weights of that kind."""
     engine = open_engine(dtype=dtype)
     try:
-        return engine.run(model, requests)
+        return engine.run(model, requests, CALLER)
     finally:
         engine.close()
 

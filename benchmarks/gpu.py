@@ -18,13 +18,14 @@ from typing import Any
 
 import torch
 
+from benchmarks.ours import CALLER
 from benchmarks.sides import at_once
 from benchmarks.texts import WORDS, story_prompt
 from engine.backends.devices import choose_dtype
 from engine.catalogue.models import Catalogue, Model, Source
 from engine.catalogue.store import Store
 from engine.requests import Generate, Sampling
-from engine.serving.local import Engine
+from engine.serving.local import LocalEngine
 from engine.settings import Settings
 
 SHAPES: dict[str, dict[str, int]] = {
@@ -85,8 +86,8 @@ class Ours:
             source=Source("local", folder=str(folder)),
         )  # fmt: skip
         catalogue = Catalogue([model])
-        self.engine = Engine(
-            settings, catalogue, Store(settings, catalogue),
+        self.engine = LocalEngine(
+            settings, catalogue, Store(settings, catalogue).path,
             lambda model, path, chosen: TransformersBackend(model, path, chosen, is_continuous=is_continuous),
         )  # fmt: skip
 
@@ -97,7 +98,7 @@ class Ours:
     def _one(self, number: int, tokens: int) -> tuple[int, float]:
         asked = Generate(story_prompt(number), sampling=Sampling(tokens, 0.8, seed=number))
         started, first, count = time.perf_counter(), 0.0, 0
-        for event in self.engine.stream("bench", asked):
+        for event in self.engine.stream("bench", asked, CALLER):
             if event.kind == "text" and not first:
                 first = time.perf_counter() - started
             elif event.kind == "done":

@@ -55,7 +55,7 @@ def _points(side: Side, what: str, values: Sequence[int], times: int) -> list[li
 
 def engine() -> Work:
     """One engine that is asked for each point."""
-    from benchmarks.ours import open_engine, wait_loaded
+    from benchmarks.ours import CALLER, open_engine, wait_loaded
     from engine.applications.sentiment import APPLICATION, SentimentRequest
     from engine.requests import Classify, Generate, Sampling
 
@@ -63,12 +63,15 @@ def engine() -> Work:
     for model in (ROW_MODEL, STORY_MODEL):
         wait_loaded(made, model)
 
-    APPLICATION.run(made, SentimentRequest(["once, so that what is read at the first request is there"], ROW_MODEL))
+    APPLICATION.run(
+        made, SentimentRequest(["once, so that what is read at the first request is there"], ROW_MODEL), CALLER
+    )
 
     def first_token(value: int) -> float:
         """Every prompt begins differently, so that none finds the state of an earlier one."""
         words = " ".join(WORDS[(next(numbers) * 7 + place) % len(WORDS)] for place in range(value))
-        stream = made.stream(STORY_MODEL, Generate(f"{next(numbers)} {words}", sampling=Sampling(4, 0.8, seed=1)))
+        asked = Generate(f"{next(numbers)} {words}", sampling=Sampling(4, 0.8, seed=1))
+        stream = made.stream(STORY_MODEL, asked, CALLER)
         started = time.perf_counter()
         firsts = [time.perf_counter() - started for event in stream if event.kind == "text"]
         return firsts[0]
@@ -76,21 +79,23 @@ def engine() -> Work:
     def crowd(value: int) -> float:
         def one(number: int, tokens: int) -> tuple[int, float]:
             asked = Generate(f"Story {next(numbers)}: once", sampling=Sampling(tokens, 0.8, seed=number))
-            return sum(event.kind == "text" for event in made.stream(STORY_MODEL, asked)), 0.0
+            return sum(event.kind == "text" for event in made.stream(STORY_MODEL, asked, CALLER)), 0.0
 
         return _seconds(lambda: at_once(one, value, 32))
 
     def rows(value: int) -> float:
         texts = [" ".join(WORDS[(place * 5 + n) % len(WORDS)] for n in range(12)) for place in range(value)]
         return _seconds(
-            lambda: APPLICATION.run(made, SentimentRequest([f"{next(numbers)} {text}" for text in texts], ROW_MODEL))
+            lambda: APPLICATION.run(
+                made, SentimentRequest([f"{next(numbers)} {text}" for text in texts], ROW_MODEL), CALLER
+            )
         )
 
     def models(value: int) -> float:
         for model in ORDER[:value]:
             wait_loaded(made, model)
         asked = [Classify(f"{next(numbers)} the film was slow and warm") for _ in range(20)]
-        return 1000 * median(_seconds(lambda one=one: made.run(ROW_MODEL, [one])) for one in asked)  # type: ignore[misc]
+        return 1000 * median(_seconds(lambda one=one: made.run(ROW_MODEL, [one], CALLER)) for one in asked)  # type: ignore[misc]
 
     crowd(32)  # the slots for it are made once, see the notes
 

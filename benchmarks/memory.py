@@ -39,7 +39,7 @@ def loaded() -> Work:
     """One request to each application, then what the process holds."""
     import psutil  # type: ignore[import-untyped]
 
-    from benchmarks.ours import open_engine
+    from benchmarks.ours import CALLER, open_engine
     from engine.applications import APPLICATIONS
     from engine.backends import loader as backends
 
@@ -49,7 +49,7 @@ def loaded() -> Work:
         libraries = process.memory_info().rss
         engine = open_engine()
         for application in APPLICATIONS.values():
-            application.run(engine, application.samples[0])
+            application.run(engine, application.samples[0], CALLER)
         files = sum(weight_bytes(engine.catalogue.find(model)) for model in MODELS)
         held = process.memory_info().rss
         engine.close()

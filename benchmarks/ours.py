@@ -10,13 +10,14 @@ from typing import Any
 from benchmarks.sides import Work, at_once
 from benchmarks.texts import QUESTIONS, TOP_K, documents, mixed_rows, passages, short_sentences, story_prompt
 from benchmarks.weights import seq2seq_model
-from engine.catalogue.models import Model, read_catalogue
-from engine.catalogue.store import Store
+from engine.catalogue.models import Model
 from engine.requests import Embed, Extract, Generate, Sampling
-from engine.serving.local import Engine
+from engine.serving.compose import open_house
+from engine.serving.protocol import Caller, Engine
 from engine.settings import current
 
 LONG_SECONDS = 3600.0
+CALLER = Caller("benchmark", "host")
 
 
 def open_engine(*models: Model, **settings: Any) -> Engine:
@@ -24,15 +25,12 @@ def open_engine(*models: Model, **settings: Any) -> Engine:
     chosen = replace(
         current(), **({"deadline_seconds": LONG_SECONDS, "prefetch": False, "result_cache_bytes": 0} | settings)
     )
-    catalogue = read_catalogue()
-    for model in models:
-        catalogue.add(model)
-    return Engine(chosen, catalogue, Store(chosen, catalogue))
+    return open_house(chosen, more=models).engine
 
 
 def wait_loaded(engine: Engine, model_id: str) -> None:
     """Have the model in memory."""
-    engine.preload(model_id)
+    engine.load(model_id, CALLER)
     while next(one.state for one in engine.status().models if one.id == model_id) == "loading":
         time.sleep(0.05)
 
@@ -45,7 +43,7 @@ def stories(model: str) -> Work:
     def one(number: int, tokens: int) -> tuple[int, float]:
         asked = Generate(story_prompt(number), sampling=Sampling(tokens, 0.8, top_k=TOP_K, seed=number))
         started, first, count = time.perf_counter(), 0.0, 0
-        for event in engine.stream(model, asked):
+        for event in engine.stream(model, asked, CALLER):
             if event.kind == "text" and not first:
                 first = time.perf_counter() - started
             elif event.kind == "done":
@@ -62,7 +60,9 @@ def sentiment(count: int, model: str = "sentiment-minilm") -> Work:
     rows = mixed_rows(count)
     engine = open_engine(max_rows=max(2000, count))
     wait_loaded(engine, model)
-    return lambda: {"labels": [one.label for one in APPLICATION.run(engine, SentimentRequest(rows, model)).results]}
+    return lambda: {
+        "labels": [one.label for one in APPLICATION.run(engine, SentimentRequest(rows, model), CALLER).results]
+    }
 
 
 def answers(count: int, model: str = "answer-minilm") -> Work:
@@ -72,7 +72,7 @@ def answers(count: int, model: str = "answer-minilm") -> Work:
     asked = [Extract(QUESTIONS[place % len(QUESTIONS)], text) for place, text in enumerate(documents(count))]
 
     def work() -> dict[str, Any]:
-        results = engine.run(model, asked)
+        results = engine.run(model, asked, CALLER)
         return {"answers": [one.answers[0].text for one in results]}  # type: ignore[union-attr]
 
     return work
@@ -86,7 +86,7 @@ def translations(folder: str, count: int, tokens: int) -> Work:
     asked = [Generate(text, sampling=Sampling(tokens, 0.0)) for text in short_sentences(count)]
 
     def work() -> dict[str, Any]:
-        results = engine.run(model.id, asked)
+        results = engine.run(model.id, asked, CALLER)
         return {"tokens": sum(one.new_tokens for one in results)}  # type: ignore[misc, union-attr]
 
     return work
@@ -99,7 +99,7 @@ def embeddings(count: int, model: str = "minilm-l6") -> Work:
     asked = [Embed(text) for text in passages(count)]
 
     def work() -> dict[str, Any]:
-        results = engine.run(model, asked)
+        results = engine.run(model, asked, CALLER)
         return {"vectors": [list(one.vector) for one in results[:8]]}  # type: ignore[union-attr]
 
     return work

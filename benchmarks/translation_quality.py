@@ -11,8 +11,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.ours import CALLER
 from engine.applications.translate import APPLICATION, TranslateRequest, Translation
-from engine.serving.local import Engine, get_engine
+from engine.serving.compose import open_house
+from engine.serving.protocol import Engine
+from engine.settings import current
 
 FLORES = {"en": "eng_Latn", "fr": "fra_Latn", "de": "deu_Latn", "es": "spa_Latn", "pt": "por_Latn", "zh": "zho_Hans"}
 CHUNK = 16
@@ -30,7 +33,7 @@ def translate(engine: Engine, texts: Sequence[str], source: str, target: str, mo
     done: list[Translation] = []
     for start in range(0, len(texts), CHUNK):
         request = TranslateRequest(list(texts[start : start + CHUNK]), source, target, model_id)
-        done += APPLICATION.run(engine, request).translations
+        done += APPLICATION.run(engine, request, CALLER).translations
     return done
 
 
@@ -43,14 +46,14 @@ def main() -> None:
     parser.add_argument("--model", default=APPLICATION.default_model)
     parser.add_argument("--show", type=int, default=0, help="print the first translations")
     options = parser.parse_args()
-    engine = get_engine()
-    engine.store.fetch(options.model)
-    engine.store.wait(options.model, 3600)
+    house = open_house(current())
+    house.store.fetch(options.model)
+    house.store.wait(options.model, 3600)
     for pair in options.pairs:
         source, _, target = pair.partition("-")
         texts = flores(options.folder, source)[: options.lines]
         started = time.perf_counter()
-        done = translate(engine, texts, source, target, options.model)
+        done = translate(house.engine, texts, source, target, options.model)
         seconds = time.perf_counter() - started
         outputs, references = [one.text for one in done], flores(options.folder, target)[: options.lines]
         measured = {name: metric(outputs, references, target) for name, metric in APPLICATION.metrics.items()}
@@ -60,7 +63,7 @@ def main() -> None:
         print(f"{pair}  {figures}  {again} tried again, {flagged} flagged of {len(texts)}, {seconds:.0f} s", flush=True)
         for one in done[: options.show]:
             print(f"    {one.score or 0:.2f}  {one.text}  {one.warning}")
-    engine.close()
+    house.close()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from engine.jobs import queue as jobs
 from engine.training.preflight import Finding
 from pages.parts.after import show_after
 from pages.parts.dataset import choose_columns, choose_data, show_rows, split
-from pages.parts.engine import get_engine
+from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
 from pages.parts.launch import (
     TITLES,
@@ -46,7 +46,7 @@ def new_run() -> None:
         data = choose_data(task)
         buttons = st.container(horizontal=True)
         errors = st.container()
-    is_ready = base is not None and data is not None and not settings.is_public
+    is_ready = base is not None and data is not None and may("train")
     is_started = buttons.button(
         "Start", type="primary", icon=":material/model_training:", key="start", disabled=not is_ready
     )
@@ -99,7 +99,7 @@ def one_run() -> None:
 
 
 header("Fine-tune", "Teach a small model a style, labels or a language, watch it learn, and use it on every page.")
-if settings.is_public:
+if not may("train"):
     st.info("This is a public site: starting, changing and deleting runs is off.", icon=":material/lock:")
 if "go_to" in st.session_state:
     st.session_state["tune_view"] = st.session_state.pop("go_to")

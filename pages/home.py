@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.applications import APPLICATIONS
 from pages.parts.applications import page_of
-from pages.parts.engine import get_engine
+from pages.parts.engine import get_engine, house
 from pages.parts.picker import show_progress
 from pages.parts.share import header
 from pages.parts.sizes import size_in_words
@@ -38,7 +38,7 @@ def machine() -> None:
     engine = get_engine()
     status = engine.status()
     embedded = [model for model in engine.catalogue.models.values() if model.is_embedded]
-    states = {model.id: engine.store.availability(model.id) for model in embedded}
+    states = {model.id: house().store.availability(model.id) for model in embedded}
     ready = [model for model in embedded if states[model.id].state == "ready"]
     device, memory, models = st.columns(3)
     device.metric("Device", status.device.upper(), border=True)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.applications import APPLICATIONS
 from engine.catalogue.models import Model
-from pages.parts.engine import get_engine
+from pages.parts.engine import caller, get_engine, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.picker import as_model_id, facts, fetch_button, title_of
 from pages.parts.share import header
@@ -18,7 +18,7 @@ engine = get_engine()
 STATES = {"ready": "on this machine", "fetching": "coming", "failed": "failed", "absent": "to download"}
 
 header("Models", "Every model the pages can use: where it is, what it takes, under which licence.")
-if engine.settings.is_public:
+if not may("delete"):
     st.info("This is a public site: downloads and deletions are off.", icon=":material/lock:")
 
 
@@ -30,15 +30,15 @@ def in_memory() -> None:
     device.metric("Device", status.device.upper(), border=True)
     words = f"{size_in_words(status.used_bytes)} of {size_in_words(status.budget_bytes)}"
     memory.metric("Memory for models", words, border=True, help="Idle models make room for others.")
-    cache.metric("Cache folder", size_in_words(engine.store.size_bytes()), border=True, help="Weights kept on disk.")
+    cache.metric("Cache folder", size_in_words(house().store.size_bytes()), border=True, help="Weights kept on disk.")
     if not status.models:
         st.caption("Nothing is in memory. The first request loads its model.")
     for model in status.models:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(model.title)}**  \n{what_it_does(model)}", width="stretch")
-            if st.button("Unload", key=f"unload-{model.id}", icon=":material/eject:"):
+            if may("unload") and st.button("Unload", key=f"unload-{model.id}", icon=":material/eject:"):
                 with errors_shown():
-                    engine.unload(model.id)
+                    engine.unload(model.id, caller())
                     st.rerun(scope="fragment")
 
 
@@ -49,7 +49,7 @@ def confirm_deletion(model: Model) -> None:
     st.write(f"Delete {plain(model.title)} ({size}) from this machine? It can be downloaded again.")
     if st.button("Delete", type="primary", icon=":material/delete:"):
         with errors_shown():
-            engine.delete(model.id)
+            house().delete(model.id, caller())
             st.rerun()
 
 
@@ -61,7 +61,7 @@ chosen = st.selectbox(
 )  # fmt: skip
 with errors_shown():
     model = engine.catalogue.find(as_model_id(chosen or ""))
-    state = engine.store.availability(model.id).state
+    state = house().store.availability(model.id).state
     size = f" · {size_in_words(model.size_bytes)}" if model.size_bytes else ""
     st.markdown(f"**{plain(model.title)}** · {STATES[state]}{size}")
     st.caption(facts(model))
@@ -71,7 +71,7 @@ with errors_shown():
         is_run = model.id.startswith("run-")
         whose = "Trained here; delete its run on the page Fine-tune." if is_run else "Part of this repository."
         st.caption(f"{whose} It cannot be deleted here.")
-    elif not engine.settings.is_public and st.button("Delete", icon=":material/delete:"):
+    elif may("delete") and st.button("Delete", icon=":material/delete:"):
         confirm_deletion(model)
 
 st.subheader("Catalogue", anchor=False)
@@ -83,7 +83,7 @@ st.dataframe(
     [
         {
             "Model": model.title,
-            "State": STATES[engine.store.availability(model.id).state],
+            "State": STATES[house().store.availability(model.id).state],
             "Size": size_in_words(model.size_bytes) if model.size_bytes else "",
             "Memory": size_in_words(model.memory_bytes),
             "Licence": model.licence,

@@ -12,7 +12,8 @@ from fakes import FakeBackend
 from engine.catalogue.models import Catalogue, Model, Source
 from engine.catalogue.store import Availability
 from engine.errors import ConflictError
-from engine.serving.local import Engine
+from engine.serving.compose import House
+from engine.serving.local import LocalEngine
 from engine.settings import Settings
 
 
@@ -44,6 +45,7 @@ class ReadyStore:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.fetched: list[str] = []
 
     def availability(self, model_id: str) -> Availability:
         return Availability("absent", 0, 10, message=str(self.error)) if self.error else Availability("ready", 10, 10)
@@ -56,6 +58,9 @@ class ReadyStore:
     def delete(self, model_id: str) -> None:
         if self.in_use(model_id):
             raise ConflictError("in use")
+
+    def fetch(self, model_id: str) -> None:
+        self.fetched.append(model_id)
 
     def prefetch_embedded(self) -> None: ...
 
@@ -78,7 +83,9 @@ class Bench:
         self.store = ReadyStore()
         chosen = Settings(memory_bytes=budget, queue_length=queue_length, deadline_seconds=deadline, **settings)
         catalogue = Catalogue(models or (model("a"),))
-        self.engine = Engine(chosen, catalogue, self.store, self.load)  # type: ignore[arg-type]
+        self.engine = LocalEngine(chosen, catalogue, lambda id: self.store.path(id), self.load)
+        self.store.in_use = self.engine.is_loaded
+        self.house = House(self.store, self.engine)  # type: ignore[arg-type]
 
     def load(self, model: Model, path: Path, settings: Settings) -> FakeBackend:
         self.loads.append(model.id)

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.requests import Answer, Classification, Embedding, Extraction, Filling, Generation, Token
+from engine.serving.protocol import Caller
+
+HOST, VISITOR = Caller("host", "host"), Caller("visitor", "visitor")
 
 
 class FakeBackend:

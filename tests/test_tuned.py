@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import streamlit as st
 from benches import model
+from fakes import HOST
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 from tokenizers_on_the_spot import wordpiece
 
-import engine.serving.local
 from engine.applications import APPLICATIONS
 from engine.applications.answer import AnswerRequest
 from engine.applications.sentiment import SentimentRequest
@@ -30,8 +30,11 @@ from engine.catalogue.store import Store
 from engine.errors import ConflictError, InputError, UnsupportedError
 from engine.http import routes
 from engine.jobs import queue as jobs
-from engine.serving.local import Engine
+from engine.serving.compose import House, open_house
+from engine.serving.local import LocalEngine
+from engine.serving.protocol import Engine
 from engine.settings import Settings
+from pages.parts import engine
 from tests.backends import checkpoints
 
 PATIENCE_SECONDS = 240
@@ -73,16 +76,22 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def working(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A real engine over a catalogue with one base."""
+def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A real engine over a catalogue with one base, and its store, as the pages get them."""
     base = model("the-base", title="The base", family="Test", licence="Apache 2.0", source=Source("local", folder="x"))
     catalogue = Catalogue([base])
-    made = Engine(settings, catalogue, Store(settings, catalogue))
-    monkeypatch.setattr(engine.serving.local, "_engine", made)
+    store = Store(settings, catalogue)
+    made = House(store, LocalEngine(settings, catalogue, store.path))
+    monkeypatch.setattr(engine, "open_house", lambda settings: made)
     st.cache_resource.clear()
     yield made
     made.close()
     st.cache_resource.clear()
+
+
+@pytest.fixture
+def working(home: House) -> Engine:
+    return home.engine
 
 
 def trained(settings: Settings, task: str, make: Callable[[Path], Path], title: str = "Mine", **changes: Any) -> str:
@@ -156,7 +165,7 @@ def test_trained_killed_resumed_used_and_deleted(settings: Settings, working: En
 
 def check_answers(working: Engine, model_id: str) -> None:
     texts = ["please help charged refund again", "the battery was crash again", "my parcel late about it"]
-    result = APPLICATIONS["sentiment"].run(working, SentimentRequest(texts, model_id))
+    result = APPLICATIONS["sentiment"].run(working, SentimentRequest(texts, model_id), HOST)
     assert [score.label for score in result.results] == list(TOPICS)
     assert set(result.results[0].scores) == set(TOPICS) and result.results[0].warning == ""
     with TestClient(Starlette(routes=routes())) as client:
@@ -196,7 +205,7 @@ def press(app: AppTest, text: str, rows: str) -> AppTest:
     return next(button for button in app.button if button.label == "Judge").click().run()
 
 
-def test_a_language_model_is_served_by_llama_cpp(settings: Settings, working: Engine) -> None:
+def test_a_language_model_is_served_by_llama_cpp(settings: Settings, home: House, working: Engine) -> None:
     run_id = trained(settings, "style", checkpoints.llama, title="Pirate")
     model_id = jobs.use(settings, working, run_id)
     entry = working.catalogue.find(model_id)
@@ -204,11 +213,10 @@ def test_a_language_model_is_served_by_llama_cpp(settings: Settings, working: En
     assert (entry.family, entry.licence, entry.base_id) == ("Test", "Apache 2.0", "the-base")
     assert "trained from The base" in entry.note and entry.source.folder.endswith(".gguf")
     assert [found.id for found in APPLICATIONS["write"].models(working.catalogue)] == ["the-base", model_id]
-    written = APPLICATIONS["write"].run(
-        working, WriteRequest("Once upon", "free", model=model_id, max_new_tokens=5, temperature=0)
-    )
+    asked = WriteRequest("Once upon", "free", model=model_id, max_new_tokens=5, temperature=0)
+    written = APPLICATIONS["write"].run(working, asked, HOST)
     assert written.new_tokens > 0 and written.model == model_id
-    assert jobs.base_folder(working, model_id) == settings.runs_folder / run_id / "model"
+    assert jobs.base_folder(home, model_id) == settings.runs_folder / run_id / "model"
     assert restarted(settings).find(model_id) == entry
     jobs.use(settings, working, run_id)
     jobs.retire(settings, working, run_id)
@@ -226,9 +234,8 @@ def test_where_llama_cpp_cannot_have_it_transformers_serves(
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.runtime, entry.is_chat, entry.licence) == ("transformers", False, "yours")
     assert "trained from scratch" in entry.note and entry.parameters > 10_000
-    written = APPLICATIONS["write"].run(
-        working, WriteRequest("Once upon", "free", model=entry.id, max_new_tokens=5, temperature=0)
-    )
+    asked = WriteRequest("Once upon", "free", model=entry.id, max_new_tokens=5, temperature=0)
+    written = APPLICATIONS["write"].run(working, asked, HOST)
     assert written.new_tokens > 0
 
 
@@ -236,14 +243,11 @@ def test_a_tuned_translator_is_offered_for_its_pair_alone(settings: Settings, wo
     run_id = trained(settings, "translation", checkpoints.marian, source_language="fr", target_language="en")
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.pair, entry.prompt_style, languages_of(entry)) == (("fr", "en"), "pair", ["en", "fr"])
-    translation = (
-        APPLICATIONS["translate"]
-        .run(working, TranslateRequest("Le renard brun saute.", "fr", "en", entry.id))
-        .translations[0]
-    )
+    asked = TranslateRequest("Le renard brun saute.", "fr", "en", entry.id)
+    translation = APPLICATIONS["translate"].run(working, asked, HOST).translations[0]
     assert translation.source == "fr" and len(translation.sentences) == 1
     with pytest.raises(UnsupportedError, match="translates only French to English"):
-        APPLICATIONS["translate"].run(working, TranslateRequest("The fox", "en", "fr", entry.id))
+        APPLICATIONS["translate"].run(working, TranslateRequest("The fox", "en", "fr", entry.id), HOST)
 
 
 def test_the_page_translate_offers_the_pair_and_no_more(settings: Settings, working: Engine) -> None:
@@ -280,11 +284,8 @@ def test_a_tuned_reader_answers(settings: Settings, working: Engine) -> None:
     run_id = trained(settings, "answer", lambda folder: checkpoints.bert(folder, "QuestionAnswering"))
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.applications, entry.languages) == (("answer",), ())
-    assert (
-        APPLICATIONS["answer"]
-        .run(working, AnswerRequest("Where is the fox?", "The fox is near the bridge.", 1, entry.id))
-        .model
-    )
+    asked = AnswerRequest("Where is the fox?", "The fox is near the bridge.", 1, entry.id)
+    assert APPLICATIONS["answer"].run(working, asked, HOST).model
 
 
 def test_a_model_of_instructions_is_asked_as_it_learned() -> None:
@@ -351,14 +352,10 @@ def test_damaged_and_strange_files_are_left_out_at_the_start(settings: Settings,
     assert tuned.models(settings.runs_folder / "none") == []
 
 
-def test_a_new_server_offers_what_is_in_use(
-    settings: Settings, working: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_server_offers_what_is_in_use(settings: Settings, working: Engine) -> None:
     run_id = trained(settings, "answer", lambda folder: checkpoints.bert(folder, "QuestionAnswering"))
     model_id = jobs.use(settings, working, run_id)
-    monkeypatch.setattr(engine.serving.local, "_engine", None)
-    monkeypatch.setattr(engine.serving.local, "current", lambda: settings)
-    again = engine.serving.local.get_engine()
+    again = open_house(settings)
     assert APPLICATIONS["answer"].models(again.catalogue)[-1].id == model_id
     assert again.store.availability(model_id).state == "ready"
     (settings.runs_folder / run_id / "model" / "config.json").unlink()

@@ -15,7 +15,7 @@ from engine.catalogue.models import Architecture, Catalogue, Model
 from engine.errors import UnsupportedError
 from engine.messages import Text
 from engine.requests import Event, Task
-from engine.serving.local import Engine
+from engine.serving.protocol import Caller, Engine
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -44,7 +44,7 @@ class Application(Generic[Request, Result]):
     """Inputs of its page as they stand in a link; the first is shown."""
     request_type: type[Request]
     result_type: type[Result]
-    stream: Callable[[Engine, Request], Iterator[Event]]
+    stream: Callable[[Engine, Request, Caller], Iterator[Event]]
     """Yields events, the last one with the result."""
     samples: Sequence[Request]
     metrics: Mapping[str, Callable[..., float]] = field(default_factory=dict)
@@ -54,9 +54,9 @@ class Application(Generic[Request, Result]):
     suits: Callable[[Model], bool] | None = None
     """Whether its picker offers a model from the Hub, which no catalogue entry describes; None asks `architectures`."""
 
-    def run(self, engine: Engine, request: Request) -> Result:
+    def run(self, engine: Engine, request: Request, caller: Caller) -> Result:
         """The result of `stream`."""
-        *_, last = self.stream(engine, request)
+        *_, last = self.stream(engine, request, caller)
         result: Result = last.result
         return result
 

@@ -10,7 +10,7 @@ from engine.errors import InputError
 from engine.evaluation.metrics import mean_exact_match, mean_f1
 from engine.messages import Text
 from engine.requests import Answer, Event, Extract, Extraction, clean_text
-from engine.serving.local import Engine
+from engine.serving.protocol import Caller, Engine
 
 MAX_CONTEXT_CHARACTERS = 200_000
 MAX_QUESTION_CHARACTERS = 1_000
@@ -49,7 +49,7 @@ class AnswerResult:
     model: str = ""
 
 
-def stream(engine: Engine, request: AnswerRequest) -> Iterator[Event]:
+def stream(engine: Engine, request: AnswerRequest, caller: Caller) -> Iterator[Event]:
     """Find the answer; only the waiting shows before the last event, whose result is an AnswerResult.
 
     Offsets are characters of the context exactly as given. Raises InputError or TooLargeError naming the field, and
@@ -66,7 +66,7 @@ def stream(engine: Engine, request: AnswerRequest) -> Iterator[Event]:
     # The context goes on as it came, not as cleaned: offsets must fit the caller's own string. Half a character pair,
     # which a tokenizer refuses, becomes one question mark.
     readable = request.context.encode("utf-8", "replace").decode("utf-8")
-    for event in engine.stream(model.id, Extract(question, readable, request.top_k)):
+    for event in engine.stream(model.id, Extract(question, readable, request.top_k), caller):
         yield Event("done", result=_result(event.result, model.id)) if event.kind == "done" else event
 
 

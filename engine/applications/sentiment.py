@@ -12,7 +12,7 @@ from engine.catalogue.models import Model
 from engine.evaluation.metrics import accuracy
 from engine.messages import Text
 from engine.requests import Classification, Classify, Event, clean_texts
-from engine.serving.local import Engine
+from engine.serving.protocol import Caller, Engine
 
 LABELS = ("negative", "neutral", "positive")
 NAMES = {
@@ -49,7 +49,7 @@ class SentimentResult:
     model: str
 
 
-def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
+def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterator[Event]:
     """Judge the texts, in batches; only the waiting shows before the last event, whose result is a SentimentResult.
 
     Raises InputError or TooLargeError naming the row, and what the engine raises.
@@ -58,7 +58,7 @@ def stream(engine: Engine, request: SentimentRequest) -> Iterator[Event]:
     texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     judged: dict[int, SentimentScore] = {}
-    for place, event in engine.stream_all(model.id, [Classify(texts[number]) for number in order]):
+    for place, event in engine.stream_all(model.id, [Classify(texts[number]) for number in order], caller):
         if event.kind == "done":
             number = order[place]
             judged[number] = _score(event.result, model, _caution(texts[number], model.languages))

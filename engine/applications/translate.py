@@ -18,7 +18,7 @@ from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.evaluation.metrics import bleu, chrf
 from engine.messages import Text
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_texts
-from engine.serving.local import Engine
+from engine.serving.protocol import Caller, Engine
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def languages_of(model: Model) -> list[str]:
     return [code for code in LANGUAGES if code in known]
 
 
-def stream(engine: Engine, request: TranslateRequest) -> Iterator[Event]:
+def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterator[Event]:
     """Translate; the last event's result is a TranslateResult. Sentences run at once, as far as there are slots.
 
     Of one text the text events join to the translation; where a sentence had to be made again, a "replace" event holds
@@ -149,19 +149,19 @@ def stream(engine: Engine, request: TranslateRequest) -> Iterator[Event]:
     """
     model = APPLICATION.choose(engine.catalogue, request.model)
     texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
-    works = [_Work(engine, model, request, text) for text in texts]
+    works = [_Work(engine, model, request, text, caller) for text in texts]
     is_one = isinstance(request.text, str)
-    for event in _work_off(engine, model, works):
+    for event in _work_off(engine, model, works, caller):
         yield event if is_one or event.kind in ("queued", "loading") else Event("queued")
     settings = next((work.settings for work in works if work.settings), {})
     yield Event("done", result=TranslateResult([work.translation() for work in works], model.id, settings))
 
 
-def _work_off(engine: Engine, model: Model, works: Sequence[_Work]) -> Iterator[Event]:
+def _work_off(engine: Engine, model: Model, works: Sequence[_Work], caller: Caller) -> Iterator[Event]:
     """Have all sentences translated; the events of each in turn."""
     places = [(work, index) for work in works for index in range(len(work.asked))]
     requests = [work.request(index) for work, index in places]
-    for number, event in engine.stream_all(model.id, requests) if requests else ():
+    for number, event in engine.stream_all(model.id, requests, caller) if requests else ():
         work, index = places[number]
         if event.kind == "text":
             yield from work.show(index, event)
@@ -176,8 +176,8 @@ def _work_off(engine: Engine, model: Model, works: Sequence[_Work]) -> Iterator[
 class _Work:
     """One clean text on its way: cut into sentences, asked for, put together again."""
 
-    def __init__(self, engine: Engine, model: Model, request: TranslateRequest, text: str) -> None:
-        self.engine, self.model = engine, model
+    def __init__(self, engine: Engine, model: Model, request: TranslateRequest, text: str, caller: Caller) -> None:
+        self.engine, self.model, self.caller = engine, model, caller
         has_words = any(segment.text for segment in split(text))
         self.source, self.target = _languages(model, request, text if has_words else None)
         self.segments = split(text, self.source)
@@ -219,7 +219,7 @@ class _Work:
     def _again(self, index: int) -> Generator[Event, None, Generation | None]:
         """The second try, None where it cannot be had; yields only signs of life, because it may be no better."""
         try:
-            for event in self.engine.stream(self.model.id, self.request(index, is_again=True)):
+            for event in self.engine.stream(self.model.id, self.request(index, is_again=True), self.caller):
                 if event.kind == "done":
                     generation: Generation = event.result
                     return generation

@@ -13,7 +13,7 @@ from engine.catalogue.models import Model
 from engine.errors import InputError
 from engine.messages import Text
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
-from engine.serving.local import Engine
+from engine.serving.protocol import Caller, Engine
 
 Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
 
@@ -157,7 +157,7 @@ def default_model(kind: str, language: str) -> str:
     return DEFAULT_MODEL if language == "en" and kind != "free" else CONTINUING_MODEL
 
 
-def stream(engine: Engine, request: WriteRequest) -> Iterator[Event]:
+def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Event]:
     """Write; text events join to the result's text, the last event's result is a WriteResult.
 
     Raises InputError or TooLargeError naming the field, and what the engine raises.
@@ -165,7 +165,7 @@ def stream(engine: Engine, request: WriteRequest) -> Iterator[Event]:
     model = APPLICATION.choose(engine.catalogue, request.model or default_model(request.kind, request.language))
     asked = ask(model, request, engine.settings.max_text_characters)
     before = lead(model, request)
-    for event in engine.stream(model.id, asked):
+    for event in engine.stream(model.id, asked, caller):
         if before and event.kind in ("text", "done"):
             yield Event("text", text=before)
             before = ""

@@ -28,7 +28,7 @@ from engine.settings import Settings, available_cores, current
 
 if TYPE_CHECKING:
     from engine.catalogue.store import Store
-    from engine.serving.local import Engine
+    from engine.serving.compose import House
 
 Runtime = Literal["llamacpp", "transformers"]
 Speed = Callable[[int], float]
@@ -100,29 +100,29 @@ def is_machine_busy() -> bool:
     return False
 
 
-def watch(engine: Engine, is_over: threading.Event) -> None:
+def watch(house: House, is_over: threading.Event) -> None:
     """Wait until nothing is at work and have measured what is missing; returns when that is done or `is_over`."""
     pause, tries = FIRST_SECONDS, 0
-    while tries < TRIES and missing(engine.settings) and not is_over.wait(pause):
+    while tries < TRIES and missing(house.settings) and not is_over.wait(pause):
         pause = LOOK_SECONDS
-        if not engine.is_busy and not is_machine_busy() and _has_probes(engine):
+        if not house.engine.is_busy and not is_machine_busy() and _has_probes(house):
             tries += 1
-            if _run_child(engine, is_over):
+            if _run_child(house, is_over):
                 return
 
 
-def _has_probes(engine: Engine) -> bool:
-    is_cpu = engine.status().device == "cpu"
-    return is_cpu and all(engine.store.availability(id).state == "ready" for id in PROBES.values())
+def _has_probes(house: House) -> bool:
+    is_cpu = house.engine.status().device == "cpu"
+    return is_cpu and all(house.store.availability(id).state == "ready" for id in PROBES.values())
 
 
-def _run_child(engine: Engine, is_over: threading.Event) -> bool:
+def _run_child(house: House, is_over: threading.Event) -> bool:
     """Whether the measurement came to its end; the first visitor who wants something ends it before."""
     child = process.start(process.python("engine.backends.threads"))
     ends = time.monotonic() + CHILD_SECONDS
     try:
         while child.poll() is None and time.monotonic() < ends:
-            if engine.is_busy or is_over.wait(0.1):
+            if house.engine.is_busy or is_over.wait(0.1):
                 return False
     finally:
         process.end(child)

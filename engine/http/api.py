@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -11,40 +10,39 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from engine import __version__
 from engine.http import applications, openai
 from engine.http.errors import ErrorAnswer, handle_errors
 from engine.http.streams import in_thread
-from engine.serving.local import get_engine
+from engine.serving.compose import House
 
 
-@cache
-def make_app() -> FastAPI:
-    """The whole API."""
+def make_app(house: House) -> FastAPI:
+    """The whole API of a house."""
     app = FastAPI(
-        title="Parlance", version="0.1.0", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
+        title="Parlance", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
         description="Language models at work: applications, and OpenAI-compatible completions.",
         responses={"default": {"model": ErrorAnswer, "description": "What went wrong, and what to do next"}},
         redirect_slashes=False,
     )  # fmt: skip
-    app.include_router(applications.router)
-    app.include_router(openai.router)
+    app.include_router(applications.routes(house))
+    app.include_router(openai.routes(house))
     handle_errors(app)
     _serve_docs(app)
+
+    async def health() -> dict[str, Any]:
+        """Alive, where models run, and how far the embedded ones are; touches no model."""
+        return await in_thread(_state, house)
+
     app.add_api_route("/healthz", health, methods=["GET"], tags=["Health"])
     app.add_api_route("/healthz", health, methods=["HEAD"], include_in_schema=False)
     return app
 
 
-async def health() -> dict[str, Any]:
-    """Alive, where models run, and how far the embedded ones are; touches no model."""
-    return await in_thread(_state)
-
-
-def _state() -> dict[str, Any]:
-    engine = get_engine()
-    embedded = [model.id for model in engine.catalogue.models.values() if model.is_embedded]
-    models = {model_id: engine.store.availability(model_id).state for model_id in embedded}
-    return {"status": "ok", "device": engine.status().device, "models": models}
+def _state(house: House) -> dict[str, Any]:
+    embedded = [model.id for model in house.catalogue.models.values() if model.is_embedded]
+    models = {model_id: house.store.availability(model_id).state for model_id in embedded}
+    return {"status": "ok", "device": house.engine.status().device, "models": models}
 
 
 def _serve_docs(app: FastAPI) -> None:

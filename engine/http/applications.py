@@ -11,24 +11,33 @@ from pydantic.dataclasses import dataclass
 from starlette.responses import Response, StreamingResponse
 
 from engine.applications import APPLICATIONS, Application
+from engine.http.callers import caller_of
 from engine.http.streams import KEEP_ALIVE, WAITING, data, event_stream, results_of
 from engine.requests import Event
-from engine.serving.local import get_engine
-
-router = APIRouter(prefix="/api", tags=["Applications"])
+from engine.serving.compose import House
 
 
-def add_application(application: Application[Any, Any]) -> None:
+def routes(house: House) -> APIRouter:
+    """The routes of all applications."""
+    router = APIRouter(prefix="/api", tags=["Applications"])
+    for application in APPLICATIONS.values():
+        _add(router, application, house)
+    return router
+
+
+def _add(router: APIRouter, application: Application[Any, Any], house: House) -> None:
     """Two routes: the whole result, and server-sent events on the way to it."""
     example = asdict(application.samples[0])
     body_type: Any = Annotated[_strict(application.request_type), Body(examples=[example])]
 
     async def whole(body: body_type, request: Request) -> Any:
-        (result,) = await results_of(request, application.stream(get_engine(), body))
+        events = application.stream(house.engine, body, caller_of(house, request))
+        (result,) = await results_of(request, events)
         return result
 
-    async def streamed(body: body_type) -> Response:
-        return await event_stream(application.stream(get_engine(), body), event_lines())
+    async def streamed(body: body_type, request: Request) -> Response:
+        events = application.stream(house.engine, body, caller_of(house, request))
+        return await event_stream(events, event_lines())
 
     path, name = f"/{application.id}", str(application.title)
     router.add_api_route(
@@ -70,7 +79,3 @@ def event_lines() -> Callable[[Event], Iterator[bytes]]:
         last = event
 
     return lines
-
-
-for each in APPLICATIONS.values():
-    add_application(each)

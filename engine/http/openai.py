@@ -10,49 +10,53 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engine.catalogue.models import Model
+from engine.http.callers import caller_of
 from engine.http.errors import Json
 from engine.http.openai_answers import Answer, ChatAnswer, CompletionAnswer
 from engine.http.openai_requests import ChatBody, CompletionBody
 from engine.http.streams import event_stream, in_thread, results_of
 from engine.requests import Event
-from engine.serving.local import get_engine
+from engine.serving.compose import House
 
-router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {}, "text/event-stream": {}}, "description": "As OpenAI's, and `parlance`"}
 }
 
 
-@router.get("/models")
-async def list_models() -> dict[str, Any]:
-    """The models that write text and are on this machine."""
-    return {"object": "list", "data": [_described(model) for model in await in_thread(_ready_models)]}
+def routes(house: House) -> APIRouter:
+    """The routes for OpenAI's clients."""
+    router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
+
+    @router.get("/models")
+    async def list_models() -> dict[str, Any]:
+        """The models that write text and are on this machine."""
+        return {"object": "list", "data": [_described(model) for model in await in_thread(_ready_models, house)]}
+
+    @router.get("/models/{model_id:path}")
+    async def get_model(model_id: str) -> dict[str, Any]:
+        """One model of the catalogue, whatever it does."""
+        return _described(await in_thread(house.catalogue.find, model_id))
+
+    @router.post("/completions", responses=ANSWERS)
+    async def complete(body: CompletionBody, request: Request) -> Response:
+        """Continue a prompt, or up to 16 at once."""
+        return await _respond(house, request, body, CompletionAnswer)
+
+    @router.post("/chat/completions", responses=ANSWERS)
+    async def chat(body: ChatBody, request: Request) -> Response:
+        """Answer the last message; a last message by the assistant is carried on."""
+        return await _respond(house, request, body, ChatAnswer)
+
+    return router
 
 
-@router.get("/models/{model_id:path}")
-async def get_model(model_id: str) -> dict[str, Any]:
-    """One model of the catalogue, whatever it does."""
-    return _described(await in_thread(get_engine().catalogue.find, model_id))
-
-
-@router.post("/completions", responses=ANSWERS)
-async def complete(body: CompletionBody, request: Request) -> Response:
-    """Continue a prompt, or up to 16 at once."""
-    return await _respond(request, body, CompletionAnswer)
-
-
-@router.post("/chat/completions", responses=ANSWERS)
-async def chat(body: ChatBody, request: Request) -> Response:
-    """Answer the last message; a last message by the assistant is carried on."""
-    return await _respond(request, body, ChatAnswer)
-
-
-async def _respond(request: Request, body: CompletionBody | ChatBody, answer_type: type[Answer]) -> Response:
-    engine = get_engine()
-    model = await in_thread(engine.catalogue.find, body.model)
-    requests = body.requests(model, engine.settings.max_text_characters)
+async def _respond(
+    house: House, request: Request, body: CompletionBody | ChatBody, answer_type: type[Answer]
+) -> Response:
+    model = await in_thread(house.catalogue.find, body.model)
+    requests = body.requests(model, house.settings.max_text_characters)
     answer = answer_type(model.id, body.rivals, len(requests), body.has_usage)
-    items = engine.stream_all(model.id, requests)
+    items = house.engine.stream_all(model.id, requests, caller_of(house, request))
     if body.stream:
         return await event_stream(items, answer.lines)
     return Json(answer.whole(await results_of(request, _events(items))))
@@ -65,10 +69,9 @@ def _events(items: Iterator[tuple[int, Event]]) -> Iterator[Event]:
             yield event
 
 
-def _ready_models() -> list[Model]:
-    engine = get_engine()
-    writers = [model for model in engine.catalogue.models.values() if model.architecture == "causal"]
-    return [model for model in writers if engine.store.availability(model.id).state == "ready"]
+def _ready_models(house: House) -> list[Model]:
+    writers = [model for model in house.catalogue.models.values() if model.architecture == "causal"]
+    return [model for model in writers if house.store.availability(model.id).state == "ready"]
 
 
 def _described(model: Model) -> dict[str, Any]:

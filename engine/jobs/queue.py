@@ -38,7 +38,8 @@ from engine.training.run import KEPT_FIELDS, STOP_FILE, State, is_alive
 from engine.training.views import RunView, listed, out_of_memory_kills, read, run_folder
 
 if TYPE_CHECKING:
-    from engine.serving.local import Engine
+    from engine.serving.compose import House
+    from engine.serving.protocol import Engine
 
 __all__ = [
     "RunView", "State", "annotate", "base_folder", "check_mean", "command", "create", "create_mean", "delete",
@@ -215,17 +216,17 @@ def differing(settings: Settings, run_ids: Sequence[str]) -> list[dict[str, Any]
     return [row for row in rows if len({json.dumps(row[view.id]) for view in views}) > 1]
 
 
-def base_folder(engine: Engine, model_id: str) -> Path:
+def base_folder(house: House, model_id: str) -> Path:
     """Where the weights of a base are: a folder or a GGUF file. A run in use gives the weights that it trained.
 
     Raises NotFoundError, and as `Store.path` where the model is not there.
     """
-    model = engine.catalogue.find(model_id)
+    model = house.catalogue.find(model_id)
     if model.id.startswith("run-"):
-        folder = run_folder(engine.settings, model.id.removeprefix("run-"))
+        folder = run_folder(house.settings, model.id.removeprefix("run-"))
         if (folder / "model" / "config.json").is_file():
             return folder / "model"
-    return engine.store.path(model.id)
+    return house.store.path(model.id)
 
 
 def use(settings: Settings, engine: Engine, run_id: str) -> str:

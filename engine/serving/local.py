@@ -15,28 +15,20 @@ from weakref import WeakValueDictionary
 
 from engine.backends import loader as backends
 from engine.backends.protocol import Backend
-from engine.catalogue import tuned
-from engine.catalogue.models import Catalogue, Model, read_catalogue
-from engine.catalogue.store import Store
+from engine.catalogue.models import Catalogue, Model
 from engine.errors import ConflictError, MemoryShortError, NotReadyError, PeopleError
 from engine.requests import Event, Request, Result
+from engine.serving.access import check
+from engine.serving.protocol import Caller, EngineStatus
 from engine.serving.results import Key, Results, events_of, fingerprint, identify, is_whole, repeated
 from engine.serving.scheduling import Resident, choose_evictions
-from engine.serving.worker import HEARTBEAT_SECONDS, ModelStatus, Ticket, Worker
-from engine.settings import Settings, current, expected_device
+from engine.serving.worker import HEARTBEAT_SECONDS, Ticket, Worker
+from engine.settings import Settings, expected_device
 from engine.sizes import size_in_words
 
 Load = Callable[[Model, Path, Settings], Backend]
-
-
-@dataclass(frozen=True)
-class EngineStatus:
-    """The engine at one moment; sizes in bytes."""
-
-    device: str
-    budget_bytes: int
-    used_bytes: int
-    models: tuple[ModelStatus, ...]
+Find = Callable[[str], Path]
+"""Where a model's weights are; raises a PeopleError where they are not there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,40 +84,40 @@ class _Asked:
             self.ticket.cancel()
 
 
-class Engine:
-    """One engine a process: pages, the HTTP API and evaluations all call this one."""
+class LocalEngine:
+    """The engine that works in this process."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, store: Store, load: Load = backends.load) -> None:
-        self.settings, self.catalogue, self.store = settings, catalogue, store
+    def __init__(self, settings: Settings, catalogue: Catalogue, path: Find, load: Load = backends.load) -> None:
+        self.settings, self.catalogue = settings, catalogue
+        self._path = path
         self._load = load
         self._workers: dict[str, Worker] = {}
         self._results = Results(settings.result_cache_bytes)
         self._under_way: WeakValueDictionary[Key, _Asked] = WeakValueDictionary()
         self._lock = threading.Condition()
-        store.in_use = self.is_loaded
 
-    def stream(self, model_id: str, request: Request, *, deadline_seconds: float | None = None) -> Iterator[Event]:
-        """Work on one request; yields events, "done" last. Closing the generator cancels within one decoding step.
-
-        Nothing is submitted before the first `next`. While the request waits, "queued" or "loading" comes several
-        times a second; position 0 means that it is being worked on and has no text yet.
-        Raises a PeopleError: unknown or missing model, full line, short memory, passed deadline, bad input.
-        """
+    def stream(
+        self, model_id: str, request: Request, caller: Caller, *, deadline_seconds: float | None = None
+    ) -> Iterator[Event]:
+        """Work on one request; see the protocol."""
         (asked,) = self._submit(model_id, [request], deadline_seconds)
         try:
             yield from self._events(asked)
         finally:
             asked.cancel()
 
-    def run(self, model_id: str, requests: Sequence[Request], *, deadline_seconds: float | None = None) -> list[Result]:
+    def run(
+        self, model_id: str, requests: Sequence[Request], caller: Caller, *, deadline_seconds: float | None = None
+    ) -> list[Result]:
         """Work on many requests at once, in batches or slots as the backend has them; results in the order given."""
         order = sorted(range(len(requests)), key=lambda index: _length(requests[index]))
-        events = self.stream_all(model_id, [requests[index] for index in order], deadline_seconds=deadline_seconds)
+        sorted_requests = [requests[index] for index in order]
+        events = self.stream_all(model_id, sorted_requests, caller, deadline_seconds=deadline_seconds)
         results = {order[place]: event.result for place, event in events if event.kind == "done"}
         return [results[index] for index in range(len(requests))]
 
     def stream_all(
-        self, model_id: str, requests: Sequence[Request], *, deadline_seconds: float | None = None
+        self, model_id: str, requests: Sequence[Request], caller: Caller, *, deadline_seconds: float | None = None
     ) -> Iterator[tuple[int, Event]]:
         """Work on many requests at once and yield (index, event) in the order given, one request after the other.
 
@@ -140,7 +132,7 @@ class Engine:
             for asked in group:
                 asked.cancel()
 
-    def preload(self, model_id: str) -> None:
+    def load(self, model_id: str, caller: Caller) -> None:
         """Begin to load a model before anybody asks for it; returns at once."""
         self._submit(model_id, [], None)
 
@@ -160,21 +152,17 @@ class Engine:
         """Whether any model is at work, wanted or being loaded."""
         return any(worker.is_busy for worker in list(self._workers.values()))
 
-    def unload(self, model_id: str) -> None:
-        """Free an idle model's memory, and what it answered. Raises ConflictError while somebody's work is on it."""
+    def unload(self, model_id: str, caller: Caller) -> None:
+        """Free an idle model's memory, and what it answered; see the protocol."""
+        check(caller, "unload")
         with self._lock:
             worker = self._workers.get(model_id)
             if worker and worker.is_busy:
-                raise ConflictError(f"{worker.title} is at work. Wait until it is idle, then unload it.")
+                raise ConflictError("{title} is at work. Wait until it is idle, then unload it.", title=worker.title)
             self._workers.pop(model_id, None)
         if worker:
             worker.close()
         self._results.forget(model_id)
-
-    def delete(self, model_id: str) -> None:
-        """Unload an idle model and delete its files from the cache."""
-        self.unload(model_id)
-        self.store.delete(model_id)
 
     def status(self) -> EngineStatus:
         """What is loaded and how it does."""
@@ -184,8 +172,7 @@ class Engine:
         return EngineStatus(device, self.settings.memory_bytes, used, models)
 
     def close(self) -> None:
-        """Cancel everything, stop fetching, free all models."""
-        self.store.close()
+        """Cancel everything and free all models."""
         with self._lock:
             workers, self._workers = list(self._workers.values()), {}
         for worker in workers:
@@ -254,16 +241,19 @@ class Engine:
     def _weights(self, model: Model) -> str | None:
         """Which weights a model has on the disk, None where they are not ready."""
         with suppress(PeopleError):
-            return identify(model, self.store.path(model.id))
+            return identify(model, self._path(model.id))
         return None
 
     def _new_worker(self, model: Model) -> Worker:
-        path = self.store.path(model.id)
+        path = self._path(model.id)
         if model.memory_bytes > self.settings.memory_bytes:
             raise MemoryShortError(
-                f"{model.title} needs {size_in_words(model.memory_bytes)} of memory; the budget is "
-                f"{size_in_words(self.settings.memory_bytes)}. Choose a smaller model, or raise PARLANCE_MEMORY_BYTES.",
+                "{title} needs {needed} of memory; the budget is {budget}. Choose a smaller model, or raise "
+                "PARLANCE_MEMORY_BYTES.",
                 param="model",
+                title=model.title,
+                needed=size_in_words(model.memory_bytes),
+                budget=size_in_words(self.settings.memory_bytes),
             )
         worker = Worker(
             model.id,
@@ -283,8 +273,9 @@ class Engine:
             while (evicted := self._evictions(model)) is None:
                 if not worker.is_wanted:
                     raise NotReadyError(
-                        f"Other models are at work and leave no memory for {model.title}. Try again in a minute.",
+                        "Other models are at work and leave no memory for {title}. Try again in a minute.",
                         retry_seconds=30,
+                        title=model.title,
                     )
                 self._lock.wait(0.2)
             worker.has_memory = True
@@ -318,20 +309,3 @@ class Engine:
 def _length(request: Request) -> int:
     """Characters of the input, to put similar lengths into one batch."""
     return sum(len(getattr(request, name, "")) for name in ("text", "prompt", "passage"))
-
-
-_engine: Engine | None = None
-_engine_lock = threading.Lock()
-
-
-def get_engine() -> Engine:
-    """The process's engine, made at the first call."""
-    global _engine
-    with _engine_lock:
-        if _engine is None:
-            catalogue = read_catalogue()
-            settings = current()
-            for model in tuned.models(settings.runs_folder):
-                catalogue.add(model)
-            _engine = Engine(settings, catalogue, Store(settings, catalogue))
-        return _engine

@@ -1,6 +1,6 @@
 """One owner a model: its line, the threads that work it off, and the tickets people hold meanwhile.
 
-Which models may be in memory is decided in `core`.
+Which models may be in memory is decided in `local`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from statistics import median
-from typing import Literal
 
 from engine.backends.protocol import Backend
 from engine.errors import MemoryShortError, NotReadyError, PeopleError
 from engine.requests import Event, Request, Result, Token
+from engine.serving.protocol import ModelStatus, State
 from engine.serving.scheduling import Line, share
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,6 @@ GROUP_LANES = 8
 theirs need not evaluate that beginning; the other lanes stay free for other people."""
 GRACE_SECONDS = 10.0
 """How long past its deadline a running request may take to hand over what it has."""
-
-State = Literal["loading", "ready", "failed", "closed"]
 
 
 class Statistics:
@@ -153,23 +151,6 @@ class Ticket:
                 retry_seconds=10,
             )
         return None
-
-
-@dataclass(frozen=True)
-class ModelStatus:
-    """A model in memory or on its way there. Times in seconds, medians of the last twenty; None before the first."""
-
-    id: str
-    title: str
-    state: State
-    memory_bytes: int
-    device: str
-    dtype: str
-    queued: int
-    running: int
-    requests: int
-    tokens_per_second: float | None
-    first_token_seconds: float | None
 
 
 class Worker:

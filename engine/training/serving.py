@@ -28,12 +28,13 @@ from engine.catalogue.models import PROMPT_STYLES, Architecture, Model, Source
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
 from engine.files import folder_bytes, read_json, write_json
 from engine.requests import Generate, Sampling
+from engine.serving.access import caller_of
 from engine.settings import ROOT, Settings
 from engine.training.config import CAUSAL_TASKS, SEQ2SEQ_TASKS, TrainingConfig
 from engine.training.export import base_gguf
 
 if TYPE_CHECKING:
-    from engine.serving.local import Engine
+    from engine.serving.protocol import Engine
     from engine.training.views import RunView
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path) -> str:
     """
     if view.config is None or not view.has_model:
         raise ConflictError("This run has no model yet. Wait until it has saved one.", param="run")
-    engine.unload(view.model_id)
+    engine.unload(view.model_id, caller_of(settings))
     part, final = folder / "served.part", folder / "served"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -108,7 +109,7 @@ def retire(engine: Engine, run_id: str, folder: Path) -> None:
 
 def forget(engine: Engine, run_id: str) -> None:
     """Unload a run's model and take it out of the catalogue. Raises ConflictError while it answers."""
-    engine.unload(f"run-{run_id}")
+    engine.unload(f"run-{run_id}", caller_of(engine.settings))
     engine.catalogue.remove(f"run-{run_id}")
 
 

@@ -16,14 +16,14 @@ from engine.catalogue.models import Model
 from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
 from engine.requests import Event, Sampling
-from engine.serving.local import Engine
+from engine.serving.protocol import Engine
 from engine.training import compare, serving
 from engine.training.compare import Comparison, Row
 from engine.training.config import TrainingConfig
 from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
 from pages.parts.children import child_of, show_child, start_child
-from pages.parts.engine import get_engine
+from pages.parts.engine import caller, get_engine
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
 from pages.parts.picker import title_of
@@ -189,14 +189,14 @@ def _stream(engine: Engine, model: Model, config: TrainingConfig, inputs: Mappin
     """Ask one model, in the form that it has learned (or, as a base, would have)."""
     text = str(inputs["text"])
     if config.task == "classification":
-        return sentiment.stream(engine, SentimentRequest(text, model.id))
+        return sentiment.stream(engine, SentimentRequest(text, model.id), caller())
     if config.task == "answer":
-        return answer.stream(engine, AnswerRequest(str(inputs["question"]), text, 1, model.id))
+        return answer.stream(engine, AnswerRequest(str(inputs["question"]), text, 1, model.id), caller())
     if config.task == "translation":
         request = TranslateRequest(text, config.source_language, config.target_language, model.id)
-        return translate.stream(engine, request)
+        return translate.stream(engine, request, caller())
     sampling = Sampling(TRIED_TOKENS, float(inputs["temperature"]), repetition_penalty=1.05, seed=config.seed)
-    return engine.stream(model.id, serving.ask(model, config, text, sampling))
+    return engine.stream(model.id, serving.ask(model, config, text, sampling), caller())
 
 
 # Into the pickers.

@@ -1,14 +1,35 @@
-"""The one engine, as pages get it."""
+"""The one house, as pages get it, and who stands before the page."""
 
 from __future__ import annotations
 
+import secrets
+
 import streamlit as st
 
-from engine.serving.local import Engine
-from engine.serving.local import get_engine as process_engine
+from engine.serving import access
+from engine.serving.access import Action
+from engine.serving.compose import House, open_house
+from engine.serving.protocol import Caller, Engine
+from engine.settings import current
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=House.close)
+def house() -> House:
+    """The process's engine and store, shared by all sessions and the HTTP API; made at the first call."""
+    return open_house(current())
+
+
 def get_engine() -> Engine:
-    """The process's engine, shared by all sessions."""
-    return process_engine()
+    """The house's engine."""
+    return house().engine
+
+
+def caller() -> Caller:
+    """The visitor of this session; the number tells sessions apart and ends with them."""
+    number: str = st.session_state.setdefault("caller", secrets.token_hex(8))
+    return access.caller_of(house().settings, number)
+
+
+def may(action: Action) -> bool:
+    """Whether this visitor may do that, so that a page offers it."""
+    return access.may(caller(), action)

@@ -23,7 +23,7 @@ from engine.training.preflight import Finding
 from pages.parts import curves
 from pages.parts.children import MAX_SECONDS, child_of, show_child, start_child, stop_child
 from pages.parts.dataset import Splits
-from pages.parts.engine import get_engine
+from pages.parts.engine import get_engine, house
 from pages.parts.errors import errors_shown
 from pages.parts.picker import as_model_id, facts, offer, title_of
 from pages.parts.sizes import seconds_in_words, size_in_words
@@ -88,7 +88,7 @@ def choose_base(task: Task) -> Model | str | None:
         return "" if scratch else None
     with errors_shown():
         model = engine.catalogue.find(as_model_id(chosen))
-        if engine.store.availability(model.id).state == "ready":
+        if house().store.availability(model.id).state == "ready":
             st.caption(facts(model))
             return model
         offer(model)
@@ -124,7 +124,7 @@ def settings_of(
     """
     start = {"base": "", "base_id": ""}
     if isinstance(base, Model):
-        start = {"base": str(jobs.base_folder(get_engine(), base.id)), "base_id": base.id}
+        start = {"base": str(jobs.base_folder(house(), base.id)), "base_id": base.id}
     values = chosen if chosen is not None else defaults(task, has_base=bool(base)) | dict(of_data)
     return {"seed": SEED} | dict(values) | {"task": task, **start, **languages}
 

@@ -13,7 +13,7 @@ from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
 from engine.training.config import METRICS
 from pages.parts import curves
-from pages.parts.engine import get_engine
+from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
 from pages.parts.runs import (
     REFRESH_SECONDS,
@@ -61,7 +61,7 @@ def _head(run: RunView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.title), anchor=False, width="stretch")
         state_badge(run)
-        is_off = settings.is_public
+        is_off = not may("train")
         if run.is_alive and st.button("Stop", key="stop", icon=":material/stop:", help="Keeps the best so far."):
             with errors_shown():
                 jobs.stop(settings, run.id)

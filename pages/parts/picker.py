@@ -9,7 +9,7 @@ import streamlit as st
 from engine.applications import Application
 from engine.catalogue.models import Model
 from engine.catalogue.store import Availability
-from pages.parts.engine import get_engine
+from pages.parts.engine import caller, get_engine, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_words
 from pages.parts.text import plain
@@ -31,7 +31,7 @@ def pick_model(
     )  # fmt: skip
     with below or st.container(), errors_shown():
         model = get_engine().catalogue.find(as_model_id(chosen or default))
-        if get_engine().store.availability(model.id).state == "ready":
+        if house().store.availability(model.id).state == "ready":
             st.caption(facts(model))
             return model
         offer(model)
@@ -73,8 +73,7 @@ def offer(model: Model) -> None:
 
 def fetch_button(model: Model) -> None:
     """The button, or the progress, or what went wrong, or why there is nothing to press."""
-    engine = get_engine()
-    now = engine.store.availability(model.id)
+    now = house().store.availability(model.id)
     if now.state == "fetching":
         _progress(model.id)
         return
@@ -82,17 +81,17 @@ def fetch_button(model: Model) -> None:
         st.warning(plain(now.message), icon=":material/cloud_off:")
     if model.source.kind == "local":
         st.caption(plain(now.message))
-    elif engine.settings.is_public and not model.is_embedded:
+    elif not may("fetch embedded" if model.is_embedded else "fetch"):
         st.caption(":material/lock: Downloads are off on this public site. Choose an embedded model.")
     elif st.button("Try again" if now.state == "failed" else "Download", key=f"fetch-{model.id}", type="primary"):
         with errors_shown():
-            engine.store.fetch(model.id)
+            house().fetch(model.id, caller())
             st.rerun()
 
 
 @st.fragment(run_every=1)
 def _progress(model_id: str) -> None:
-    now = get_engine().store.availability(model_id)
+    now = house().store.availability(model_id)
     if now.state != "fetching":
         st.rerun()
     show_progress(now)

@@ -13,7 +13,7 @@ from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
 from engine.training.config import METRICS
 from pages.parts import curves
-from pages.parts.engine import get_engine
+from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
 from pages.parts.launch import TITLES
 from pages.parts.picker import title_of
@@ -230,7 +230,7 @@ def _offer_mean(run_ids: Sequence[str]) -> None:
     words = fault or "One model of the same size, often better than each; it appears among the runs, judged."
     if st.button(
         "Make the mean of these models", key="mean", icon=":material/join_inner:", help=words,
-        disabled=bool(fault) or settings.is_public,
+        disabled=bool(fault) or not may("train"),
     ):  # fmt: skip
         run_id = jobs.create_mean(settings, run_ids)
         jobs.start(settings, run_id)

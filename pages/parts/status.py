@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.serving.worker import ModelStatus
+from engine.serving.protocol import ModelStatus
 from pages.parts.engine import get_engine
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain

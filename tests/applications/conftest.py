@@ -13,7 +13,7 @@ from fakes import FakeBackend
 
 from engine.catalogue.models import Model, read_catalogue
 from engine.requests import Extraction, Generate, Generation, Token
-from engine.serving.local import Engine
+from engine.serving.local import LocalEngine
 from engine.settings import Settings
 
 Said = str | tuple[str, str]
@@ -62,20 +62,11 @@ class ScriptedBackend(FakeBackend):
             job.finish(self.extraction)
 
 
-class EverythingThere:
-    """A store that has all models."""
-
-    def path(self, model_id: str) -> Path:
-        return Path(model_id)
-
-    def close(self) -> None: ...
-
-
 @dataclass
 class House:
     """The engine, and the one scripted backend behind all of its models."""
 
-    engine: Engine
+    engine: LocalEngine
     backend: ScriptedBackend
 
 
@@ -87,6 +78,6 @@ def house() -> Iterator[House]:
     def load(model: Model, path: Path, settings: Settings) -> ScriptedBackend:
         return backend
 
-    engine = Engine(settings, read_catalogue(), EverythingThere(), load)  # type: ignore[arg-type]
+    engine = LocalEngine(settings, read_catalogue(), Path, load)
     yield House(engine, backend)
     engine.close()

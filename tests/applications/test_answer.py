@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fakes import HOST
 
 from engine.applications import answer
 from engine.applications.answer import MAX_CONTEXT_CHARACTERS, AnswerRequest
@@ -13,21 +14,21 @@ MESSY = "\ufeffRe\u0301sume\u0301 🙂\r\n\x07The tower is 90 m high.\r\n👩‍
 
 
 def test_offsets_fit_the_context_exactly_as_it_was_sent(house) -> None:
-    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", MESSY))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", MESSY), HOST)
     assert result.answer == "tower" and MESSY[result.start : result.end] == "tower"
     assert house.backend.seen[0].passage == MESSY
 
 
 def test_half_a_character_pair_does_not_move_the_offsets(house) -> None:
     context = "\ud83d broken, but the tower stands"
-    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", context))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", context), HOST)
     assert context[result.start : result.end] == result.answer == "tower"
 
 
 def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> None:
     spans = (Answer("tower", 4, 9, 0.6), Answer("high", 19, 23, 0.2), Answer("90 m", 13, 17, 0.1))
     house.backend.extraction = Extraction(spans, 0.1, 0.5)
-    result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"), HOST)
     assert (result.answer, result.score, result.start, result.end) == ("tower", 0.6, 4, 9)
     assert [span.answer for span in result.alternatives] == ["high", "90 m"]
     assert result.model == "answer-minilm"
@@ -35,14 +36,14 @@ def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> N
 
 def test_no_answer_is_empty_and_still_lists_what_came_closest(house) -> None:
     house.backend.extraction = Extraction((Answer("tower", 4, 9, 0.2),), 0.7, 0.5)
-    result = answer.APPLICATION.run(house.engine, AnswerRequest("Who?", "The tower is 90 m high"))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("Who?", "The tower is 90 m high"), HOST)
     assert (result.answer, result.start, result.end, result.score) == ("", 0, 0, 0.7)
     assert [span.answer for span in result.alternatives] == ["tower"]
 
 
 def test_passages_far_over_the_usual_limit_are_read(house) -> None:
     context = "word " * 20_000 + "tower"
-    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", context))
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What is tower?", context), HOST)
     assert context[result.start : result.end] == "tower"
 
 
@@ -62,7 +63,7 @@ def test_passages_far_over_the_usual_limit_are_read(house) -> None:
 )
 def test_errors_name_their_field(house, request_: AnswerRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        answer.APPLICATION.run(house.engine, request_)
+        answer.APPLICATION.run(house.engine, request_, HOST)
     assert caught.value.param == param
     assert house.backend.seen == []
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
 import pytest
+from fakes import HOST
 
 from engine.applications import APPLICATIONS, Application
 from engine.catalogue.models import Model, hub_model, read_catalogue
@@ -37,7 +38,7 @@ def test_importing_them_loads_nothing_heavy() -> None:
 def test_the_samples_run(house, id: str) -> None:
     application = APPLICATIONS[id]
     for sample in application.samples:
-        result = application.run(house.engine, sample)
+        result = application.run(house.engine, sample, HOST)
         assert json.loads(json.dumps(asdict(result), ensure_ascii=False))["model"] == result.model
 
 

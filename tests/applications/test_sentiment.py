@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fakes import HOST
 
 from engine.applications import sentiment
 from engine.applications.sentiment import SentimentRequest, confidence_in_words, in_our_labels
@@ -10,7 +11,7 @@ from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError,
 
 
 def test_one_text(house) -> None:
-    result = sentiment.APPLICATION.run(house.engine, SentimentRequest("a good film"))
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest("a good film"), HOST)
     (score,) = result.results
     assert (score.label, score.score, result.model) == ("positive", 0.9, "sentiment-minilm")
     assert sum(score.scores.values()) == pytest.approx(1)
@@ -18,12 +19,12 @@ def test_one_text(house) -> None:
 
 def test_many_texts_come_back_in_their_order(house) -> None:
     texts = ["a very long and rather bad evening", "good", "bad one", "so good in every way that there is"]
-    result = sentiment.APPLICATION.run(house.engine, SentimentRequest(texts))
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest(texts), HOST)
     assert [score.label for score in result.results] == ["negative", "positive", "negative", "positive"]
 
 
 def test_only_waiting_shows_before_the_result(house) -> None:
-    *before, last = sentiment.stream(house.engine, SentimentRequest(["good", "bad"]))
+    *before, last = sentiment.stream(house.engine, SentimentRequest(["good", "bad"]), HOST)
     assert {event.kind for event in before} <= {"queued", "loading"} and last.kind == "done"
 
 
@@ -46,13 +47,15 @@ def test_labels_of_other_models_become_ours(theirs: dict[str, float], ours: dict
 
 def test_a_two_class_model_from_the_hub_is_read(house) -> None:
     house.backend.classify = lambda text: {"NEGATIVE": 0.2, "POSITIVE": 0.8}
-    result = sentiment.APPLICATION.run(house.engine, SentimentRequest("fine", "distilbert-sst2"))
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest("fine", "distilbert-sst2"), HOST)
     assert result.results[0].label == "positive" and result.results[0].scores["neutral"] == 0
 
 
 def test_another_language_than_the_model_learned_is_flagged(house) -> None:
     texts = ["Das Essen war leider kalt und der Kellner unfreundlich.", "The food was cold, sadly.", "ok"]
-    warnings = [score.warning for score in sentiment.APPLICATION.run(house.engine, SentimentRequest(texts)).results]
+    warnings = [
+        score.warning for score in sentiment.APPLICATION.run(house.engine, SentimentRequest(texts), HOST).results
+    ]
     assert "German" in warnings[0] and warnings[1:] == ["", ""]
 
 
@@ -76,5 +79,5 @@ def test_confidence_in_words_grows_with_the_score() -> None:
 )
 def test_errors_name_their_field(house, request_: SentimentRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        sentiment.APPLICATION.run(house.engine, request_)
+        sentiment.APPLICATION.run(house.engine, request_, HOST)
     assert caught.value.param == param

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
+from fakes import HOST
 
 from engine.applications import translate
 from engine.applications.faults import find_fault, is_looping
@@ -47,7 +48,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_layout_stays_as_it_was_and_the_stream_joins_to_the_result(house) -> None:
     house.backend.say = loudly
-    events = list(translate.stream(house.engine, TranslateRequest(LETTER, "en", "fr")))
+    events = list(translate.stream(house.engine, TranslateRequest(LETTER, "en", "fr"), HOST))
     (done,) = events[-1].result.translations
     assert done.text == "  HELLO THERE. HOW ARE YOU?\n\n\t- IT RAINS. 12.5 %\n\t- SEE WWW.SITE.ORG\n\nBYE."
     assert joined(events) == done.text
@@ -67,7 +68,7 @@ def test_sentences_come_out_in_order_though_later_ones_are_ready_first(house) ->
 
     house.backend.say, house.backend.gate = loudly, gate
     text = "First one. Second one. Third one."
-    events = list(translate.stream(house.engine, TranslateRequest(text, "en", "de")))
+    events = list(translate.stream(house.engine, TranslateRequest(text, "en", "de"), HOST))
     assert joined(events) == "FIRST ONE. SECOND ONE. THIRD ONE."
 
 
@@ -81,7 +82,7 @@ def test_closing_the_stream_cancels_every_sentence(house) -> None:
 
     house.backend.say, house.backend.gate = lambda request: "x" * 100, gate
     text = "One is here. " + "Two is here. Three is here. " * 5
-    stream = translate.stream(house.engine, TranslateRequest(text, "en", "fr"))
+    stream = translate.stream(house.engine, TranslateRequest(text, "en", "fr"), HOST)
     while next(stream).kind != "text":
         pass
     until(lambda: len(at_gate) >= 2)
@@ -94,7 +95,7 @@ def test_closing_the_stream_cancels_every_sentence(house) -> None:
 
 def test_numbers_addresses_and_signs_pass_through_without_a_model(house) -> None:
     text = "12.5 %\n--- \nhttps://example.org 3/4 me@example.org\n"
-    result = translate.APPLICATION.run(house.engine, TranslateRequest(text, "auto", "fr"))
+    result = translate.APPLICATION.run(house.engine, TranslateRequest(text, "auto", "fr"), HOST)
     assert result.translations[0].text == text
     assert result.translations[0].score is None
     assert house.backend.seen == []
@@ -103,19 +104,23 @@ def test_numbers_addresses_and_signs_pass_through_without_a_model(house) -> None
 def test_chinese_is_joined_without_spaces_and_split_with_them(house) -> None:
     house.backend.say = lambda request: "这是一句话。"
     to_chinese = translate.APPLICATION.run(
-        house.engine, TranslateRequest("One is here. Two is here.\nThree.", "en", "zh")
+        house.engine, TranslateRequest("One is here. Two is here.\nThree.", "en", "zh"), HOST
     )
     assert to_chinese.translations[0].text == "这是一句话。这是一句话。\n这是一句话。"
     house.backend.say = lambda request: "A sentence."
-    from_chinese = translate.APPLICATION.run(house.engine, TranslateRequest("你好。我叫李明！\n再见。", "zh", "en"))
+    from_chinese = translate.APPLICATION.run(
+        house.engine, TranslateRequest("你好。我叫李明！\n再见。", "zh", "en"), HOST
+    )
     assert from_chinese.translations[0].text == "A sentence. A sentence.\nA sentence."
 
 
 def test_many_texts_are_translated_at_once_and_in_order(house) -> None:
     house.backend.say = loudly
-    result = translate.APPLICATION.run(house.engine, TranslateRequest(["One here.", "Two. Three.", "7"], "en", "es"))
+    result = translate.APPLICATION.run(
+        house.engine, TranslateRequest(["One here.", "Two. Three.", "7"], "en", "es"), HOST
+    )
     assert [done.text for done in result.translations] == ["ONE HERE.", "TWO. THREE.", "7"]
-    kinds = {event.kind for event in translate.stream(house.engine, TranslateRequest(["One here."], "en", "es"))}
+    kinds = {event.kind for event in translate.stream(house.engine, TranslateRequest(["One here."], "en", "es"), HOST)}
     assert kinds <= {"queued", "loading", "done"}
 
 
@@ -131,7 +136,9 @@ def test_a_broken_sentence_is_tried_again_in_another_way(house, first) -> None:
         return first if request.sampling.repetition_penalty == 1.0 else "Le chat est assis."
 
     house.backend.say = say
-    events = list(translate.stream(house.engine, TranslateRequest("Hello. The cat sat on the mat again.", "en", "fr")))
+    events = list(
+        translate.stream(house.engine, TranslateRequest("Hello. The cat sat on the mat again.", "en", "fr"), HOST)
+    )
     (done,) = events[-1].result.translations
     assert done.text == joined(events) == "Bonjour. Le chat est assis."
     assert [sentence.is_second_try for sentence in done.sentences] == [False, True]
@@ -142,7 +149,7 @@ def test_a_broken_sentence_is_tried_again_in_another_way(house, first) -> None:
 
 def test_what_stays_broken_is_kept_and_flagged(house) -> None:
     house.backend.say = lambda request: "la la la la la la"
-    events = list(translate.stream(house.engine, TranslateRequest("The cat sat on the mat.", "en", "fr")))
+    events = list(translate.stream(house.engine, TranslateRequest("The cat sat on the mat.", "en", "fr"), HOST))
     (done,) = events[-1].result.translations
     assert done.text == joined(events) == "la la la la la la"
     assert "repeats itself" in done.warning and done.sentences[0].warning == done.warning
@@ -157,13 +164,17 @@ def test_a_second_try_that_fails_keeps_the_first(house) -> None:
         return "la la la la la"
 
     house.backend.say = say
-    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
+    (done,) = translate.APPLICATION.run(
+        house.engine, TranslateRequest("The cat sat here.", "en", "fr"), HOST
+    ).translations
     assert done.text == "la la la la la" and "repeats itself" in done.warning
 
 
 def test_a_passed_time_limit_is_said_and_not_tried_again(house) -> None:
     house.backend.say = lambda request: ("Le ch", "deadline")
-    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("The cat sat here.", "en", "fr")).translations
+    (done,) = translate.APPLICATION.run(
+        house.engine, TranslateRequest("The cat sat here.", "en", "fr"), HOST
+    ).translations
     assert done.text == "Le ch" and "time limit" in done.warning and len(house.backend.seen) == 1
 
 
@@ -182,10 +193,10 @@ def test_faults_are_not_seen_where_there_are_none() -> None:
 
 def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> None:
     house.backend.say = loudly
-    result = translate.APPLICATION.run(house.engine, TranslateRequest("Il fera beau demain matin.", target="en"))
+    result = translate.APPLICATION.run(house.engine, TranslateRequest("Il fera beau demain matin.", target="en"), HOST)
     assert result.translations[0].source == "fr"
     with pytest.raises(InputError, match="Choose the source language") as caught:
-        translate.APPLICATION.run(house.engine, TranslateRequest("ok", target="fr"))
+        translate.APPLICATION.run(house.engine, TranslateRequest("ok", target="fr"), HOST)
     assert caught.value.param == "source"
 
 
@@ -212,7 +223,7 @@ def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> 
 )
 def test_errors_name_their_field(house, request_: TranslateRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        translate.APPLICATION.run(house.engine, request_)
+        translate.APPLICATION.run(house.engine, request_, HOST)
     assert caught.value.param == param
     assert house.backend.seen == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fakes import HOST
 
 from engine.applications import write
 from engine.applications.write import KINDS, OPENINGS, PRESETS, TOKENS, WriteRequest, ask
@@ -64,7 +65,7 @@ def test_a_base_model_is_led_by_an_opening_in_the_language(language: str, kind: 
 
 def test_text_events_join_to_the_result_and_the_settings_are_those_that_acted(house) -> None:
     house.backend.say = lambda request: "The whale sang."
-    events = list(write.stream(house.engine, replace(WHALE, temperature=0, top_p=0.5, seed=4)))
+    events = list(write.stream(house.engine, replace(WHALE, temperature=0, top_p=0.5, seed=4), HOST))
     result = events[-1].result
     assert "".join(event.text for event in events if event.kind == "text") == result.text == "The whale sang."
     assert result.settings["temperature"] == 0 and result.settings["top_p"] == 1.0 and result.settings["seed"] == 4
@@ -75,18 +76,18 @@ def test_text_events_join_to_the_result_and_the_settings_are_those_that_acted(ho
 def test_the_first_words_that_are_ours_belong_to_the_text_of_a_base_model(house) -> None:
     house.backend.say = lambda request: " vivait un roi." if request.prompt.endswith("Il était une fois") else "?"
     request = WriteRequest("un roi", "story", language="fr")
-    events = list(write.stream(house.engine, request))
+    events = list(write.stream(house.engine, request, HOST))
     assert events[-1].result.text == "Il était une fois vivait un roi."
     assert "".join(event.text for event in events if event.kind == "text") == events[-1].result.text
     house.backend.say = lambda request: " Il était vieux." if request.prompt.endswith("vivait un roi.") else "?"
-    more = write.APPLICATION.run(house.engine, replace(request, continuation=events[-1].result.text))
+    more = write.APPLICATION.run(house.engine, replace(request, continuation=events[-1].result.text), HOST)
     assert more.text == " Il était vieux."
 
 
 def test_the_default_model_follows_kind_and_language(house) -> None:
     house.backend.say = lambda request: "Fin."
     models = [
-        write.APPLICATION.run(house.engine, WriteRequest("x", kind, language=language)).model  # type: ignore[arg-type]
+        write.APPLICATION.run(house.engine, WriteRequest("x", kind, language=language), HOST).model  # type: ignore[arg-type]
         for kind, language in (("poem", "en"), ("poem", "fr"), ("free", "en"))
     ]
     assert models == ["smollm2-135m-instruct", "gemma-3-270m", "gemma-3-270m"]
@@ -131,5 +132,5 @@ def test_the_classic_example_is_there() -> None:
 )
 def test_errors_name_their_field(house, request_: WriteRequest, error: type[PeopleError], param: str) -> None:
     with pytest.raises(error) as caught:
-        write.APPLICATION.run(house.engine, request_)
+        write.APPLICATION.run(house.engine, request_, HOST)
     assert caught.value.param == param

@@ -226,12 +226,15 @@ def test_the_server_answers_without_torch() -> None:
     code = """
 import sys
 from engine.backends import loader as backends
-from engine.serving.local import get_engine
+from engine.serving.compose import open_house
+from engine.serving.protocol import Caller
+from engine.settings import current
 from engine.requests import Classify, Extract
 backends.warm_up()
-engine = get_engine()
-(result,) = engine.run("sentiment-minilm", [Classify("A wonderful film")])
-(found,) = engine.run("answer-minilm", [Extract("Who discovered it?", "Marie Curie discovered polonium.")])
+engine = open_house(current()).engine
+host = Caller(role="host")
+(result,) = engine.run("sentiment-minilm", [Classify("A wonderful film")], host)
+(found,) = engine.run("answer-minilm", [Extract("Who discovered it?", "Marie Curie discovered polonium.")], host)
 assert result.label == "positive" and found.answers[0].text == "Marie Curie", (result, found)
 assert not {"torch", "transformers"} & set(sys.modules)
 engine.close()

@@ -129,7 +129,7 @@ def test_the_measurement_runs_once_when_nothing_is_at_work(watched: Bench, monke
         return start([sys.executable, "-c", ""])
 
     monkeypatch.setattr(subprocess, "Popen", child)
-    threads.watch(watched.engine, threading.Event())
+    threads.watch(watched.house, threading.Event())
     assert [command[1:] for command in started] == [["-m", "engine.backends.threads"]]
 
 
@@ -144,7 +144,7 @@ def test_a_visitor_ends_the_measurement_and_it_is_tried_again(watched: Bench, mo
     looks = iter([False, True] * threads.TRIES)
     monkeypatch.setattr(subprocess, "Popen", child)
     monkeypatch.setattr(type(watched.engine), "is_busy", property(lambda engine: next(looks)))
-    threads.watch(watched.engine, threading.Event())
+    threads.watch(watched.house, threading.Event())
     assert len(started) == threads.TRIES and all(one.poll() is not None for one in started)
 
 
@@ -152,4 +152,4 @@ def test_a_stopping_server_ends_the_wait(watched: Bench, monkeypatch: pytest.Mon
     monkeypatch.setattr(subprocess, "Popen", lambda *command, **options: pytest.fail("started"))
     is_over = threading.Event()
     is_over.set()
-    threads.watch(watched.engine, is_over)
+    threads.watch(watched.house, is_over)

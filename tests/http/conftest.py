@@ -13,21 +13,19 @@ from benches import Bench, embedded_models
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-import engine.serving.local
 from engine.http import routes
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench() -> Iterator[Bench]:
     made = Bench(*embedded_models(), queue_length=64)
-    monkeypatch.setattr(engine.serving.local, "_engine", made.engine)
     yield made
     made.engine.close()
 
 
 @pytest.fixture
 def client(bench: Bench) -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=routes()), raise_server_exceptions=False) as client:
+    with TestClient(Starlette(routes=routes(lambda: bench.house)), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -37,7 +35,7 @@ def address(bench: Bench) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes()), port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes(lambda: bench.house)), port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -10,7 +10,7 @@ import streamlit as st
 from benches import Bench, embedded_models
 from streamlit.testing.v1 import AppTest
 
-import engine.serving.local
+from pages.parts import engine
 
 PAGES = Path(__file__).parents[2] / "pages"
 
@@ -18,7 +18,7 @@ PAGES = Path(__file__).parents[2] / "pages"
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(*embedded_models(), queue_length=64)
-    monkeypatch.setattr(engine.serving.local, "_engine", made.engine)
+    monkeypatch.setattr(engine, "open_house", lambda settings: made.house)
     st.cache_resource.clear()
     yield made
     made.engine.close()

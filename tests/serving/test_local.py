@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from benches import Bench, model
-from fakes import FakeBackend
+from fakes import HOST, FakeBackend
 
 from engine.errors import (
     BusyError,
@@ -43,22 +43,22 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def test_a_whole_answer_is_the_join_of_its_stream(bench: Bench) -> None:
-    events = list(bench.engine.stream("a", generate()))
+    events = list(bench.engine.stream("a", generate(), HOST))
     assert events[-1].kind == "done"
     assert "".join(e.text for e in events if e.kind == "text") == events[-1].result.text == "one two one two one "
     assert events[-1].result.settings["max_new_tokens"] == 5
 
 
 def test_nothing_is_submitted_before_the_first_next(bench: Bench) -> None:
-    bench.engine.stream("a", generate()).close()
+    bench.engine.stream("a", generate(), HOST).close()
     assert bench.loads == []
 
 
 def test_closing_a_stream_frees_its_lane_within_a_step_and_leaves_others_alone(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend(lanes=2, step_seconds=0.01)
-    other = bench.engine.stream("a", generate(40, "other"))
+    other = bench.engine.stream("a", generate(40, "other"), HOST)
     assert next(e for e in other if e.kind == "text").text == "other "
-    stopped = bench.engine.stream("a", generate(4096, "stopped"))
+    stopped = bench.engine.stream("a", generate(4096, "stopped"), HOST)
     next(e for e in stopped if e.kind == "text")
     stopped.close()
     until(lambda: bench.engine.status().models[0].running == 1)
@@ -69,9 +69,9 @@ def test_closing_a_stream_frees_its_lane_within_a_step_and_leaves_others_alone(b
 
 def test_position_is_shown_while_waiting_and_a_waiting_one_can_leave(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
-    running = bench.engine.stream("a", generate(4096))
+    running = bench.engine.stream("a", generate(4096), HOST)
     next(e for e in running if e.kind == "text")
-    first, second = (bench.engine.stream("a", generate(2)) for _ in range(2))
+    first, second = (bench.engine.stream("a", generate(2), HOST) for _ in range(2))
     assert next(e for e in first if e.kind == "queued").position == 1
     assert next(e for e in second if e.kind == "queued").position == 2
     first.close()
@@ -81,12 +81,12 @@ def test_position_is_shown_while_waiting_and_a_waiting_one_can_leave(bench: Benc
 
 def test_a_full_line_answers_busy(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.05)
-    streams = [bench.engine.stream("a", generate(4096)) for _ in range(5)]
+    streams = [bench.engine.stream("a", generate(4096), HOST) for _ in range(5)]
     next(e for e in streams[0] if e.kind == "text")
     for waiting in streams[1:]:
         next(waiting)
     with pytest.raises(BusyError):
-        next(bench.engine.stream("a", generate()))
+        next(bench.engine.stream("a", generate(), HOST))
     for stream in streams:
         stream.close()
 
@@ -97,7 +97,7 @@ def test_fifty_at_once_load_the_model_once_and_each_gets_an_answer() -> None:
     answers: list[str] = []
     threads = [
         threading.Thread(
-            target=lambda i=i: answers.append(bench.engine.run("a", [generate(3, f"word{i}")])[0].text)  # type: ignore[misc,union-attr]
+            target=lambda i=i: answers.append(bench.engine.run("a", [generate(3, f"word{i}")], HOST)[0].text)  # type: ignore[misc,union-attr]
         )
         for i in range(50)
     ]
@@ -113,7 +113,7 @@ def test_fifty_at_once_load_the_model_once_and_each_gets_an_answer() -> None:
 def test_run_batches_and_keeps_the_order(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend(lanes=1, batch=16)
     texts = [("good " if i % 3 == 0 else "bad ") * (i % 7 + 1) for i in range(100)]
-    results = bench.engine.run("a", [Classify(text) for text in texts])
+    results = bench.engine.run("a", [Classify(text) for text in texts], HOST)
     assert [r.label for r in results] == ["positive" if "good" in t else "negative" for t in texts]  # type: ignore[union-attr]
     assert len(backend.batches) <= 8
     lengths = [len(request.text) for request in backend.seen]
@@ -122,10 +122,10 @@ def test_run_batches_and_keeps_the_order(bench: Bench) -> None:
 
 def test_a_deadline_ends_a_running_answer_and_a_waiting_one(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
-    running = bench.engine.stream("a", generate(4096), deadline_seconds=0.6)
+    running = bench.engine.stream("a", generate(4096), HOST, deadline_seconds=0.6)
     next(e for e in running if e.kind == "text")
     with pytest.raises(NotReadyError, match="No answer within") as caught:
-        list(bench.engine.stream("a", generate(), deadline_seconds=0.1))
+        list(bench.engine.stream("a", generate(), HOST, deadline_seconds=0.1))
     assert caught.value.status == 503
     result = list(running)[-1].result
     assert result.finish_reason == "deadline" and result.new_tokens > 0
@@ -134,7 +134,7 @@ def test_a_deadline_ends_a_running_answer_and_a_waiting_one(bench: Bench) -> Non
 def test_idle_models_make_room_and_the_least_recently_used_goes_first() -> None:
     bench = Bench(model("a", 400), model("b", 400), model("c", 400), budget=1000)
     for name in ("a", "b", "a", "c"):
-        bench.engine.run(name, [generate()])
+        bench.engine.run(name, [generate()], HOST)
     assert [m.id for m in bench.engine.status().models] == ["a", "c"]
     assert bench.backends["b"].is_closed and not bench.backends["a"].is_closed
     assert bench.engine.status().used_bytes == 800
@@ -144,9 +144,9 @@ def test_idle_models_make_room_and_the_least_recently_used_goes_first() -> None:
 def test_a_busy_model_is_waited_for() -> None:
     bench = Bench(model("a", 800), model("b", 800), budget=1000)
     bench.plan["a"] = FakeBackend(step_seconds=0.01, memory_bytes=800)
-    busy = bench.engine.stream("a", generate(30))
+    busy = bench.engine.stream("a", generate(30), HOST)
     next(e for e in busy if e.kind == "text")
-    waiting = bench.engine.stream("b", generate(1))
+    waiting = bench.engine.stream("b", generate(1), HOST)
     assert next(waiting).kind == "loading"
     assert bench.loads == ["a"]
     list(busy)
@@ -158,7 +158,7 @@ def test_a_busy_model_is_waited_for() -> None:
 def test_a_model_over_the_budget_says_so() -> None:
     bench = Bench(model("a", 2 * 2**30), budget=2**30)
     with pytest.raises(MemoryShortError, match=r"needs 2\.1 GB.*budget is 1\.1 GB"):
-        bench.engine.run("a", [generate()])
+        bench.engine.run("a", [generate()], HOST)
     assert bench.loads == []
 
 
@@ -170,22 +170,22 @@ def test_short_memory_while_working_halves_the_batch_and_the_engine_lives(bench:
             super().run(jobs)
 
     bench.plan["a"] = Tight(lanes=1, batch=16)
-    results = bench.engine.run("a", [Embed(str(i)) for i in range(16)])
+    results = bench.engine.run("a", [Embed(str(i)) for i in range(16)], HOST)
     assert len(results) == 16
     bench.plan["a"].fail_with = MemoryShortError("This text needs more memory. Shorten it.")
     with pytest.raises(MemoryShortError, match="Shorten it"):
-        bench.engine.run("a", [Embed("x")])
+        bench.engine.run("a", [Embed("x")], HOST)
     bench.plan["a"].fail_with = None
-    assert bench.engine.run("a", [Embed("x")])
+    assert bench.engine.run("a", [Embed("x")], HOST)
 
 
 def test_a_bug_in_a_backend_reaches_its_caller_and_nobody_else(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend()
     backend.fail_with = ZeroDivisionError("a bug")
     with pytest.raises(ZeroDivisionError):
-        bench.engine.run("a", [generate()])
+        bench.engine.run("a", [generate()], HOST)
     backend.fail_with = None
-    assert bench.engine.run("a", [generate()])
+    assert bench.engine.run("a", [generate()], HOST)
 
 
 def test_a_backend_that_answers_nothing_does_not_hang_its_caller(bench: Bench) -> None:
@@ -194,27 +194,27 @@ def test_a_backend_that_answers_nothing_does_not_hang_its_caller(bench: Bench) -
 
     bench.plan["a"] = Silent()
     with pytest.raises(NotReadyError, match="gave no answer"):
-        bench.engine.run("a", [generate()])
+        bench.engine.run("a", [generate()], HOST)
 
 
 def test_a_failed_load_tells_everybody_and_the_next_request_tries_again(bench: Bench) -> None:
     bench.plan["a"] = NotReadyError("The file is damaged. Download it again.")
     with pytest.raises(NotReadyError, match="damaged"):
-        bench.engine.run("a", [generate()])
+        bench.engine.run("a", [generate()], HOST)
     bench.plan["a"] = RuntimeError("internal")
     with pytest.raises(NotReadyError, match="could not be loaded"):
-        bench.engine.run("a", [generate()])
+        bench.engine.run("a", [generate()], HOST)
     del bench.plan["a"]
-    assert bench.engine.run("a", [generate()])
+    assert bench.engine.run("a", [generate()], HOST)
     assert bench.loads == ["a"] * 3
 
 
 def test_short_memory_at_load_unloads_idle_models_and_tries_once_more() -> None:
     bench = Bench(model("a"), model("b"))
-    bench.engine.run("a", [generate()])
+    bench.engine.run("a", [generate()], HOST)
     tries = iter([MemoryShortError("card full"), FakeBackend()])
     load, bench.engine._load = bench.engine._load, lambda m, p, s: _raise_or_return(next(tries))
-    assert bench.engine.run("b", [generate()])
+    assert bench.engine.run("b", [generate()], HOST)
     assert bench.backends["a"].is_closed
     assert load is not None
     bench.engine.close()
@@ -228,21 +228,21 @@ def _raise_or_return(made: Any) -> Any:
 
 def test_unload_and_delete_refuse_while_at_work(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(step_seconds=0.01)
-    running = bench.engine.stream("a", generate(4096))
+    running = bench.engine.stream("a", generate(4096), HOST)
     next(e for e in running if e.kind == "text")
     with pytest.raises(ConflictError, match="is at work"):
-        bench.engine.unload("a")
+        bench.engine.unload("a", HOST)
     with pytest.raises(ConflictError):
-        bench.engine.delete("a")
+        bench.house.delete("a", HOST)
     running.close()
     until(lambda: not bench.engine._workers["a"].is_busy)
-    bench.engine.delete("a")
+    bench.house.delete("a", HOST)
     assert bench.backends["a"].is_closed and not bench.engine.is_loaded("a")
 
 
 def test_closing_the_engine_ends_what_runs(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(step_seconds=0.01)
-    running = bench.engine.stream("a", generate(4096))
+    running = bench.engine.stream("a", generate(4096), HOST)
     next(e for e in running if e.kind == "text")
     bench.engine.close()
     with pytest.raises(NotReadyError, match="unloaded"):
@@ -252,8 +252,8 @@ def test_closing_the_engine_ends_what_runs(bench: Bench) -> None:
 
 def test_statistics_and_tokens(bench: Bench) -> None:
     assert bench.engine.count_tokens("a", "one two") is None
-    bench.engine.preload("a")
-    bench.engine.run("a", [generate()])
+    bench.engine.load("a", HOST)
+    bench.engine.run("a", [generate()], HOST)
     status = bench.engine.status().models[0]
     assert (status.requests, status.queued, status.running, status.state) == (1, 0, 0, "ready")
     assert status.tokens_per_second == 100.0 and status.first_token_seconds is not None
@@ -263,19 +263,19 @@ def test_statistics_and_tokens(bench: Bench) -> None:
 
 def test_unknown_model_and_bad_settings(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
-        bench.engine.run("nobody", [generate()])
+        bench.engine.run("nobody", [generate()], HOST)
     with pytest.raises(InputError):
-        bench.engine.run("a", [replace(generate(), sampling=Sampling(temperature=9))])
+        bench.engine.run("a", [replace(generate(), sampling=Sampling(temperature=9))], HOST)
     assert bench.loads == []
 
 
 def test_one_call_leaves_lanes_to_others(bench: Bench) -> None:
     """Twenty sentences take eight of twelve lanes; a visitor's single one begins at once; all are answered."""
     backend = bench.plan["a"] = FakeBackend(lanes=12, batch=1, step_seconds=0.01)
-    many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(20)])
+    many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(20)], HOST)
     next(event for _, event in many if event.kind == "text")
     until(lambda: bench.engine.status().models[0].running == GROUP_LANES)
-    single = bench.engine.stream("a", generate(2, "single"))
+    single = bench.engine.stream("a", generate(2, "single"), HOST)
     assert next(event for event in single if event.kind == "text").text == "single "
     assert len(backend.seen) < 20
     assert sum(event.kind == "done" for _, event in many) == 20

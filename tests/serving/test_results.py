@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from benches import Bench, model
-from fakes import FakeBackend
+from fakes import HOST, FakeBackend
 
 from engine.applications import write
 from engine.errors import NotReadyError
@@ -78,7 +78,7 @@ def until(condition: Callable[[], bool]) -> None:
     ],
 )
 def test_a_repeatable_request_is_worked_on_once(bench: Bench, request_: Request) -> None:
-    (first,), (second,) = (bench.engine.run("a", [request_]) for _ in range(2))
+    (first,), (second,) = (bench.engine.run("a", [request_], HOST) for _ in range(2))
     assert seen(bench) == 1
     assert (first.is_repeated, second.is_repeated) == (False, True)
     if not isinstance(first, Generation):
@@ -87,7 +87,7 @@ def test_a_repeatable_request_is_worked_on_once(bench: Bench, request_: Request)
 
 def test_what_is_drawn_by_lot_is_worked_on_each_time(bench: Bench) -> None:
     for _ in range(2):
-        assert not bench.engine.run("a", [Generate("one", sampling=Sampling(5, 0.7))])[0].is_repeated
+        assert not bench.engine.run("a", [Generate("one", sampling=Sampling(5, 0.7))], HOST)[0].is_repeated
     assert seen(bench) == 2 and bench.engine._results.used_bytes == 0
 
 
@@ -122,10 +122,10 @@ def test_odd_texts_have_fingerprints() -> None:
 
 
 def test_a_hit_needs_no_model_and_no_place_and_leaves_the_statistics_alone(bench: Bench) -> None:
-    bench.engine.run("a", [GREEDY])
+    bench.engine.run("a", [GREEDY], HOST)
     requests = bench.engine.status().models[0].requests
     bench.engine._evict(["a"])
-    events = list(bench.engine.stream("a", GREEDY))
+    events = list(bench.engine.stream("a", GREEDY, HOST))
     assert [event.kind for event in events] == ["text", "done"] and events[0].text == events[1].result.text
     assert bench.loads == ["a"] and bench.engine.status().models == ()
     result = events[1].result
@@ -135,7 +135,7 @@ def test_a_hit_needs_no_model_and_no_place_and_leaves_the_statistics_alone(bench
 
 def test_log_probabilities_come_again_with_their_tokens(bench: Bench) -> None:
     asked = replace(GREEDY, top_logprobs=2)
-    first, second = (list(bench.engine.stream("a", asked)) for _ in range(2))
+    first, second = (list(bench.engine.stream("a", asked, HOST)) for _ in range(2))
     assert [(e.text, e.token) for e in first if e.kind == "text"] == [
         (e.text, e.token) for e in second if e.kind == "text"
     ]
@@ -152,13 +152,13 @@ def test_a_draft_says_that_it_is_repeated() -> None:
     bench = Bench(model("smollm2-135m-instruct", is_chat=True))
     bench.store.path = lambda model_id: Path(__file__)  # type: ignore[method-assign]
     asked = write.WriteRequest("snow", "poem", max_new_tokens=4, seed=1)
-    assert [write.run(bench.engine, asked).is_repeated for _ in range(2)] == [False, True]
+    assert [write.run(bench.engine, asked, HOST).is_repeated for _ in range(2)] == [False, True]
     bench.engine.close()
 
 
 def test_rows_are_answered_from_both_in_order(bench: Bench) -> None:
-    bench.engine.run("a", [Classify("good"), Classify("bad")])
-    results = bench.engine.run("a", [Classify(text) for text in ("new", "good", "new", "bad", "other good")])
+    bench.engine.run("a", [Classify("good"), Classify("bad")], HOST)
+    results = bench.engine.run("a", [Classify(text) for text in ("new", "good", "new", "bad", "other good")], HOST)
     assert [r.label for r in results] == ["negative", "positive", "negative", "negative", "positive"]  # type: ignore[union-attr]
     assert [r.is_repeated for r in results] == [False, True, True, True, False]
     assert seen(bench) == 4
@@ -169,22 +169,22 @@ def test_rows_are_answered_from_both_in_order(bench: Bench) -> None:
 
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_other_weights_under_the_same_name_answer_for_themselves(bench: Bench, weights: Path, change: str) -> None:
-    bench.engine.run("a", [GREEDY])
+    bench.engine.run("a", [GREEDY], HOST)
     bench.engine._evict(["a"])
     if change == "content":
         weights.write_bytes(b"others")
     else:
         os.utime(weights, ns=(1, 1))
-    assert not bench.engine.run("a", [GREEDY])[0].is_repeated
+    assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
     assert bench.loads == ["a", "a"]
 
 
 def test_a_new_entry_of_the_catalogue_and_another_model_answer_for_themselves(bench: Bench) -> None:
-    bench.engine.run("a", [GREEDY])
-    assert not bench.engine.run("b", [GREEDY])[0].is_repeated
+    bench.engine.run("a", [GREEDY], HOST)
+    assert not bench.engine.run("b", [GREEDY], HOST)[0].is_repeated
     bench.engine._evict(["a"])
     bench.engine.catalogue.add(model("a", prompt_style="few-shot"))
-    assert not bench.engine.run("a", [GREEDY])[0].is_repeated
+    assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
 
 def test_weights_that_change_while_they_are_read_leave_nothing_behind(bench: Bench, weights: Path) -> None:
@@ -196,22 +196,22 @@ def test_weights_that_change_while_they_are_read_leave_nothing_behind(bench: Ben
 
     bench.engine._load = slow
     for _ in range(2):
-        assert not bench.engine.run("a", [GREEDY])[0].is_repeated
+        assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
 
 @pytest.mark.parametrize("is_loaded", [True, False])
 def test_deleting_a_model_forgets_what_it_answered(bench: Bench, is_loaded: bool) -> None:
     for name in ("a", "b"):
-        bench.engine.run(name, [GREEDY])
+        bench.engine.run(name, [GREEDY], HOST)
     if not is_loaded:
         bench.engine._evict(["a"])
-    bench.engine.delete("a")
-    assert not bench.engine.run("a", [GREEDY])[0].is_repeated
-    assert bench.engine.run("b", [GREEDY])[0].is_repeated
+    bench.house.delete("a", HOST)
+    assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
+    assert bench.engine.run("b", [GREEDY], HOST)[0].is_repeated
 
 
 def test_a_model_that_is_not_there_answers_nothing(bench: Bench) -> None:
-    bench.engine.run("a", [GREEDY])
+    bench.engine.run("a", [GREEDY], HOST)
     bench.engine._evict(["a"])
 
     def gone(model_id: str) -> Path:
@@ -219,29 +219,29 @@ def test_a_model_that_is_not_there_answers_nothing(bench: Bench) -> None:
 
     bench.store.path = gone  # type: ignore[method-assign]
     with pytest.raises(NotReadyError, match="gone"):
-        bench.engine.run("a", [GREEDY])
+        bench.engine.run("a", [GREEDY], HOST)
 
 
 def test_what_was_stopped_late_or_failed_is_not_kept(bench: Bench) -> None:
     slow = replace(GREEDY, sampling=Sampling(4096, 0.0))
     bench.plan["a"] = FakeBackend(step_seconds=0.01)
-    stopped = bench.engine.stream("a", slow)
+    stopped = bench.engine.stream("a", slow, HOST)
     next(event for event in stopped if event.kind == "text")
     stopped.close()
-    late = list(bench.engine.stream("a", slow, deadline_seconds=0.2))[-1].result
+    late = list(bench.engine.stream("a", slow, HOST, deadline_seconds=0.2))[-1].result
     assert late.finish_reason == "deadline"
     bench.plan["a"].fail_with = ZeroDivisionError("a bug")
     with pytest.raises(ZeroDivisionError):
-        bench.engine.run("a", [GREEDY])
+        bench.engine.run("a", [GREEDY], HOST)
     bench.plan["a"].fail_with = None
     assert bench.engine._results.used_bytes == 0
-    assert not bench.engine.run("a", [GREEDY])[0].is_repeated
+    assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
 
 def test_nought_bytes_keep_nothing(weights: Path) -> None:
     bench = Bench(model("a"), result_cache_bytes=0)
     bench.store.path = lambda model_id: weights  # type: ignore[method-assign]
-    assert [bench.engine.run("a", [GREEDY])[0].is_repeated for _ in range(2)] == [False, False]
+    assert [bench.engine.run("a", [GREEDY], HOST)[0].is_repeated for _ in range(2)] == [False, False]
     bench.engine.close()
 
 
@@ -284,7 +284,7 @@ def test_a_folder_is_known_by_its_files_and_not_by_its_use(tmp_path: Path) -> No
 def test_fifty_who_ask_the_same_at_once_cause_one_computation(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)  # a line of four places
     answers: list[Any] = []
-    crowd = [threading.Thread(target=lambda: answers.extend(bench.engine.run("a", [GREEDY]))) for _ in range(50)]
+    crowd = [threading.Thread(target=lambda: answers.extend(bench.engine.run("a", [GREEDY], HOST))) for _ in range(50)]
     for one in crowd:
         one.start()
     for one in crowd:
@@ -296,9 +296,9 @@ def test_fifty_who_ask_the_same_at_once_cause_one_computation(bench: Bench) -> N
 def test_the_first_ones_leaving_hurts_nobody(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
     asked = replace(GREEDY, sampling=Sampling(30, 0.0))
-    first = bench.engine.stream("a", asked)
+    first = bench.engine.stream("a", asked, HOST)
     next(event for event in first if event.kind == "text")
-    others = [bench.engine.stream("a", asked) for _ in range(2)]
+    others = [bench.engine.stream("a", asked, HOST) for _ in range(2)]
     assert [next(other) for other in others] == [Event("queued")] * 2
     first.close()
     assert [list(other)[-1].result.new_tokens for other in others] == [30, 30]
@@ -315,7 +315,7 @@ def test_the_first_ones_failure_is_its_own(bench: Bench) -> None:
             super().run(jobs)
 
     bench.plan["a"] = Moody(lanes=1)
-    first, second = (bench.engine.stream("a", GREEDY) for _ in range(2))
+    first, second = (bench.engine.stream("a", GREEDY, HOST) for _ in range(2))
     while next(first).kind == "loading":
         pass
     next(second)
@@ -327,22 +327,22 @@ def test_the_first_ones_failure_is_its_own(bench: Bench) -> None:
 def test_a_shorter_time_or_a_smaller_group_waits_for_nobody(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend(lanes=2, batch=1, step_seconds=0.02)
     asked = replace(GREEDY, sampling=Sampling(4096, 0.0))
-    first = bench.engine.stream("a", asked)
+    first = bench.engine.stream("a", asked, HOST)
     next(event for event in first if event.kind == "text")
-    hasty = list(bench.engine.stream("a", asked, deadline_seconds=0.2))[-1].result
+    hasty = list(bench.engine.stream("a", asked, HOST, deadline_seconds=0.2))[-1].result
     assert hasty.finish_reason == "deadline" and len(backend.seen) == 2
     first.close()
     until(lambda: not bench.engine.is_busy)
-    rows = bench.engine.stream_all("a", [asked, GREEDY])
+    rows = bench.engine.stream_all("a", [asked, GREEDY], HOST)
     next(rows)
-    single = bench.engine.stream("a", GREEDY)
+    single = bench.engine.stream("a", GREEDY, HOST)
     assert not list(single)[-1].result.is_repeated
     rows.close()
 
 
 def test_one_that_waits_can_leave(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
-    first, second = (bench.engine.stream("a", GREEDY) for _ in range(2))
+    first, second = (bench.engine.stream("a", GREEDY, HOST) for _ in range(2))
     next(event for event in first if event.kind == "text")
     next(second)
     second.close()

@@ -1,0 +1,49 @@
+"""Who may do what: the one place that knows what a public site keeps from its visitors."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from engine.errors import ConflictError
+from engine.messages import Text
+from engine.serving.protocol import Caller, Priority
+from engine.settings import Settings
+
+Action = Literal[
+    "ask",  # a model, which loads it where it is not in memory
+    "fetch embedded",  # weights from the package index
+    "fetch",  # other weights, as large as they may be
+    "fetch data",  # rows from the Hub
+    "delete",
+    "unload",
+    "train",  # and whatever else is done with runs
+    "publish",
+]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+VISITORS_MAY: frozenset[Action] = frozenset({"ask", "fetch embedded"})
+
+REFUSALS: dict[Action, Text] = {
+    "fetch": Text("Downloads are off on this public site. Use an embedded model."),
+    "fetch data": Text("Fetching from the Hub is off on this public site. Bring the data as a file."),
+    "delete": Text("Deletions are off on this public site."),
+    "unload": Text("Models are not unloaded by visitors of this public site. An idle one makes room by itself."),
+    "train": Text("Fine-tuning is off on this public site. Run Parlance on a machine of your own to train."),
+    "publish": Text("Publishing is off on this public site. Run Parlance on a machine of your own."),
+}
+PARAMS: dict[Action, str] = {"fetch data": "dataset", "train": "run", "publish": "run"}
+
+
+def may(caller: Caller, action: Action) -> bool:
+    """Whether the caller may do that: the host everything, a visitor little."""
+    return caller.role == "host" or action in VISITORS_MAY
+
+
+def check(caller: Caller, action: Action) -> None:
+    """Raise ConflictError, which says what to do instead, where the caller may not do that."""
+    if not may(caller, action):
+        raise ConflictError(REFUSALS[action], param=PARAMS.get(action, "model"))
+
+
+def caller_of(settings: Settings, id: str = "", priority: Priority = "normal") -> Caller:
+    """Somebody who comes to a site with these settings: at home everybody is the host, on a public one a visitor."""
+    return Caller(id, "visitor" if settings.is_public else "host", priority)

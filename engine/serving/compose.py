@@ -1,0 +1,57 @@
+"""Where the house is put together: catalogue, store, engine and what is wrapped around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.catalogue import tuned
+from engine.catalogue.models import Catalogue, Model, read_catalogue
+from engine.catalogue.store import Store
+from engine.serving.access import check
+from engine.serving.local import LocalEngine
+from engine.serving.protocol import Caller, Engine
+from engine.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class House:
+    """What pages and the HTTP API are given: the engine, and the store of weights beside it."""
+
+    store: Store
+    engine: Engine
+
+    @property
+    def settings(self) -> Settings:
+        return self.engine.settings
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.engine.catalogue
+
+    def fetch(self, model_id: str, caller: Caller) -> None:
+        """Begin to fetch a model's weights. Raises ConflictError for who may not, and as `Store.fetch`."""
+        check(caller, "fetch embedded" if self.catalogue.find(model_id).is_embedded else "fetch")
+        self.store.fetch(model_id)
+
+    def delete(self, model_id: str, caller: Caller) -> None:
+        """Unload an idle model and delete its files. Raises ConflictError for who may not or while it is at work."""
+        check(caller, "delete")
+        self.engine.unload(model_id, caller)
+        self.store.delete(model_id)
+
+    def close(self) -> None:
+        """Stop fetching, cancel everything, free all models."""
+        self.store.close()
+        self.engine.close()
+
+
+def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
+    """The house with these settings; it knows the catalogue, the runs in use, and `more` models."""
+    catalogue = read_catalogue()
+    for model in (*tuned.models(settings.runs_folder), *more):
+        catalogue.add(model)
+    store = Store(settings, catalogue)
+    engine = LocalEngine(settings, catalogue, store.path)
+    store.in_use = engine.is_loaded
+    return House(store, engine)
