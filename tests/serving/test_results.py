@@ -152,7 +152,7 @@ def test_a_draft_says_that_it_is_repeated() -> None:
     bench = Bench(model("smollm2-135m-instruct", is_chat=True))
     bench.store.path = lambda model_id: Path(__file__)  # type: ignore[method-assign]
     asked = write.WriteRequest("snow", "poem", max_new_tokens=4, seed=1)
-    assert [write.run(bench.engine, asked, HOST).is_repeated for _ in range(2)] == [False, True]
+    assert [write.APPLICATION.run(bench.engine, asked, HOST).is_repeated for _ in range(2)] == [False, True]
     bench.engine.close()
 
 
