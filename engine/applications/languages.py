@@ -77,14 +77,14 @@ def detect_language(text: str, allowed: Iterable[str]) -> str:
     known = list(allowed)
     if probability < SURE:
         raise InputError(
-            f"This may be {LANGUAGES[language]}, but the text does not make it certain. Choose the source language.",
-            param="source",
-        )
+            "This may be {language}, but the text does not make it certain. Choose the source language.",
+            param="source", language=LANGUAGES[language],
+        )  # fmt: skip
     if language not in known:
         raise InputError(
-            f"The text looks {LANGUAGES[language]}; this model knows {in_words(known)}. Choose the source language.",
-            param="source",
-        )
+            "The text looks {language}; this model knows {known}. Choose the source language.",
+            param="source", language=LANGUAGES[language], known=in_words(known),
+        )  # fmt: skip
     return language
 
 
