@@ -6,7 +6,6 @@ import streamlit as st
 
 from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult
 from engine.applications.sentiment import confidence_in_words
-from pages.parts.engine import caller, get_engine
 from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model
 from pages.parts.share import header
@@ -58,7 +57,7 @@ with left:
 if is_asked and model:
     ask(KEY, AnswerRequest(question, passage, top_k=4, model=model.id))
 with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, lambda request: APPLICATION.stream(get_engine(), request, caller()), errors=errors)
+    answer = show_answer(KEY, APPLICATION.stream, errors=errors)
     if answer is None:
         st.caption("The answer appears here, marked in the passage.")
     elif answer.result:

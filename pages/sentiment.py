@@ -15,7 +15,6 @@ from engine.applications.sentiment import (
     confidence_in_words,
 )
 from pages.parts.charts import probability_bars, stacked_bars
-from pages.parts.engine import caller, get_engine
 from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model
 from pages.parts.share import header
@@ -84,7 +83,7 @@ if is_asked and model:
     lines = [line for line in text.splitlines() if line.strip()]
     ask(KEY, SentimentRequest(lines if rows == "many" and lines else text, model.id))
 with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, lambda request: APPLICATION.stream(get_engine(), request, caller()), errors=errors)
+    answer = show_answer(KEY, APPLICATION.stream, errors=errors)
     if answer is None:
         st.caption("The judgement appears here.")
     elif answer.result and isinstance(answer.request.text, str):

@@ -8,7 +8,6 @@ from engine.applications.languages import LANGUAGES
 from engine.applications.sentiment import confidence_in_words
 from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, languages_of
 from pages.parts.decoding import settings_in_words
-from pages.parts.engine import caller, get_engine
 from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
@@ -69,7 +68,7 @@ if is_asked and model:
     ask(KEY, TranslateRequest(text, source, target, model.id))
 with right:
     with st.container(border=True, key="answer-box"):
-        answer = show_answer(KEY, lambda request: APPLICATION.stream(get_engine(), request, caller()), errors=errors)
+        answer = show_answer(KEY, APPLICATION.stream, errors=errors)
         if answer is None:
             st.caption("The translation appears here, sentence by sentence.")
     if answer is None or answer.result is None:

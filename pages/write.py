@@ -10,7 +10,7 @@ from engine.applications import write
 from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, GENRES, SAMPLES, TONES, Kind, WriteRequest, WriteResult
 from pages.parts.decoding import decoding_controls, settings_in_words
-from pages.parts.engine import caller, get_engine
+from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
 from pages.parts.picker import pick_model, title_of
 from pages.parts.share import copy_text, header
@@ -107,9 +107,7 @@ with page:
     draft = answer_of(KEY)
     with st.container(border=True, key="answer-box"):
         before = opening_of(draft) if draft else ""
-        show_answer(
-            KEY, lambda request: APPLICATION.stream(get_engine(), request, caller()), prefix=before, errors=errors
-        )
+        show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors)
         if draft is None:
             st.caption("Press Write. The text appears here as the model writes it.")
     if draft is None:

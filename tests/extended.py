@@ -12,9 +12,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-import engine.serving.local
 from engine.applications import APPLICATIONS
 from engine.http import routes
+from engine.serving.compose import House
+from pages.parts import engine
 
 MAIN = Path(__file__).parents[1] / "pages" / "main.py"
 
@@ -53,9 +54,9 @@ def page_of(id: str) -> dict[str, Any]:
     return seen | {"errors": [each.value for each in app.exception], "said": app.get("html")[-1].proto.body}
 
 
-def api() -> dict[str, Any]:
+def api(house: House) -> dict[str, Any]:
     """Routes, the entry of the toy in the OpenAPI document, and its answer."""
-    with TestClient(Starlette(routes=routes())) as client:
+    with TestClient(Starlette(routes=routes(lambda: house))) as client:
         paths = client.get("/api/openapi.json").json()["paths"]
         answer = client.post("/api/shout", json={"text": "so quiet"})
         entry = paths.get("/api/shout", {}).get("post", {})
@@ -67,12 +68,12 @@ def main() -> None:
     st.navigation = recorded  # type: ignore[assignment]
     extra = model("hoarse", title="Hoarse", applications=("shout",))
     made = Bench(*embedded_models(), extra)
-    engine.serving.local._engine = made.engine
+    engine.open_house = lambda settings: made.house
     home = AppTest.from_file(str(MAIN), default_timeout=30).run()
     seen = {
         "home": [each.value for each in home.subheader],
         "navigation": {name: [page.title for page in pages] for name, pages in sections.items()},
-        "api": api(),
+        "api": api(made.house),
         "pages": {each.id: page_of(each.id) for each in APPLICATIONS.values() if each.id in ("shout", "plain")},
     }
     made.engine.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from engine import extensions
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
@@ -49,9 +50,17 @@ class House:
 def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     """The house with these settings; it knows the catalogue, the runs in use, and `more` models."""
     catalogue = read_catalogue()
-    for model in (*tuned.models(settings.runs_folder), *more):
+    for model in (*_host_models(), *tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
     store = Store(settings, catalogue)
     engine = LocalEngine(settings, catalogue, store.path)
     store.in_use = engine.is_loaded
     return House(store, engine)
+
+
+def _host_models() -> Iterator[Model]:
+    """The models of the host's own catalogue; a folder that one names lies beside it."""
+    file = extensions.host_file("catalogue.toml")
+    for model in read_catalogue(file).models.values() if file else ():
+        folder = str(file.parent / model.source.folder) if file and model.source.kind == "local" else ""
+        yield replace(model, source=replace(model.source, folder=folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from engine.catalogue.models import Model
 from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
 from engine.requests import Event, Sampling
-from engine.serving.protocol import Engine
+from engine.serving.protocol import Caller, Engine
 from engine.training import compare, serving
 from engine.training.compare import Comparison, Row
 from engine.training.config import TrainingConfig
 from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
 from pages.parts.children import child_of, show_child, start_child
-from pages.parts.engine import caller, get_engine
+from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
 from pages.parts.picker import title_of
@@ -170,7 +171,7 @@ def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None
     if wanted and model.architecture != wanted:
         st.caption("Before training this model has no head for the task, so it has nothing to say.")
         return
-    given = show_answer(f"try-{side}-{run.id}", lambda inputs: _stream(get_engine(), model, config, inputs))
+    given = show_answer(f"try-{side}-{run.id}", partial(_stream, model, config))
     if given is None:
         st.caption("The answer appears here.")
     elif given.result is None:
@@ -185,18 +186,20 @@ def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None
         show_passage(given.request["text"], found.start, found.end)
 
 
-def _stream(engine: Engine, model: Model, config: TrainingConfig, inputs: Mapping[str, Any]) -> Iterator[Event]:
+def _stream(
+    model: Model, config: TrainingConfig, engine: Engine, inputs: Mapping[str, Any], caller: Caller
+) -> Iterator[Event]:
     """Ask one model, in the form that it has learned (or, as a base, would have)."""
     text = str(inputs["text"])
     if config.task == "classification":
-        return sentiment.stream(engine, SentimentRequest(text, model.id), caller())
+        return sentiment.stream(engine, SentimentRequest(text, model.id), caller)
     if config.task == "answer":
-        return answer.stream(engine, AnswerRequest(str(inputs["question"]), text, 1, model.id), caller())
+        return answer.stream(engine, AnswerRequest(str(inputs["question"]), text, 1, model.id), caller)
     if config.task == "translation":
         request = TranslateRequest(text, config.source_language, config.target_language, model.id)
-        return translate.stream(engine, request, caller())
+        return translate.stream(engine, request, caller)
     sampling = Sampling(TRIED_TOKENS, float(inputs["temperature"]), repetition_penalty=1.05, seed=config.seed)
-    return engine.stream(model.id, serving.ask(model, config, text, sampling), caller())
+    return engine.stream(model.id, serving.ask(model, config, text, sampling), caller)
 
 
 # Into the pickers.

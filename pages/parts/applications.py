@@ -11,7 +11,6 @@ from streamlit.navigation.page import Page
 
 from engine.applications import Application
 from engine.extensions import host_files
-from pages.parts.engine import caller, get_engine
 from pages.parts.examples import offer_examples
 from pages.parts.language import _
 from pages.parts.picker import pick_model
@@ -51,7 +50,7 @@ def _text_page(application: Application[Any, Any]) -> None:
     if is_asked and model:
         ask(key, application.request_type(text=text, model=model.id))
     with right, st.container(border=True, key="answer-box"):
-        answer = show_answer(key, lambda request: application.stream(get_engine(), request, caller()), errors=errors)
+        answer = show_answer(key, application.stream, errors=errors)
         if answer is None:
             st.caption(_("The answer appears here."))
         elif answer.text:

@@ -15,10 +15,14 @@ import streamlit as st
 
 from engine.messages import counted
 from engine.requests import Event
+from engine.serving.protocol import Caller, Engine
+from pages.parts.engine import caller, get_engine
 from pages.parts.errors import show_error
 from pages.parts.language import _
 from pages.parts.text import show_text
 
+Stream = Callable[[Engine, Any, Caller], Iterator[Event]]
+"""How an answer comes about: an application's own `stream`, or what works like one."""
 DRAW_SECONDS = 0.06
 """Text is redrawn at most this often: enough for the eye, light on the browser."""
 
@@ -50,9 +54,7 @@ def answer_of(key: str) -> Answer | None:
     return answer
 
 
-def show_answer(
-    key: str, stream: Callable[[Any], Iterator[Event]], *, prefix: str = "", errors: Any = None
-) -> Answer | None:
+def show_answer(key: str, stream: Stream, *, prefix: str = "", errors: Any = None) -> Answer | None:
     """Draw the answer under this key, working on it first if it is new.
 
     `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them.
@@ -75,15 +77,13 @@ def show_answer(
     return answer
 
 
-def _work(
-    answer: Answer, stream: Callable[[Any], Iterator[Event]], bar: Any, place: Any, prefix: str, key: str
-) -> None:
+def _work(answer: Answer, stream: Stream, bar: Any, place: Any, prefix: str, key: str) -> None:
     answer.state = "coming"
     with bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         note = st.empty()
         st.button(_("Stop"), key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(answer,))
     note.caption(_("Starting…"))
-    events = stream(answer.request)
+    events = stream(get_engine(), answer.request, caller())
     drawn = 0.0
     try:
         for event in events:
