@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import ast
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import streamlit as st
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from brackets import CODE, brackets
 from streamlit.delta_generator import DeltaGenerator
 
-from engine import settings, translations
+from engine import translations
 from engine.errors import InputError, MemoryShortError, PeopleError
 from engine.messages import Text, counted, read
 
+__all__ = ["brackets"]
+
 ROOT = Path(__file__).parents[1]
-CODE = "qps"
-"""The made-up language, in which every sentence stands in ⟦brackets⟧."""
-
-
-@pytest.fixture
-def brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A catalogue of the made-up language in the host's own folder, made from the template."""
-    catalogue = read_po(io.BytesIO(translations.template()))
-    for message in catalogue:
-        forms = (message.id,) if isinstance(message.id, str) else message.id
-        said = tuple(f"⟦{form}⟧" for form in forms)
-        message.string = said[0] if isinstance(message.id, str) else said
-    folder = tmp_path / "locale" / CODE / "LC_MESSAGES"
-    folder.mkdir(parents=True)
-    with (folder / "parlance.mo").open("wb") as file:
-        write_mo(file, catalogue)
-    monkeypatch.setenv("PARLANCE_EXTENSIONS", str(tmp_path))
-    forget()
-    yield
-    forget()
-
-
-def forget() -> None:
-    settings.current.cache_clear()
-    translations.languages.cache_clear()
-    translations._catalogue.cache_clear()
 
 
 def test_a_sentence_keeps_template_and_facts_apart() -> None:
