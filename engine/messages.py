@@ -28,6 +28,9 @@ class Text:
     def __repr__(self) -> str:
         return f"Text({str(self)!r})"
 
+    def __bool__(self) -> bool:
+        return bool(self.template)
+
     def __eq__(self, other: object) -> bool:
         return str(self) == str(other)
 
@@ -43,6 +46,14 @@ class Text:
         facts = {name: _said(fact, language) for name, fact in self.facts.items()}
         return template.format_map(facts) if facts else template
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+        """In what the API describes and answers it is a string."""
+        from pydantic_core import core_schema
+
+        as_text = core_schema.to_string_ser_schema()
+        return core_schema.no_info_before_validator_function(str, core_schema.str_schema(), serialization=as_text)
+
     def as_json(self) -> dict[str, Any]:
         """For files and pipes between processes; `read` is the way back."""
         facts = {name: _as_json(fact) for name, fact in self.facts.items()}
@@ -50,6 +61,7 @@ class Text:
 
 
 ENGLISH = Language()
+NOTHING = Text("")
 
 
 def counted(singular: str, plural: str, count: int, **facts: Any) -> Text:
@@ -66,6 +78,15 @@ def read(value: object) -> Text:
     text = Text(str(value["template"]), **{name: _read(fact) for name, fact in value.get("facts", {}).items()})
     text.plural = str(value.get("plural", ""))
     return text
+
+
+def said(value: Any, language: Language = ENGLISH) -> Any:
+    """A value for JSON, with each Text in it said in that language."""
+    if isinstance(value, Text):
+        return value.said_in(language)
+    if isinstance(value, Mapping):
+        return {name: said(one, language) for name, one in value.items()}
+    return [said(one, language) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _said(fact: Any, language: Language) -> Any:

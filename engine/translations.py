@@ -42,7 +42,7 @@ def code_of(preferred: Iterable[str]) -> str:
 
 def language(preferred: Iterable[str]) -> Language:
     """The catalogue of the first of the preferred languages that the interface speaks, else English."""
-    return _catalogue(code_of(preferred))
+    return catalogue(code_of(preferred))
 
 
 def accepted(header: str) -> list[str]:
@@ -58,7 +58,8 @@ def accepted(header: str) -> list[str]:
 
 
 @cache
-def _catalogue(code: str) -> Language:
+def catalogue(code: str) -> Language:
+    """The sentences of the language with that code."""
     for folder in _folders():
         if gettext.find(DOMAIN, folder, [code]):
             return gettext.translation(DOMAIN, folder, [code])

@@ -7,6 +7,7 @@ import streamlit as st
 from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult
 from engine.applications.sentiment import confidence_in_words
 from pages.parts.examples import offer_examples
+from pages.parts.language import _, capitalised
 from pages.parts.picker import pick_model
 from pages.parts.share import header
 from pages.parts.sizes import percent_in_words
@@ -24,15 +25,15 @@ def show_found(passage: str, found: AnswerResult) -> None:
     """The answer with how sure the model is, where it stands, and what came next."""
     if found.answer:
         show_text(found.answer)
-        st.caption(f"{confidence_in_words(found.score).capitalize()} ({percent_in_words(found.score)})")
+        st.caption(capitalised(f"{_(confidence_in_words(found.score))} ({percent_in_words(found.score)})"))
     else:
-        st.subheader("No answer in this text", anchor=False)
-        sure = f"{confidence_in_words(found.score)} ({percent_in_words(found.score)})"
-        st.caption(f"The model is {sure} that the passage does not say.")
+        st.subheader(_("No answer in this text"), anchor=False)
+        sure, share = confidence_in_words(found.score), percent_in_words(found.score)
+        st.caption(_("The model is {sure} ({share}) that the passage does not say.", sure=sure, share=share))
     show_passage(passage, found.start, found.end)
     if not found.alternatives:
         return
-    st.caption("Next best" if found.answer else "What came closest")
+    st.caption(_("Next best") if found.answer else _("What came closest"))
     for other in found.alternatives:
         before = passage[max(0, other.start - 30) : other.start].replace("\n", " ")
         after = passage[other.end : other.end + 30].replace("\n", " ")
@@ -40,16 +41,19 @@ def show_found(passage: str, found: AnswerResult) -> None:
         st.markdown(f"{percent_in_words(other.score)} · … {words} …")
 
 
-header("Answer", "The model looks for the words of a passage that answer your question. It quotes; it does not invent.")
+header(
+    _(APPLICATION.title),
+    _("The model looks for the words of a passage that answer your question. It quotes; it does not invent."),
+)
 left, right = st.columns(2, gap="large")
 with left:
     form, errors, examples = st.container(), st.container(), st.container()
     model = pick_model(APPLICATION)
     with form, st.form("answer-form", border=False):
-        question = st.text_input("Question", SAMPLES[0].question, key="question", bind="query-params")
-        passage = st.text_area("Passage", SAMPLES[0].context, height=240, key="passage", bind="query-params")
+        question = st.text_input(_("Question"), SAMPLES[0].question, key="question", bind="query-params")
+        passage = st.text_area(_("Passage"), SAMPLES[0].context, height=240, key="passage", bind="query-params")
         is_asked = st.form_submit_button(
-            "Find the answer", type="primary", icon=":material/search:", disabled=model is None
+            _("Find the answer"), type="primary", icon=":material/search:", disabled=model is None
         )
     with examples:
         offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
@@ -59,6 +63,6 @@ if is_asked and model:
 with right, st.container(border=True, key="answer-box"):
     answer = show_answer(KEY, APPLICATION.stream, errors=errors)
     if answer is None:
-        st.caption("The answer appears here, marked in the passage.")
+        st.caption(_("The answer appears here, marked in the passage."))
     elif answer.result:
         show_found(answer.request.context, answer.result)

@@ -14,8 +14,10 @@ from engine.applications.sentiment import (
     SentimentResult,
     confidence_in_words,
 )
-from pages.parts.charts import probability_bars, stacked_bars
+from engine.messages import Text
+from pages.parts.charts import label_in_words, probability_bars, stacked_bars
 from pages.parts.examples import offer_examples
+from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_model
 from pages.parts.share import header
 from pages.parts.streaming import ask, show_answer
@@ -24,9 +26,10 @@ from pages.parts.text import plain, show_text
 
 KEY = "judgement"
 MAX_NAMED = 6
-TAKEN = ("Sounds", "Label", "Confidence", "Text")
+TAKEN = (Text("Sounds"), Text("Label"), Text("Confidence"), Text("Text"))
 """Columns that a label of a person's own must not stand in for."""
-NAMES = ("A mixed review", "A complaint", "Four lines")
+NAMES = (Text("A mixed review"), Text("A complaint"), Text("Four lines"))
+ROWS = {"one": Text("One text"), "many": Text("One text a line")}
 
 
 def fill(sample: SentimentRequest) -> None:
@@ -37,47 +40,51 @@ def fill(sample: SentimentRequest) -> None:
 
 def show_one(text: str, result: SentimentResult) -> None:
     (score,) = result.results
-    label = score.label[:1].upper() + score.label[1:]
-    st.subheader(f"{plain(label)}, {confidence_in_words(score.score)}", anchor=False)
+    label = capitalised(label_in_words(score.label))
+    st.subheader(f"{plain(label)}, {_(confidence_in_words(score.score))}", anchor=False)
     show_text(text[:300] + ("…" if len(text) > 300 else ""))
     probability_bars(score.scores, key="bars")
     if score.warning:
-        st.caption(f":material/info: {plain(score.warning)}")
+        st.caption(f":material/info: {plain(_(score.warning))}")
 
 
 def show_many(texts: list[str], result: SentimentResult) -> None:
     scores = result.results
     counts = Counter(score.label for score in scores).most_common()
-    words = ", ".join(f"{count} {plain(label)}" for label, count in counts[:MAX_NAMED])
+    words = ", ".join(f"{count} {plain(label_in_words(label))}" for label, count in counts[:MAX_NAMED])
     st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)
     stacked_bars([score.scores for score in scores], key="stack")
-    verdict = "Sounds" if set(scores[0].scores) <= set(LABELS) else "Label"
+    sounds, own, confidence, row = map(_, TAKEN)
+    verdict = sounds if set(scores[0].scores) <= set(LABELS) else own
+    names = {label: label_in_words(label) for label in scores[0].scores}
+    columns = {label: f"P({name})" if name in map(_, TAKEN) else name for label, name in names.items()}
     table = [
-        {verdict: score.label, "Confidence": confidence_in_words(score.score), "Text": text}
-        | {f"P({label})" if label in TAKEN else label: share for label, share in score.scores.items()}
+        {verdict: names[score.label], confidence: _(confidence_in_words(score.score)), row: text}
+        | {columns[label]: share for label, share in score.scores.items()}
         for text, score in zip(texts, scores, strict=True)
     ]
     percent = {name: st.column_config.NumberColumn(format="percent") for name in list(table[0])[3:]}
     st.dataframe(table, column_config=percent, hide_index=True)
-    st.download_button("Download CSV", as_csv(table), "sentiment.csv", "text/csv", icon=":material/download:")
+    st.download_button(_("Download CSV"), as_csv(table), "sentiment.csv", "text/csv", icon=":material/download:")
     if any(score.warning for score in scores):
-        st.caption(":material/info: Some rows look like another language than the model learned from.")
+        words = _("Some rows look like another language than the model learned from.")
+        st.caption(f":material/info: {words}")
 
 
-header("Sentiment", "Reviews, comments, messages: how do they sound to the model, and how sure is it?")
+header(_(APPLICATION.title), _("Reviews, comments, messages: how do they sound to the model, and how sure is it?"))
 left, right = st.columns(2, gap="large")
 with left:
     rows = st.segmented_control(
-        "Input", ["one", "many"], default="one", key="rows", bind="query-params", required=True,
-        format_func={"one": "One text", "many": "One text a line"}.__getitem__,
+        _("Input"), list(ROWS), default="one", key="rows", bind="query-params", required=True,
+        format_func=labelled(ROWS, "rows"),
     )  # fmt: skip
     form, errors, examples = st.container(), st.container(), st.container()
     model = pick_model(APPLICATION)
     with form, st.form("judge-form", border=False):
-        text = st.text_area("Text", str(SAMPLES[0].text), height=180, key="review", bind="query-params")
-        is_asked = st.form_submit_button("Judge", type="primary", icon=":material/balance:", disabled=model is None)
+        text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", bind="query-params")
+        is_asked = st.form_submit_button(_("Judge"), type="primary", icon=":material/balance:", disabled=model is None)
     with examples:
-        offer_examples(dict(zip(NAMES, SAMPLES, strict=True)), fill, "sentiment_example")
+        offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "sentiment_example")
 
 if is_asked and model:
     lines = [line for line in text.splitlines() if line.strip()]
@@ -85,7 +92,7 @@ if is_asked and model:
 with right, st.container(border=True, key="answer-box"):
     answer = show_answer(KEY, APPLICATION.stream, errors=errors)
     if answer is None:
-        st.caption("The judgement appears here.")
+        st.caption(_("The judgement appears here."))
     elif answer.result and isinstance(answer.request.text, str):
         show_one(answer.request.text, answer.result)
     elif answer.result:

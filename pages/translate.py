@@ -7,18 +7,21 @@ import streamlit as st
 from engine.applications.languages import LANGUAGES
 from engine.applications.sentiment import confidence_in_words
 from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, languages_of
+from engine.messages import Text
 from pages.parts.decoding import settings_in_words
 from pages.parts.examples import offer_examples
+from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
 from pages.parts.streaming import answer_of, ask, show_answer
 
 KEY = "translation"
 CODES = list(LANGUAGES)[:5]
+NAMES = {"auto": Text("Detect language")} | LANGUAGES
 
 
-def name_of(code: str) -> str:
-    return LANGUAGES.get(code, "Detect language" if code == "auto" else code)
+def pair_of(sample: TranslateRequest) -> str:
+    return f"{_(NAMES[sample.source])} → {_(NAMES[sample.target])}"
 
 
 def swap() -> None:
@@ -39,30 +42,35 @@ def fill(sample: TranslateRequest) -> None:
     st.session_state["from"], st.session_state["to"] = sample.source, sample.target
 
 
-header("Translate", "A small model reads each sentence and writes it in another language, word by word.")
+header(_(APPLICATION.title), _("A small model reads each sentence and writes it in another language, word by word."))
 with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
     source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
 model = pick_model(APPLICATION, place=model_place)
 codes = (languages_of(model) if model else []) or CODES
 is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
-source = source_place.selectbox("From", sources, format_func=name_of, key="from", bind="query-params", width=145)
-swap_place.button("", icon=":material/swap_horiz:", help="Swap languages", on_click=swap, key="swap", disabled=is_pair)
-target = target_place.selectbox(
-    "To", targets, index=len(targets[:2]) - 1, format_func=name_of, key="to", bind="query-params", width=145
+source = source_place.selectbox(
+    _("From"), sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
 )
+swap_place.button(
+    "", icon=":material/swap_horiz:", help=_("Swap languages"), on_click=swap, key="swap", disabled=is_pair
+)
+target = target_place.selectbox(
+    _("To"), targets, index=len(targets[:2]) - 1, format_func=labelled(NAMES, "to"), key="to", bind="query-params",
+    width=145,
+)  # fmt: skip
 
 left, right = st.columns(2, gap="medium")
 with left:
     with st.form("translate", border=False):
         text = st.text_area(
-            "Text", str(SAMPLES[0].text), height=230, key="text", bind="query-params", label_visibility="collapsed"
+            _("Text"), str(SAMPLES[0].text), height=230, key="text", bind="query-params", label_visibility="collapsed"
         )
         is_asked = st.form_submit_button(
-            "Translate", type="primary", icon=":material/translate:", disabled=model is None
+            _("Translate"), type="primary", icon=":material/translate:", disabled=model is None
         )
     errors = st.container()
-    offer_examples({f"{name_of(s.source)} → {name_of(s.target)}": s for s in SAMPLES}, fill, "translate_example")
+    offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
 
 if is_asked and model:
     ask(KEY, TranslateRequest(text, source, target, model.id))
@@ -70,21 +78,26 @@ with right:
     with st.container(border=True, key="answer-box"):
         answer = show_answer(KEY, APPLICATION.stream, errors=errors)
         if answer is None:
-            st.caption("The translation appears here, sentence by sentence.")
+            st.caption(_("The translation appears here, sentence by sentence."))
     if answer is None or answer.result is None:
         st.stop()
     (done,) = answer.result.translations
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        sure = "" if done.score is None else f"{confidence_in_words(done.score).capitalize()} ({done.score:.0%}) · "
-        st.caption(f"{sure}translated from {LANGUAGES[done.source]}", width="content")
+        facts = [] if done.score is None else [f"{_(confidence_in_words(done.score))} ({done.score:.0%})"]
+        facts.append(_("translated from {language}", language=LANGUAGES[done.source]))
+        st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(answer.text, "translation")
     if done.warning:
-        st.warning(done.warning, icon=":material/sync_problem:")
-    with st.expander("Sentence by sentence", icon=":material/segment:"):
+        st.warning(_(done.warning), icon=":material/sync_problem:")
+    with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
         rows = [
-            {"Sure": None if one.score is None else 100 * one.score, "Translation": one.text, "Source": one.source}
+            {
+                _("Sure"): None if one.score is None else 100 * one.score,
+                _("Translation"): one.text,
+                _("Source"): one.source,
+            }
             for one in done.sentences
         ]
         percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)
-        st.dataframe(rows, column_config={"Sure": percent}, hide_index=True)
+        st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
         st.caption(settings_in_words(answer.result.settings))

@@ -9,15 +9,35 @@ import streamlit as st
 from engine.applications import write
 from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, GENRES, SAMPLES, TONES, Kind, WriteRequest, WriteResult
+from engine.messages import Text, counted
 from pages.parts.decoding import decoding_controls, settings_in_words
 from pages.parts.engine import get_engine
 from pages.parts.examples import offer_examples
+from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
 from pages.parts.share import copy_text, header
 from pages.parts.streaming import Answer, answer_of, ask, show_answer
 
 KEY = "draft"
-KINDS: dict[Kind, str] = {"story": "Story", "poem": "Poem", "lyrics": "Lyrics", "slogan": "Slogan", "free": "Free"}
+KINDS: dict[Kind, Text] = {
+    "story": Text("Story"),
+    "poem": Text("Poem"),
+    "lyrics": Text("Lyrics"),
+    "slogan": Text("Slogan"),
+    "free": Text("Free"),
+}
+ABOUT: dict[Kind, Text] = {
+    "story": Text("What is the story about?"),
+    "poem": Text("What is the poem about?"),
+    "lyrics": Text("What are the lyrics about?"),
+    "slogan": Text("What is the slogan about?"),
+    "free": Text("Beginning, which the model continues"),
+}
+ENDS = {
+    "stop": Text("the model ended it"),
+    "length": Text("ended at the length you set"),
+    "deadline": Text("ended by the time limit"),
+}
 
 
 def fill(sample: WriteRequest) -> None:
@@ -34,7 +54,9 @@ def fill(sample: WriteRequest) -> None:
 def example_name(sample: WriteRequest) -> str:
     if sample.model:
         return f"{title_of(sample.model)}: {sample.text}"
-    return KINDS[sample.kind] + ("" if sample.language == "en" else f" in {LANGUAGES[sample.language]}")
+    if sample.language == "en":
+        return _(KINDS[sample.kind])
+    return _("{kind} in {language}", kind=KINDS[sample.kind], language=LANGUAGES[sample.language])
 
 
 def fit_kind() -> None:
@@ -55,43 +77,42 @@ def opening_of(answer: Answer) -> str:
 
 def facts_in_words(result: WriteResult) -> str:
     """How the text came about: length, speed, first token, end."""
-    facts = [f"{result.new_tokens} tokens", *(["repeated from memory"] if result.is_repeated else [])]
-    facts += [f"{result.tokens_per_second:.0f} a second"] if result.tokens_per_second else []
-    facts += [f"first after {result.first_token_seconds:.2f} s"] if result.first_token_seconds is not None else []
-    ends = {
-        "stop": "the model ended it",
-        "length": "ended at the length you set",
-        "deadline": "ended by the time limit",
-    }
-    return " · ".join([*facts, ends.get(result.finish_reason, result.finish_reason)])
+    facts = [_(counted("{count} token", "{count} tokens", result.new_tokens))]
+    if result.is_repeated:
+        facts.append(_("repeated from memory"))
+    if result.tokens_per_second:
+        facts.append(_("{number} a second", number=f"{result.tokens_per_second:.0f}"))
+    if result.first_token_seconds is not None:
+        facts.append(_("first after {seconds:.2f} s", seconds=result.first_token_seconds))
+    return " · ".join([*facts, _(ENDS.get(result.finish_reason, result.finish_reason))])
 
 
-header("Write", "Choose what to write, set the temperature, and watch the words arrive one by one.")
+header(_(APPLICATION.title), _("Choose what to write, set the temperature, and watch the words arrive one by one."))
 controls, page = st.columns([5, 7], gap="large")
 with controls:
     kind = st.pills(
-        "Kind", list(KINDS), default="story", format_func=KINDS.__getitem__, key="kind", bind="query-params",
+        _("Kind"), list(KINDS), default="story", format_func=labelled(KINDS, "kind"), key="kind", bind="query-params",
         on_change=fit_kind, required=True,
     ) or "story"  # fmt: skip
     form, errors, examples = st.container(), st.container(), st.container()
     left, middle, right = st.columns(3)
     language = left.selectbox(
-        "Language", list(LANGUAGES)[:5], format_func=LANGUAGES.__getitem__, key="language", bind="query-params",
-        on_change=fit_kind,
+        _("Language"), list(LANGUAGES)[:5], format_func=labelled(LANGUAGES, "language"), key="language",
+        bind="query-params", on_change=fit_kind,
     )  # fmt: skip
     is_free = kind == "free"
     genre = middle.selectbox(
-        "Genre", GENRES, format_func=lambda g: g or "any", key="genre", bind="query-params", disabled=is_free
-    )
+        _("Genre"), list(GENRES), format_func=labelled(GENRES, "genre"), key="genre", bind="query-params",
+        disabled=is_free,
+    )  # fmt: skip
     tone = right.selectbox(
-        "Tone", TONES, format_func=lambda t: t or "any", key="tone", bind="query-params", disabled=is_free
+        _("Tone"), list(TONES), format_func=labelled(TONES, "tone"), key="tone", bind="query-params", disabled=is_free
     )
     model = pick_model(APPLICATION, write.default_model(kind, language))
     sampling = decoding_controls("write", write.TOKENS[kind])
 with form, st.form("write", border=False):
-    label = "Beginning, which the model continues" if is_free else f"What is the {kind} about?"
-    about = st.text_area(label, SAMPLES[0].text, height=110, key="about", bind="query-params")
-    is_asked = st.form_submit_button("Write", type="primary", icon=":material/edit:", disabled=model is None)
+    about = st.text_area(_(ABOUT[kind]), SAMPLES[0].text, height=110, key="about", bind="query-params")
+    is_asked = st.form_submit_button(_("Write"), type="primary", icon=":material/edit:", disabled=model is None)
 with examples:
     offer_examples({example_name(sample): sample for sample in SAMPLES}, fill, "write_example")
 
@@ -109,13 +130,13 @@ with page:
         before = opening_of(draft) if draft else ""
         show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors)
         if draft is None:
-            st.caption("Press Write. The text appears here as the model writes it.")
+            st.caption(_("Press Write. The text appears here as the model writes it."))
     if draft is None:
         st.stop()
     with st.container(horizontal=True, vertical_alignment="center"):
         is_ready = bool(draft.text) and model is not None
-        st.button("Continue", icon=":material/arrow_forward:", key="continue", disabled=not is_ready)
-        st.button("New draft", icon=":material/refresh:", key="again", disabled=model is None)
+        st.button(_("Continue"), icon=":material/arrow_forward:", key="continue", disabled=not is_ready)
+        st.button(_("New draft"), icon=":material/refresh:", key="again", disabled=model is None)
         copy_text(before + draft.text, "draft")
     if draft.result:
         st.caption(facts_in_words(draft.result))

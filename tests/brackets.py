@@ -36,7 +36,7 @@ def brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _forget() -> None:
     settings.current.cache_clear()
     translations.languages.cache_clear()
-    translations._catalogue.cache_clear()
+    translations.catalogue.cache_clear()
 
 
 def outside(words: str) -> str:

@@ -6,23 +6,24 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from engine.applications.languages import SPACELESS, has_chinese
+from engine.messages import NOTHING, Text
 from engine.requests import Generation
 
 
-def find_fault(source: str, generation: Generation, target: str) -> str:
+def find_fault(source: str, generation: Generation, target: str) -> Text:
     """What looks broken about a translation, in a sentence for people; empty when nothing does."""
     text = generation.text.strip()
     if generation.finish_reason == "deadline":
-        return "The time limit passed before every sentence was whole. Send a shorter text."
+        return Text("The time limit passed before every sentence was whole. Send a shorter text.")
     if not text:
-        return "The model gave no translation for a sentence."
+        return Text("The model gave no translation for a sentence.")
     if is_looping(text) and not is_looping(source):
-        return "A sentence repeats itself; the model lost the thread there."
+        return Text("A sentence repeats itself; the model lost the thread there.")
     if generation.finish_reason == "length":
-        return "A sentence reached the length limit and may be cut off."
+        return Text("A sentence reached the length limit and may be cut off.")
     if is_echo(source, text) or has_wrong_script(text, target):
-        return "A sentence came back untranslated."
-    return ""
+        return Text("A sentence came back untranslated.")
+    return NOTHING
 
 
 def is_looping(text: str) -> bool:

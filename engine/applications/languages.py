@@ -10,25 +10,26 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from engine.errors import InputError
+from engine.messages import Text
 
 LANGUAGES = {
-    "en": "English",
-    "fr": "French",
-    "de": "German",
-    "es": "Spanish",
-    "zh": "Chinese",
-    "it": "Italian",
-    "pt": "Portuguese",
-    "nl": "Dutch",
-    "pl": "Polish",
-    "ru": "Russian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "ar": "Arabic",
-    "hi": "Hindi",
-    "tr": "Turkish",
+    "en": Text("English"),
+    "fr": Text("French"),
+    "de": Text("German"),
+    "es": Text("Spanish"),
+    "zh": Text("Chinese"),
+    "it": Text("Italian"),
+    "pt": Text("Portuguese"),
+    "nl": Text("Dutch"),
+    "pl": Text("Polish"),
+    "ru": Text("Russian"),
+    "ja": Text("Japanese"),
+    "ko": Text("Korean"),
+    "ar": Text("Arabic"),
+    "hi": Text("Hindi"),
+    "tr": Text("Turkish"),
 }
-"""Code -> English name, in the order of the pickers."""
+"""Code -> name, in the order of the pickers."""
 
 SPACELESS = ("zh", "ja")
 """Written without spaces between words and sentences."""
@@ -83,11 +84,11 @@ def detect_language(text: str, allowed: Iterable[str]) -> str:
     if language not in known:
         raise InputError(
             "The text looks {language}; this model knows {known}. Choose the source language.",
-            param="source", language=LANGUAGES[language], known=in_words(known),
+            param="source", language=LANGUAGES[language], known=names_of(known),
         )  # fmt: skip
     return language
 
 
-def in_words(codes: Iterable[str]) -> str:
-    """Names of languages as a list for people."""
-    return ", ".join(LANGUAGES.get(code, code) for code in codes)
+def names_of(codes: Iterable[str]) -> list[Text | str]:
+    """Names of languages, for a sentence; a code that we have none for stands for itself."""
+    return [LANGUAGES.get(code, code) for code in codes]

@@ -10,7 +10,7 @@ from engine.applications import Application
 from engine.applications.languages import LANGUAGES, SURE, guess_language
 from engine.catalogue.models import Model
 from engine.evaluation.metrics import accuracy
-from engine.messages import Text
+from engine.messages import NOTHING, Text
 from engine.requests import Classification, Classify, Event, clean_texts
 from engine.serving.protocol import Caller, Engine
 
@@ -38,7 +38,7 @@ class SentimentScore:
     label: str
     score: float
     scores: dict[str, float]
-    warning: str = ""
+    warning: Text = NOTHING
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,14 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
     yield Event("done", result=SentimentResult([judged[number] for number in range(len(texts))], model.id))
 
 
-def confidence_in_words(score: float) -> str:
+def confidence_in_words(score: float) -> Text:
     """A probability in words that people read rightly."""
-    return "very sure" if score >= 0.85 else "fairly sure" if score >= 0.6 else "unsure"
+    if score >= 0.6:
+        return Text("very sure") if score >= 0.85 else Text("fairly sure")
+    return Text("unsure")
 
 
-def _score(result: Classification, model: Model, warning: str) -> SentimentScore:
+def _score(result: Classification, model: Model, warning: Text) -> SentimentScore:
     """Labels that a person trained stay as they are, even those that we have words of our own for."""
     scores = dict(result.scores) if model.labels else in_our_labels(result.scores)
     label = max(scores, key=lambda name: scores[name])
@@ -98,13 +100,16 @@ def _our_label(label: str) -> str | None:
     return NAMES.get(label.lower().replace("_", " "))
 
 
-def _caution(text: str, languages: tuple[str, ...]) -> str:
+def _caution(text: str, languages: tuple[str, ...]) -> Text:
     if not languages or (len(text.split()) < 3 and text.isascii()):
-        return ""
+        return NOTHING
     language, probability = guess_language(text)
     if probability < SURE or language in languages:
-        return ""
-    return f"This looks {LANGUAGES[language]}; the model learned from {LANGUAGES[languages[0]]} and may be wrong here."
+        return NOTHING
+    return Text(
+        "This looks {language}; the model learned from {known} and may be wrong here.",
+        language=LANGUAGES[language], known=LANGUAGES[languages[0]],
+    )  # fmt: skip
 
 
 SAMPLES = (

@@ -10,13 +10,13 @@ from typing import Any
 
 from engine.applications import Application
 from engine.applications.faults import find_fault
-from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, in_words
+from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, names_of
 from engine.applications.segments import split
 from engine.backends.languages import TARGET_TAGS
 from engine.catalogue.models import Model
 from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.evaluation.metrics import bleu, chrf
-from engine.messages import Text
+from engine.messages import NOTHING, Text
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_texts
 from engine.serving.protocol import Caller, Engine
 
@@ -103,7 +103,7 @@ class Sentence:
     source: str
     text: str
     score: float | None
-    warning: str = ""
+    warning: Text = NOTHING
     """What still looks broken after a second try."""
     is_second_try: bool = False
     """The first translation looked broken and was made again in another way."""
@@ -120,7 +120,7 @@ class Translation:
     score: float | None
     source: str
     sentences: list[Sentence] = field(default_factory=list)
-    warning: str = ""
+    warning: Text = NOTHING
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class _Work:
         if fault and first.finish_reason != "deadline":
             second = yield from self._again(index)
             if second is not None and not find_fault(source, second, self.target):
-                chosen, fault, is_better = second, "", True
+                chosen, fault, is_better = second, NOTHING, True
         if chosen.mean_logprob is not None:
             self.logprobs.append((chosen.mean_logprob, max(1, chosen.new_tokens)))
         score = None if chosen.mean_logprob is None else math.exp(chosen.mean_logprob)
@@ -237,7 +237,7 @@ class _Work:
         """The whole text with all sentences kept."""
         tokens = sum(count for _, count in self.logprobs)
         score = math.exp(sum(mean * count for mean, count in self.logprobs) / tokens) if tokens else None
-        warning = next((sentence.warning for sentence in self.sentences if sentence.warning), "")
+        warning = next((sentence.warning for sentence in self.sentences if sentence.warning), NOTHING)
         return Translation(self._joined() + self._tail(), score, self.source, list(self.sentences), warning)
 
     def _gap(self, index: int) -> str:
@@ -309,7 +309,7 @@ def _languages(model: Model, request: TranslateRequest, text: str | None) -> tup
         if code not in known and not (name == "source" and code == "auto"):
             raise InputError(
                 "{model} does not know {field} {code}. It knows {known}.",
-                param=name, model=model.title, field=name, code=repr(code), known=in_words(known),
+                param=name, model=model.title, field=name, code=repr(code), known=names_of(known),
             )  # fmt: skip
     if source == "auto":
         source = detect_language(text, known) if text else next(code for code in known if code != target)
@@ -321,7 +321,7 @@ def _languages(model: Model, request: TranslateRequest, text: str | None) -> tup
     if model.sources and source not in model.sources:
         raise UnsupportedError(
             "{model} translates only from {languages}. Choose that source or another model.",
-            param="source", model=model.title, languages=in_words(model.sources),
+            param="source", model=model.title, languages=names_of(model.sources),
         )  # fmt: skip
     if model.pair and tuple(model.pair) != (source, target):
         raise UnsupportedError(

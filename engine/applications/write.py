@@ -50,8 +50,16 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 
 MAX_STYLE_CHARACTERS = 60
 """Longest genre or tone."""
-GENRES = ("", "fantasy", "adventure", "mystery", "science fiction", "romance", "comedy", "horror", "fairy tale")
-TONES = ("", "cheerful", "calm", "melancholic", "dramatic", "playful", "hopeful", "dark")
+GENRES = {
+    "": Text("any"), "fantasy": Text("fantasy"), "adventure": Text("adventure"), "mystery": Text("mystery"),
+    "science fiction": Text("science fiction"), "romance": Text("romance"), "comedy": Text("comedy"),
+    "horror": Text("horror"), "fairy tale": Text("fairy tale"),
+}  # fmt: skip
+TONES = {
+    "": Text("any"), "cheerful": Text("cheerful"), "calm": Text("calm"), "melancholic": Text("melancholic"),
+    "dramatic": Text("dramatic"), "playful": Text("playful"), "hopeful": Text("hopeful"), "dark": Text("dark"),
+}  # fmt: skip
+"""What the page offers; others can be asked for."""
 
 TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40, "free": 200}
 """A sensible length of each kind."""

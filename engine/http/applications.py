@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from engine.applications import APPLICATIONS, Application
 from engine.http.callers import caller_of
 from engine.http.streams import KEEP_ALIVE, WAITING, data, event_stream, results_of
+from engine.messages import said
 from engine.requests import Event
 from engine.serving.compose import House
 
@@ -68,7 +69,7 @@ def event_lines() -> Callable[[Event], Iterator[bytes]]:
     def lines(event: Event) -> Iterator[bytes]:
         nonlocal last, has_text
         if event.kind == "done":
-            yield data({"kind": "done", "result": asdict(event.result)})
+            yield data({"kind": "done", "result": said(asdict(event.result))})
         elif event.kind not in WAITING:
             has_text = True
             yield data({"kind": event.kind, "text": event.text})

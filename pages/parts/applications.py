@@ -11,8 +11,9 @@ from streamlit.navigation.page import Page
 
 from engine.applications import Application
 from engine.extensions import host_files
+from engine.messages import said
 from pages.parts.examples import offer_examples
-from pages.parts.language import _
+from pages.parts.language import _, spoken
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
 from pages.parts.streaming import ask, show_answer
@@ -56,7 +57,7 @@ def _text_page(application: Application[Any, Any]) -> None:
         elif answer.text:
             copy_text(answer.text, application.id)
         elif answer.result is not None:
-            st.json(asdict(answer.result))
+            st.json(said(asdict(answer.result), spoken()))
 
 
 def _fill(text: str) -> None:

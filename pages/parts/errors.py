@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import PeopleError
-from pages.parts.language import _
+from pages.parts.language import _, capitalised
 from pages.parts.text import plain
 
 log = logging.getLogger(__name__)
@@ -46,5 +46,4 @@ def page_failed(error: Exception) -> bool:
 
 def _sentence(error: Exception) -> str:
     """The message as it starts on a page: fields are named in lower case in the API, and open many sentences."""
-    words = _(error)
-    return words[:1].upper() + words[1:]
+    return capitalised(_(error))

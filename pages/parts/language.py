@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -18,7 +19,26 @@ def _(text: str | Text | Exception, **facts: Any) -> str:
     said = getattr(text, "text", text) if isinstance(text, Exception) else text
     if isinstance(said, Exception | str):
         said = Text(str(said), **facts)
-    return said.said_in(_spoken())
+    return said.said_in(spoken())
+
+
+def labelled(labels: Mapping[Any, Text], key: str) -> Callable[[Any], str]:
+    """What a choice with that key shows, as its `format_func`.
+
+    Links hold what is shown; what one says in another language is understood.
+    """
+    said = st.query_params.get(key)
+    if said and key not in st.session_state and said not in map(_, labels.values()):
+        for spoken in map(translations.catalogue, translations.languages()):
+            options = {label.said_in(spoken): option for option, label in labels.items()}
+            if said in options:
+                st.session_state[key] = options[said]
+    return lambda option: _(labels.get(option, str(option)))
+
+
+def capitalised(sentence: str) -> str:
+    """With its first letter in upper case."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def choose_language() -> None:
@@ -41,7 +61,8 @@ def _own_name(code: str) -> str:
     return name if code == "en" or name != "English" else code
 
 
-def _spoken() -> Language:
+def spoken() -> Language:
+    """The catalogue of the visitor's language."""
     return translations.language([_code()]) if len(translations.languages()) > 1 else ENGLISH
 
 

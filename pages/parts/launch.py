@@ -25,6 +25,7 @@ from pages.parts.children import MAX_SECONDS, child_of, show_child, start_child,
 from pages.parts.dataset import Splits
 from pages.parts.engine import get_engine, house
 from pages.parts.errors import errors_shown
+from pages.parts.language import _
 from pages.parts.picker import as_model_id, facts, offer, title_of
 from pages.parts.sizes import seconds_in_words, size_in_words
 from pages.parts.text import plain
@@ -107,7 +108,7 @@ def choose_languages(base: Model | str, of_data: Mapping[str, Any]) -> dict[str,
     ):
         index = known.index(code) if code in known else 0
         key = f"tune_{name}_{pair[0]}_{pair[1]}"
-        chosen[name] = place.selectbox(label, known, index, format_func=LANGUAGES.__getitem__, key=key)
+        chosen[name] = place.selectbox(label, known, index, format_func=lambda code: _(LANGUAGES[code]), key=key)
     return chosen
 
 

@@ -13,6 +13,7 @@ from fakes import HOST
 
 from engine.applications import APPLICATIONS, Application
 from engine.catalogue.models import Model, hub_model, read_catalogue
+from engine.messages import said
 
 
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=list(APPLICATIONS))
@@ -39,7 +40,7 @@ def test_the_samples_run(house, id: str) -> None:
     application = APPLICATIONS[id]
     for sample in application.samples:
         result = application.run(house.engine, sample, HOST)
-        assert json.loads(json.dumps(asdict(result), ensure_ascii=False))["model"] == result.model
+        assert json.loads(json.dumps(said(asdict(result)), ensure_ascii=False))["model"] == result.model
 
 
 NOT_YET = {"summarize", "explore"}

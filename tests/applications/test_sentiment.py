@@ -56,7 +56,7 @@ def test_another_language_than_the_model_learned_is_flagged(house) -> None:
     warnings = [
         score.warning for score in sentiment.APPLICATION.run(house.engine, SentimentRequest(texts), HOST).results
     ]
-    assert "German" in warnings[0] and warnings[1:] == ["", ""]
+    assert "German" in str(warnings[0]) and warnings[1:] == ["", ""]
 
 
 def test_confidence_in_words_grows_with_the_score() -> None:

@@ -15,8 +15,11 @@ __all__ = ["brackets"]
 Open = Callable[..., AppTest]
 
 NOT_SHOWN = {
-    "id", "form_id", "key", "icon", "icon_material", "url", "url_path", "page_script_hash", "element_id", "file_urls_json", "format", "js_content", "css_content", "html_content", "component_name", "type", "color", "config", "language", "query_string", "dimensions", "styler", "column_order", "editing_mode", "user_key", "step", "fragment_id", "gap", "element_mode", "value_type",
+    "id", "form_id", "key", "icon", "url", "page", "url_path", "format", "component_name", "color", "config",
+    "language", "columns", "default", "query_param_key", "user_key", "fragment_id", "value_type", "value",
+    "file_urls_json",
 }  # fmt: skip
+"""Fields of elements that are no text for people, or what a person typed."""
 
 
 def shown(app: AppTest) -> Iterator[tuple[str, str]]:

@@ -107,7 +107,7 @@ def set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
         code = getattr(config, name)
         if not code:
             raise InputError(f"This base translates several languages: give {name}, such as en.", param=name)
-        known = {"t5": LANGUAGES, "tags": TARGET_TAGS}.get(style)
+        known = {"t5": list(LANGUAGES), "tags": list(TARGET_TAGS)}.get(style)
         is_known = language_code(tokenizer, code) is not None if known is None else code in known
         if not is_known:
             raise InputError(f"This base does not know the language {code}. Choose another {name}.", param=name)
