@@ -137,3 +137,12 @@ def test_an_error_in_the_middle_of_a_stream_comes_as_an_event(client: TestClient
     bench.plan["smollm2-135m-instruct"] = Breaks()
     stream = events(client.post("/api/write/stream", json={"text": "snow"}).text)
     assert stream[0]["text"] == "half " and stream[-1]["error"]["message"] == "The model was unloaded. Try again."
+
+
+def test_a_warning_is_a_string_in_answers_streams_and_the_document(client: TestClient, bench: Bench) -> None:
+    body = {"text": "Das Essen war kalt und der Kellner unfreundlich.", "model": "sentiment-minilm"}
+    (score,) = client.post("/api/sentiment", json=body).json()["results"]
+    assert score["warning"].startswith("This looks German")
+    assert score["warning"] in client.post("/api/sentiment/stream", json=body).text
+    schemas = client.get("/api/openapi.json").json()["components"]["schemas"]
+    assert schemas["SentimentScore"]["properties"]["warning"]["type"] == "string"
