@@ -12,7 +12,7 @@ from fakes import FakeBackend
 from engine.catalogue.models import Catalogue, Model, Source
 from engine.catalogue.store import Availability
 from engine.errors import ConflictError
-from engine.serving.compose import House
+from engine.serving.compose import House, wrapped
 from engine.serving.local import LocalEngine
 from engine.settings import Settings
 
@@ -83,7 +83,8 @@ class Bench:
         self.store = ReadyStore()
         chosen = Settings(memory_bytes=budget, queue_length=queue_length, deadline_seconds=deadline, **settings)
         catalogue = Catalogue(models or (model("a"),))
-        self.engine = LocalEngine(chosen, catalogue, lambda id: self.store.path(id), self.load)
+        self.local = LocalEngine(chosen, catalogue, lambda id: self.store.path(id), self.load)
+        self.engine = wrapped(self.local)
         self.store.in_use = self.engine.is_loaded
         self.house = House(self.store, self.engine)  # type: ignore[arg-type]
 

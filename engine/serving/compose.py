@@ -12,6 +12,7 @@ from engine.catalogue.store import Store
 from engine.serving.access import check
 from engine.serving.local import LocalEngine
 from engine.serving.protocol import Caller, Engine
+from engine.serving.repeats import Repeats
 from engine.settings import Settings
 
 
@@ -53,9 +54,16 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     for model in (*_host_models(), *tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
     store = Store(settings, catalogue)
-    engine = LocalEngine(settings, catalogue, store.path)
-    store.in_use = engine.is_loaded
-    return House(store, engine)
+    local = LocalEngine(settings, catalogue, store.path)
+    store.in_use = local.is_loaded
+    return House(store, wrapped(local))
+
+
+def wrapped(engine: Engine) -> Engine:
+    """The engine with what concerns all requests around it, the innermost first."""
+    if engine.settings.result_cache_bytes:
+        engine = Repeats(engine, engine.settings.result_cache_bytes)
+    return engine
 
 
 def _host_models() -> Iterator[Model]:

@@ -93,6 +93,9 @@ class Engine(Protocol):
     def unload(self, model_id: str, caller: Caller) -> None:
         """Free an idle model's memory. Raises ConflictError while somebody's work is on it, or for who may not."""
 
+    def weights(self, model_id: str) -> str | None:
+        """Which weights answer for the model now, so that what they said can be kept; None where nobody knows."""
+
     def count_tokens(self, model_id: str, text: str) -> int | None:
         """Tokens of the text for that model, or None while it is not loaded."""
 

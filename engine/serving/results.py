@@ -8,11 +8,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.catalogue.cache import MANIFEST
-from engine.catalogue.models import Model
 from engine.requests import Event, Generation, Request, Result
 
 ENTRY_BYTES = 600
@@ -36,17 +33,17 @@ class Results:
         self._kept: OrderedDict[Key, tuple[Result, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def find(self, key: Key | None) -> Result | None:
+    def find(self, key: Key) -> Result | None:
         """The result as it is given again: marked, and without the times of its first making."""
         with self._lock:
-            if key is None or key not in self._kept:
+            if key not in self._kept:
                 return None
             self._kept.move_to_end(key)
             return repeated(self._kept[key][0])
 
-    def keep(self, key: Key | None, result: Result) -> None:
+    def keep(self, key: Key, result: Result) -> None:
         """Keep a whole result, as far as there is room for it."""
-        if key is None or not is_whole(result):
+        if not is_whole(result):
             return
         size = ENTRY_BYTES + count_bytes(result)
         with self._lock:
@@ -75,17 +72,7 @@ def fingerprint(request: Request) -> str | None:
         if request.sampling.temperature > 0 and request.sampling.seed is None:
             return None
         request = replace(request, sampling=replace(request.sampling.checked(), seed=request.sampling.seed))
-    return _sha256(request)
-
-
-def identify(model: Model, path: Path) -> str | None:
-    """The sha256 of a model's entry and of its files' names, sizes and times; None when they are not there."""
-    try:
-        files = [path] if path.is_file() else [file for file in sorted(path.iterdir()) if _is_weights(file)]
-        stamps = [(file.name, status.st_size, status.st_mtime_ns) for file in files if (status := file.stat())]
-    except OSError:
-        return None
-    return _sha256((model, str(path), stamps)) if stamps else None
+    return hashlib.sha256(repr(request).encode()).hexdigest()
 
 
 def is_whole(result: Result | None) -> bool:
@@ -123,12 +110,3 @@ def count_bytes(value: Any) -> int:
         is_vector = len(value) > 0 and isinstance(value[0], float)
         return 56 + (32 * len(value) if is_vector else sum(8 + count_bytes(item) for item in value))
     return 56 + sum(count_bytes(item) for item in vars(value).values()) if is_dataclass(value) else 32
-
-
-def _is_weights(file: Path) -> bool:
-    """Whether a file is the model's own: the manifest's time tells of its use, and copies for a runtime are folders."""
-    return file.is_file() and file.name != MANIFEST and not file.name.startswith(".")
-
-
-def _sha256(value: object) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()

@@ -60,15 +60,13 @@ class Statistics:
 class Ticket:
     """One request on its way: the `Job` that a backend sees, and the events that its owner reads."""
 
-    def __init__(
-        self, request: Request, deadline_seconds: float, statistics: Statistics, asked: float | None = None
-    ) -> None:
+    def __init__(self, request: Request, deadline_seconds: float, statistics: Statistics) -> None:
         self.request = request
         self.group: object = self
         """What the tickets of one call share."""
         self._statistics = statistics
         self.submitted = time.monotonic()
-        self.deadline = (asked or self.submitted) + deadline_seconds
+        self.deadline = self.submitted + deadline_seconds
         self.deadline_seconds = deadline_seconds
         self.first_text: float | None = None
         self.is_running = False
@@ -79,16 +77,10 @@ class Ticket:
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         """None where there is no event any more. A condition would cost each token twice the time of the queue."""
         self._ending = threading.Lock()
-        self._over = threading.Event()
 
     @property
     def task(self) -> str:
         return self.request.task
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self._over.is_set() or self._is_overdue
 
     @property
     def is_late(self) -> bool:
@@ -121,12 +113,6 @@ class Ticket:
     def cancel(self) -> None:
         """Nobody waits any more."""
         self._is_closed = True
-        self._over.set()
-
-    def wait(self, timeout_seconds: float) -> bool:
-        """Wait for its end, whichever; whether it came. For those who want the same and leave the events alone."""
-        self._over.wait(timeout_seconds)
-        return self.is_over
 
     def _end(self, last: Event | None, error: Exception | None = None) -> None:
         """The first end counts."""
@@ -135,7 +121,6 @@ class Ticket:
                 return
             self._error, self.is_done = error, True
         self._events.put(last)
-        self._over.set()
 
     def next_event(self, timeout_seconds: float) -> Event | None:
         """The next event, or None after the time-out. Raises the request's error, or NotReadyError when late."""
@@ -196,12 +181,9 @@ class Worker:
         with self._changed:
             return self._line.is_wanted
 
-    def submit(self, requests: Sequence[Request], deadline_seconds: float, asked: float | None = None) -> list[Ticket]:
-        """Put the requests in the line as one group, in the order given. Raises BusyError when it is full.
-
-        Their time runs from now, or from `asked` on the monotonic clock.
-        """
-        tickets = [Ticket(request, deadline_seconds, self.statistics, asked) for request in requests]
+    def submit(self, requests: Sequence[Request], deadline_seconds: float) -> list[Ticket]:
+        """Put the requests in the line as one group, in the order given. Raises BusyError when it is full."""
+        tickets = [Ticket(request, deadline_seconds, self.statistics) for request in requests]
         for ticket in tickets:
             ticket.group = tickets[0]
         with self._changed:
@@ -215,13 +197,13 @@ class Worker:
         try:
             while True:
                 event = ticket.next_event(HEARTBEAT_SECONDS)
-                yield event or self.waiting_event(ticket)
+                yield event or self._waiting_event(ticket)
                 if event is not None and event.kind == "done":
                     return
         finally:
             ticket.cancel()
 
-    def waiting_event(self, ticket: Ticket) -> Event:
+    def _waiting_event(self, ticket: Ticket) -> Event:
         """What a ticket waits for."""
         with self._changed:
             if self.state == "loading":

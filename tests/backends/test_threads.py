@@ -143,7 +143,7 @@ def test_a_visitor_ends_the_measurement_and_it_is_tried_again(watched: Bench, mo
 
     looks = iter([False, True] * threads.TRIES)
     monkeypatch.setattr(subprocess, "Popen", child)
-    monkeypatch.setattr(type(watched.engine), "is_busy", property(lambda engine: next(looks)))
+    monkeypatch.setattr(type(watched.local), "is_busy", property(lambda engine: next(looks)))
     threads.watch(watched.house, threading.Event())
     assert len(started) == threads.TRIES and all(one.poll() is not None for one in started)
 

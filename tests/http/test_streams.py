@@ -113,7 +113,7 @@ def test_fifty_at_once_are_answered_or_refused_and_the_rest_of_the_server_lives(
             go.wait(60)
             super()._generate(job)
 
-    bench.engine.settings = replace(bench.engine.settings, queue_length=44)
+    bench.local.settings = replace(bench.engine.settings, queue_length=44)
     bench.plan[WRITER] = Held(lanes=2, batch=1)
     statuses: list[int] = []
 

@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 60.0
 def settings(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The bench's settings with a folder of runs, and a child that keeps its folder but trains nothing."""
     monkeypatch.setattr(jobs, "CHILD", "tests.training.stand_in")
-    bench.engine.settings = replace(bench.engine.settings, runs_folder=tmp_path / "runs")
+    bench.local.settings = replace(bench.engine.settings, runs_folder=tmp_path / "runs")
     for made in (
         model("minilm-l6", architecture="embedding", applications=("explore",)),
         model("t5-small", architecture="seq2seq", applications=("translate",), prompt_style="t5"),
@@ -284,7 +284,7 @@ class Ended:
 
 def test_a_public_site_starts_nothing(open_page: Open, bench: Bench, settings: Settings) -> None:
     run_id = make_run(settings, "stopped")
-    bench.engine.settings = replace(settings, is_public=True)
+    bench.local.settings = replace(settings, is_public=True)
     app = open_page("finetune")
     assert app.button(key="start").disabled and "public site" in drawn(app)
     app = open_page("finetune", tune_view="one", run=run_id)

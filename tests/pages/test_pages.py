@@ -180,7 +180,7 @@ def test_a_hub_model_is_offered_by_its_id(open_page: Open, bench: Bench) -> None
 
 def test_a_public_site_offers_no_download(open_page: Open, bench: Bench) -> None:
     bench.store.error = ConflictError("It is not downloaded yet.")
-    bench.engine.settings = replace(bench.engine.settings, is_public=True)
+    bench.local.settings = replace(bench.engine.settings, is_public=True)
     app = open_page("write", writer="owner/model")
     assert "Downloads are off on this public site" in drawn(app)
     assert not [button for button in app.button if button.key and button.key.startswith("fetch-")]

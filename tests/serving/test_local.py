@@ -213,7 +213,7 @@ def test_short_memory_at_load_unloads_idle_models_and_tries_once_more() -> None:
     bench = Bench(model("a"), model("b"))
     bench.engine.run("a", [generate()], HOST)
     tries = iter([MemoryShortError("card full"), FakeBackend()])
-    load, bench.engine._load = bench.engine._load, lambda m, p, s: _raise_or_return(next(tries))
+    load, bench.local._load = bench.local._load, lambda m, p, s: _raise_or_return(next(tries))
     assert bench.engine.run("b", [generate()], HOST)
     assert bench.backends["a"].is_closed
     assert load is not None
@@ -235,7 +235,7 @@ def test_unload_and_delete_refuse_while_at_work(bench: Bench) -> None:
     with pytest.raises(ConflictError):
         bench.house.delete("a", HOST)
     running.close()
-    until(lambda: not bench.engine._workers["a"].is_busy)
+    until(lambda: not bench.local._workers["a"].is_busy)
     bench.house.delete("a", HOST)
     assert bench.backends["a"].is_closed and not bench.engine.is_loaded("a")
 

@@ -15,7 +15,7 @@ from benches import Bench, model
 from fakes import HOST, FakeBackend
 
 from engine.applications import write
-from engine.errors import NotReadyError
+from engine.errors import InputError, NotReadyError
 from engine.requests import (
     Classification,
     Classify,
@@ -31,7 +31,9 @@ from engine.requests import (
     Sampling,
     Token,
 )
-from engine.serving.results import ENTRY_BYTES, Key, Results, count_bytes, events_of, fingerprint, identify
+from engine.serving import repeats
+from engine.serving.identity import identify
+from engine.serving.results import ENTRY_BYTES, Key, Results, count_bytes, events_of, fingerprint
 
 GREEDY = Generate("one two", sampling=Sampling(5, 0.0))
 
@@ -88,7 +90,7 @@ def test_a_repeatable_request_is_worked_on_once(bench: Bench, request_: Request)
 def test_what_is_drawn_by_lot_is_worked_on_each_time(bench: Bench) -> None:
     for _ in range(2):
         assert not bench.engine.run("a", [Generate("one", sampling=Sampling(5, 0.7))], HOST)[0].is_repeated
-    assert seen(bench) == 2 and bench.engine._results.used_bytes == 0
+    assert seen(bench) == 2 and bench.engine.results.used_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_odd_texts_have_fingerprints() -> None:
 def test_a_hit_needs_no_model_and_no_place_and_leaves_the_statistics_alone(bench: Bench) -> None:
     bench.engine.run("a", [GREEDY], HOST)
     requests = bench.engine.status().models[0].requests
-    bench.engine._evict(["a"])
+    bench.local._evict(["a"])
     events = list(bench.engine.stream("a", GREEDY, HOST))
     assert [event.kind for event in events] == ["text", "done"] and events[0].text == events[1].result.text
     assert bench.loads == ["a"] and bench.engine.status().models == ()
@@ -170,7 +172,7 @@ def test_rows_are_answered_from_both_in_order(bench: Bench) -> None:
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_other_weights_under_the_same_name_answer_for_themselves(bench: Bench, weights: Path, change: str) -> None:
     bench.engine.run("a", [GREEDY], HOST)
-    bench.engine._evict(["a"])
+    bench.local._evict(["a"])
     if change == "content":
         weights.write_bytes(b"others")
     else:
@@ -182,19 +184,19 @@ def test_other_weights_under_the_same_name_answer_for_themselves(bench: Bench, w
 def test_a_new_entry_of_the_catalogue_and_another_model_answer_for_themselves(bench: Bench) -> None:
     bench.engine.run("a", [GREEDY], HOST)
     assert not bench.engine.run("b", [GREEDY], HOST)[0].is_repeated
-    bench.engine._evict(["a"])
+    bench.local._evict(["a"])
     bench.engine.catalogue.add(model("a", prompt_style="few-shot"))
     assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
 
 def test_weights_that_change_while_they_are_read_leave_nothing_behind(bench: Bench, weights: Path) -> None:
-    load = bench.engine._load
+    load = bench.local._load
 
     def slow(*arguments: Any) -> Any:
         weights.write_bytes(b"meanwhile")
         return load(*arguments)
 
-    bench.engine._load = slow
+    bench.local._load = slow
     for _ in range(2):
         assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
@@ -204,7 +206,7 @@ def test_deleting_a_model_forgets_what_it_answered(bench: Bench, is_loaded: bool
     for name in ("a", "b"):
         bench.engine.run(name, [GREEDY], HOST)
     if not is_loaded:
-        bench.engine._evict(["a"])
+        bench.local._evict(["a"])
     bench.house.delete("a", HOST)
     assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
     assert bench.engine.run("b", [GREEDY], HOST)[0].is_repeated
@@ -212,7 +214,7 @@ def test_deleting_a_model_forgets_what_it_answered(bench: Bench, is_loaded: bool
 
 def test_a_model_that_is_not_there_answers_nothing(bench: Bench) -> None:
     bench.engine.run("a", [GREEDY], HOST)
-    bench.engine._evict(["a"])
+    bench.local._evict(["a"])
 
     def gone(model_id: str) -> Path:
         raise NotReadyError("It is gone. Download it again.")
@@ -234,7 +236,7 @@ def test_what_was_stopped_late_or_failed_is_not_kept(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError):
         bench.engine.run("a", [GREEDY], HOST)
     bench.plan["a"].fail_with = None
-    assert bench.engine._results.used_bytes == 0
+    assert bench.engine.results.used_bytes == 0
     assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
 
@@ -347,3 +349,22 @@ def test_one_that_waits_can_leave(bench: Bench) -> None:
     next(second)
     second.close()
     assert list(first)[-1].result.new_tokens == 5
+
+
+def test_one_whose_events_nobody_reads_holds_up_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that stands still: its answer is whole in the engine, but who asks the same works for himself."""
+    monkeypatch.setattr(repeats, "STALL_SECONDS", 0.3)
+    first, second = (bench.engine.stream("a", GREEDY, HOST) for _ in range(2))
+    next(event for event in first if event.kind == "text")
+    assert not list(second)[-1].result.is_repeated
+    assert list(first)[-1].result.new_tokens == 5 and seen(bench) == 2
+
+
+def test_what_fails_before_it_begins_leaves_nothing_to_wait_for(bench: Bench) -> None:
+    bench.store.path = lambda model_id: Path(__file__)  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(InputError):
+            bench.engine.run("a", [GREEDY, replace(GREEDY, sampling=Sampling(5, 9.0))], HOST)
+    assert bench.engine._under_way == {}  # type: ignore[attr-defined]
+    assert bench.engine.run("a", [GREEDY], HOST)
+    assert bench.engine._under_way == {}  # type: ignore[attr-defined]
