@@ -16,10 +16,10 @@ from pages.parts.examples import offer_examples
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
 from pages.parts.share import copy_text, header
-from pages.parts.streaming import Answer, answer_of, ask, show_answer
+from pages.parts.streaming import Exchange, answer_of, ask, show_answer
 
 KEY = "draft"
-KINDS: dict[Kind, Text] = {
+KIND_NAMES: dict[Kind, Text] = {
     "story": Text("Story"),
     "poem": Text("Poem"),
     "lyrics": Text("Lyrics"),
@@ -55,8 +55,8 @@ def example_name(sample: WriteRequest) -> str:
     if sample.model:
         return f"{title_of(sample.model)}: {sample.text}"
     if sample.language == "en":
-        return _(KINDS[sample.kind])
-    return _("{kind} in {language}", kind=KINDS[sample.kind], language=LANGUAGES[sample.language])
+        return _(KIND_NAMES[sample.kind])
+    return _("{kind} in {language}", kind=KIND_NAMES[sample.kind], language=LANGUAGES[sample.language])
 
 
 def fit_kind() -> None:
@@ -66,7 +66,7 @@ def fit_kind() -> None:
     st.session_state["write_max_new_tokens"] = write.TOKENS[chosen]
 
 
-def opening_of(answer: Answer) -> str:
+def opening_of(answer: Exchange) -> str:
     """What stands before the new text: a free text's own beginning, and what was written earlier."""
     beginning = answer.request.text if answer.request.kind == "free" else ""
     model = get_engine().catalogue.models.get(answer.request.model or "")
@@ -91,7 +91,7 @@ header(_(APPLICATION.title), _("Choose what to write, set the temperature, and w
 controls, page = st.columns([5, 7], gap="large")
 with controls:
     kind = st.pills(
-        _("Kind"), list(KINDS), default="story", format_func=labelled(KINDS, "kind"), key="kind", bind="query-params",
+        _("Kind"), list(KIND_NAMES), default="story", format_func=labelled(KIND_NAMES, "kind"), key="kind", bind="query-params",
         on_change=fit_kind, required=True,
     ) or "story"  # fmt: skip
     form, errors, examples = st.container(), st.container(), st.container()

@@ -17,7 +17,7 @@ from engine.serving.protocol import Caller, Engine
 
 Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
 
-KINDS: dict[str, str] = {
+ORDERS: dict[str, str] = {
     "story": "Write a {tone}short {genre}story{language} about {text}.",
     "poem": "Write a {tone}{genre}poem{language} about {text}.",
     "lyrics": "Write the lyrics of a {tone}{genre}song{language}, with verses and a chorus, about {text}.",
@@ -236,7 +236,7 @@ def messages(request: WriteRequest, text: str, continuation: str = "") -> tuple[
 
 
 def _words(request: WriteRequest, text: str) -> dict[str, str]:
-    """What the sentences of KINDS and OPENINGS are filled with."""
+    """What the sentences of ORDERS and OPENINGS are filled with."""
     about = text.strip().rstrip(".。")
     return {
         "text": about,
@@ -248,7 +248,7 @@ def _words(request: WriteRequest, text: str) -> dict[str, str]:
 
 
 def _order(request: WriteRequest, text: str) -> str:
-    return re.sub(r"^Write a (?=[aeiou])", "Write an ", KINDS[request.kind].format(**_words(request, text)))
+    return re.sub(r"^Write a (?=[aeiou])", "Write an ", ORDERS[request.kind].format(**_words(request, text)))
 
 
 def _check(request: WriteRequest) -> None:

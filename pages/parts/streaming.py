@@ -28,7 +28,7 @@ DRAW_SECONDS = 0.06
 
 
 @dataclass
-class Answer:
+class Exchange:
     """One answer: what was asked, the text so far, and how it stands."""
 
     request: Any
@@ -45,16 +45,16 @@ def ask(key: str, request: Any) -> None:
     """Take the place of the answer under this key; it is worked on when `show_answer` is reached."""
     if previous := answer_of(key):
         previous.state = "stopped"
-    st.session_state[key] = Answer(request)
+    st.session_state[key] = Exchange(request)
 
 
-def answer_of(key: str) -> Answer | None:
+def answer_of(key: str) -> Exchange | None:
     """The answer under this key, if something was asked."""
-    answer: Answer | None = st.session_state.get(key)
+    answer: Exchange | None = st.session_state.get(key)
     return answer
 
 
-def show_answer(key: str, stream: Stream, *, prefix: str = "", errors: Any = None) -> Answer | None:
+def show_answer(key: str, stream: Stream, *, prefix: str = "", errors: Any = None) -> Exchange | None:
     """Draw the answer under this key, working on it first if it is new.
 
     `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them.
@@ -77,7 +77,7 @@ def show_answer(key: str, stream: Stream, *, prefix: str = "", errors: Any = Non
     return answer
 
 
-def _work(answer: Answer, stream: Stream, bar: Any, place: Any, prefix: str, key: str) -> None:
+def _work(answer: Exchange, stream: Stream, bar: Any, place: Any, prefix: str, key: str) -> None:
     answer.state = "coming"
     with bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         note = st.empty()
@@ -102,11 +102,11 @@ def _work(answer: Answer, stream: Stream, bar: Any, place: Any, prefix: str, key
     bar.empty()
 
 
-def _stop(answer: Answer) -> None:
+def _stop(answer: Exchange) -> None:
     answer.state = "stopped"
 
 
-def _take(answer: Answer, event: Event) -> None:
+def _take(answer: Exchange, event: Event) -> None:
     if event.kind == "text":
         if not answer.pieces:
             answer.started = time.monotonic()
@@ -118,7 +118,7 @@ def _take(answer: Answer, event: Event) -> None:
         answer.result, answer.state = event.result, "done"
 
 
-def _progress(answer: Answer, event: Event) -> str:
+def _progress(answer: Exchange, event: Event) -> str:
     """What goes on, in a few words: the wait, or the speed."""
     if event.kind == "loading":
         return ":material/hourglass_top: " + _("Reading the model into memory, once…")

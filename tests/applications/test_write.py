@@ -8,7 +8,7 @@ import pytest
 from fakes import HOST
 
 from engine.applications import write
-from engine.applications.write import KINDS, OPENINGS, PRESETS, TOKENS, WriteRequest, ask
+from engine.applications.write import OPENINGS, ORDERS, PRESETS, TOKENS, WriteRequest, ask
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
@@ -56,7 +56,7 @@ def test_what_is_written_is_carried_on() -> None:
 
 
 @pytest.mark.parametrize("language", OPENINGS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ORDERS)
 def test_a_base_model_is_led_by_an_opening_in_the_language(language: str, kind: str) -> None:
     text = "das {Meer}" if language == "de" else "sea {0}"
     prompt = asked(WriteRequest(text, kind, language=language), "gemma-3-270m").prompt  # type: ignore[arg-type]
