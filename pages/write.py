@@ -91,8 +91,8 @@ header(_(APPLICATION.title), _("Choose what to write, set the temperature, and w
 controls, page = st.columns([5, 7], gap="large")
 with controls:
     kind = st.pills(
-        _("Kind"), list(KIND_NAMES), default="story", format_func=labelled(KIND_NAMES, "kind"), key="kind", bind="query-params",
-        on_change=fit_kind, required=True,
+        _("Kind"), list(KIND_NAMES), default="story", format_func=labelled(KIND_NAMES, "kind"), key="kind",
+        bind="query-params", on_change=fit_kind, required=True,
     ) or "story"  # fmt: skip
     form, errors, examples = st.container(), st.container(), st.container()
     left, middle, right = st.columns(3)
