@@ -76,10 +76,15 @@ def template() -> bytes:
     from babel.messages import Catalog
     from babel.messages.pofile import write_po
 
+    from engine.catalogue.models import read_catalogue
+
     found = Catalog(project="Parlance", version=__version__)
     for path in sorted(path for room in ("engine", "pages") for path in (ROOT / room).rglob("*.py")):
         for sentence in sentences(path.read_text(encoding="utf-8")):
             found.add(sentence, locations=[(str(path.relative_to(ROOT)), 1)])
+    for model in read_catalogue().models.values():
+        if model.note:
+            found.add(model.note, locations=[("engine/catalogue/catalogue.toml", 1)])
     written = io.BytesIO()
     write_po(written, found, omit_header=True, sort_output=True, include_lineno=False, width=120)
     return written.getvalue()

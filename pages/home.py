@@ -7,29 +7,33 @@ import streamlit as st
 from engine.applications import APPLICATIONS
 from pages.parts.applications import page_of
 from pages.parts.engine import get_engine, house
+from pages.parts.language import _
 from pages.parts.picker import show_progress
 from pages.parts.share import header
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
-header("What language models are for", "Take an example or your own text, and watch a real model work on this machine.")
+header(
+    _("What language models are for"),
+    _("Take an example or your own text, and watch a real model work on this machine."),
+)
 for number, application in enumerate(APPLICATIONS.values()):
     if number % 2 == 0:
         columns = st.columns(2, gap="medium")
     with columns[number % 2].container(border=True, height="stretch"):
-        st.subheader(f":material/{application.icon}: {application.title}", anchor=False)
-        st.write(str(application.summary))
+        st.subheader(f":material/{application.icon}: {_(application.title)}", anchor=False)
+        st.write(_(application.summary))
         words = next(iter(application.example.values()), "")
-        label = f"Try “{plain(words)}”" if words else "Open"
+        label = _("Try “{words}”", words=plain(words)) if words else _("Open")
         st.page_link(
             page_of(application), label=label, icon=":material/arrow_forward:", query_params=dict(application.example)
         )
 
 
 with st.container(border=True):
-    st.subheader(":material/model_training: Fine-tune", anchor=False)
-    st.write("Teach a small model a style, labels of your own or a language, and watch it learn.")
-    st.page_link("finetune.py", label="Start with built-in data", icon=":material/arrow_forward:")
+    st.subheader(":material/model_training: " + _("Fine-tune"), anchor=False)
+    st.write(_("Teach a small model a style, labels of your own or a language, and watch it learn."))
+    st.page_link("finetune.py", label=_("Start with built-in data"), icon=":material/arrow_forward:")
 
 
 @st.fragment(run_every=2)
@@ -41,18 +45,20 @@ def machine() -> None:
     states = {model.id: house().store.availability(model.id) for model in embedded}
     ready = [model for model in embedded if states[model.id].state == "ready"]
     device, memory, models = st.columns(3)
-    device.metric("Device", status.device.upper(), border=True)
-    memory.metric("Memory in use", f"{size_in_words(status.used_bytes)}", border=True)
-    models.metric("Embedded models ready", f"{len(ready)} of {len(embedded)}", border=True)
+    device.metric(_("Device"), status.device.upper(), border=True)
+    memory.metric(_("Memory in use"), size_in_words(status.used_bytes), border=True)
+    words = _("{part} of {whole}", part=len(ready), whole=len(embedded))
+    models.metric(_("Embedded models ready"), words, border=True)
     if loaded := [model.title for model in status.models if model.state == "ready"]:
-        st.caption(f"In memory: {plain(', '.join(loaded))}.")
+        st.caption(_("In memory: {models}.", models=plain(", ".join(loaded))))
     for model in embedded:
         now = states[model.id]
         if now.state == "fetching":
             show_progress(now, model.title)
         elif now.state != "ready":
-            st.caption(f":material/cloud_off: {plain(now.message or f'{model.title} is not here yet.')}")
+            words = _(now.message) or _("{model} is not here yet.", model=model.title)
+            st.caption(f":material/cloud_off: {plain(words)}")
 
 
-st.subheader("This machine", anchor=False)
+st.subheader(_("This machine"), anchor=False)
 machine()

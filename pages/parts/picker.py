@@ -11,7 +11,9 @@ from engine.catalogue.models import Model
 from engine.catalogue.store import Availability
 from pages.parts.engine import caller, get_engine, house, may
 from pages.parts.errors import errors_shown
+from pages.parts.language import _
 from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_words
+from pages.parts.status import part_of
 from pages.parts.text import plain
 
 
@@ -26,8 +28,8 @@ def pick_model(
     default = default or application.default_model
     ids = [default, *(model.id for model in application.models(get_engine().catalogue) if model.id != default)]
     chosen = (place or st).selectbox(
-        "Model", ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
-        help="Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name.",
+        _("Model"), ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
+        help=_("Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name."),
     )  # fmt: skip
     with below or st.container(), errors_shown():
         model = get_engine().catalogue.find(as_model_id(chosen or default))
@@ -55,9 +57,9 @@ def facts(model: Model) -> str:
     """Size, licence and purpose as Markdown."""
     licence = plain(model.licence)
     parts = [
-        f"{parameters_in_words(model.parameters)} parameters" if model.parameters else "",
+        _("{number} parameters", number=parameters_in_words(model.parameters)) if model.parameters else "",
         f"[{licence}]({model.licence_url})" if model.licence_url else licence,
-        plain(model.note),
+        plain(_(model.note)),
     ]
     return " · ".join(part for part in parts if part)
 
@@ -65,8 +67,11 @@ def facts(model: Model) -> str:
 def offer(model: Model) -> None:
     """What a model that is not there costs, a button that fetches it, and the progress while it comes."""
     with st.container(border=True):
-        size = f", a download of {size_in_words(model.size_bytes)}" if model.size_bytes else ""
-        st.markdown(f"**{plain(model.title)}** is not on this machine yet{size}.")
+        named = {"model": f"**{plain(model.title)}**", "size": size_in_words(model.size_bytes)}
+        if model.size_bytes:
+            st.markdown(_("{model} is not on this machine yet, a download of {size}.", **named))
+        else:
+            st.markdown(_("{model} is not on this machine yet.", **named))
         st.caption(facts(model))
         fetch_button(model)
 
@@ -78,12 +83,13 @@ def fetch_button(model: Model) -> None:
         _progress(model.id)
         return
     if now.state == "failed":
-        st.warning(plain(now.message), icon=":material/cloud_off:")
+        st.warning(plain(_(now.message)), icon=":material/cloud_off:")
     if model.source.kind == "local":
-        st.caption(plain(now.message))
+        st.caption(plain(_(now.message)))
     elif not may("fetch embedded" if model.is_embedded else "fetch"):
-        st.caption(":material/lock: Downloads are off on this public site. Choose an embedded model.")
-    elif st.button("Try again" if now.state == "failed" else "Download", key=f"fetch-{model.id}", type="primary"):
+        words = _("Downloads are off on this public site. Choose an embedded model.")
+        st.caption(f":material/lock: {words}")
+    elif st.button(_("Try again") if now.state == "failed" else _("Download"), key=f"fetch-{model.id}", type="primary"):
         with errors_shown():
             house().fetch(model.id, caller())
             st.rerun()
@@ -100,9 +106,9 @@ def _progress(model_id: str) -> None:
 def show_progress(now: Availability, title: str = "") -> None:
     """A bar with bytes, speed and time left."""
     share = min(1.0, now.done_bytes / now.total_bytes) if now.total_bytes else 0.0
-    words = f"{size_in_words(now.done_bytes)} of {size_in_words(now.total_bytes)}" if now.total_bytes else "Starting"
+    words = part_of(now.done_bytes, now.total_bytes) if now.total_bytes else _("Starting")
     if now.bytes_per_second:
         words += f" · {size_in_words(now.bytes_per_second)}/s"
     if now.seconds_left is not None:
-        words += f" · {seconds_in_words(now.seconds_left)} left"
+        words += " · " + _("{time} left", time=seconds_in_words(now.seconds_left))
     st.progress(share, text=f"{plain(title)} · {words}" if title else words)

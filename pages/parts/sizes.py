@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from engine.sizes import seconds_in_words, size_in_words
+from pages.parts.language import _
 
 __all__ = ["parameters_in_words", "percent_in_words", "seconds_in_words", "size_in_words"]
 
 
 def percent_in_words(share: float) -> str:
     """0.834 -> "83%"; never 0 or 100 for what is merely near them."""
-    return "under 1%" if share < 0.01 else "over 99%" if share > 0.99 else f"{share:.0%}"
+    if share < 0.01:
+        return _("under 1%")
+    return _("over 99%") if share > 0.99 else f"{share:.0%}"
 
 
 def parameters_in_words(count: int) -> str:

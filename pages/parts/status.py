@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.messages import Text
 from engine.serving.protocol import ModelStatus
 from pages.parts.engine import get_engine
+from pages.parts.language import _
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
+
+STATES = {
+    "loading": Text("loading"),
+    "ready": Text("ready"),
+    "failed": Text("failed"),
+    "closed": Text("closed"),
+}
 
 
 @st.fragment(run_every=5)
@@ -18,21 +27,28 @@ def status_line() -> None:
     working = sum(model.running for model in status.models)
     waiting = sum(model.queued for model in status.models)
     lines = [
-        f":material/memory: **{status.device.upper()}** · {size_in_words(status.used_bytes)} of "
-        f"{size_in_words(status.budget_bytes)}",
-        f"Loaded: {plain(', '.join(loaded))}" if loaded else "Nothing loaded yet; the first request loads its model.",
+        f":material/memory: **{status.device.upper()}** · {part_of(status.used_bytes, status.budget_bytes)}",
+        _("Loaded: {models}", models=plain(", ".join(loaded)))
+        if loaded
+        else _("Nothing loaded yet; the first request loads its model."),
     ]
     if working or waiting:
-        lines.append(f"{working} at work, {waiting} waiting")
+        lines.append(_("{working} at work, {waiting} waiting", working=working, waiting=waiting))
     st.caption("  \n".join(lines))
+
+
+def part_of(part_bytes: float, whole_bytes: float) -> str:
+    """Memory or disk taken of what may be."""
+    return _("{part} of {whole}", part=size_in_words(part_bytes), whole=size_in_words(whole_bytes))
 
 
 def what_it_does(model: ModelStatus) -> str:
     """State, place, memory, line and speed of a model, as Markdown."""
-    facts = [model.state, f"{model.device} {model.dtype}".strip(), size_in_words(model.memory_bytes)]
-    facts.append(f"{model.running} at work, {model.queued} waiting, {model.requests} done")
+    facts = [_(STATES[model.state]), f"{model.device} {model.dtype}".strip(), size_in_words(model.memory_bytes)]
+    counts = {"working": model.running, "waiting": model.queued, "done": model.requests}
+    facts.append(_("{working} at work, {waiting} waiting, {done} done", **counts))
     if model.tokens_per_second:
-        facts.append(f"{model.tokens_per_second:.0f} tokens a second")
+        facts.append(_("{number} tokens a second", number=f"{model.tokens_per_second:.0f}"))
     if model.first_token_seconds:
-        facts.append(f"first token after {model.first_token_seconds:.2f} s")
+        facts.append(_("first token after {seconds:.2f} s", seconds=model.first_token_seconds))
     return " · ".join(fact for fact in facts if fact)
