@@ -42,8 +42,8 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
         backends.warm_up,
         lambda: import_module("engine.applications.languages").guess_language(""),  # reads its tables, most of a second
         lambda: http.warm_up(home),
-        lambda: import_module("engine.backends.gguf_requantization").prepare(home.store),
-        lambda: import_module("engine.backends.ctranslate2_conversion").prepare(home.store, is_over),
+        lambda: import_module("engine.backends.ggml.requantization").prepare(home.store),
+        lambda: import_module("engine.backends.installs").prepare(home.store, is_over),
     ):
         while home.engine.is_busy and not is_over.is_set():
             is_over.wait(BUSY_SECONDS)

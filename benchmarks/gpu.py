@@ -21,7 +21,7 @@ import torch
 from benchmarks.ours import CALLER
 from benchmarks.sides import at_once
 from benchmarks.texts import WORDS, story_prompt
-from engine.backends.devices import choose_dtype
+from engine.backends.pytorch.devices import choose_dtype
 from engine.catalogue.models import Catalogue, Model, Source
 from engine.catalogue.store import Store
 from engine.requests import Generate, Sampling
@@ -78,7 +78,7 @@ class Ours:
     """The engine with one model, as the app has it on a GPU."""
 
     def __init__(self, folder: Path, settings: Settings, is_continuous: bool) -> None:
-        from engine.backends.transformers import TransformersBackend
+        from engine.backends.pytorch.backend import TransformersBackend
 
         model = Model(
             id="bench", title="bench", family="", architecture="causal", runtime="transformers", parameters=0,

@@ -8,7 +8,7 @@ from benchmarks.encoders import best, race
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.weights import OPUS_SHAPE, OPUS_VOCABULARY, ctranslate2_int8, opus_sized
-from engine.backends.ctranslate2_conversion import convert
+from engine.backends.ct2.conversion import convert
 
 BATCHES = (8, 32, 64)
 TOKENS = 24

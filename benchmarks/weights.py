@@ -41,7 +41,7 @@ def gguf(model_id: str) -> Path:
 
 def safetensors(model_id: str) -> Path:
     """The same weights as a folder that `transformers` reads, converted once (half a minute to a minute)."""
-    from engine.backends.gguf_conversion import converted
+    from engine.backends.pytorch.gguf_conversion import converted
 
     return converted(model_id, gguf(model_id))
 

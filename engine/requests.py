@@ -151,6 +151,15 @@ class Embed:
 Request = Generate | Classify | Extract | Fill | Embed
 
 
+def needs(request: Request) -> frozenset[str]:
+    """What a backend must be able to do for a request: its task, and to sample or to tell other likely tokens."""
+    wanted = {str(request.task)}
+    if isinstance(request, Generate):
+        wanted |= {"sample"} if request.sampling.temperature > 0 else set()
+        wanted |= {"top_logprobs"} if request.top_logprobs else set()
+    return frozenset(wanted)
+
+
 @dataclass(frozen=True)
 class Token:
     """One generated token; `logprob` is natural and of the model's distribution before sampling filters."""

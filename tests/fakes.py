@@ -18,6 +18,8 @@ class FakeBackend:
     `step_seconds` paces generation, `fail_with` raises from `run`, `seen` keeps every request in order of arrival.
     """
 
+    tasks = frozenset({"generate", "sample", "top_logprobs", "classify", "extract", "fill", "embed"})
+
     def __init__(self, lanes: int = 2, batch: int = 4, step_seconds: float = 0.0, memory_bytes: int = 1000) -> None:
         self.lanes, self.batch, self.step_seconds, self.memory_bytes = lanes, batch, step_seconds, memory_bytes
         self.device, self.dtype, self.context_tokens = "cpu", "float32", 512

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.ctranslate2_conversion import NAME
+from engine.backends.ct2.conversion import NAME
 
 ROOT = Path(__file__).parents[1]
 

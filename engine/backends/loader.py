@@ -1,46 +1,52 @@
-"""Which runtime serves a model, and the one place that loads it."""
+"""Which runtimes serve a model, fastest first, and the one place that loads it."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
 
-from engine.backends.protocol import Backend
+from engine import extensions
+from engine.backends.memory import give_freed_memory_back
+from engine.backends.protocol import Backend, DamagedCopyError, Runtime
 from engine.catalogue.models import Model
+from engine.errors import UnsupportedError
 from engine.settings import Settings
 
 
-def warm_up() -> None:
-    """Import what the embedded models need, which takes a second, before anybody waits for it. No weights are read."""
-    for name in ("llamacpp", "ctranslate2_encoder"):
-        import_module(f"engine.backends.{name}")
+def runtimes() -> list[Runtime]:
+    """All that there are, the host's own among them, fastest first."""
+    found = [module.RUNTIME for module in extensions.modules("backends") if hasattr(module, "RUNTIME")]
+    return sorted(found, key=lambda runtime: -runtime.speed)
 
 
-def load(model: Model, path: Path, settings: Settings) -> Backend:
-    """Load the weights at `path` (a GGUF file or a folder). Raises PeopleError when they cannot be used."""
-    from engine.backends.memory import give_freed_memory_back
+def runtimes_for(model: Model, path: Path, settings: Settings) -> list[Runtime]:
+    """Those that can serve the weights at `path` now, fastest first; more when a copy that one needs is there."""
+    return [runtime for runtime in runtimes() if runtime.tasks(model, path, settings)]
 
-    backend = _load(model, path, settings)
+
+def load(model: Model, path: Path, settings: Settings, runtime: Runtime | None = None) -> Backend:
+    """Load the weights at `path` (a GGUF file or a folder) with a runtime, the fastest where none is named.
+
+    Raises PeopleError when they cannot be used.
+    """
+    backend = _load(model, path, settings, runtime)
     give_freed_memory_back()
     return backend
 
 
-def _load(model: Model, path: Path, settings: Settings) -> Backend:
-    if model.runtime == "llamacpp":
-        from engine.backends.llamacpp import LlamaCppBackend
+def _load(model: Model, path: Path, settings: Settings, runtime: Runtime | None) -> Backend:
+    if runtime is None:
+        runtime = next(iter(runtimes_for(model, path, settings)), None)
+    if runtime is None:
+        raise UnsupportedError("Nothing here can run {title}. Choose another model.", param="model", title=model.title)
+    try:
+        return runtime.load(model, path, settings)
+    except DamagedCopyError:
+        return _load(model, path, settings, None)
 
-        return LlamaCppBackend(model, path, settings)
-    from engine.backends.ctranslate2_conversion import can_convert
 
-    if can_convert(model.architecture, path, settings):
-        if model.architecture == "seq2seq":
-            from engine.backends.ctranslate2 import CTranslate2Backend
-
-            return CTranslate2Backend(model, path, settings)
-        from engine.backends.ctranslate2_encoder import load_encoder
-
-        if (encoder := load_encoder(model, path, settings)) is not None:
-            return encoder
-    from engine.backends.transformers import TransformersBackend
-
-    return TransformersBackend(model, path, settings)
+def warm_up() -> None:
+    """Import what the embedded models need, which takes a second, before anybody waits for it. No weights are read."""
+    for runtime in runtimes():
+        for name in runtime.imports:
+            import_module(name)

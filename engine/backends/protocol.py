@@ -1,14 +1,24 @@
-"""What a runtime is: the one protocol behind which all of them stand.
+"""What a runtime is: one `Runtime` value for each, and the one protocol behind which their loaded models stand.
 
 A backend is a loaded model. It decides nothing about queues, memory or people: a worker hands it jobs, it does them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from engine.requests import Request, Result, Token
+
+if TYPE_CHECKING:
+    from engine.catalogue.models import Model
+    from engine.settings import Settings
+
+
+class DamagedCopyError(Exception):
+    """The copy of the weights that a runtime reads is damaged. It was given up, so that another runtime answers."""
 
 
 class Job(Protocol):
@@ -34,6 +44,8 @@ class Job(Protocol):
 class Backend(Protocol):
     """A loaded model."""
 
+    tasks: frozenset[str]
+    """What it can: requests whose `requests.needs` are all among these."""
     lanes: int
     """How many `run` calls may be in progress at once, each from a thread of its own."""
     batch: int
@@ -56,3 +68,30 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the memory. No `run` is in progress."""
+
+
+def no_command(model: Model, path: Path, settings: Settings) -> list[str]:
+    """For a runtime that reads the weights as they come."""
+    return []
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One way to serve models; a module of `backends/` or of the host's own names it `RUNTIME`.
+
+    That module is light, since all are imported to ask which serves a model: large libraries are imported in `load`.
+    """
+
+    id: str
+    speed: int
+    """Of two that can do a request, the one with the higher number does it."""
+    tasks: Callable[[Model, Path, Settings], frozenset[str]]
+    """What it can do now with the weights at a path, as `Backend.tasks`; nothing where it cannot serve them (yet)."""
+    load: Callable[[Model, Path, Settings], Backend]
+    """Read the weights at a path (a GGUF file or a folder). Raises PeopleError, or DamagedCopyError."""
+    install: Callable[[Model, Path, Settings], list[str]] = no_command
+    """The module, with its arguments, that makes the copy which this runtime needs and has not got; none where it has.
+
+    The copy appears whole or not at all, and SIGTERM leaves nothing behind. Meanwhile other runtimes serve."""
+    imports: tuple[str, ...] = ()
+    """Modules that take long to import, of a runtime that embedded models use: imported before anybody waits."""

@@ -1,234 +1,33 @@
-"""Any checkpoint that `transformers` knows, on CPU, CUDA or MPS: batches of similar lengths, one forward or many.
-
-It turns jobs into batches and hands out results; how a task is computed is in `encoding`, `generation` and `decoding`.
-"""
+"""Any checkpoint that `transformers` knows, on CPU, CUDA or MPS."""
 
 from __future__ import annotations
 
-import inspect
-import json
-import threading
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
+from engine.backends.protocol import Backend, Runtime
+from engine.catalogue.models import Model
+from engine.settings import Settings
 
-from engine.backends.batches import group_by_length, work_in_halves
-from engine.backends.continuous import ContinuousBatch, PausingStepper, try_continuous
-from engine.backends.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
-from engine.backends.devices import choose_device, choose_dtype, module_bytes
-from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
-from engine.backends.generation import Rows
-from engine.backends.gguf_conversion import converted
-from engine.backends.loading import load_module, load_tokenizer
-from engine.backends.memory import free_caches, keep_freed_memory, memory_short
-from engine.backends.protocol import Job
-from engine.backends.tasks import TASKS, able
-from engine.backends.threads import threads_for
-from engine.errors import PeopleError, UnsupportedError
-
-if TYPE_CHECKING:
-    from engine.catalogue.models import Model
-    from engine.settings import Settings
-
-ENCODER_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
-SEQ2SEQ_BATCH = {"cpu": 32, "mps": 32, "cuda": 64}
-BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
-"""Tokens of one forward pass at most, padding included."""
-MIN_FILL = {"causal": 0.0, "seq2seq": 0.3}
-"""Share of real tokens in a batch, else 0.7: padding costs little where most of the work is done token by token, and a
-second batch would wait for the first one's last token."""
-CACHE_SHARE = 4
-"""Part of the longest that all rows of a batch together could grow to, for which memory is counted."""
-WORKING_SHARE = 1.2
-"""Memory of weights at work, over their size."""
-CONTINUOUS_LANES = 64
-"""Answers in the running batch at once; more wait in the line."""
-FILL_SHARE = 8
-"""A masked model's logits are as wide as its vocabulary, so its batches are this much smaller."""
-POSITIONS_TAKEN = ("roberta", "xlm-roberta", "camembert", "mpnet")
-"""Kinds whose position table begins behind the padding id."""
+WRITING = frozenset({"generate", "sample", "top_logprobs"})
+TASKS: dict[str, frozenset[str]] = {
+    "causal": WRITING,
+    "seq2seq": WRITING,
+    "classification": frozenset({"classify"}),
+    "extraction": frozenset({"extract"}),
+    "masked": frozenset({"fill"}),
+    "embedding": frozenset({"embed"}),
+}
+"""What a checkpoint can do, by what it was made for."""
 
 
-class TransformersBackend:
-    """One model of any architecture. `is_continuous` forces or forbids continuous batching, which is else for CUDA.
-
-    Raises NotFoundError, InputError, UnsupportedError or MemoryShortError when it cannot be loaded.
-    """
-
-    lanes = 1
-    _continuous: ContinuousBatch | None = None
-
-    def __init__(self, model: Model, path: Path, settings: Settings, is_continuous: bool | None = None) -> None:
-        self.title, self.task = model.title, TASKS[model.architecture]
-        torch.set_num_threads(threads_for("transformers", settings))
-        keep_freed_memory()
-        device = choose_device(settings)
-        dtype = choose_dtype(settings, device)
-        folder = converted(model.title, path) if path.is_file() else path
-        self.tokenizer = load_tokenizer(model.title, folder)
-        self._read_module = partial(load_module, model, folder, device, dtype)
-        self.module: Any = self._open()
-        self.device, self.dtype = device.type, str(dtype).removeprefix("torch.")
-        self.memory_bytes = int(self._weights_bytes() * WORKING_SHARE) + 64 * 2**20
-        self._lock = threading.Lock()
-        self.context_tokens = positions(self.module.config, self.tokenizer, settings.context_tokens)
-        self._batch_tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if self.task == "fill" else 1)
-        self._min_fill = MIN_FILL.get(model.architecture, 0.7)
-        if self.task == "generate":
-            self._prepare_generation(model.architecture, settings, is_continuous)
-        else:
-            self.batch = ENCODER_BATCH[self.device]
-            self._prepare_encoding(folder)
-
-    def _open(self) -> Any:
-        return self._read_module()
-
-    def _weights_bytes(self) -> int:
-        return module_bytes(self.module)
-
-    def _prepare_encoding(self, folder: Path) -> None:
-        if not self.tokenizer.is_fast:
-            raise UnsupportedError(
-                f"{self.title} has a tokenizer that cannot say where its tokens lie in a text. Choose another model.",
-                param="model",
-            )
-        self.context_tokens = min(self.context_tokens, _pooling_window(folder) or self.context_tokens)
-        config = self.module.config
-        candidates = (config.pad_token_id, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
-        config.pad_token_id = next(id for id in candidates if id is not None)
-        self._input_names = set(inspect.signature(self.module.forward).parameters)
-        encodings = Encodings(self.title, self.tokenizer, config, self.context_tokens)
-        self._encoder = EncoderJobs(
-            self.title, encodings.tasks[self.task], self._forward, self._batch_tokens, self._min_fill, self._lock
-        )
-
-    def _prepare_generation(self, architecture: str, settings: Settings, is_continuous: bool | None) -> None:
-        is_seq2seq = architecture == "seq2seq"
-        self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots
-        if not is_seq2seq:
-            self._batch_tokens = settings.slots * self.context_tokens
-        self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
-        working_tokens = self.batch * self.context_tokens // CACHE_SHARE
-        self.memory_bytes += self._rows.cache_bytes(working_tokens, self.module.dtype.itemsize)
-        self._stepper = Seq2SeqStepper if is_seq2seq else CausalStepper
-        if not is_seq2seq and (self.device == "cuda" if is_continuous is None else is_continuous):
-            self._start_continuous()
-
-    def _start_continuous(self) -> None:
-        ending = self._rows.ending
-        if ending.rules is not None:
-            return
-        self._continuous = try_continuous(
-            lambda: ContinuousBatch(self.module, CONTINUOUS_LANES, self.context_tokens, frozenset(ending.end_ids))
-        )
-        if self._continuous is not None:
-            self.lanes, self.batch = CONTINUOUS_LANES, 1
-            self.memory_bytes += self._continuous.memory_bytes
-
-    def run(self, jobs: Sequence[Job]) -> None:
-        """Work on jobs of one task until each is finished or failed."""
-        mine = able(jobs, self.title, self.task)
-        with torch.inference_mode():
-            if self.task == "generate":
-                self._generate(mine)
-            else:
-                self._encoder.run(mine)
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of the text without special ones; from any thread."""
-        with self._lock:
-            return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    def close(self) -> None:
-        """Free the memory."""
-        if self._continuous is not None:
-            self._continuous.close()
-            self._continuous = None
-        self.module = self.tokenizer = self._rows = self._encoder = None  # type: ignore[assignment]
-        free_caches()
-
-    def _generate(self, jobs: Sequence[Job]) -> None:
-        rows = []
-        for job in jobs:
-            try:
-                rows.append(self._rows.make(job))
-            except PeopleError as error:
-                job.fail(error)
-        lengths = [len(row.source or row.prefix) for row in rows]
-        for group in group_by_length(lengths, self._batch_tokens, self._min_fill):
-            work_in_halves(
-                [rows[index] for index in group], self._decode, lambda row: row.job.fail(memory_short(self.title))
-            )
-
-    def _decode(self, rows: list[Row]) -> None:
-        stepper: Stepper = self._stepper(self.module, self._rows.pad_id)
-        if self._continuous is not None:
-            if all(row.request.top_logprobs == 0 for row in rows):
-                for row in rows:
-                    self._continuous.generate(row)
-                return
-            stepper = PausingStepper(stepper, self._continuous)
-        decode(stepper, rows, self._rows.ending, self._rows.token_text)
-
-    def _forward(self, pieces: list[Piece]) -> list[Array]:
-        inputs = self._inputs(pieces)
-        output = self.module(**inputs)
-        if self.task == "fill":
-            places = inputs["input_ids"] == self.tokenizer.mask_token_id
-            return [_numpy(row[place]) for row, place in zip(output.logits, places, strict=True)]
-        return READERS[self.task](output, inputs["attention_mask"])
-
-    def _inputs(self, pieces: Sequence[Piece]) -> dict[str, torch.Tensor]:
-        width = max(len(piece.ids) for piece in pieces)
-        pad = self.module.config.pad_token_id
-        inputs = {
-            "input_ids": [piece.ids + [pad] * (width - len(piece.ids)) for piece in pieces],
-            "attention_mask": [[1] * len(piece.ids) + [0] * (width - len(piece.ids)) for piece in pieces],
-        }
-        if pieces[0].types is not None and "token_type_ids" in self._input_names:
-            inputs["token_type_ids"] = [(piece.types or []) + [0] * (width - len(piece.ids)) for piece in pieces]
-        return {name: torch.tensor(rows, device=self.module.device) for name, rows in inputs.items()}
+def _tasks(model: Model, path: Path, settings: Settings) -> frozenset[str]:
+    return TASKS[model.architecture] if model.runtime == "transformers" else frozenset()
 
 
-def _logits(output: Any, mask: torch.Tensor) -> list[Array]:
-    return list(_numpy(output.logits))
+def _load(model: Model, path: Path, settings: Settings) -> Backend:
+    from engine.backends.pytorch.backend import TransformersBackend
+
+    return TransformersBackend(model, path, settings)
 
 
-def _sums(output: Any, mask: torch.Tensor) -> list[Array]:
-    """Sum over the tokens of a row: the mean of several rows weighs each token alike, and the norm goes anyway."""
-    states = output.last_hidden_state.float() * mask[..., None]
-    return list(_numpy(states.sum(1)))
-
-
-def _span_logits(output: Any, mask: torch.Tensor) -> list[Array]:
-    both = _numpy(torch.stack([output.start_logits, output.end_logits], 1))
-    return [row[:, :length] for row, length in zip(both, mask.sum(1).tolist(), strict=True)]
-
-
-READERS = {"classify": _logits, "embed": _sums, "extract": _span_logits}
-"""From a module's output and the mask (rows, tokens) to an array for each row, as `encoding.Task` wants it."""
-
-
-def _numpy(tensor: torch.Tensor) -> Array:
-    return np.asarray(tensor.float().cpu().numpy())
-
-
-def positions(config: Any, tokenizer: Any, wanted: int) -> int:
-    """Longest input in tokens: what was asked for, within the model's positions and the tokenizer's own limit."""
-    text = config.get_text_config()
-    positions = next((v for n in ("max_position_embeddings", "n_positions") if (v := getattr(text, n, None))), wanted)
-    if config.model_type in POSITIONS_TAKEN:
-        positions -= (config.pad_token_id or 0) + 1
-    return int(min(wanted, positions, tokenizer.model_max_length))
-
-
-def _pooling_window(folder: Path) -> int | None:
-    """The length that a sentence embedder was trained on, from the file that sentence-transformers keeps it in."""
-    try:
-        return int(json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+RUNTIME = Runtime("transformers", 10, _tasks, _load)

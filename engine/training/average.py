@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.backends.ctranslate2_conversion import NAME as COPY
+from engine.backends.ct2.conversion import NAME as COPY
 from engine.errors import ConflictError, InputError, PeopleError
 from engine.files import read_json
 from engine.training.views import RunView

@@ -9,9 +9,9 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from engine.backends.gguf_conversion import converted
-from engine.backends.loading import LOCAL
 from engine.backends.memory import is_memory_error
+from engine.backends.pytorch.gguf_conversion import converted
+from engine.backends.pytorch.loading import LOCAL
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError
 from engine.training.config import TrainingConfig
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from engine.backends.ctranslate2_conversion import NAME as COPY
+from engine.backends.ct2.conversion import NAME as COPY
 from engine.errors import ConflictError, InputError, NotFoundError
 from engine.training import cards
 from engine.training.cards import Facts

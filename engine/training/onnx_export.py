@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import transformers
 
-from engine.backends.loading import LOCAL
+from engine.backends.pytorch.loading import LOCAL
 from engine.errors import NotFoundError, UnsupportedError
 
 OPSET = 20

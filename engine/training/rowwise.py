@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from engine.backends.loading import LOCAL
+from engine.backends.pytorch.loading import LOCAL
 from engine.evaluation.metrics import answer_f1, bleu, chrf, exact_match, perplexity
 from engine.settings import available_cores
 from engine.training import bases

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import transformers
 
-from engine.backends.loading import LOCAL
+from engine.backends.pytorch.loading import LOCAL
 from engine.errors import InputError
 from engine.training.config import ROLES, Tokenizer, TrainingConfig
 

@@ -17,7 +17,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from engine.backends.transformers import TransformersBackend
+from engine.backends.pytorch.backend import TransformersBackend
 from engine.catalogue.models import Model, Source
 from engine.requests import Request, Result, Token
 from engine.settings import Settings

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from engine.backends import transformers as backend_module
-from engine.backends.continuous_sampling import gumbel
-from engine.backends.transformers import TransformersBackend
+from engine.backends.pytorch import backend as backend_module
+from engine.backends.pytorch.backend import TransformersBackend
+from engine.backends.pytorch.continuous_sampling import gumbel
 from engine.errors import MemoryShortError
 from engine.requests import Generate, Sampling
 from engine.settings import Settings
@@ -184,7 +184,7 @@ def test_a_process_that_forgets_to_close_ends_all_the_same(tmp_path: Path) -> No
     code = f"""
 from pathlib import Path
 from tests.backends import checkpoints
-from engine.backends.transformers import TransformersBackend
+from engine.backends.pytorch.backend import TransformersBackend
 from engine.settings import Settings
 settings = Settings(device="cpu", dtype="float32", threads=1, context_tokens=96)
 folder = checkpoints.llama(Path({str(tmp_path)!r}))

@@ -15,21 +15,24 @@ from typing import Any
 import pytest
 import transformers
 
-from engine.backends import ctranslate2_conversion
 from engine.backends import loader as backends
-from engine.backends.ctranslate2_conversion import NAME, STAMP, Conversion, convert, find_copy
-from engine.backends.transformers import TransformersBackend
-from engine.requests import Generate, Sampling
+from engine.backends.ct2 import conversion
+from engine.backends.ct2.conversion import NAME, STAMP, convert, find_copy
+from engine.backends.installs import Installs
+from engine.backends.pytorch.backend import TransformersBackend
+from engine.errors import UnsupportedError
+from engine.requests import Generate, Sampling, needs
 from engine.settings import Settings
 from tests.backends import checkpoints
 from tests.backends.checkpoints import KeptJob, entry, open_backend, run
 
 pytest.importorskip("ctranslate2")
 
-from engine.backends.ctranslate2 import CTranslate2Backend
+from engine.backends.ct2.decoders import CTranslate2Decoder
 
 GREEDY = Sampling(max_new_tokens=12, temperature=0.0)
 PROMPTS = ["The quick brown fox jumps over the dog", "Le renard", "Once upon a time there was a village", "sea"]
+AUTO = Settings(device="cpu", threads=2, context_tokens=96)
 LANGUAGES = {"m2m100": {"source": "en", "target": "fr"}}
 FAMILIES = ["marian", "m2m100", "bart", "mbart"]
 
@@ -47,23 +50,28 @@ def make(name: str, folder: Path) -> Path:
     return checkpoints.save(folder, "MBartForConditionalGeneration", config, tokenizer)
 
 
-def open_quick(folder: Path, threads: int = 2) -> CTranslate2Backend:
-    settings = Settings(device="cpu", threads=threads, context_tokens=96)
-    backend = backends.load(entry("seq2seq"), folder, settings)
-    assert isinstance(backend, CTranslate2Backend)
+def open_quick(folder: Path, threads: int = 2) -> CTranslate2Decoder:
+    backend = backends.load(entry("seq2seq"), folder, replace(AUTO, threads=threads))
+    assert isinstance(backend, CTranslate2Decoder)
     return backend
 
 
-def wait(conversion: Conversion | None) -> None:
+def begin(folder: Path) -> Installs:
+    installs = Installs()
+    installs.begin(entry("seq2seq"), folder, AUTO)
+    return installs
+
+
+def wait(installs: Installs) -> None:
     deadline = time.monotonic() + 240
-    while conversion is not None and not conversion.is_over and time.monotonic() < deadline:
+    while installs.is_busy and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Copies in float32, whose answers are torch's to the token."""
-    monkeypatch.setattr(ctranslate2_conversion, "QUANTIZATION", "float32")
+    monkeypatch.setattr(conversion, "QUANTIZATION", "float32")
     yield
 
 
@@ -95,7 +103,7 @@ def test_answers_are_torchs(tmp_path: Path, name: str) -> None:
         timed = ("mean_logprob", "first_token_seconds", "tokens_per_second")
         assert replace(result, **dict.fromkeys(timed)) == replace(expected, **dict.fromkeys(timed))
         assert result.first_token_seconds > 0 and (result.tokens_per_second or result.new_tokens == 1)
-    assert not isinstance(quick.module, type(slow.module)), "no torch module is needed for greedy answers"
+    assert not hasattr(quick, "module"), "no torch module is needed for greedy answers"
 
 
 @pytest.mark.usefixtures("exact")
@@ -154,23 +162,22 @@ def test_streams_stops_and_leaving_are_each_rows_own(tmp_path: Path) -> None:
 
 def test_torch_answers_until_the_copy_is_there_and_what_only_it_can(tmp_path: Path) -> None:
     folder = make("marian", tmp_path)
-    reference = TransformersBackend(entry("seq2seq"), folder, Settings(device="cpu", threads=2, context_tokens=96))
+    model = entry("seq2seq")
+    (torchs,) = backends.runtimes_for(model, folder, AUTO)
     asked = Generate(PROMPTS[0], sampling=GREEDY)
     warm = Generate(PROMPTS[0], sampling=replace(GREEDY, temperature=1.0, seed=3))
-    backend = open_quick(folder)
-    assert backend.dtype == reference.dtype != "int8"
-    assert run(backend, asked)[0].text == run(reference, asked)[0].text
-    before = backend.memory_bytes
-    wait(backend._conversion)
-    first = run(backend, asked)[0]
-    assert backend.dtype == "int8" and backend._conversion is None and first.mean_logprob < 0
-    light = backend.memory_bytes
-    assert light < before
-    assert run(backend, warm, asked, replace(asked, top_logprobs=2))[0].text == run(reference, warm)[0].text
-    assert backend.memory_bytes > light
-    again = open_quick(folder)
-    assert again.dtype == "int8"
-    assert run(again, asked)[0].text == first.text
+    reference = backends.load(model, folder, AUTO, torchs)
+    assert type(reference) is TransformersBackend and needs(warm) <= reference.tasks
+    wait(begin(folder))
+    quick, slow = backends.runtimes_for(model, folder, AUTO)
+    backend = backends.load(model, folder, AUTO, quick)
+    assert (slow, backend.dtype) == (torchs, "int8") and backend.memory_bytes < reference.memory_bytes
+    assert quick.tasks(model, folder, AUTO) == backend.tasks and needs(asked) <= backend.tasks
+    assert run(backend, asked)[0].mean_logprob < 0
+    for unable in (warm, replace(asked, top_logprobs=2)):
+        assert not needs(unable) <= backend.tasks
+        with pytest.raises(UnsupportedError):
+            run(backend, unable)
 
 
 def test_a_copy_of_other_weights_or_of_another_version_is_made_again(tmp_path: Path) -> None:
@@ -193,54 +200,56 @@ def test_a_copy_of_other_weights_or_of_another_version_is_made_again(tmp_path: P
     assert find_copy(folder) and not list(folder.glob(".*"))
 
 
-def test_a_damaged_copy_is_left_for_torch(tmp_path: Path) -> None:
+def test_a_damaged_copy_is_left_for_torch_and_made_again(tmp_path: Path) -> None:
     folder = make("bart", tmp_path)
     convert(folder)
     (folder / NAME / "model.bin").write_bytes(b"no model")
-    backend = open_quick(folder)
+    (quick, _) = backends.runtimes_for(entry("seq2seq"), folder, AUTO)
+    backend = backends.load(entry("seq2seq"), folder, AUTO, quick)
     assert backend.dtype != "int8" and run(backend, Generate("sea", sampling=GREEDY))[0].new_tokens
-    assert find_copy(folder) is None and backend._conversion is not None
-    backend.close()
+    assert find_copy(folder) is None
+    wait(begin(folder))
+    assert run(open_quick(folder), Generate("sea", sampling=GREEDY))[0].new_tokens
 
 
 def test_two_processes_make_one_copy_and_an_ended_one_leaves_nothing(tmp_path: Path) -> None:
     folder = make("bart", tmp_path)
-    both = [Conversion(folder), Conversion(folder)]
-    for conversion in both:
-        wait(conversion)
-        assert conversion._child.returncode == 0
+    both = [begin(folder), begin(folder)]
+    for installs in both:
+        wait(installs)
     assert find_copy(folder) and not list(folder.glob(".*"))
     os.utime(folder / "model.safetensors", ns=(1, 1))
-    conversion = Conversion(folder)
+    installs = begin(folder)
     deadline = time.monotonic() + 240
     while not list(folder.glob(".*")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    conversion.close()
-    assert conversion.is_over and not list(folder.glob(".*"))
+    installs.close()
+    assert not installs.is_busy and not list(folder.glob(".*")) and find_copy(folder) is None
 
 
 def test_what_cannot_be_converted_stays_with_torch(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ctranslate2_conversion, "step_back", lambda: None)
+    monkeypatch.setattr(conversion, "step_back", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     folder = make("bart", tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"decoder_attention_heads": 2}))
-    assert ctranslate2_conversion.main([str(folder)]) == 1
+    assert conversion.main([str(folder)]) == 1
     assert "torch answers" in capfd.readouterr().err and not list(folder.glob(".*"))
-    backend = open_quick(folder)
-    backend._conversion.close()
-    assert run(backend, Generate("sea", sampling=GREEDY))[0].new_tokens
-    assert backend.dtype != "int8" and backend._conversion is None
+    installs = begin(folder)
+    wait(installs)
+    installs.begin(entry("seq2seq"), folder, AUTO)
+    assert not installs.is_busy, "what failed is not begun again"
+    assert [runtime.id for runtime in backends.runtimes_for(entry("seq2seq"), folder, AUTO)] == ["transformers"]
 
 
 def test_who_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    auto = Settings(device="cpu", threads=1, context_tokens=96)
     t5, bart = checkpoints.t5(tmp_path / "t5"), make("bart", tmp_path / "bart")
     convert(bart)
-    assert type(backends.load(entry("seq2seq"), t5, auto)) is TransformersBackend
-    assert type(backends.load(entry("seq2seq"), bart, replace(auto, dtype="float32"))) is TransformersBackend
+    assert type(backends.load(entry("seq2seq"), t5, AUTO)) is TransformersBackend
+    assert type(backends.load(entry("seq2seq"), bart, replace(AUTO, dtype="float32"))) is TransformersBackend
     assert open_quick(bart, threads=1).lanes == 1
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    assert type(backends.load(entry("seq2seq"), bart, auto)) is TransformersBackend
+    monkeypatch.setattr(conversion, "_is_installed", conversion._is_installed.__wrapped__)
+    assert type(backends.load(entry("seq2seq"), bart, AUTO)) is TransformersBackend

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from engine.backends.gguf_conversion import converted
+from engine.backends.pytorch.gguf_conversion import converted
 from engine.errors import InputError
 from engine.requests import Generate, Sampling
 from tests.backends.checkpoints import byte_pairs, open_backend, run
@@ -104,6 +104,6 @@ def test_another_process_may_have_been_faster(file: Path, tmp_path: Path, monkey
             made.mkdir()
             (made / "config.json").write_text("{}")
 
-    monkeypatch.setattr("engine.backends.gguf_conversion._convert", convert)
+    monkeypatch.setattr("engine.backends.pytorch.gguf_conversion._convert", convert)
     assert converted("Tiny", own) == theirs
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-safetensors", "tiny.gguf"]

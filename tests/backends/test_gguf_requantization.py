@@ -12,9 +12,9 @@ import pytest
 from gguf import GGUFReader
 from gguf.quants import Q4_1, Q4_K, Q6_K, Q8_0
 
-from engine.backends import gguf_requantization
+from engine.backends.ggml import requantization as gguf_requantization
+from engine.backends.ggml.requantization import K_QUANTS, SUFFIX, _as_q4_1, _new_kinds, requantized
 from engine.backends.gguf import Header, Tensor, read_header
-from engine.backends.gguf_requantization import K_QUANTS, SUFFIX, _as_q4_1, _new_kinds, requantized
 from tests.backends.test_gguf_conversion import WIDTH, write_gguf
 from tests.backends.test_llamacpp import open_file, text
 

@@ -24,8 +24,8 @@ from engine.settings import Settings
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
 
+from engine.backends.ggml.backend import LlamaCppBackend, needed_bytes
 from engine.backends.gguf import read_header
-from engine.backends.llamacpp import LlamaCppBackend, needed_bytes
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
 from tests.backends.checkpoints import KeptJob, entry
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from engine.backends.llamacpp_slots import GrowingServer
+from engine.backends.ggml.slots import GrowingServer
 from engine.errors import MemoryShortError
 
 

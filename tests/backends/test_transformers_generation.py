@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from engine.backends.sampling import draw, filtered, penalise
+from engine.backends.pytorch.sampling import draw, filtered, penalise
 from engine.backends.texts import Detokenizer, TextStream
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Message, Sampling

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from engine.backends import zeros
-from engine.backends.zeros import BLOCK, LEAST, LEAST_RUN, given_back
+from engine.backends.ggml import zeros
+from engine.backends.ggml.zeros import BLOCK, LEAST, LEAST_RUN, given_back
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for its zeros back")
 SIZE = 3 * LEAST

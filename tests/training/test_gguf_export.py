@@ -13,8 +13,8 @@ import tokenizers
 import torch
 import transformers
 
+from engine.backends.ggml.backend import LlamaCppBackend
 from engine.backends.gguf import read_header
-from engine.backends.llamacpp import LlamaCppBackend
 from engine.errors import NotFoundError, UnsupportedError
 from engine.requests import Generate, Message
 from engine.settings import Settings

@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 import ctranslate2
 import numpy as np
 from ctranslate2 import StorageView
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from engine.backends.ctranslate2_conversion import HEAD, OUTLINE, awaited_copy, give_up
+from engine.backends.abilities import able
+from engine.backends.ct2.conversion import HEAD, OUTLINE, read_copy
+from engine.backends.ct2.plain_tokenizer import PlainTokenizer
 from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.memory import free_caches
-from engine.backends.plain_tokenizer import PlainTokenizer
 from engine.backends.protocol import Job
-from engine.backends.tasks import TASKS, able
 from engine.backends.threads import threads_for
 
 if TYPE_CHECKING:
@@ -38,52 +37,41 @@ BATCH = 64
 BATCH_TOKENS = 1024
 """Of one forward pass; more were no faster, and a stop waits for one pass."""
 WORKING_BYTES = 64 * 2**20
+TASKS = {"classification": "classify", "extraction": "extract"}
 HIDDEN: dict[str, Callable[[Array], Array]] = {"tanh": np.tanh, "relu": lambda values: np.maximum(values, 0)}
 
 
-def load_encoder(model: Model, folder: Path, settings: Settings) -> CTranslate2Encoder | None:
-    """The model from its copy, which is made first where there is none; None where torch has to do it."""
-    copy = awaited_copy(folder)
-    if copy is None:
-        return None
-    try:
-        outline = json.loads((copy / OUTLINE).read_text(encoding="utf-8"))
-        if outline["architecture"] != model.architecture:
-            return None
-        return CTranslate2Encoder(model, folder, copy, outline, settings)
-    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
-        give_up(copy, model.title, error)
-        return None
-
-
 class CTranslate2Encoder:
-    """One classifier or reader; `outline` is what the conversion noted of it."""
+    """One classifier or reader. Raises DamagedCopyError."""
 
     device, dtype = "cpu", "int8"
     batch = BATCH
 
-    def __init__(self, model: Model, folder: Path, copy: Path, outline: dict[str, Any], settings: Settings) -> None:
-        task, threads = TASKS[model.architecture], threads_for("transformers", settings)
-        self.title, self.task = model.title, task
-        self.lanes = min(LANES, threads)
-        self.context_tokens = min(settings.context_tokens, outline["positions"])
+    def __init__(self, model: Model, folder: Path, settings: Settings) -> None:
+        threads = threads_for("transformers", settings)
+        self.title, self.lanes = model.title, min(LANES, threads)
         self._lock = threading.Lock()
-        self._tokenizer = PlainTokenizer(folder / "tokenizer.json", outline["input_names"])
-        self._head = load_file(copy / HEAD)
-        self._encoder: Any = ctranslate2.Encoder(
-            str(copy), compute_type="default", inter_threads=self.lanes, intra_threads=threads // self.lanes
-        )
         self._pool = ThreadPoolExecutor(self.lanes, "encoder")
-        config = SimpleNamespace(**outline["config"])
-        config.id2label = {int(index): name for index, name in config.id2label.items()}
+        with read_copy(folder, model.title) as copy:
+            outline = json.loads((copy / OUTLINE).read_text(encoding="utf-8"))
+            self.task = TASKS[outline["architecture"]]
+            self.tasks = frozenset({self.task})
+            self.context_tokens = min(settings.context_tokens, outline["positions"])
+            self._tokenizer = PlainTokenizer(folder / "tokenizer.json", outline["input_names"])
+            self._head = load_file(copy / HEAD)
+            config = SimpleNamespace(**outline["config"])
+            config.id2label = {int(index): name for index, name in config.id2label.items()}
+            self._encoder: Any = ctranslate2.Encoder(
+                str(copy), compute_type="default", inter_threads=self.lanes, intra_threads=threads // self.lanes
+            )
+            self.memory_bytes = (copy / "model.bin").stat().st_size + WORKING_BYTES
         self._takes_types = config.model_type == "bert"
-        tasks = Encodings(self.title, self._tokenizer, config, self.context_tokens).tasks
-        self._jobs = EncoderJobs(self.title, tasks[task], self._forward, BATCH_TOKENS, 1.0, self._lock, self._pool.map)
-        self.memory_bytes = (copy / "model.bin").stat().st_size + WORKING_BYTES
+        task = Encodings(self.title, self._tokenizer, config, self.context_tokens).tasks[self.task]
+        self._jobs = EncoderJobs(self.title, task, self._forward, BATCH_TOKENS, 1.0, self._lock, self._pool.map)
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
-        self._jobs.run(able(jobs, self.title, self.task))
+        self._jobs.run(able(jobs, self.title, self.tasks))
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text without special ones; from any thread."""

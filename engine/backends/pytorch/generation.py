@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,15 +12,29 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation import logits_process as rules
 
-from engine.backends.decoding import Ending, Row
+from engine.backends.batches import group_by_length, work_in_halves
 from engine.backends.languages import is_multilingual, language_code, language_id
+from engine.backends.memory import memory_short
 from engine.backends.protocol import Job
+from engine.backends.pytorch.decoding import Ending, Row
+from engine.backends.pytorch.loading import count_tokens
 from engine.backends.texts import Detokenizer, TextStream
-from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
 
 MAX_RIVALS = 20
 """As many as OpenAI's interface offers."""
+
+
+CACHE_SHARE = 4
+"""Part of the longest that all rows of a batch together could grow to, for which memory is counted."""
+WORKING_SHARE, WORKING_BYTES = 1.2, 64 * 2**20
+"""Memory of weights at work, over their size."""
+
+
+def working_bytes(weights_bytes: int) -> int:
+    """Memory of weights at work."""
+    return int(weights_bytes * WORKING_SHARE) + WORKING_BYTES
 
 
 class Rows:
@@ -44,6 +58,29 @@ class Rows:
             if isinstance(getattr(source, "pad_token_id", None), int):
                 return int(source.pad_token_id)
         return next(iter(self.ending.end_ids), 0)
+
+    def run(self, jobs: Sequence[Job], batch_tokens: int, min_fill: float, work: Callable[[list[Row]], None]) -> None:
+        """Have the jobs' rows worked on in batches of similar lengths; a batch short of memory is halved."""
+        rows = [row for job in jobs if (row := self._made(job)) is not None]
+        lengths = [len(row.source or row.prefix) for row in rows]
+        for group in group_by_length(lengths, batch_tokens, min_fill):
+            work_in_halves([rows[index] for index in group], work, lambda row: row.job.fail(memory_short(self.title)))
+
+    def _made(self, job: Job) -> Row | None:
+        try:
+            return self.make(job)
+        except PeopleError as error:
+            job.fail(error)
+            return None
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text without special ones; from any thread."""
+        with self.lock:
+            return count_tokens(self.tokenizer, text)
+
+    def working_bytes(self, weights_bytes: int, rows: int, value_bytes: int) -> int:
+        """Memory of a model that writes so many rows at once, with caches as long as they come to be."""
+        return working_bytes(weights_bytes) + self.cache_bytes(rows * self.context_tokens // CACHE_SHARE, value_bytes)
 
     def cache_bytes(self, tokens: int, value_bytes: int) -> int:
         """Memory of the attention cache of so many tokens: keys and values of every layer."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.backends.protocol import Job
-from engine.backends.sampling import choose
+from engine.backends.pytorch.sampling import choose
 from engine.backends.texts import TextStream
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
 

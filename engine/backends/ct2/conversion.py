@@ -1,7 +1,7 @@
 """A checkpoint gets a copy of itself beside its weights, int8 and in CTranslate2's form, once; in the cache where its
 own folder cannot be written.
 
-`python -m engine.backends.ctranslate2_conversion FOLDER` makes it now; a backend has it made by a child process.
+`python -m engine.backends.ct2.conversion FOLDER` makes it, behind all other work.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
+from safetensors import SafetensorError
 
-from engine.jobs import process
+from engine.backends.protocol import DamagedCopyError
 from engine.priority import step_back
 from engine.settings import current, expected_device
 
 if TYPE_CHECKING:
-    from engine.catalogue.store import Store
+    from engine.catalogue.models import Model
     from engine.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,18 +61,40 @@ HEAD, OUTLINE = "head.safetensors", "outline.json"
 DESCRIPTIONS = ("config.json", "tokenizer.json", "tokenizer_config.json")
 SAMPLES = ("It's 5\u00a0% COLDER in  Zürich\u2026\nnaïve?", "彼は东京に住む。", "Привет, мир! 🙂 ﬁne", "مرحبا")
 """Texts that a tokenizer must cut the same way from its file alone."""
-AWAITED_SECONDS = 300.0
-LOOK_SECONDS = 0.25
-ASIDE = "--aside"
-"""Have it yield to all other work."""
 
 
-def can_convert(architecture: str, path: Path, settings: Settings) -> bool:
+def tasks_of_copy(tasks: Mapping[str, frozenset[str]], model: Model, path: Path, settings: Settings) -> frozenset[str]:
+    """Of the tasks by architecture those that the model's copy can do now."""
+    if model.architecture in tasks and can_convert(model, path, settings) and find_copy(path):
+        return tasks[model.architecture]
+    return frozenset()
+
+
+def missing_copy(tasks: Collection[str], model: Model, path: Path, settings: Settings) -> list[str]:
+    """The command that makes the copy of a model of these architectures; none where there is no need."""
+    is_wanted = model.architecture in tasks and can_convert(model, path, settings)
+    return [__name__, str(path.absolute())] if is_wanted and not find_copy(path) else []
+
+
+def can_convert(model: Model, path: Path, settings: Settings) -> bool:
     """Whether the model in the folder is of a kind for CTranslate2 and on the CPU, and the dtype is left open."""
-    if settings.dtype != "auto" or _kind(path) not in KINDS.get(architecture, ()) or not _is_on_cpu(settings):
+    if model.runtime != "transformers" or settings.dtype != "auto" or not _is_on_cpu(settings):
         return False
-    if architecture != "seq2seq" and not (path / "tokenizer.json").is_file():
+    return _has_kind(model.architecture, path) and _is_installed()
+
+
+def _has_kind(architecture: str, folder: Path) -> bool:
+    config = _read_config(folder)
+    if config.get("model_type") not in KINDS.get(architecture, ()):
         return False
+    if architecture == "seq2seq":
+        return True
+    top = str((config.get("architectures") or [""])[0])
+    return TOPS.get(next(filter(top.endswith, TOPS), "")) == architecture and (folder / "tokenizer.json").is_file()
+
+
+@cache
+def _is_installed() -> bool:
     try:
         import ctranslate2  # noqa: F401
     except (ImportError, OSError) as error:
@@ -83,7 +106,7 @@ def can_convert(architecture: str, path: Path, settings: Settings) -> bool:
 def _is_on_cpu(settings: Settings) -> bool:
     if expected_device(settings.device) == "cpu":
         return True
-    from engine.backends.devices import choose_device
+    from engine.backends.pytorch.devices import choose_device
 
     return choose_device(settings).type == "cpu"
 
@@ -124,75 +147,33 @@ def convert(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def give_up(copy: Path, title: str, error: Exception) -> None:
-    """Leave the model to torch where its copy is damaged; the next load has another made."""
-    log.warning("the copy of %s for CTranslate2 is damaged (%s); torch answers", title, error)
-    with suppress(OSError):
-        (copy / STAMP).unlink()
-
-
-def awaited_copy(folder: Path) -> Path | None:
-    """The copy, made first where there is none; None where it cannot be made, which is logged."""
+@contextmanager
+def read_copy(folder: Path, title: str) -> Iterator[Path]:
+    """Around the reading of the checkpoint's copy. One that is damaged is given up, as DamagedCopyError says."""
     copy = find_copy(folder)
     if copy is None:
-        try:
-            Conversion(folder, is_awaited=True).wait(AWAITED_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            log.warning("%s is not converted for CTranslate2 (%s); torch answers", folder.name, error)
-        copy = find_copy(folder)
-    return copy
-
-
-def prepare(store: Store, is_over: threading.Event) -> None:
-    """Make the copies that the first answer of an embedded classifier or reader would wait for; ends with `is_over`."""
-    for model in store.ready_embedded():
-        if model.architecture not in TOPS.values():
-            continue
-        folder = store.path(model.id)
-        if can_convert(model.architecture, folder, store.settings) and not find_copy(folder) and not is_over.is_set():
-            conversion = Conversion(folder)
-            while not (conversion.is_over or is_over.wait(LOOK_SECONDS)):
-                pass
-            conversion.close()
-
-
-class Conversion:
-    """A conversion in a process of its own, which yields to answers unless somebody waits for it."""
-
-    def __init__(self, folder: Path, is_awaited: bool = False) -> None:
-        arguments = (str(folder.absolute()), *([] if is_awaited else [ASIDE]))
-        self._child = process.start(process.python(__name__, *arguments))
-
-    @property
-    def is_over(self) -> bool:
-        return self._child.poll() is not None
-
-    def wait(self, seconds: float) -> None:
-        """Wait for its end, and end it where it takes longer."""
-        try:
-            self._child.wait(seconds)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """End it; nothing of it stays."""
-        process.end(self._child)
-
-
-def _kind(folder: Path) -> str | None:
+        raise DamagedCopyError(title)
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        yield copy
+    except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
+        log.warning("the copy of %s for CTranslate2 is damaged (%s); torch answers", title, error)
+        with suppress(OSError):
+            (copy / STAMP).unlink()
+        raise DamagedCopyError(title) from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return config if isinstance(config, dict) else {}
+    return {}
 
 
 def _facts(folder: Path) -> dict[str, Any]:
     """What a copy depends on: who made it, and its source's files with their sizes and times."""
-    import ctranslate2
-
     files = [*(folder / name for name in DESCRIPTIONS), *sorted(folder.glob("*.safetensors"))]
     sources = {path.name: [(status := path.stat()).st_size, status.st_mtime_ns] for path in files if path.is_file()}
-    return {"version": ctranslate2.__version__, "layout": LAYOUT, "sources": sources}
+    return {"version": version("ctranslate2"), "layout": LAYOUT, "sources": sources}
 
 
 def _home(folder: Path) -> Path:
@@ -218,7 +199,11 @@ def _write(folder: Path, target: Path) -> None:
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
     with torch.no_grad():
-        spec = _encoder_spec(folder, target) if _kind(folder) in ENCODERS else _seq2seq_spec(folder)
+        spec = (
+            _encoder_spec(folder, target)
+            if _read_config(folder).get("model_type") in ENCODERS
+            else _seq2seq_spec(folder)
+        )
     spec.validate()
     spec.optimize(quantization=QUANTIZATION)
     spec.save(str(target))
@@ -232,7 +217,7 @@ def _seq2seq_spec(folder: Path) -> Any:
     from ctranslate2.converters.transformers import BartLoader, M2M100Loader
     from transformers import AutoModelForSeq2SeqLM
 
-    from engine.backends.loading import LOCAL
+    from engine.backends.pytorch.loading import LOCAL
 
     module = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="auto", use_safetensors=True, **LOCAL)
     config = module.config
@@ -257,8 +242,7 @@ def _encoder_spec(folder: Path, target: Path) -> Any:
     from ctranslate2.converters import transformers as loaders
     from safetensors.torch import save_file
 
-    from engine.backends.loading import LOCAL, load_tokenizer
-    from engine.backends.transformers import positions
+    from engine.backends.pytorch.loading import LOCAL, load_tokenizer, positions
 
     config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
     top = next((top for top in TOPS if str((config.architectures or [""])[0]).endswith(top)), None)
@@ -310,7 +294,7 @@ def _head(module: Any) -> dict[str, Any]:
 
 def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
     """The server reads the tokenizer's file alone, without the class that its configuration names."""
-    from engine.backends.plain_tokenizer import PlainTokenizer
+    from engine.backends.ct2.plain_tokenizer import PlainTokenizer
 
     plain = PlainTokenizer(folder / "tokenizer.json", tokenizer.model_input_names)
     for text in SAMPLES:
@@ -320,10 +304,9 @@ def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Convert the checkpoint in the folder named. Returns the exit status."""
-    folder, *options = sys.argv[1:] if arguments is None else arguments
+    (folder,) = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    if ASIDE in options:
-        step_back()
+    step_back()
     try:
         convert(Path(folder))
     except Exception as error:  # whatever its reading leads to, torch goes on answering

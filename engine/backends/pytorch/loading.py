@@ -31,6 +31,8 @@ AUTO_CLASSES = {
 warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+POSITIONS_TAKEN = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Kinds whose position table begins behind the padding id."""
 UNUSED_HEADS = ("pooler",)
 """Weights that may be missing from an embedding model: what they compute is not used."""
 
@@ -138,3 +140,17 @@ def _damaged(title: str, what: str, error: Exception) -> InputError:
         f"{title} cannot be loaded: {what} ({type(error).__name__}). Delete the model and download it again.",
         param="model",
     )
+
+
+def positions(config: Any, tokenizer: Any, wanted: int) -> int:
+    """Longest input in tokens: what was asked for, within the model's positions and the tokenizer's own limit."""
+    text = config.get_text_config()
+    positions = next((v for n in ("max_position_embeddings", "n_positions") if (v := getattr(text, n, None))), wanted)
+    if config.model_type in POSITIONS_TAKEN:
+        positions -= (config.pad_token_id or 0) + 1
+    return int(min(wanted, positions, tokenizer.model_max_length))
+
+
+def count_tokens(tokenizer: Any, text: str) -> int:
+    """Tokens of the text without special ones."""
+    return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

@@ -18,9 +18,9 @@ from torch import Tensor
 from transformers import GenerationConfig
 from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
-from engine.backends.continuous_sampling import SeenTokens, arguments, processors
-from engine.backends.decoding import Row, Stepper
 from engine.backends.memory import free_caches, is_memory_error
+from engine.backends.pytorch.continuous_sampling import SeenTokens, arguments, processors
+from engine.backends.pytorch.decoding import Row, Stepper
 from engine.errors import NotReadyError
 
 log = logging.getLogger(__name__)

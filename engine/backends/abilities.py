@@ -1,0 +1,41 @@
+"""What backends can do, in words, and the sentence for those who ask one for something else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from engine.backends.protocol import Job
+from engine.errors import UnsupportedError
+from engine.messages import Text
+from engine.requests import needs
+
+VERBS = {
+    "generate": Text("write text"),
+    "classify": Text("classify texts"),
+    "extract": Text("find answers in a passage"),
+    "fill": Text("guess masked words"),
+    "embed": Text("embed texts"),
+    "sample": Text("write with a temperature"),
+    "top_logprobs": Text("tell the tokens it did not choose"),
+}
+
+
+def able(jobs: Sequence[Job], title: str, tasks: Collection[str]) -> list[Job]:
+    """The jobs that need no more than these tasks; the others fail."""
+    mine = []
+    for job in jobs:
+        if missing := needs(job.request).difference(tasks):
+            job.fail(_unable(title, tasks, min(missing)))
+        else:
+            mine.append(job)
+    return mine
+
+
+def _unable(title: str, tasks: Collection[str], task: str) -> UnsupportedError:
+    return UnsupportedError(
+        "{title} can {able}; it cannot {unable}. Choose another model.",
+        param="model",
+        title=title,
+        able=[VERBS[name] for name in VERBS if name in tasks],
+        unable=VERBS[task],
+    )

@@ -1,0 +1,1 @@
+"""Checkpoints on torch, by `transformers`; `engine.backends.transformers` says what it serves."""
