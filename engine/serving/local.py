@@ -1,6 +1,6 @@
 """The engine: asks the store for weights, keeps models within the memory budget, and streams everybody's work.
 
-Lines and threads of one model are in `worker`, the rules of turns and eviction in `scheduling`.
+The queue and the threads of one model are in `worker`, the rules of turns and eviction in `scheduling`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.errors import ConflictError, MemoryShortError, NotReadyError, People
 from engine.requests import Event, Request
 from engine.serving.access import check
 from engine.serving.identity import identify
-from engine.serving.protocol import Caller, EngineStatus
+from engine.serving.protocol import Caller, EngineStatus, Priority
 from engine.serving.scheduling import Resident, choose_evictions
 from engine.serving.worker import Ticket, Worker
 from engine.serving.wrapper import Streaming
@@ -43,7 +43,7 @@ class LocalEngine(Streaming):
         self, model_id: str, requests: Sequence[Request], caller: Caller, *, deadline_seconds: float | None = None
     ) -> Iterator[tuple[int, Event]]:
         """Work on many requests at once; see the protocol."""
-        worker, tickets = self._submit(model_id, requests, deadline_seconds)
+        worker, tickets = self._submit(model_id, requests, deadline_seconds, caller.priority)
         try:
             for index, ticket in enumerate(tickets):
                 for event in worker.events(ticket):
@@ -54,7 +54,7 @@ class LocalEngine(Streaming):
 
     def load(self, model_id: str, caller: Caller) -> None:
         """Begin to load a model before anybody asks for it; returns at once."""
-        self._submit(model_id, [], None)
+        self._submit(model_id, [], None, caller.priority)
 
     def count_tokens(self, model_id: str, text: str) -> int | None:
         """Tokens of the text for that model, or None while it is not loaded."""
@@ -104,7 +104,7 @@ class LocalEngine(Streaming):
             worker.close()
 
     def _submit(
-        self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None
+        self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None, priority: Priority
     ) -> tuple[Worker, list[Ticket]]:
         model, longest = self.catalogue.find(model_id), self.settings.deadline_seconds
         for request in requests:
@@ -112,7 +112,7 @@ class LocalEngine(Streaming):
                 request.sampling.checked()  # before a model is loaded for settings that cannot act
         with self._lock:
             worker = self._alive(model.id) or self._new_worker(model)
-            return worker, worker.submit(requests, min(deadline_seconds or longest, longest))
+            return worker, worker.submit(requests, min(deadline_seconds or longest, longest), priority)
 
     def _alive(self, model_id: str) -> Worker | None:
         """The worker that has the model or is about to."""

@@ -1,4 +1,4 @@
-"""One owner a model: its line, the threads that work it off, and the tickets people hold meanwhile.
+"""One owner a model: its queue, the threads that work it off, and the tickets people hold meanwhile.
 
 Which models may be in memory is decided in `local`.
 """
@@ -18,16 +18,17 @@ from statistics import median
 from engine.backends.protocol import Backend
 from engine.errors import MemoryShortError, NotReadyError, PeopleError
 from engine.requests import Event, Request, Result, Token
-from engine.serving.protocol import ModelStatus, State
-from engine.serving.scheduling import Line, share
+from engine.serving.protocol import ModelStatus, Priority, State
+from engine.serving.scheduling import Queue, share
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.25
 """How often a waiting stream yields, so that whoever draws it can stop it."""
-GROUP_LANES = 8
-"""Lanes that the rows of one call may take at once. Its sentences begin alike, and a lane that follows another row of
-theirs need not evaluate that beginning; the other lanes stay free for other people."""
+CALL_CONCURRENCY = 8
+"""Rows of one call that may run at once, and of all calls of low priority together. The sentences of a call begin
+alike, and a slot that follows another row of theirs need not evaluate that beginning; the others stay free for other
+people."""
 GRACE_SECONDS = 10.0
 """How long past its deadline a running request may take to hand over what it has."""
 
@@ -60,8 +61,10 @@ class Statistics:
 class Ticket:
     """One request on its way: the `Job` that a backend sees, and the events that its owner reads."""
 
-    def __init__(self, request: Request, deadline_seconds: float, statistics: Statistics) -> None:
-        self.request = request
+    def __init__(
+        self, request: Request, deadline_seconds: float, statistics: Statistics, priority: Priority = "normal"
+    ) -> None:
+        self.request, self.priority = request, priority
         self.group: object = self
         """What the tickets of one call share."""
         self._statistics = statistics
@@ -132,16 +135,19 @@ class Ticket:
             raise self._error
         if self._is_overdue:
             raise NotReadyError(
-                f"No answer within {self.deadline_seconds:.0f} seconds. Ask for a shorter text, or try again later.",
+                "No answer within {seconds} seconds. Ask for a shorter text, or try again later.",
                 retry_seconds=10,
+                seconds=f"{self.deadline_seconds:.0f}",
             )
         return None
 
 
 class Worker:
-    """Loads one model in a thread of its own, then works its line off in `backend.lanes` threads."""
+    """Loads one model in a thread of its own, then works its queue off in `backend.lanes` threads."""
 
-    def __init__(self, id: str, title: str, estimate_bytes: int, line_limit: int, load: Callable[[], Backend]) -> None:
+    def __init__(
+        self, id: str, title: str, estimate_bytes: int, queue_length: int, load: Callable[[], Backend]
+    ) -> None:
         self.id, self.title, self.estimate_bytes = id, title, estimate_bytes
         self.state: State = "loading"
         self.has_memory = False
@@ -151,11 +157,11 @@ class Worker:
         self.last_used = time.monotonic()
         self.statistics = Statistics()
         self._load = load
-        self._line: Line[Ticket] = Line(line_limit)
+        self._queue: Queue[Ticket] = Queue(limit)
         self._running: set[Ticket] = set()
-        self._idle_lanes = 0
+        self._idle = 0
         self._changed = threading.Condition()
-        """What idle lanes wait on: as many wake as there are new tickets, since a lane that ends one looks itself."""
+        """What idle threads wait on: as many wake as there are new tickets, since one that ends one looks itself."""
         self._threads = [threading.Thread(target=self._start, name=f"{id}-loader", daemon=True)]
         self._backend: Backend | None = None
 
@@ -173,21 +179,23 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         with self._changed:
-            return self.state == "loading" or bool(self._running) or len(self._line) > 0
+            return self.state == "loading" or bool(self._running) or len(self._queue) > 0
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody still waits in the line."""
+        """Whether somebody still waits in the queue."""
         with self._changed:
-            return self._line.is_wanted
+            return self._queue.is_wanted
 
-    def submit(self, requests: Sequence[Request], deadline_seconds: float) -> list[Ticket]:
-        """Put the requests in the line as one group, in the order given. Raises BusyError when it is full."""
-        tickets = [Ticket(request, deadline_seconds, self.statistics) for request in requests]
+    def submit(
+        self, requests: Sequence[Request], deadline_seconds: float, priority: Priority = "normal"
+    ) -> list[Ticket]:
+        """Put the requests in the queue as one group, in the order given. Raises BusyError when it is full."""
+        tickets = [Ticket(request, deadline_seconds, self.statistics, priority) for request in requests]
         for ticket in tickets:
             ticket.group = tickets[0]
         with self._changed:
-            self._line.join(tickets)
+            self._queue.join(tickets, priority)
             self.last_used = time.monotonic()
             self._changed.notify(len(tickets))
         return tickets
@@ -208,7 +216,7 @@ class Worker:
         with self._changed:
             if self.state == "loading":
                 return Event("loading")
-            return Event("queued", position=self._line.position(ticket))
+            return Event("queued", position=self._queue.position(ticket))
 
     def _start(self) -> None:
         try:
@@ -231,22 +239,26 @@ class Worker:
     def _abandon(self, error: Exception) -> None:
         if not isinstance(error, PeopleError):
             log.exception("%s could not be loaded", self.id)
-            error = NotReadyError(f"{self.title} could not be loaded ({type(error).__name__}). Choose another model.")
+            error = NotReadyError(
+                "{title} could not be loaded ({fault}). Choose another model.",
+                title=self.title,
+                fault=type(error).__name__,
+            )
         with self._changed:
             self.state = "failed"
-            for ticket in self._line.drain():
+            for ticket in self._queue.drain():
                 ticket.fail(error)
 
     def _work(self, backend: Backend) -> None:
         while True:
             with self._changed:
-                self._idle_lanes += 1
-                self._changed.wait_for(lambda: self.state == "closed" or self._line.has(self._may_start))
+                self._idle += 1
+                self._changed.wait_for(lambda: self.state == "closed" or self._queue.has(self._may_start))
                 if self.state == "closed":
                     return
-                count = share(len(self._line), backend.batch, self._idle_lanes)
-                tickets = self._line.take(count, self._may_start)
-                self._idle_lanes -= 1
+                count = share(len(self._queue), backend.batch, self._idle)
+                tickets = self._queue.take(count, self._may_start)
+                self._idle -= 1
                 self._running.update(tickets)
             for ticket in tickets:
                 ticket.is_running = True
@@ -256,10 +268,13 @@ class Worker:
                 self.last_used = time.monotonic()
 
     def _may_start(self, ticket: Ticket) -> bool:
-        """Whether its call has a lane left; a backend of batches takes all that come."""
+        """Whether its call has room left, and work of low priority leaves some; a backend of batches takes all."""
         if self._backend is None or self._backend.batch > 1:
             return True
-        return sum(running.group is ticket.group for running in self._running) < GROUP_LANES
+        if sum(running.group is ticket.group for running in self._running) >= CALL_CONCURRENCY:
+            return False
+        low = sum(running.priority == "low" for running in self._running)
+        return ticket.priority == "normal" or low < max(1, min(CALL_CONCURRENCY, self._backend.lanes - 1))
 
     def _run(self, backend: Backend, tickets: list[Ticket]) -> None:
         """Run the batch; short of memory, run its halves; a fault of ours fails its tickets and nothing else."""
@@ -280,15 +295,15 @@ class Worker:
             for ticket in tickets:
                 ticket.fail(error)
         for ticket in tickets:
-            ticket.fail(NotReadyError(f"{self.title} gave no answer. Try again.", retry_seconds=1))
+            ticket.fail(NotReadyError("{title} gave no answer. Try again.", retry_seconds=1, title=self.title))
 
     def close(self, wait_seconds: float = 10.0) -> None:
         """Cancel what is under way, wait for the threads, free the model."""
         with self._changed:
             self.state = "closed"
-            for ticket in [*self._line.drain(), *self._running]:
+            for ticket in [*self._queue.drain(), *self._running]:
                 ticket.cancel()
-                ticket.fail(NotReadyError(f"{self.title} was unloaded. Try again.", retry_seconds=1))
+                ticket.fail(NotReadyError("{title} was unloaded. Try again.", retry_seconds=1, title=self.title))
             self._changed.notify_all()
         deadline = time.monotonic() + wait_seconds
         for thread in self._threads:
@@ -308,7 +323,7 @@ class Worker:
                 memory_bytes=self.memory_bytes,
                 device=backend.device if backend else "",
                 dtype=backend.dtype if backend else "",
-                queued=len(self._line),
+                queued=len(self._queue),
                 running=len(self._running),
                 requests=self.statistics.requests,
                 tokens_per_second=self.statistics.tokens_per_second,

@@ -21,7 +21,8 @@ from engine.errors import (
     NotReadyError,
 )
 from engine.requests import Classify, Embed, Generate, Sampling
-from engine.serving.worker import GROUP_LANES
+from engine.serving.protocol import Caller
+from engine.serving.worker import CALL_CONCURRENCY
 
 
 @pytest.fixture
@@ -274,9 +275,22 @@ def test_one_call_leaves_lanes_to_others(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend(lanes=12, batch=1, step_seconds=0.01)
     many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(20)], HOST)
     next(event for _, event in many if event.kind == "text")
-    until(lambda: bench.engine.status().models[0].running == GROUP_LANES)
+    until(lambda: bench.engine.status().models[0].running == CALL_CONCURRENCY)
     single = bench.engine.stream("a", generate(2, "single"), HOST)
     assert next(event for event in single if event.kind == "text").text == "single "
     assert len(backend.seen) < 20
     assert sum(event.kind == "done" for _, event in many) == 20
+    single.close()
+
+
+def test_work_of_low_priority_leaves_a_lane_to_others_and_waits_for_them(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(lanes=2, batch=1, step_seconds=0.01)
+    low = Caller("file", "host", "low")
+    many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(4)], low)
+    next(event for _, event in many if event.kind == "text")
+    assert bench.engine.status().models[0].running == 1
+    single = bench.engine.stream("a", generate(2, "single"), HOST)
+    assert next(event for event in single if event.kind == "text").text == "single "
+    assert len(backend.seen) <= 3
+    assert sum(event.kind == "done" for _, event in many) == 4
     single.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from engine.errors import BusyError
-from engine.serving.scheduling import Line, Resident, choose_evictions, share
+from engine.serving.scheduling import PATIENCE, Queue, Resident, choose_evictions, share
 
 
 @dataclass(eq=False)
@@ -26,75 +26,75 @@ def names(taken: list[Row]) -> str:
 
 
 def test_groups_take_turns_row_by_row() -> None:
-    line: Line[Row] = Line(4)
-    line.join(rows("a1 a2 a3 a4"))
-    line.join(rows("b1"))
-    assert names(line.take(3)) == "a1 b1 a2"
-    assert names(line.take(9)) == "a3 a4"
-    assert len(line) == 0
+    queue: Queue[Row] = Queue(4)
+    queue.join(rows("a1 a2 a3 a4"))
+    queue.join(rows("b1"))
+    assert names(queue.take(3)) == "a1 b1 a2"
+    assert names(queue.take(9)) == "a3 a4"
+    assert len(queue) == 0
 
 
 def test_a_group_that_may_not_go_on_keeps_its_place() -> None:
-    line: Line[Row] = Line(4)
-    line.join(rows("a1 a2"))
-    line.join(rows("b1 b2"))
-    assert names(line.take(9, lambda row: row.name[0] == "b")) == "b1 b2"
-    assert not line.has(lambda row: row.name[0] == "b") and line.has(lambda row: True)
-    assert names(line.take(1)) == "a1"
-    line.drain()
-    line.join([Row("c1", is_cancelled=True), Row("c2")])
-    assert line.has(lambda row: row.name == "c2") and not line.has(lambda row: row.name == "c1")
+    queue: Queue[Row] = Queue(4)
+    queue.join(rows("a1 a2"))
+    queue.join(rows("b1 b2"))
+    assert names(queue.take(9, lambda row: row.name[0] == "b")) == "b1 b2"
+    assert not queue.has(lambda row: row.name[0] == "b") and queue.has(lambda row: True)
+    assert names(queue.take(1)) == "a1"
+    queue.drain()
+    queue.join([Row("c1", is_cancelled=True), Row("c2")])
+    assert queue.has(lambda row: row.name == "c2") and not queue.has(lambda row: row.name == "c1")
 
 
 def test_one_take_holds_one_task_and_keeps_the_order_of_the_others() -> None:
-    line: Line[Row] = Line(4)
+    queue: Queue[Row] = Queue(4)
     for group in (rows("a"), rows("e1 e2", "embed"), rows("b"), rows("f", "embed")):
-        line.join(group)
-    assert names(line.take(9)) == "a b"
-    assert names(line.take(9)) == "e1 f e2"
+        queue.join(group)
+    assert names(queue.take(9)) == "a b"
+    assert names(queue.take(9)) == "e1 f e2"
 
 
 def test_who_left_takes_no_place_in_the_line() -> None:
-    line: Line[Row] = Line(2)
+    queue: Queue[Row] = Queue(2)
     gone, waiting, late = rows("a1 a2"), rows("b"), rows("c")
-    line.join(gone)
-    line.join(waiting)
+    queue.join(gone)
+    queue.join(waiting)
     gone[0].is_cancelled = True
     with pytest.raises(BusyError):
-        line.join(late)
+        queue.join(late)
     gone[1].is_cancelled = True
-    assert len(line) == 1 and line.position(waiting[0]) == 1
-    line.join(late)
-    assert line.position(late[0]) == 2 and names(line.take(9)) == "b c"
+    assert len(queue) == 1 and queue.position(waiting[0]) == 1
+    queue.join(late)
+    assert queue.position(late[0]) == 2 and names(queue.take(9)) == "b c"
 
 
 def test_rows_nobody_waits_for_are_dropped() -> None:
-    line: Line[Row] = Line(4)
+    queue: Queue[Row] = Queue(4)
     group = rows("a b c")
-    line.join(group)
+    queue.join(group)
     group[0].is_cancelled = group[1].is_cancelled = True
-    assert line.is_wanted
-    assert names(line.take(1)) == "c"
-    assert not line.is_wanted
+    assert queue.is_wanted
+    assert names(queue.take(1)) == "c"
+    assert not queue.is_wanted
 
 
 def test_position_counts_groups() -> None:
-    line: Line[Row] = Line(4)
+    queue: Queue[Row] = Queue(4)
     first, second = rows("a b"), rows("c")
-    line.join(first)
-    line.join(second)
-    assert [line.position(row) for row in (*first, *second)] == [1, 1, 2]
-    assert line.position(Row("x")) == 0
+    queue.join(first)
+    queue.join(second)
+    assert [queue.position(row) for row in (*first, *second)] == [1, 1, 2]
+    assert queue.position(Row("x")) == 0
 
 
 def test_full_line_refuses_with_a_sentence() -> None:
-    line: Line[Row] = Line(1)
-    line.join(rows("a b c"))
+    queue: Queue[Row] = Queue(1)
+    queue.join(rows("a b c"))
     with pytest.raises(BusyError, match="All 1 places") as caught:
-        line.join(rows("d"))
+        queue.join(rows("d"))
     assert caught.value.status == 429 and caught.value.retry_seconds
-    line.join([])
-    assert names(line.drain()) == "a b c"
+    queue.join([])
+    assert names(queue.drain()) == "a b c"
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,28 @@ def test_lanes_take_like_shares(waiting: int, lanes: int, taken: list[int]) -> N
         left -= shares[-1]
     assert shares == taken
     assert share(0, 64, 2) == share(5, 1, 1) == 1
+
+
+def test_low_priority_goes_last_and_is_not_starved() -> None:
+    queue: Queue[Row] = Queue(4)
+    queue.join(rows("l1 l2 l3"), "low")
+    queue.join(rows("a1 a2"))
+    assert queue.position(Row("x")) == 0
+    assert names(queue.take(3)) == "a1 a2 l1"
+    queue.join(rows("b " * 3 * PATIENCE))
+    taken = names(queue.take(3 * PATIENCE)).split()
+    assert [place for place, name in enumerate(taken) if name != "b"] == [PATIENCE, 2 * PATIENCE + 1]
+    assert set(names(queue.take(9)).split()) == {"b"} and len(queue) == 0
+
+
+def test_low_priority_has_places_of_its_own() -> None:
+    queue: Queue[Row] = Queue(1)
+    low, normal = rows("l"), rows("a")
+    queue.join(low, "low")
+    queue.join(normal)
+    assert (queue.position(normal[0]), queue.position(low[0])) == (1, 2)
+    for priority in ("normal", "low"):
+        with pytest.raises(BusyError):
+            queue.join(rows("b"), priority)  # type: ignore[arg-type]
+    assert queue.has(lambda row: row.name == "l")
+    assert names(queue.drain()) == "a l" and not queue.is_wanted
