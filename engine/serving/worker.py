@@ -145,9 +145,7 @@ class Ticket:
 class Worker:
     """Loads one model in a thread of its own, then works its queue off in `backend.lanes` threads."""
 
-    def __init__(
-        self, id: str, title: str, estimate_bytes: int, queue_length: int, load: Callable[[], Backend]
-    ) -> None:
+    def __init__(self, id: str, title: str, estimate_bytes: int, limit: int, load: Callable[[], Backend]) -> None:
         self.id, self.title, self.estimate_bytes = id, title, estimate_bytes
         self.state: State = "loading"
         self.has_memory = False
