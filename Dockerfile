@@ -18,7 +18,7 @@ COPY --chown=parlance . .
 USER parlance
 
 ARG WITH_WEIGHTS=0
-RUN if [ "$WITH_WEIGHTS" = 1 ]; then python -m engine.catalogue.store; fi
+RUN if [ "$WITH_WEIGHTS" = 1 ]; then python -m engine.catalogue; fi
 
 VOLUME /data
 EXPOSE 8501

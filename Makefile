@@ -14,7 +14,7 @@ run: $(RUN)
 
 test: $(DEV)
 	sh tests/browser.sh
-	-$(BIN)/python -m engine.catalogue.store
+	-$(BIN)/python -m engine.catalogue
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(DEV)
@@ -31,7 +31,7 @@ messages: $(DEV)
 
 bench: $(BENCH)
 	sh tests/browser.sh
-	-$(BIN)/python -m engine.catalogue.store
+	-$(BIN)/python -m engine.catalogue
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:

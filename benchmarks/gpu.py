@@ -22,7 +22,8 @@ from benchmarks.ours import CALLER
 from benchmarks.sides import at_once
 from benchmarks.texts import WORDS, story_prompt
 from engine.backends.pytorch.devices import choose_dtype
-from engine.catalogue.models import Catalogue, Model, Source
+from engine.catalogue.models import Catalogue, Model
+from engine.catalogue.sources.folder import Folder
 from engine.catalogue.store import Store
 from engine.requests import Generate, Sampling
 from engine.serving.local import LocalEngine
@@ -83,7 +84,7 @@ class Ours:
         model = Model(
             id="bench", title="bench", family="", architecture="causal", runtime="transformers", parameters=0,
             languages=("en",), licence="", size_bytes=0, memory_bytes=2**20, applications=("write",),
-            source=Source("local", folder=str(folder)),
+            source=Folder(str(folder)),
         )  # fmt: skip
         catalogue = Catalogue([model])
         self.engine = LocalEngine(

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.texts import WORDS, short_sentences
-from engine.catalogue.models import Model, Source, read_catalogue
+from engine.catalogue.models import Model, read_catalogue
+from engine.catalogue.sources.folder import Folder
 from engine.catalogue.store import Store
 from engine.settings import current
 
@@ -149,5 +150,5 @@ def seq2seq_model(source: Path) -> Model:
     return Model(
         id=source.name, title=source.name, family="", architecture="seq2seq", runtime="transformers", parameters=0,
         languages=("en", "fr"), licence="", size_bytes=0, memory_bytes=2**29, applications=("translate",),
-        source=Source("local", folder=str(source)), pair=("en", "fr"),
+        source=Folder(str(source)), pair=("en", "fr"),
     )  # fmt: skip

@@ -56,8 +56,7 @@ def machine() -> None:
         if now.state == "fetching":
             show_progress(now, model.title)
         elif now.state != "ready":
-            words = _(now.message) or _("{model} is not here yet.", model=model.title)
-            st.caption(f":material/cloud_off: {plain(words)}")
+            st.caption(f":material/cloud_off: {plain(_(now.message))}")
 
 
 st.subheader(_("This machine"), anchor=False)

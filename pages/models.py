@@ -76,10 +76,8 @@ with errors_shown():
     st.caption(facts(model))
     if state != "ready":
         fetch_button(model)
-    elif model.source.kind == "local":
-        is_run = model.id.startswith("run-")
-        trained = _("Trained here; delete its run on the page Fine-tune. It cannot be deleted here.")
-        st.caption(trained if is_run else _("Part of this repository. It cannot be deleted here."))
+    elif not model.source.is_fetched:
+        st.caption(_(model.source.keeper()))
     elif may("delete") and st.button(_("Delete"), icon=":material/delete:"):
         confirm_deletion(model)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from fakes import FakeBackend
 
-from engine.catalogue.models import Catalogue, Model, Source
-from engine.catalogue.store import Availability
+from engine.catalogue.models import Catalogue, Model
+from engine.catalogue.sources import Availability
+from engine.catalogue.sources.folder import Folder
 from engine.errors import ConflictError
+from engine.messages import Text
 from engine.serving.compose import House, wrapped
 from engine.serving.local import LocalEngine
 from engine.settings import Settings
@@ -22,7 +24,7 @@ def model(name: str, memory_bytes: int = 1000, **changes: Any) -> Model:
     values: dict[str, Any] = {
         "id": name, "title": name.title(), "family": "fake", "architecture": "causal", "runtime": "transformers",
         "parameters": 1, "languages": ("en", "fr", "de", "es", "zh"), "licence": "MIT", "size_bytes": 10,
-        "memory_bytes": memory_bytes, "applications": ("write",), "source": Source("local", folder="."),
+        "memory_bytes": memory_bytes, "applications": ("write",), "source": Folder("."),
         "is_embedded": True,
     }  # fmt: skip
     return Model(**values | changes)
@@ -48,7 +50,9 @@ class ReadyStore:
         self.fetched: list[str] = []
 
     def availability(self, model_id: str) -> Availability:
-        return Availability("absent", 0, 10, message=str(self.error)) if self.error else Availability("ready", 10, 10)
+        if self.error:
+            return Availability("absent", 0, 10, message=Text("{said}", said=self.error))
+        return Availability("ready", 10, 10)
 
     def path(self, model_id: str) -> Path:
         if self.error:

@@ -25,7 +25,8 @@ from engine.applications.sentiment import SentimentRequest
 from engine.applications.translate import TranslateRequest, languages_of
 from engine.applications.write import WriteRequest, ask
 from engine.catalogue import tuned
-from engine.catalogue.models import Catalogue, Source
+from engine.catalogue.models import Catalogue
+from engine.catalogue.sources.folder import Folder
 from engine.catalogue.store import Store
 from engine.errors import ConflictError, InputError, UnsupportedError
 from engine.http import routes
@@ -78,7 +79,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """A real engine over a catalogue with one base, and its store, as the pages get them."""
-    base = model("the-base", title="The base", family="Test", licence="Apache 2.0", source=Source("local", folder="x"))
+    base = model("the-base", title="The base", family="Test", licence="Apache 2.0", source=Folder("x"))
     catalogue = Catalogue([base])
     store = Store(settings, catalogue)
     made = House(store, LocalEngine(settings, catalogue, store.path))

@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.catalogue.download import Transfer, sha256
-from engine.catalogue.models import Model, Source
+from engine.catalogue.transfer import Transfer, sha256
 from engine.errors import ConflictError
 from engine.files import folder_bytes, read_json, write_json
+from engine.messages import Text
+
+if TYPE_CHECKING:
+    from engine.catalogue.models import Model
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -42,23 +45,25 @@ class Cache:
         manifest = read_json(self.whole(model_id) / MANIFEST)
         return manifest if manifest.get("id") == model_id else {}
 
-    def problem(self, model: Model) -> str | None:
-        """None when the model is whole, "" when it is not there, a sentence when its files are not as installed."""
+    def problem(self, model: Model) -> Text | None:
+        """None when the model is whole, an empty Text when it is not there, a sentence when a file is not as noted."""
         manifest = self.manifest(model.id)
-        if not manifest.get("files") or not _is_of(manifest, model.source):
-            return ""
+        if not manifest.get("files") or not model.source.is_of(manifest):
+            return Text("")
         for name, facts in manifest["files"].items():
             with suppress(OSError):
                 status = (self.whole(model.id) / name).stat()
                 if status.st_size == facts["size"] and int(status.st_mtime) == facts["modified"]:
                     continue
-            return f"{name} of {model.title} is missing or changed on the disk. Download it again."
+            return Text(
+                "{file} of {title} is missing or changed on the disk. Download it again.", file=name, title=model.title
+            )
         return None
 
     def renew(self, model: Model, transfer: Transfer) -> bool:
         """Whether files whose times changed (a copied cache) have the noted sha256; then their times are noted anew."""
         manifest, folder = self.manifest(model.id), self.whole(model.id)
-        if not _is_of(manifest, model.source):
+        if not model.source.is_of(manifest):
             return False
         digests = {name: facts["sha256"] for name, facts in manifest.get("files", {}).items()}
         for name, digest in digests.items():
@@ -86,6 +91,15 @@ class Cache:
         partial = self.partial(model_id)
         if not (partial / PLAN).exists() and not list(partial.glob("*.whl")):
             shutil.rmtree(partial, ignore_errors=True)
+
+    def has(self, model_id: str) -> bool:
+        """Whether anything of the model is there, whole or not."""
+        return self.whole(model_id).exists() or self.partial(model_id).exists()
+
+    def delete(self, model_id: str) -> None:
+        """Delete all that is there of a model. Raises ConflictError where the system says it is open."""
+        self.remove(self.whole(model_id))
+        self.remove(self.partial(model_id))
 
     def remove(self, folder: Path) -> None:
         """Take a folder away in one step, then delete it. Raises ConflictError where the system says it is open."""
@@ -142,12 +156,6 @@ class Cache:
         """Note that the model is used now."""
         with suppress(OSError):
             os.utime(self.whole(model_id) / MANIFEST)
-
-
-def _is_of(manifest: Mapping[str, Any], source: Source) -> bool:
-    """Whether a manifest tells of this source, not of an earlier one under the same id."""
-    digests = {name: facts["sha256"] for name, facts in manifest.get("files", {}).items()}
-    return digests == source.files if source.kind == "package" else manifest.get("revision") == source.revision
 
 
 def key(model_id: str) -> str:

@@ -1,6 +1,6 @@
-"""The Hub's side of a download, run by `download` as a child process: what a repository holds, and its files.
+"""The Hub's side of a download, which `sources.hub` runs as a child process: what a repository holds, and its files.
 
-safetensors only: no pickle, no code. `read_facts` tells from a repository's own files what kind of model it is.
+safetensors only: no pickle, no code.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.catalogue.models import Architecture
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
+from engine.messages import Text
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -31,67 +31,6 @@ WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 SMALL_FILE_BYTES = 64 * 2**20
 CONVERTER, CONVERTED_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 """The Hub's own converter offers safetensors of old repositories as a pull request (transformers uses it too)."""
-
-SEQ2SEQ_TYPES = {"t5", "mt5", "umt5", "longt5", "bart", "mbart", "marian", "m2m_100", "pegasus", "led", "blenderbot"}
-TRANSLATION_STYLES = {"t5": "t5", "mt5": "t5", "umt5": "t5", "marian": "pair", "m2m_100": "codes"}
-HEADS: tuple[tuple[str, Architecture], ...] = (
-    ("ForCausalLM", "causal"),
-    ("LMHeadModel", "causal"),
-    ("ForSequenceClassification", "classification"),
-    ("ForQuestionAnswering", "extraction"),
-    ("ForMaskedLM", "masked"),
-)
-ENCODER_TYPES = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "mpnet", "albert", "electra"}
-ENCODER_TYPES |= {"deberta", "deberta-v2", "modernbert"}
-
-
-def architecture_of(repository: str, config: Mapping[str, Any]) -> Architecture:
-    """What a model does, by its config.json. Raises UnsupportedError for what the engine has no task for."""
-    name = next(iter(config.get("architectures") or []), "")
-    if config.get("quantization_config"):
-        raise UnsupportedError(f"{repository} is stored in a quantised format. Choose its plain safetensors version.")
-    kind = config.get("model_type")
-    if kind in SEQ2SEQ_TYPES and name.endswith(("ForConditionalGeneration", "MTModel")):
-        return "seq2seq"
-    if kind in ENCODER_TYPES and name.endswith("Model") and not name.endswith("LMHeadModel"):
-        return "embedding"
-    for suffix, architecture in HEADS:
-        if name.endswith(suffix) and kind not in SEQ2SEQ_TYPES:
-            return architecture
-    raise UnsupportedError(
-        f"{repository} is of the kind {name or 'unknown'}, which Parlance does not run. Choose a model that writes, "
-        "translates, summarises, classifies, answers, fills masks or embeds text."
-    )
-
-
-def read_facts(repository: str, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Model` that a plan tells. Raises UnsupportedError."""
-    config = plan["config"]
-    architecture = architecture_of(repository, config)
-    size = sum(file["size"] for file in plan["files"])
-    style = TRANSLATION_STYLES.get(config.get("model_type"), "") if architecture == "seq2seq" else ""
-    codes = re.search(r"opus-mt-(?:tc-big-)?([a-z]{2})-([a-zA-Z]{2})$", repository)
-    pair = (codes[1], codes[2].lower()) if style == "pair" and codes else None
-    return {
-        "architecture": architecture,
-        "family": str(config.get("model_type", "Hub")),
-        "parameters": plan["parameters"],
-        "languages": list(pair or plan["languages"]),
-        "licence": plan["licence"],
-        "size_bytes": size,
-        "memory_bytes": int(max(size, 4 * plan["parameters"]) * 1.25) + 150_000_000,
-        "context_tokens": _context_tokens(config),
-        "is_chat": plan["is_chat"],
-        "prompt_style": style,
-        "pair": pair,
-    }
-
-
-def _context_tokens(config: Mapping[str, Any]) -> int:
-    names = ("max_position_embeddings", "n_positions", "n_ctx")
-    tokens = next((config[name] for name in names if isinstance(config.get(name), int)), 512)
-    # RoBERTa counts two positions that no token takes.
-    return tokens - 2 if tokens % 128 == 2 else tokens
 
 
 def make_plan(repository: str, revision: str, timeout_seconds: float) -> dict[str, Any]:
@@ -109,7 +48,9 @@ def make_plan(repository: str, revision: str, timeout_seconds: float) -> dict[st
     files = _choose(info)
     config = _read_json(repository, info.sha or "", "config.json", timeout_seconds)
     if "auto_map" in config and _needs_code(config):
-        raise UnsupportedError(f"{repository} needs program code of its own, which Parlance does not run.")
+        raise UnsupportedError(
+            "{repository} needs program code of its own, which Parlance does not run.", repository=repository
+        )
     names = {file["name"] for file in files}
     tokenizer = {}
     if "tokenizer_config.json" in names:
@@ -158,7 +99,8 @@ def _converted(api: Any, info: ModelInfo, timeout_seconds: float) -> ModelInfo:
     names = [file.rfilename for file in info.siblings or []]
     if "config.json" not in names:
         raise UnsupportedError(
-            f"{info.id} holds no model in the transformers layout (no config.json). Choose the original repository."
+            "{repository} holds no model in the transformers layout (no config.json). Choose the original repository.",
+            repository=info.id,
         )
     if any(name.endswith(".bin") for name in names):
         for discussion in api.get_repo_discussions(info.id, author=CONVERTER, discussion_type="pull_request"):
@@ -169,8 +111,9 @@ def _converted(api: Any, info: ModelInfo, timeout_seconds: float) -> ModelInfo:
                 if any(WEIGHTS.fullmatch(file.rfilename) for file in converted.siblings or []):
                     return converted
     raise UnsupportedError(
-        f"{info.id} offers its weights only in a format that can carry code (.bin), which Parlance does not load. "
-        "Choose a repository with safetensors."
+        "{repository} offers its weights only in a format that can carry code (.bin), which Parlance does not load. "
+        "Choose a repository with safetensors.",
+        repository=info.id,
     )
 
 
@@ -184,11 +127,16 @@ def _read_json(repository: str, commit: str, name: str, timeout_seconds: float) 
     try:
         return dict(response.json())
     except ValueError:
-        raise UnsupportedError(f"{name} of {repository} is not valid JSON. Choose another model.") from None
+        raise UnsupportedError(
+            "{file} of {repository} is not valid JSON. Choose another model.", file=name, repository=repository
+        ) from None
 
 
 def get_files(plan: Mapping[str, Any], folder: Path, timeout_seconds: float) -> None:
-    """Fetch the plan's files into `folder`; a file that broke off goes on where it stopped."""
+    """Fetch the plan's files into `folder`; a file that broke off goes on where it stopped, also in a new process.
+
+    The client's own `snapshot_download` would begin such a file anew, and asks the Hub again for each.
+    """
     from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
@@ -213,26 +161,29 @@ def explain(error: Exception, repository: str) -> PeopleError:
     """The Hub client's error as a sentence. An error that is not of the network or the Hub is raised again."""
     from huggingface_hub import errors
 
-    page = f"https://huggingface.co/{repository}"
     if isinstance(error, errors.OfflineModeIsEnabled):
         return NotReadyError("HF_HUB_OFFLINE is set, so nothing is fetched from the Hub. Unset it and start again.")
     if isinstance(error, errors.RevisionNotFoundError):
-        return NotFoundError(f"{repository} has no such revision. Leave it out to take the main one.", param="model")
+        return NotFoundError(
+            "{repository} has no such revision. Leave it out to take the main one.",
+            param="model",
+            repository=repository,
+        )  # fmt: skip
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return ConflictError(
-            f"{repository} is gated. Accept its terms at {page}, set HF_TOKEN to your access token, and start again.",
-            param="model",
-        )
+            "{repository} is gated. Accept its terms at {page}, set HF_TOKEN to your access token, and start again.",
+            param="model", repository=repository, page=f"https://huggingface.co/{repository}",
+        )  # fmt: skip
     if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
         return NotFoundError(
-            f"The Hub has no public model {repository}. Check the spelling; a private one needs HF_TOKEN.",
-            param="model",
-        )
-    return explain_network(error, "then try again; the embedded models work without it.")
+            "The Hub has no public model {repository}. Check the spelling; a private one needs HF_TOKEN.",
+            param="model", repository=repository,
+        )  # fmt: skip
+    return explain_network(error, Text("then try again; the embedded models work without it."))
 
 
-def explain_network(error: BaseException, then: str) -> PeopleError:
+def explain_network(error: BaseException, then: Text) -> PeopleError:
     """A slow, failing or unreachable Hub as a sentence, which for the last ends in `then`; else the error is raised."""
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
@@ -240,9 +191,11 @@ def explain_network(error: BaseException, then: str) -> PeopleError:
     if isinstance(error, httpx.TimeoutException):
         return NotReadyError("The Hub has not answered in time. Check the network, then try again.")
     if status is not None:
-        return NotReadyError(f"The Hub answered with error {status}. Try again in a few minutes.")
+        return NotReadyError("The Hub answered with error {status}. Try again in a few minutes.", status=status)
     if isinstance(error, httpx.HTTPError):
-        return NotReadyError(f"The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, {then}")
+        return NotReadyError(
+            "The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, {then}", then=then
+        )
     raise error
 
 
@@ -282,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             get_files(steps, given.folder, given.timeout)
     except Exception as error:
         shown = error if isinstance(error, PeopleError) else explain(error, repository)
-        answer = {"error": type(shown).__name__, "message": str(shown), "param": shown.param}
+        answer = {"error": type(shown).__name__, "text": shown.text.as_json(), "param": shown.param}
     print("\n" + json.dumps(answer), flush=True)
     return 1 if "error" in answer else 0
 

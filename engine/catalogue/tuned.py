@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from engine.catalogue.models import CatalogueError, Model, read_model
@@ -23,7 +22,7 @@ def models(runs_folder: Path) -> list[Model]:
             continue
         try:
             found.append(read(file.parents[1]))
-        except (CatalogueError, OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             log.warning("the model of run %s is left out: %s", file.parents[1].name, error)
     return found
 
@@ -31,12 +30,13 @@ def models(runs_folder: Path) -> list[Model]:
 def read(run_folder: Path) -> Model:
     """The model of one run, its source made absolute, so that a runs folder can move.
 
-    Raises OSError, ValueError (CatalogueError among them), TypeError or AttributeError for a damaged file.
+    Raises OSError, ValueError (CatalogueError among them), LookupError, TypeError or AttributeError for a damaged file.
     """
     run_folder = run_folder.absolute()
     table = json.loads((run_folder / "served" / "model.json").read_text(encoding="utf-8"))
-    model = read_model(f"run-{run_folder.name}", {name: value for name, value in table.items() if name != "id"})
-    place = Path(model.source.folder)
-    if model.source.kind != "local" or place.is_absolute() or ".." in place.parts or place.parts[0] not in PLACES:
-        raise CatalogueError(f"{model.id}: its weights must be in its own folder")
-    return replace(model, source=replace(model.source, folder=str(run_folder / place)))
+    place = Path(table["source"]["folder"])
+    if table["source"]["kind"] != "local" or place.is_absolute() or ".." in place.parts or place.parts[0] not in PLACES:
+        raise CatalogueError(f"run-{run_folder.name}: its weights must be in its own folder")
+    # Version 0.1 wrote the keys of all kinds of sources.
+    source = {"kind": "local", "folder": str(run_folder / place), "is_run": True}
+    return read_model(f"run-{run_folder.name}", table | {"source": source})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from engine import extensions
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
@@ -51,7 +50,7 @@ class House:
 def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     """The house with these settings; it knows the catalogue, the runs in use, and `more` models."""
     catalogue = read_catalogue()
-    for model in (*_host_models(), *tuned.models(settings.runs_folder), *more):
+    for model in (*tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
     store = Store(settings, catalogue)
     local = LocalEngine(settings, catalogue, store.path)
@@ -64,11 +63,3 @@ def wrapped(engine: Engine) -> Engine:
     if engine.settings.result_cache_bytes:
         engine = Repeats(engine, engine.settings.result_cache_bytes)
     return engine
-
-
-def _host_models() -> Iterator[Model]:
-    """The models of the host's own catalogue; a folder that one names lies beside it."""
-    file = extensions.host_file("catalogue.toml")
-    for model in read_catalogue(file).models.values() if file else ():
-        folder = str(file.parent / model.source.folder) if file and model.source.kind == "local" else ""
-        yield replace(model, source=replace(model.source, folder=folder))

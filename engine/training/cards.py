@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalogue.models import Model, hub_model, read_catalogue
+from engine.catalogue.sources.hub import Hub
 from engine.errors import NotFoundError
 from engine.files import read_json
 from engine.training.config import METRICS, SEQ2SEQ_TASKS, TrainingConfig, read_config
@@ -115,7 +116,7 @@ def hub_name(base: Model | None) -> str:
     """The base's `owner/name` on the Hub, or ""."""
     if base is None:
         return ""
-    if base.source.repository:
+    if isinstance(base.source, Hub):
         return base.source.repository
     found = re.fullmatch(r"https://huggingface\.co/([\w.-]+/[\w.-]+)/?", base.licence_url)
     return found[1] if found else ""

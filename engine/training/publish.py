@@ -19,6 +19,7 @@ from typing import Any
 from engine.catalogue import hub
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
 from engine.jobs import process
+from engine.messages import Text
 from engine.settings import ROOT, Settings
 from engine.training.export import KINDS, Kind
 from engine.training.views import run_folder
@@ -164,7 +165,7 @@ def explain(error: BaseException, repository: str) -> PeopleError:
         return ConflictError(f"The Hub has a repository {repository} already. Choose another name.", "repository")
     if status == 404:
         return NotFoundError(f"The Hub knows no owner for {repository}. Check the spelling.", param="repository")
-    return hub.explain_network(error, "then try again. Export the model as a zip meanwhile.")
+    return hub.explain_network(error, Text("then try again. Export the model as a zip meanwhile."))
 
 
 def main() -> int:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from engine.applications.write import instruct
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
-from engine.catalogue.hub import TRANSLATION_STYLES
-from engine.catalogue.models import PROMPT_STYLES, Architecture, Model, Source
+from engine.catalogue.checkpoints import TRANSLATION_STYLES
+from engine.catalogue.models import PROMPT_STYLES, Architecture, Model
+from engine.catalogue.sources.folder import Folder
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
 from engine.files import folder_bytes, read_json, write_json
 from engine.requests import Generate, Sampling
@@ -133,7 +134,7 @@ def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingCo
         size_bytes=size,
         memory_bytes=int(max(size, 4 * parameters) * 1.25) + 150_000_000,
         applications=APPLICATIONS[config.task],
-        source=Source("local", folder="model"),
+        source=Folder("model"),
         context_tokens=_context_tokens(facts, config),
         is_chat=_has_template(folder / "model") and config.task in CAUSAL_TASKS,
         prompt_style=_prompt_style(config, facts),
@@ -254,7 +255,7 @@ def _with_gguf(entry: Model, file: Path, settings: Settings) -> Model:
         size_bytes=header.size_bytes,
         memory_bytes=memory,
         context_tokens=header.trained_context,
-        source=Source("local", folder=f"served/{file.name}"),
+        source=Folder(f"served/{file.name}"),
     )
 
 

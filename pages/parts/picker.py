@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.applications import Application
 from engine.catalogue.models import Model
-from engine.catalogue.store import Availability
+from engine.catalogue.sources import Availability
 from pages.parts.engine import caller, get_engine, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
@@ -84,7 +84,7 @@ def fetch_button(model: Model) -> None:
         return
     if now.state == "failed":
         st.warning(plain(_(now.message)), icon=":material/cloud_off:")
-    if model.source.kind == "local":
+    if not model.source.is_fetched:
         st.caption(plain(_(now.message)))
     elif not may("fetch embedded" if model.is_embedded else "fetch"):
         words = _("Downloads are off on this public site. Choose an embedded model.")

@@ -18,7 +18,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from engine.backends.pytorch.backend import TransformersBackend
-from engine.catalogue.models import Model, Source
+from engine.catalogue.models import Model
+from engine.catalogue.sources.folder import Folder
 from engine.requests import Request, Result, Token
 from engine.settings import Settings
 
@@ -76,7 +77,7 @@ def entry(architecture: str, title: str = "Tiny") -> Model:
     """A catalogue entry for a checkpoint on disk."""
     return Model(
         id="tiny", title=title, family="test", architecture=architecture, runtime="transformers", parameters=1,
-        languages=("en",), licence="none", size_bytes=1, memory_bytes=1, applications=(), source=Source("local"),
+        languages=("en",), licence="none", size_bytes=1, memory_bytes=1, applications=(), source=Folder(),
     )  # type: ignore[arg-type]  # fmt: skip
 
 

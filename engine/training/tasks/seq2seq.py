@@ -11,7 +11,8 @@ import torch
 from engine.applications.languages import LANGUAGES
 from engine.applications.translate import ask
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
-from engine.catalogue.models import Model, Source
+from engine.catalogue.models import Model
+from engine.catalogue.sources.folder import Folder
 from engine.errors import InputError
 from engine.evaluation.metrics import bleu, chrf
 from engine.training import bases
@@ -53,7 +54,7 @@ def prompt(config: TrainingConfig, style: str, text: str) -> str:
         return text
     model = Model(
         id="base", title="", family="", architecture="seq2seq", runtime="transformers", parameters=0, languages=(),
-        licence="", size_bytes=0, memory_bytes=0, applications=(), source=Source("local"), prompt_style=style,
+        licence="", size_bytes=0, memory_bytes=0, applications=(), source=Folder(), prompt_style=style,
     )  # fmt: skip
     return ask(model, text, config.source_language, config.target_language).prompt
 

@@ -1,0 +1,106 @@
+"""The command line of the store of weights: fetches, lists and deletes models."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.store import Store
+from engine.errors import PeopleError
+from engine.settings import current
+from engine.sizes import seconds_in_words, size_in_words
+
+EXAMPLES = """examples:
+  python -m engine.catalogue                        fetch the embedded models
+  python -m engine.catalogue fetch gpt2 hub:owner/name
+  python -m engine.catalogue list
+  python -m engine.catalogue delete gpt2
+
+PARLANCE_CACHE_FOLDER says where the weights are kept."""
+LOOK_SECONDS, LINE_SECONDS = 0.2, 5.0
+"""Between two looks at a download; between two lines about it where the output is no terminal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    given = _parser().parse_args(arguments)
+    store = Store(current(), read_catalogue())
+    try:
+        return int(COMMANDS[given.command or "prefetch"](store, given))
+    except PeopleError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. What arrived whole is kept for the next time.", file=sys.stderr)
+        return 130
+    finally:
+        store.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.catalogue", description="The weights on this machine: fetch, list, delete them.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    commands.add_parser("prefetch", help="fetch the embedded models (without a command, this one)")
+    fetch = commands.add_parser("fetch", help="fetch the models named")
+    fetch.add_argument("ids", nargs="+", metavar="ID", help="a model of the catalogue, or hub:owner/name[@revision]")
+    commands.add_parser("list", help="list what the cache holds")
+    delete = commands.add_parser("delete", help="delete models from the cache")
+    delete.add_argument("ids", nargs="+", metavar="ID", help="as `list` shows it")
+    return parser
+
+
+def _prefetch(store: Store, given: argparse.Namespace) -> bool:
+    return _fetch_all(store, [model.id for model in store.embedded()])
+
+
+def _fetch(store: Store, given: argparse.Namespace) -> bool:
+    return _fetch_all(store, [store.catalogue.find(id).id for id in given.ids])
+
+
+def _list(store: Store, given: argparse.Namespace) -> bool:
+    for entry in store.entries():
+        state = "" if entry.is_ready else "  (unfinished or damaged)"
+        print(f"{entry.id:<32}{size_in_words(entry.size_bytes):>10}  {entry.title}{state}")
+    print(f"{size_in_words(store.size_bytes())} in {store.settings.cache_folder}")
+    return False
+
+
+def _delete(store: Store, given: argparse.Namespace) -> bool:
+    for id in given.ids:
+        store.delete(id)
+    return _list(store, given)
+
+
+def _fetch_all(store: Store, ids: Sequence[str]) -> bool:
+    """Fetch one after the other; says whether any failed, which does not end the rest."""
+    return not all([_follow(store, id) for id in ids])  # noqa: C419
+
+
+def _follow(store: Store, model_id: str) -> bool:
+    """Fetch one model with its progress on the terminal; says whether it is ready then."""
+    store.fetch(model_id)
+    title = store.catalogue.find(model_id).title
+    is_terminal, printed = sys.stdout.isatty(), time.monotonic()
+    while (now := store.availability(model_id)).state == "fetching":
+        if is_terminal or time.monotonic() - printed > LINE_SECONDS:
+            printed = time.monotonic()
+            speed = f"{size_in_words(now.bytes_per_second)}/s" if now.bytes_per_second else now.message
+            left = f", {seconds_in_words(now.seconds_left)} left" if now.seconds_left is not None else ""
+            line = f"{title}: {size_in_words(now.done_bytes)} of {size_in_words(now.total_bytes)}, {speed}{left}"
+            print(f"\r{line:<100}" if is_terminal else line, end="" if is_terminal else "\n", flush=True)
+        time.sleep(LOOK_SECONDS)
+    last = f"{title}: {'ready' if now.state == 'ready' else now.message}"
+    print(f"\r{last:<100}" if is_terminal else last, flush=True)
+    return now.state == "ready"
+
+
+COMMANDS = {"prefetch": _prefetch, "fetch": _fetch, "list": _list, "delete": _delete}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""One download of the store: how far it is, and the note of it in the cache from which other processes read that."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from engine.catalogue.models import Model
+from engine.catalogue.sources import Availability, State
+from engine.catalogue.transfer import Transfer
+from engine.errors import NotReadyError, PeopleError
+from engine.files import read_json, write_json
+from engine.messages import Text, read
+
+HEARTBEAT_SECONDS = 0.5
+FRESH_SECONDS = 10.0
+"""A progress file older than this belongs to a process that is gone."""
+
+
+class Fetch:
+    """One model on its way: written by its thread, read by anybody."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.transfer = Transfer(model.source.download_bytes(model))
+        self.state: State = "fetching"
+        self.error: PeopleError | None = None
+        self.is_waiting = True
+        """For its turn here, or for another process that fetches the same model."""
+        self.is_over = threading.Event()
+
+    @property
+    def progress(self) -> Availability:
+        now = self.transfer
+        step = Text("waiting for its turn") if self.is_waiting else now.step
+        return _under_way(now.done_bytes, now.total_bytes, now.bytes_per_second, step)
+
+    def end(self, error: PeopleError | None = None) -> None:
+        self.error = error
+        self.state = "failed" if error else "ready"
+        self.is_over.set()
+
+    def fail(self, sentence: str) -> None:
+        """End with a sentence that names the model's {title}."""
+        self.end(NotReadyError(sentence, title=self.model.title))
+
+
+class Heartbeat:
+    """Keeps the progress file fresh."""
+
+    def __init__(self, path: Path, fetch: Fetch) -> None:
+        self._path, self._fetch, self._last = path, fetch, 0.0
+
+    def beat(self) -> None:
+        if time.monotonic() - self._last >= HEARTBEAT_SECONDS:
+            self._last = time.monotonic()
+            self._write(is_going=True)
+
+    def end(self) -> None:
+        """Say that nobody works on it any more, where the file is still there."""
+        if self._path.parent.exists():
+            with suppress(OSError):
+                self._write(is_going=False)
+
+    def _write(self, is_going: bool) -> None:
+        transfer = self._fetch.transfer
+        note = {"id": self._fetch.model.id, "is_going": is_going, "done": transfer.done_bytes}
+        more = {"total": transfer.total_bytes, "speed": transfer.bytes_per_second, "step": transfer.step.as_json()}
+        write_json(self._path, note | more)
+
+
+def read_progress(path: Path) -> Availability | None:
+    """The progress of another process; None where nobody works on it."""
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime < FRESH_SECONDS:
+            note = read_json(path)
+            if note.get("is_going"):
+                return _under_way(note["done"], note["total"], note["speed"], read(note["step"]))
+    return None
+
+
+def _under_way(done: int, total: int, speed: float | None, step: Text) -> Availability:
+    left = (total - done) / speed if speed and total else None
+    return Availability("fetching", done, total, speed, left, step if step.template else Text("downloading"))
