@@ -107,7 +107,7 @@ def ours(base: str, rows: int) -> Work:
     """The studio's own trainer with the settings that a beginner gets, validation and saving off."""
     spin_freely()  # as the run's process does
     from engine.training.config import TrainingConfig
-    from engine.training.session import make_trainer, prepare
+    from engine.training.session import make_lesson, make_trainer
 
     folder = Path(tempfile.mkdtemp(prefix="parlance-benchmark-"))
     for name, some in (("train", labelled(rows)), ("validation", labelled(8))):
@@ -120,7 +120,7 @@ def ours(base: str, rows: int) -> Work:
             validation_file=str(folder / "validation.jsonl"), max_steps=steps, batch_size=BATCH, max_length=MAX_LENGTH,
             threads=THREADS,
         )  # fmt: skip
-        trainer = make_trainer(config, prepare(config, folder), folder)
+        trainer = make_trainer(config, make_lesson(config, folder), folder)
         return _timed(trainer, folder)
 
     return work

@@ -5,13 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.jobs import queue as jobs
-from engine.training.preflight import Finding
+from engine.messages import Text
+from engine.training import tasks
+from engine.training.findings import Finding
 from pages.parts.after import show_after
 from pages.parts.dataset import choose_columns, choose_data, show_rows, split
 from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
 from pages.parts.launch import (
-    TITLES,
     choose_base,
     choose_languages,
     choose_task,
@@ -29,7 +30,7 @@ from pages.parts.share import header
 from pages.parts.training_settings import draw_settings, offer_settings_file
 
 VIEWS = {"new": "New run", "runs": "Runs", "one": "One run"}
-NOTHING = Finding("note", "file", "Nothing is wrong with the rows.")
+NOTHING = Finding("note", "file", Text("Nothing is wrong with the rows."))
 settings = get_engine().settings
 
 
@@ -56,7 +57,7 @@ def new_run() -> None:
         return
     with left:
         mapping, share, keeps_repeats = choose_columns(task, data)
-        languages = choose_languages(base, data.settings) if task == "translation" else {}
+        languages = choose_languages(base, data.settings) if "target_language" in tasks.find(task).settings else {}
         chosen = None
         if mode == "expert":
             offer_settings_file()
@@ -65,7 +66,7 @@ def new_run() -> None:
         values = settings_of(task, base, data.settings, languages, chosen)
         splits = split(task, data, mapping, share, keeps_repeats, values["seed"])
         if is_started:
-            run_id = start_run(values, splits, f"{TITLES[task]}: {data.name}")
+            run_id = start_run(values, splits, f"{tasks.find(task).title}: {data.name}")
             open_run(run_id)
         if is_checked:
             forget_check()

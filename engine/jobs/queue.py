@@ -32,8 +32,8 @@ from engine.files import read_json, write_json
 from engine.jobs.process import TOKEN_VARIABLES
 from engine.requests import clean_text
 from engine.settings import ROOT, Settings, current
-from engine.training import average, serving
-from engine.training.config import ROLES, TrainingConfig, make_config
+from engine.training import average, serving, tasks
+from engine.training.config import TrainingConfig, make_config
 from engine.training.run import KEPT_FIELDS, STOP_FILE, State, is_alive
 from engine.training.views import RunView, listed, out_of_memory_kills, read, run_folder
 
@@ -67,7 +67,7 @@ def create(
 ) -> str:
     """Make a run's folder, whole or not at all, and return its id; `start` starts it.
 
-    `config_values` are fields of TrainingConfig without the files; rows have the task's keys (ROLES). Raises InputError
+    `config_values` are fields of TrainingConfig without the files; rows have the task's keys. Raises InputError
     naming the field, ConflictError (a public site, too many runs), NotReadyError (disk full).
     """
     _check_public(settings)
@@ -265,8 +265,7 @@ def _lines(rows: Sequence[Mapping[str, Any]], config: TrainingConfig, param: str
     """Rows as JSONL with the task's keys alone. Raises InputError naming the row."""
     if not rows:
         raise InputError(f"{param} has no rows. Give it at least one.", param=param)
-    keys = ROLES[config.task]
-    optional = ("answer_start",) if config.task == "answer" else ()
+    keys, optional = tasks.find(config.task).roles, tasks.find(config.task).optional_roles
     kept = []
     for number, row in enumerate(rows, 1):
         if missing := [key for key in keys if not isinstance(row.get(key), str)]:

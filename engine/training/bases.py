@@ -13,6 +13,7 @@ from engine.backends.memory import is_memory_error
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import LOCAL
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError
+from engine.messages import Text
 from engine.training.config import TrainingConfig
 
 HEADED = ("AutoModelForSequenceClassification", "AutoModelForQuestionAnswering")
@@ -48,7 +49,7 @@ def start(config: TrainingConfig, folder: Path, auto_class: str, **options: Any)
         tokenizer.pad_token = tokenizer.eos_token
     names = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
     if names and auto_class not in HEADED:
-        raise _misfit(config, f"it lacks {min(names)}")
+        raise _misfit(config, Text("it lacks {part}", part=min(names)))
     return model, tokenizer, tuple(sorted({name.rpartition(".")[0] for name in names}))
 
 
@@ -59,8 +60,9 @@ def base_folder(config: TrainingConfig) -> Path:
         return converted(config.base_id or path.stem, path)
     if not path.is_dir():
         raise NotFoundError(
-            f"The base {config.base_id or path.name} is not on this machine. Download it on the page Models.", "base"
-        )
+            "The base {title} is not on this machine. Download it on the page Models.",
+            "base", title=config.base_id or path.name,
+        )  # fmt: skip
     return path
 
 
@@ -87,22 +89,23 @@ def _explained(config: TrainingConfig, error: Exception) -> PeopleError:
     if isinstance(error, PeopleError):
         return error
     if is_memory_error(error):
-        return MemoryShortError(f"There is not enough memory to load {title}. Choose a smaller base.", param="base")
+        return MemoryShortError(
+            "There is not enough memory to load {title}. Choose a smaller base.", "base", title=title
+        )
     if isinstance(error, SafetensorError | OSError):
         return InputError(
-            f"{title} cannot be loaded: its files are damaged, incomplete or not safetensors ({type(error).__name__}). "
+            "{title} cannot be loaded: its files are damaged, incomplete or not safetensors ({reason}). "
             "Delete it and download it again, or choose another base.",
-            param="base",
-        )
+            "base", title=title, reason=type(error).__name__,
+        )  # fmt: skip
     return _misfit(config, type(error).__name__)
 
 
-def _misfit(config: TrainingConfig, reason: str) -> InputError:
+def _misfit(config: TrainingConfig, reason: str | Text) -> InputError:
     return InputError(
-        f"{config.base_id or Path(config.base).name} cannot learn the task {config.task}: its architecture does not "
-        f"fit ({reason}). Choose another base.",
-        param="base",
-    )
+        "{title} cannot learn the task {task}: its architecture does not fit ({reason}). Choose another base.",
+        "base", title=config.base_id or Path(config.base).name, task=config.task, reason=reason,
+    )  # fmt: skip
 
 
 def longest(wanted: int, model: Any, tokenizer: Any) -> int:

@@ -15,24 +15,9 @@ from engine.catalogue.models import Model, hub_model, read_catalogue
 from engine.catalogue.sources.hub import Hub
 from engine.errors import NotFoundError
 from engine.files import read_json
-from engine.training.config import METRICS, SEQ2SEQ_TASKS, TrainingConfig, read_config
+from engine.training import tasks
+from engine.training.config import TrainingConfig, read_config
 
-TASK_WORDS: dict[str, str] = {
-    "style": "goes on with text in the style of the training texts",
-    "instructions": "responds to prompts as the training rows do",
-    "classification": "gives a text one of its labels",
-    "answer": "finds the answer to a question in a passage",
-    "translation": "translates",
-    "summary": "summarises",
-    "pretraining": "is a small language model, trained from scratch",
-}
-PIPELINES = {
-    "classification": "text-classification",
-    "answer": "question-answering",
-    "translation": "translation",
-    "summary": "summarization",
-}
-"""Task -> the Hub's word for it; the others are text-generation."""
 LICENCES = {
     "Apache 2.0": "apache-2.0", "MIT": "mit", "CC BY 4.0": "cc-by-4.0", "CC BY-NC 4.0": "cc-by-nc-4.0",
     "Gemma": "gemma", "Gemma Terms of Use": "gemma",
@@ -56,12 +41,6 @@ USES = {
         '```python\nimport onnxruntime\n\nsession = onnxruntime.InferenceSession("{file}")\n'
         "print([each.name for each in session.get_inputs()])\n```"
     ),
-}
-AUTO_CLASSES = {
-    "classification": "AutoModelForSequenceClassification",
-    "answer": "AutoModelForQuestionAnswering",
-    "translation": "AutoModelForSeq2SeqLM",
-    "summary": "AutoModelForSeq2SeqLM",
 }
 
 
@@ -133,7 +112,7 @@ def _front(facts: Facts, kind: str) -> str:
     if name := hub_name(base):
         lines.append(f"base_model: {name}")
         lines.append(f"base_model_relation: {'adapter' if 'adapter' in kind else 'finetune'}")
-    lines.append(f"pipeline_tag: {PIPELINES.get(config.task, 'text-generation')}")
+    lines.append(f"pipeline_tag: {tasks.find(config.task).pipeline}")
     if kind in LIBRARIES:
         lines.append(f"library_name: {LIBRARIES[kind]}")
     languages = [code for code in (config.source_language, config.target_language) if code]
@@ -144,8 +123,8 @@ def _front(facts: Facts, kind: str) -> str:
 
 def _introduction(facts: Facts) -> list[str]:
     config = facts.config
-    what = f"This model {TASK_WORDS[config.task]}."
-    if config.task == "translation" and config.source_language:
+    what = f"This model {tasks.find(config.task).description}."
+    if config.source_language:
         what = f"This model translates from {config.source_language} to {config.target_language}."
     if config.mean_of:
         what += f" Its weights are the mean of those of {len(config.mean_of)} runs (model soup, Wortsman et al. 2022)."
@@ -169,7 +148,7 @@ def _figures(facts: Facts) -> list[str]:
     """Metrics of the untrained base and of the kept model on the same held-out rows."""
     before, after = ({k: v for k, v in (facts.status.get(name) or {}).items() if isinstance(v, int | float)}
                      for name in ("baseline", "metrics"))  # fmt: skip
-    chosen = f"eval_{METRICS[facts.config.task]}"
+    chosen = f"eval_{tasks.find(facts.config.task).metric}"
     names = [name for name in after if name.startswith("eval_") and not name.endswith(("runtime", "_per_second"))]
     if not names:
         return []
@@ -204,8 +183,7 @@ def _settings(config: TrainingConfig) -> dict[str, Any]:
     idle = {
         *HIDDEN,
         *(SCRATCH_ONLY if config.base else ()),
-        *(() if config.task == "answer" else ("stride",)),
-        *(() if config.task in SEQ2SEQ_TASKS else ("max_target_length",)),
+        *({"stride", "max_target_length"} - tasks.find(config.task).settings),
     }
     return {
         name: value
@@ -216,7 +194,7 @@ def _settings(config: TrainingConfig) -> dict[str, Any]:
 
 def _use(facts: Facts, kind: str, file: str) -> list[str]:
     words = {
-        "auto_class": AUTO_CLASSES.get(facts.config.task, "AutoModelForCausalLM"),
+        "auto_class": tasks.find(facts.config.task).auto_class,
         "folder": ".",
         "file": file,
         "base": hub_name(facts.base) or facts.config.base_id or "BASE",

@@ -1,6 +1,6 @@
 """Which column means what, and rows as training wants them: guess, correct, apply, clean, split.
 
-A row is a dict with exactly the roles of its task (`config.ROLES`), as it goes into a run's train.jsonl.
+A row is a dict with exactly the roles of its task, as it goes into a run's train.jsonl.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ from typing import Any, overload
 
 from engine.errors import InputError, TooLargeError
 from engine.requests import clean_text
-from engine.training.config import ROLES, Task
+from engine.training import tasks
 from engine.training.formats import Table
+from engine.training.tasks import TrainingTask
 
 MAX_TEXT_CHARACTERS = 1_000_000
 """Of one text of a row."""
-MAX_LABEL_CHARACTERS = 100
-MAX_LABELS = 200
 LOOKED_AT = 500
 """Rows that a guess looks at."""
-
-OPTIONAL: dict[Task, tuple[str, ...]] = {"answer": ("answer_start",), "instructions": ("input",)}
-"""Roles that may stay without a column: where an answer starts, and a text that the prompt is about (joined to it)."""
 
 NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "content", "document", "article", "review", "comment", "message", "body", "story",
@@ -44,11 +40,6 @@ NAMES: dict[str, tuple[str, ...]] = {
     "summary": ("summary", "headline", "highlights", "title", "abstract", "tldr", "summarytext", "target"),
 }  # fmt: skip
 """Usual names of columns, likeliest first, in lower case without separators."""
-LANGUAGE = re.compile(
-    "en|fr|de|es|it|pt|nl|ru|zh|ja|ar|pl|sv|da|no|fi|cs|ro|hu|tr|el|he|hi|ko|vi|uk|ca|eng|fra|fre|deu|ger|spa|ita|por|"
-    "english|french|german|spanish|italian|portuguese|dutch|russian|chinese|japanese|arabic|polish|swedish"
-)
-
 Columns = dict[str, str | None]
 
 
@@ -79,22 +70,21 @@ class Rows(Sequence[dict[str, Any]]):
         return Rows([self.values[i] for i in indices], [self.numbers[i] for i in indices])
 
 
-def roles(task: Task) -> tuple[str, ...]:
+def roles(task_id: str) -> tuple[str, ...]:
     """The roles of a task that want a column, then those that may have one."""
-    optional = OPTIONAL.get(task, ())
-    return tuple(role for role in ROLES[task] if role not in optional) + optional
+    task = tasks.find(task_id)
+    return task.roles + task.optional_roles
 
 
-def guess(table: Table, task: Task) -> Columns:
+def guess(table: Table, task_id: str) -> Columns:
     """The likeliest column of each role, by its name, else by what it holds; None where nothing fits."""
-    found: Columns = dict.fromkeys(roles(task))
-    if task == "translation":
-        found |= _guess_languages(table)
+    task = tasks.find(task_id)
+    found: Columns = dict.fromkeys(roles(task_id)) | dict(task.guess(table))
     for role in found:
         if found[role] is None:
             found[role] = _by_name(table, role, {column for column in found.values() if column})
-    for role in roles(task):
-        if found[role] is None and role not in OPTIONAL.get(task, ()):
+    for role in task.roles:
+        if found[role] is None:
             found[role] = _by_content(table, role, {column for column in found.values() if column})
     return found
 
@@ -106,21 +96,15 @@ def _plain(name: str) -> str:
 def _by_name(table: Table, role: str, taken: set[str]) -> str | None:
     """The column with the likeliest name; the last part of a dotted name (`data.text`) counts as one too."""
     free = [column for column in table.columns if column not in taken]
-    for name in NAMES[role]:
+    for name in NAMES.get(role, (_plain(role),)):
         for column in free:
             if _plain(column) == name:
                 return column
-    for name in NAMES[role]:
+    for name in NAMES.get(role, (_plain(role),)):
         for column in free:
             if "." in column and _plain(column.rpartition(".")[2]) == name:
                 return column
     return None
-
-
-def _guess_languages(table: Table) -> Columns:
-    """The first two columns named after languages."""
-    named = [column for column in table.columns if LANGUAGE.fullmatch(column.lower().rpartition(".")[2])]
-    return {"source": named[0], "target": named[1]} if len(named) > 1 else {}
 
 
 def _by_content(table: Table, role: str, taken: set[str]) -> str | None:
@@ -161,43 +145,41 @@ class _Facts:
         return cls(is_text, sum(map(len, words)) / count, len(set(words)), asked)
 
 
-def apply(table: Table, task: Task, mapping: Mapping[str, str | None]) -> Rows:
+def apply(table: Table, task_id: str, mapping: Mapping[str, str | None]) -> Rows:
     """Rows with the roles of the task, from the columns that the mapping names.
 
-    Text becomes NFC without control characters. An answer gets its place in the passage as `answer_start` where it is
-    in there. Empty cells stay, so that `preflight` can name their rows. Raises InputError or TooLargeError.
+    Text becomes NFC without control characters. Empty cells stay, so that `preflight` can name their rows.
+    Raises InputError or TooLargeError.
     """
+    task = tasks.find(task_id)
     chosen = _check_mapping(table, task, mapping)
-    rows = [_row(row, number, task, chosen) for row, number in zip(table.rows, table.numbers, strict=True)]
-    if task == "classification":
-        _check_labels(rows)
+    rows = [
+        task.finish({role: _cell(cells[column], role, number) for role, column in chosen.items()})
+        for cells, number in zip(table.rows, table.numbers, strict=True)
+    ]
+    task.check_table(rows)
     return Rows(rows, list(table.numbers))
 
 
-def _check_mapping(table: Table, task: Task, mapping: Mapping[str, str | None]) -> dict[str, str]:
-    optional = OPTIONAL.get(task, ())
-    chosen = {role: column for role in roles(task) if (column := mapping.get(role))}
-    have = ", ".join(table.columns[:20])
-    for role in roles(task):
-        if role not in chosen and role not in optional:
-            raise InputError(f"No column is chosen for {role}. Choose one of {have}.", param=role)
+def _check_mapping(table: Table, task: TrainingTask, mapping: Mapping[str, str | None]) -> dict[str, str]:
+    wanted = task.roles + task.optional_roles
+    chosen = {role: column for role in wanted if (column := mapping.get(role))}
+    have = table.columns[:20]
+    for role in wanted:
+        if role not in chosen and role not in task.optional_roles:
+            raise InputError("No column is chosen for {role}. Choose one of {columns}.", role, role=role, columns=have)
         if role in chosen and chosen[role] not in table.columns:
-            raise InputError(f"There is no column {chosen[role][:40]} for {role}. Choose one of {have}.", param=role)
+            raise InputError(
+                "There is no column {column} for {role}. Choose one of {columns}.",
+                role, column=chosen[role][:40], role=role, columns=have,
+            )  # fmt: skip
     for role, column in chosen.items():
         if twice := [other for other, same in chosen.items() if same == column and other != role]:
-            raise InputError(f"{role} and {twice[0]} cannot both be the column {column[:40]}.", param=twice[0])
+            raise InputError(
+                "{role} and {other} cannot both be the column {column}.",
+                twice[0], role=role, other=twice[0], column=column[:40],
+            )  # fmt: skip
     return chosen
-
-
-def _row(cells: Mapping[str, Any], number: int, task: Task, chosen: Mapping[str, str]) -> dict[str, Any]:
-    row = {role: _cell(cells[column], role, number) for role, column in chosen.items() if role not in ("answer_start",)}
-    if task == "instructions" and row.pop("input", "").strip():
-        row["prompt"] += "\n\n" + _cell(cells[chosen["input"]], "input", number).strip()
-    if task == "classification":
-        row["label"] = row["label"].strip()
-    if task == "answer":
-        row |= _placed(row["passage"], row["answer"].strip(), cells.get(chosen.get("answer_start", "")))
-    return row
 
 
 def _cell(value: Any, role: str, number: int) -> str:
@@ -213,51 +195,22 @@ def _cell(value: Any, role: str, number: int) -> str:
     try:
         return clean_text(str(value), role, MAX_TEXT_CHARACTERS, can_be_empty=True)
     except TooLargeError as error:
-        raise TooLargeError(f"Row {number}: {error}", param=role) from None
+        raise TooLargeError("Row {number}: {problem}", role, number=number, problem=error.text) from None
 
 
-def _placed(passage: str, answer: str, start: Any) -> dict[str, Any]:
-    """The answer and where it starts: of its places in the passage the one nearest to the one given."""
-    if isinstance(start, list):
-        start = next(iter(start), None)
-    places = [match.start() for match in re.finditer(re.escape(answer), passage)] if answer else []
-    if not places:
-        return {"answer": answer}
-    wanted = start if isinstance(start, int | float) else int(start) if str(start).isdecimal() else 0
-    return {"answer": answer, "answer_start": min(places, key=lambda place: abs(place - wanted))}
-
-
-def _check_labels(rows: Sequence[Mapping[str, Any]]) -> None:
-    labels = {row["label"] for row in rows}
-    if long := next((label for label in labels if len(label) > MAX_LABEL_CHARACTERS), None):
-        raise InputError(
-            f"label holds {long[:40]!r}…, over {MAX_LABEL_CHARACTERS} characters. Choose the column of the labels.",
-            param="label",
-        )
-    if len(labels) > MAX_LABELS:
-        raise InputError(
-            f"label has {len(labels):,} different values; the limit is {MAX_LABELS}. Choose the column of the labels.",
-            param="label",
-        )
-
-
-def usable(rows: Rows, task: Task, keeps_repeats: bool = False) -> Rows:
+def usable(rows: Rows, task_id: str, keeps_repeats: bool = False) -> Rows:
     """Without what `preflight` warns of: rows that lack a text, exact repetitions, answers not in their passage."""
-    kept = [index for index, row in enumerate(rows) if not empty_roles(row, task) and not is_misplaced(row)]
+    task = tasks.find(task_id)
+    kept = [index for index, row in enumerate(rows) if not empty_roles(row, task) and task.fits(row)]
     if not keeps_repeats:
         first = {identity(rows[index]): index for index in reversed(kept)}
         kept = sorted(first.values())
     return rows.pick(kept)
 
 
-def empty_roles(row: Mapping[str, Any], task: Task) -> list[str]:
-    """Roles of a row without a text, except for an answer, which may be empty: not in the passage."""
-    return [role for role in ROLES[task] if role != "answer" and not str(row.get(role, "")).strip()]
-
-
-def is_misplaced(row: Mapping[str, Any]) -> bool:
-    """Whether the row has an answer that is not in its passage word for word."""
-    return bool(row.get("answer")) and str(row["answer"]) not in str(row.get("passage", ""))
+def empty_roles(row: Mapping[str, Any], task: TrainingTask) -> list[str]:
+    """Roles of a row without a text, but for those that may be empty."""
+    return [role for role in task.roles if role not in task.can_be_empty and not str(row.get(role, "")).strip()]
 
 
 def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -265,20 +218,21 @@ def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{role}={row[role]}" for role in sorted(row) if role != "answer_start")
 
 
-def split(rows: Rows, share: float, seed: int, by_label: bool = False) -> tuple[Rows, Rows]:
+def split(rows: Rows, share: float, seed: int, by: str = "") -> tuple[Rows, Rows]:
     """Rows to learn from, and about `share` of them held out; each keeps the order of the file.
 
     Rows with the same text (the same passage, prompt or source) stay together, so that nothing held out was learned.
-    `by_label` holds out the same share of each label. Raises InputError when there are too few rows.
+    The same share is held out of each value of the role `by`, such as each label. Raises InputError when there
+    are too few rows.
     """
     if not 0 < share < 1:
         raise InputError("share must be between 0 and 1, for example 0.1.", param="share")
     groups: dict[str, dict[str, list[int]]] = defaultdict(dict)
     for index, row in enumerate(rows):
-        groups[row.get("label", "") if by_label else ""].setdefault(shared_text(row), []).append(index)
-    chance, held = random.Random(seed), set()
+        groups[row.get(by, "") if by else ""].setdefault(shared_text(row), []).append(index)
+    rng, held = random.Random(seed), set()
     for label in sorted(groups):
-        held |= _hold_out(list(groups[label].values()), share, chance)
+        held |= _hold_out(list(groups[label].values()), share, rng)
     rest = [index for index in range(len(rows)) if index not in held]
     if not held or not rest:
         raise InputError("There are too few different rows to hold some out. Bring at least 10.", param="file")
@@ -287,15 +241,15 @@ def split(rows: Rows, share: float, seed: int, by_label: bool = False) -> tuple[
 
 def shared_text(row: Mapping[str, Any]) -> str:
     """What two rows must not share across the splits."""
-    key = next((role for role in ("passage", "prompt", "source", "text") if role in row), "")
+    key = "passage" if "passage" in row else next(iter(row), "")
     return " ".join(str(row.get(key, "")).lower().split())
 
 
-def _hold_out(groups: list[list[int]], share: float, chance: random.Random) -> set[int]:
+def _hold_out(groups: list[list[int]], share: float, rng: random.Random) -> set[int]:
     """About a share of the indices, whole groups of them; at least one group where there are two."""
     if len(groups) < 2:
         return set()
-    chance.shuffle(groups)
+    rng.shuffle(groups)
     wanted = max(1, round(share * sum(map(len, groups))))
     held: set[int] = set()
     for group in groups[:-1]:

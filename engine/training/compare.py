@@ -18,26 +18,18 @@ from pathlib import Path
 
 from engine.errors import NotFoundError
 from engine.files import read_json, write_json
-from engine.training.config import CAUSAL_TASKS, METRICS, SEQ2SEQ_TASKS, Task, TrainingConfig, read_config
+from engine.training import tasks
+from engine.training.config import TrainingConfig, read_config
 
 log = logging.getLogger(__name__)
 
 FILE = "compare.json"
-DEFAULT_ROWS = {"generating": 40, "judging": 200}
-"""Rows that are compared unless told otherwise: of tasks that write texts, and of the others."""
 MAX_ROWS = 2_000
 WRITE_SECONDS = 1.0
-SCORES: dict[Task, str] = {
-    **dict.fromkeys(CAUSAL_TASKS, "perplexity"),
-    **dict.fromkeys(SEQ2SEQ_TASKS, "chrf"),
-    "classification": "probability",
-    "answer": "f1",
-}
-"""What a row's score is: perplexity of its text (lower is better), chrF and F1 in percent, probability of its label."""
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRow:
     """One held-out row: what was asked, what is right, what both models make of it, and how good that is."""
 
     input: str
@@ -54,14 +46,14 @@ class Row:
 class Comparison:
     """Both models on the same rows, the most changed first. `score` names what scores are, `metric` the run's own."""
 
-    task: Task
+    task: str
     metric: str
     score: str
     is_lower_better: bool
     base: Mapping[str, float]
     """Metrics of the base over all compared rows."""
     tuned: Mapping[str, float]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedRow, ...]
     held_out_rows: int
     """Rows in the validation file, of which the first were compared."""
     has_new_head: bool
@@ -95,21 +87,20 @@ def compare(
     before = rowwise.judge(config, folder, config.base, rows, lambda done: progress(done, 2 * half))
     after = rowwise.judge(config, folder, str(folder / "model"), rows, lambda done: progress(half + done, 2 * half))
     compared = [
-        Row(
-            rowwise.shown(config.task, row, "input"), rowwise.shown(config.task, row, "expected"),
-            old.text, new.text, old.score, new.score, int(row["#"]),
+        ComparedRow(
+            *rowwise.shown(config.task, row), old.text, new.text, old.score, new.score, int(row["#"]),
         )
         for row, old, new in zip(rows, before.rows, after.rows, strict=True)
     ]  # fmt: skip
-    score = SCORES[config.task]
+    task = tasks.find(config.task)
     return Comparison(
         task=config.task,
-        metric=METRICS[config.task],
-        score=score,
-        is_lower_better=score == "perplexity",
+        metric=task.metric,
+        score=task.score,
+        is_lower_better=task.is_lower_better,
         base=before.metrics,
         tuned=after.metrics,
-        rows=tuple(sorted(compared, key=lambda row: (-change(row, score), row.number))),
+        rows=tuple(sorted(compared, key=lambda row: (-change(row, task.score), row.number))),
         held_out_rows=held_out,
         has_new_head=before.has_new_head,
     )
@@ -117,11 +108,10 @@ def compare(
 
 def rows_of(config: TrainingConfig, limit: int) -> int:
     """How many rows are compared."""
-    default = DEFAULT_ROWS["generating" if config.task in (*CAUSAL_TASKS, *SEQ2SEQ_TASKS) else "judging"]
-    return min(limit or default, MAX_ROWS)
+    return min(limit or tasks.find(config.task).compared_rows, MAX_ROWS)
 
 
-def change(row: Row, score: str) -> float:
+def change(row: ComparedRow, score: str) -> float:
     """How much a row's score changed, in whatever direction; perplexities by their ratio, as they multiply."""
     if score == "perplexity":
         return abs(math.log(max(row.tuned_score, 1e-9)) - math.log(max(row.base_score, 1e-9)))
@@ -132,7 +122,7 @@ def read(folder: Path) -> Comparison | None:
     """The last whole comparison of a run, or None."""
     content = read_json(folder / FILE)
     with suppress(KeyError, TypeError):
-        rows = tuple(Row(**row) for row in content.pop("rows"))
+        rows = tuple(ComparedRow(**row) for row in content.pop("rows"))
         return Comparison(**content, rows=rows)
     return None
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from engine.backends.spans import Window, label_window, make_windows
 from engine.errors import InputError
+from engine.messages import Text, counted
+from engine.training.formats import read_squad, read_table
 
 Feature = dict[str, Any]
 """One model input: `input_ids`, its labels, its `length` in tokens, its `row` in the file and whether it `is_cut`."""
@@ -52,61 +52,39 @@ class Question:
     """Its number in the file."""
 
 
-def read_table(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a TSV or CSV file with a header, or of a JSONL file. Raises InputError with the row's number."""
-    for _, row in _numbered(path):
-        yield row
-
-
-def _numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with the numbers of their lines; an empty line is no row."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix == ".jsonl":
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield number, _json_row(line, number, path)
-            elif path.suffix == ".tsv":
-                yield from enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), 2)
-            else:
-                yield from enumerate(csv.DictReader(file), 2)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path.name} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
-    except (OSError, csv.Error) as error:
-        raise InputError(f"{path.name} cannot be read: {error}.") from None
-
-
-def _json_row(line: str, number: int, path: Path) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        raise InputError(f"{path.name}, row {number}: this is not JSON.") from None
-    if not isinstance(row, dict):
-        raise InputError(f'{path.name}, row {number}: each line must be an object such as {{"text": …}}.')
-    return row
-
-
 def read_rows(path: Path, keys: Sequence[str], can_be_empty: Sequence[str] = ()) -> list[Row]:
     """Rows with the texts of these keys, stripped; rows with an empty one are left out, but where it can be empty.
 
     Raises InputError naming the file, and the row and key where there is one.
     """
     rows: list[Row] = []
-    for number, row in _numbered(path):
+    table = read_table(path, path.name)
+    for number, row in zip(table.numbers, table.rows, strict=True):
         if any(row.get(key) is None for key in keys):
-            names = f"{', '.join(keys[:-1])} and {keys[-1]}" if len(keys) > 1 else keys[0]
-            columns = "columns" if len(keys) > 1 else "column"
-            raise InputError(f"{path.name} needs the {columns} {names}; it has {', '.join(map(str, row))}.")
+            raise _lacking(path, keys, [name for name, cell in row.items() if cell is not None])
         for key in keys:
-            if isinstance(row[key], (dict, list)):
-                raise InputError(f"{path.name}, row {number}: {key} must be a text.", param=key)
+            if isinstance(row[key], list):
+                raise InputError(
+                    "{file}, row {number}: {role} must be a text.", key, file=path.name, number=number, role=key
+                )
         texts = {key: str(row[key]).strip() for key in keys}
         if all(texts[key] for key in keys if key not in can_be_empty):
             others = {str(key): str(value) for key, value in row.items() if value is not None}
             rows.append(others | texts | {NUMBER: str(number)})
     if not rows:
-        raise InputError(f"{path.name} has no rows.")
+        raise InputError("{file} has no rows.", file=path.name)
     return rows
+
+
+def _lacking(path: Path, keys: Sequence[str], found: Sequence[str]) -> InputError:
+    names = Text("{others} and {last}", others=keys[:-1], last=keys[-1]) if len(keys) > 1 else keys[0]
+    return InputError(
+        counted(
+            "{file} needs the column {names}; it has {found}.",
+            "{file} needs the columns {names}; it has {found}.",
+            len(keys), file=path.name, names=names, found=found,
+        )
+    )  # fmt: skip
 
 
 def read_texts(path: Path, labels: Sequence[str] = ()) -> list[LabelledText]:
@@ -118,8 +96,9 @@ def read_texts(path: Path, labels: Sequence[str] = ()) -> list[LabelledText]:
     for row in rows:
         if labels and row["label"] not in labels:
             raise InputError(
-                f"{path.name}, row {row[NUMBER]}: label {row['label']!r} is none of {', '.join(labels)}.", param="label"
-            )
+                "{file}, row {number}: label {label} is none of {labels}.",
+                "label", file=path.name, number=row[NUMBER], label=repr(row["label"]), labels=list(labels),
+            )  # fmt: skip
     return [LabelledText(row["text"], row["label"], int(row[NUMBER])) for row in rows]
 
 
@@ -130,18 +109,12 @@ def read_questions(path: Path) -> list[Question]:
     """
     if path.suffix != ".json":
         return [_question(row, path) for row in read_rows(path, ("question", "passage", "answer"), ("answer",))]
-    try:
-        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
-        rows = [
-            Question(item["question"], paragraph["context"], _answers(item, paragraph["context"], path))
-            for article in articles
-            for paragraph in article["paragraphs"]
-            for item in paragraph["qas"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path.name} is not SQuAD JSON ({type(error).__name__}: {error}).") from None
+    rows = [
+        Question(question, passage, _answers(answers, passage, path))
+        for question, passage, answers in read_squad(path, path.name)
+    ]
     if not rows:
-        raise InputError(f"{path.name} has no questions.")
+        raise InputError("{file} has no questions.", file=path.name)
     return rows
 
 
@@ -153,17 +126,20 @@ def _question(row: Row, path: Path) -> Question:
     start = int(place) if place.isdigit() and passage.startswith(answer, int(place)) else passage.find(answer)
     if start < 0:
         raise InputError(
-            f"{path.name}, row {row[NUMBER]}: the answer {answer[:60]!r} is not in its passage, word for word.",
-            param="answer",
-        )
+            "{file}, row {number}: the answer {answer} is not in its passage, word for word.",
+            "answer", file=path.name, number=row[NUMBER], answer=repr(answer[:60]),
+        )  # fmt: skip
     return Question(row["question"], passage, ((answer, start),), int(row[NUMBER]))
 
 
-def _answers(item: dict[str, Any], passage: str, path: Path) -> tuple[tuple[str, int], ...]:
-    answers = tuple((answer["text"], int(answer["answer_start"])) for answer in item["answers"])
+def _answers(found: Sequence[Mapping[str, Any]], passage: str, path: Path) -> tuple[tuple[str, int], ...]:
+    answers = tuple((answer["text"], int(answer["answer_start"])) for answer in found)
     for text, start in answers:
         if passage[start : start + len(text)] != text:
-            raise InputError(f"{path.name}: the answer {text[:60]!r} is not at character {start} of its passage.")
+            raise InputError(
+                "{file}: the answer {answer} is not at character {start} of its passage.",
+                file=path.name, answer=repr(text[:60]), start=start,
+            )  # fmt: skip
     return answers
 
 
@@ -232,7 +208,7 @@ def _labels(window: Window, row: Question) -> tuple[int, int]:
 
 
 class HiddenTokens:
-    """Features whose tokens, but for the special ones, are hidden behind the mask token by chance at each reading.
+    """Features whose tokens, but for the special ones, are hidden behind the mask token at random at each reading.
 
     Items are counted and read as in a list; what is hidden follows from seed, epoch and index, so that a resumed run
     hides the same tokens. Raises InputError where the tokenizer has no mask token.
@@ -255,8 +231,8 @@ class HiddenTokens:
         import numpy as np
 
         feature = self._features[index]
-        chance = np.random.default_rng((self._seed, self._epoch, index))
-        hidden = (chance.random(len(feature["input_ids"])) < self._share).tolist()
+        rng = np.random.default_rng((self._seed, self._epoch, index))
+        hidden = (rng.random(len(feature["input_ids"])) < self._share).tolist()
         ids = [
             self._mask if is_hidden and token not in self._special else token
             for token, is_hidden in zip(feature["input_ids"], hidden, strict=True)

@@ -16,7 +16,7 @@ from transformers import AutoConfig
 
 from engine.errors import InputError
 from engine.training.config import TrainingConfig, read_config
-from engine.training.session import make_trainer, prepare
+from engine.training.session import make_lesson, make_trainer
 
 
 def measure(model: Path, file: Path, threads: int = 0, config: TrainingConfig | None = None) -> dict[str, float]:
@@ -30,7 +30,7 @@ def measure(model: Path, file: Path, threads: int = 0, config: TrainingConfig | 
         threads=threads, token_dropout=0.0,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        metrics: dict[str, float] = make_trainer(found, prepare(found, Path(folder)), Path(folder)).evaluate()
+        metrics: dict[str, float] = make_trainer(found, make_lesson(found, Path(folder)), Path(folder)).evaluate()
     return metrics
 
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,15 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from engine.files import write_json
-from engine.training import checkpoints
+from engine.training import checkpoints, tasks
 from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
 from engine.training.data import IGNORED, Feature
 from engine.training.failures import explain
+from engine.training.lessons import Lesson
+from engine.training.lessons.seq2seq import EXAMINED_ROWS
 from engine.training.preflight import check_machine, check_steps, cut_off
 from engine.training.run import memory_now
-from engine.training.session import make_trainer, prepare
-from engine.training.tasks import Lesson
-from engine.training.tasks.seq2seq import EXAMINED_ROWS
+from engine.training.session import make_lesson, make_trainer
 from engine.training.turns import step_back
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def probe(folder: Path) -> dict[str, Any]:
     scratch.mkdir()
     try:
         shown = replace(config, validation_file=str(_few_rows(folder / config.validation_file, scratch)))
-        lesson = prepare(shown, folder)
+        lesson = make_lesson(shown, folder)
         preparing = time.time() - began
         facts = _facts(config, lesson, folder)
         costs = _measure(config, lesson, folder, scratch)
@@ -267,7 +267,7 @@ def _with_estimates(
         "estimated_disk_bytes": min(3, saved) * costs.checkpoint_bytes + 2 * weights,
     }
     found += check_machine(facts | estimates, estimates["free_memory_bytes"], shutil.disk_usage(folder).free)
-    findings = [asdict(finding) for finding in found]
+    findings = [finding.as_json() for finding in found]
     return facts | estimates | {"batch": first_batch(config, lesson), "findings": findings}
 
 
@@ -281,7 +281,11 @@ def _free_memory() -> int:
 def _targets_alone_are_cut(config: TrainingConfig, lesson: Lesson) -> bool:
     cut = (lesson.train_set[index] for index in range(len(lesson.train_set)))
     sources = [len(feature["input_ids"]) for feature in cut if feature["is_cut"]]
-    return config.task in ("translation", "summary") and max(sources, default=0) < config.max_length
+    return _has_targets(config) and max(sources, default=0) < config.max_length
+
+
+def _has_targets(config: TrainingConfig) -> bool:
+    return "max_target_length" in tasks.find(config.task).settings
 
 
 def first_batch(config: TrainingConfig, lesson: Lesson) -> list[dict[str, list[Piece]]]:
@@ -300,7 +304,7 @@ def _pieces(config: TrainingConfig, lesson: Lesson, feature: Feature) -> list[Pi
     if isinstance(labels, int):
         name = lesson.model.config.id2label[labels]
         return [*((text, False) for text in texts), (" → ", False), (name, True)]
-    if config.task in ("translation", "summary"):
+    if _has_targets(config):
         target = token_texts(lesson.tokenizer, list(labels or [])[:SHOWN_TOKENS])
         return [*((text, False) for text in texts), (" → ", False), *((text, True) for text in target)]
     learned = [label != IGNORED for label in labels or []]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from engine.training.lessons import Lesson
 from engine.training.run import Run, memory_now
-from engine.training.tasks.lesson import Lesson
 
 log = logging.getLogger(__name__)
 

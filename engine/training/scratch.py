@@ -18,7 +18,9 @@ import transformers
 
 from engine.backends.pytorch.loading import LOCAL
 from engine.errors import InputError
-from engine.training.config import ROLES, Tokenizer, TrainingConfig
+from engine.training import tasks
+from engine.training.config import Tokenizer, TrainingConfig
+from engine.training.formats import read_table
 
 SMALLEST_VOCABULARY = 300
 """The 256 bytes and special tokens come first, so that no text is unknown; the rest is for what the texts repeat."""
@@ -36,22 +38,22 @@ sentencepiece would use, writes Chinese commas as Latin ones."""
 
 
 def build(config: TrainingConfig, folder: Path) -> tuple[Any, Any]:
-    """The untrained model of a config without base, and its tokenizer.
+    """The untrained model of a config without base, and its tokenizer: a tiny GPT, or a translator.
 
     The tokenizer is learned from the config's train_file and kept in `folder/tokenizer`, where a resumed run finds it.
     Raises InputError for texts of which no tokenizer of that size can be made.
     """
-    kept = folder / "tokenizer"
+    kept, is_gpt = folder / "tokenizer", tasks.find(config.task).is_language_model
     if not kept.is_dir():
         texts = list(_limited(_texts(config)))
-        if config.task == "pretraining":
+        if is_gpt:
             train_tokenizer(texts, config.tokenizer, config.vocabulary_size, kept)
         else:
             marian_tokenizer(
                 texts, config.vocabulary_size, kept, source=config.source_language, target=config.target_language
             )
     tokenizer = load_tokenizer(kept)
-    if config.task == "pretraining":
+    if is_gpt:
         return tiny_gpt(config, tokenizer), tokenizer
     return marian(
         tokenizer,
@@ -198,10 +200,9 @@ def learn_pieces(texts: Iterable[str], size: int, coverage: float = COVERAGE) ->
 
 def _texts(config: TrainingConfig) -> Iterator[str]:
     """What a tokenizer learns from: every text of the training rows."""
-    from engine.training.data import read_table
-
-    for row in read_table(Path(config.train_file)):
-        yield from (str(row[role]) for role in ROLES[config.task] if row.get(role))
+    path = Path(config.train_file)
+    for row in read_table(path, path.name).rows:
+        yield from (str(row[role]) for role in tasks.find(config.task).roles if row.get(role))
 
 
 def _limited(texts: Iterable[str]) -> Iterator[str]:
@@ -216,9 +217,9 @@ def _limited(texts: Iterable[str]) -> Iterator[str]:
 def _check_size(vocabulary_size: int) -> None:
     if vocabulary_size < SMALLEST_VOCABULARY:
         raise InputError(
-            f"vocabulary_size is {vocabulary_size}; a tokenizer from scratch needs at least {SMALLEST_VOCABULARY}.",
-            param="vocabulary_size",
-        )
+            "vocabulary_size is {size}; a tokenizer from scratch needs at least {least}.",
+            "vocabulary_size", size=vocabulary_size, least=SMALLEST_VOCABULARY,
+        )  # fmt: skip
 
 
 def _byte_level(texts: Sequence[str], vocabulary_size: int) -> Any:
@@ -298,10 +299,10 @@ def _too_small(size: int, error: RuntimeError) -> Exception:
     if "required_chars" not in str(error):
         return error
     return InputError(
-        f"vocabulary_size is too small: {size:,} tokens do not hold the bytes and the characters of these texts. "
+        "vocabulary_size is too small: {size:,} tokens do not hold the bytes and the characters of these texts. "
         "Choose a larger one.",
-        param="vocabulary_size",
-    )
+        "vocabulary_size", size=size,
+    )  # fmt: skip
 
 
 def _no_text() -> InputError:

@@ -14,24 +14,25 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.applications.write import instruct
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
 from engine.catalogue.checkpoints import TRANSLATION_STYLES
-from engine.catalogue.models import PROMPT_STYLES, Architecture, Model
+from engine.catalogue.models import PROMPT_STYLES, Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
 from engine.files import folder_bytes, read_json, write_json
-from engine.requests import Generate, Sampling
+from engine.requests import Event, Sampling
 from engine.serving.access import caller_of
+from engine.serving.protocol import Caller
 from engine.settings import ROOT, Settings
-from engine.training.config import CAUSAL_TASKS, SEQ2SEQ_TASKS, TrainingConfig
+from engine.training import tasks
+from engine.training.config import TrainingConfig
 from engine.training.export import base_gguf
 
 if TYPE_CHECKING:
@@ -40,27 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "style": "causal",
-    "instructions": "causal",
-    "pretraining": "causal",
-    "classification": "classification",
-    "answer": "extraction",
-    "translation": "seq2seq",
-    "summary": "seq2seq",
-}
-APPLICATIONS: dict[str, tuple[str, ...]] = {
-    "style": ("write", "explore"),
-    "instructions": ("write", "explore"),
-    "pretraining": ("write", "explore"),
-    "classification": ("sentiment",),
-    "answer": ("answer",),
-    "translation": ("translate",),
-    "summary": ("summarize",),
-}
-"""Task -> the applications whose pickers offer its models."""
 GGUF_FILE = "model.q8_0.gguf"
 CONVERSION_SECONDS = 900
+TRIED_TOKENS = 80
 MAX_NAMED_LABELS = 6
 
 
@@ -77,7 +60,11 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path) -> str:
     part.mkdir()
     try:
         entry = _entry(settings, engine, view, view.config, folder)
-        if view.config.task in CAUSAL_TASKS and engine.status().device == "cpu" and _convert(view.config, folder, part):
+        if (
+            tasks.find(view.config.task).is_language_model
+            and engine.status().device == "cpu"
+            and _convert(view.config, folder, part)
+        ):
             entry = _with_gguf(entry, part / GGUF_FILE, settings)
         write_json(part / "model.json", asdict(entry))
         _set_aside(final)
@@ -88,18 +75,19 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path) -> str:
     return entry.id
 
 
-def ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
-    """What has a base or a run's model write, in the form that a run of this config teaches (or would have)."""
-    if config.task == "instructions":
-        return instruct(model, text, sampling)
-    if config.task == "summary":
-        text = summary_prompt(model.prompt_style, text)
-    return Generate(text, sampling=sampling)
+def stream(
+    engine: Engine, model: Model, config: TrainingConfig, inputs: Mapping[str, Any], caller: Caller
+) -> Iterator[Event]:
+    """Ask a base or a run's model, in the form that a run of this config teaches (or would have).
 
-
-def summary_prompt(style: str, text: str) -> str:
-    """A text as an encoder-decoder is given it to summarise; T5 by the prefix that it learned (Raffel et al. 2020)."""
-    return f"summarize: {text}" if style == "t5" else text
+    `inputs` are the task's, and a temperature.
+    """
+    task = tasks.find(config.task)
+    if task.stream:
+        return task.stream(engine, model, config, inputs, caller)
+    temperature = float(inputs.get("temperature", 0.0))
+    sampling = Sampling(TRIED_TOKENS, temperature, repetition_penalty=1.05, seed=config.seed)
+    return engine.stream(model.id, task.ask(model, config, str(inputs["text"]), sampling), caller)
 
 
 def retire(engine: Engine, run_id: str, folder: Path) -> None:
@@ -116,27 +104,26 @@ def forget(engine: Engine, run_id: str) -> None:
 
 def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingConfig, folder: Path) -> Model:
     """The model's catalogue entry as `transformers` serves it."""
-    facts, base = read_json(folder / "model" / "config.json"), _base(engine, config)
-    pair = _pair(config) if config.task == "translation" else None
-    names = _labels(facts) if config.task == "classification" else ()
+    task, facts, base = tasks.find(config.task), read_json(folder / "model" / "config.json"), _base(engine, config)
+    pair = _pair(config) if "target_language" in task.settings else None
+    names = _labels(facts) if "labels" in task.settings else ()
     size, parameters = folder_bytes(folder / "model"), count_parameters(folder / "model")
-    has_own_words = config.task in ("classification", "answer")
     return Model(
         id=view.model_id,
         title=_unique(engine, view),
         family=base.family if base else str(facts.get("model_type") or "Fine-tuned"),
-        architecture=ARCHITECTURES[config.task],
+        architecture=task.architecture,
         runtime="transformers",
         parameters=parameters,
-        languages=pair or (() if base is None or has_own_words else base.languages),
+        languages=pair or (() if base is None or task.is_headed else base.languages),
         licence=base.licence if base else "yours" if not config.base else "as its base",
         licence_url=base.licence_url if base else "",
         size_bytes=size,
         memory_bytes=int(max(size, 4 * parameters) * 1.25) + 150_000_000,
-        applications=APPLICATIONS[config.task],
+        applications=task.applications,
         source=Folder("model"),
         context_tokens=_context_tokens(facts, config),
-        is_chat=_has_template(folder / "model") and config.task in CAUSAL_TASKS,
+        is_chat=_has_template(folder / "model") and task.is_language_model,
         prompt_style=_prompt_style(config, facts),
         pair=pair,
         labels=names,
@@ -163,10 +150,9 @@ def _pair(config: TrainingConfig) -> tuple[str, str]:
     for name in ("source_language", "target_language"):
         if getattr(config, name) not in LANGUAGES:
             raise UnsupportedError(
-                f"The page Translate does not know {name} {getattr(config, name)!r}, so it cannot use this model. "
-                f"It knows {', '.join(LANGUAGES)}.",
-                param=name,
-            )
+                "The page Translate does not know {field} {code}, so it cannot use this model. It knows {known}.",
+                name, field=name, code=repr(getattr(config, name)), known=list(LANGUAGES),
+            )  # fmt: skip
     return config.source_language, config.target_language
 
 
@@ -190,10 +176,11 @@ def _has_template(folder: Path) -> bool:
 
 def _prompt_style(config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     """As in training, which notes the style of an encoder-decoder in the model's config."""
-    if config.task in SEQ2SEQ_TASKS:
+    task = tasks.find(config.task)
+    if task.architecture == "seq2seq":
         style = facts.get("prompt_style") or TRANSLATION_STYLES.get(str(facts.get("model_type")), "pair")
         return str(style) if style in PROMPT_STYLES else "pair"
-    return "instruct" if config.task == "instructions" else ""
+    return task.prompt_style
 
 
 def _note(view: RunView, config: TrainingConfig, base: Model | None, names: tuple[str, ...]) -> str:

@@ -16,21 +16,15 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from engine.errors import UnsupportedError
 from engine.files import read_json
 from engine.settings import available_cores
+from engine.training import tasks
 from engine.training.average import average
 from engine.training.bases import can_bf16
-from engine.training.config import (
-    METRICS,
-    TrainingConfig,
-    count_steps,
-    located,
-    read_config,
-    steps_between_validations,
-)
+from engine.training.config import TrainingConfig, count_steps, located, read_config, steps_between_validations
 from engine.training.data import HiddenTokens
+from engine.training.lessons import Lesson
 from engine.training.methods import to_train
 from engine.training.recording import UNTOLD, Recorder, best_metrics
 from engine.training.run import Run, last_checkpoint
-from engine.training.tasks import TASKS, Lesson
 from engine.training.trainer import Averager, RunTrainer
 from engine.training.turns import is_asked_to_stop
 
@@ -53,7 +47,7 @@ def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]
     if config.mean_of:
         return _average(run, config)
     is_stopped = partial(is_asked_to_stop, run, stop)
-    lesson = prepare(config, folder)
+    lesson = make_lesson(config, folder)
     if is_stopped():
         run.update("stopped")
         return {}
@@ -82,7 +76,7 @@ def _average(run: Run, config: TrainingConfig) -> dict[str, float]:
     part = run.folder / "mean.part"
     average([folder / "model" for folder in runs], part)
     mean = replace(config, base=str(part), is_bf16=False, token_dropout=0.0)
-    lesson = prepare(mean, run.folder)
+    lesson = make_lesson(mean, run.folder)
     trainer = make_trainer(mean, lesson, run.folder)
     metrics = {name: value for name, value in trainer.evaluate().items() if name not in UNTOLD}
     before = read_json(runs[0] / "status.json").get("baseline") or {}
@@ -93,14 +87,14 @@ def _average(run: Run, config: TrainingConfig) -> dict[str, float]:
     return metrics
 
 
-def prepare(config: TrainingConfig, folder: Path) -> Lesson:
+def make_lesson(config: TrainingConfig, folder: Path) -> Lesson:
     """The lesson of a config: its model and data. `folder` is the run's. Sets threads and seed of this process."""
     config = located(config, folder)
     torch.set_num_threads(config.threads or available_cores())
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     set_seed(config.seed)
-    lesson = TASKS[config.task](config, folder)
+    lesson = tasks.find(config.task).lesson(config, folder)
     if config.token_dropout:
         hidden = HiddenTokens(lesson.train_set, lesson.tokenizer, config.token_dropout, config.seed)
         lesson = replace(lesson, train_set=hidden)
@@ -129,7 +123,7 @@ def make_trainer(config: TrainingConfig, lesson: Lesson, folder: Path, *callback
 
 
 def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> TrainingArguments:
-    inputs = len(lesson.train_set)
+    task, inputs = tasks.find(config.task), len(lesson.train_set)
     steps, _ = count_steps(config, inputs)
     every = steps_between_validations(config, inputs)
     if config.is_gradient_checkpointed and not getattr(lesson.model, "supports_gradient_checkpointing", False):
@@ -165,8 +159,8 @@ def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> Training
         logging_steps=max(1, steps // LOGGED_POINTS),
         logging_nan_inf_filter=False,
         load_best_model_at_end=True,
-        metric_for_best_model=METRICS[config.task],
-        greater_is_better=METRICS[config.task] != "perplexity",
+        metric_for_best_model=task.metric,
+        greater_is_better=not task.is_lower_better,
         restore_callback_states_from_checkpoint=True,
         dataloader_pin_memory=False,
         report_to=[],

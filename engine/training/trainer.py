@@ -13,7 +13,7 @@ from engine.evaluation.metrics import perplexity
 from engine.training import checkpoints
 from engine.training.data import IGNORED, Features
 from engine.training.failures import DivergedError
-from engine.training.tasks.lesson import Lesson
+from engine.training.lessons import Lesson
 
 GROUPED_BATCHES = 50
 """Batches of one shuffled stretch of the data that are filled by length."""

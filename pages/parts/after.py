@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from engine.applications import APPLICATIONS, answer, sentiment, translate
-from engine.applications.answer import AnswerRequest
-from engine.applications.sentiment import SentimentRequest
-from engine.applications.translate import TranslateRequest
+from engine.applications import APPLICATIONS
 from engine.catalogue.models import Model
 from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
-from engine.requests import Event, Sampling
-from engine.serving.protocol import Caller, Engine
-from engine.training import compare, serving
-from engine.training.compare import Comparison, Row
+from engine.training import compare, serving, tasks
+from engine.training.compare import ComparedRow, Comparison
 from engine.training.config import TrainingConfig
 from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
@@ -27,6 +20,7 @@ from pages.parts.children import child_of, show_child, start_child
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
+from pages.parts.language import _
 from pages.parts.picker import title_of
 from pages.parts.runs import show_metric
 from pages.parts.sizes import percent_in_words
@@ -36,9 +30,6 @@ from pages.parts.text import plain, show_passage
 SHOWN_CARDS, SHOWN_CHANGES = 4, 25
 SHOWN_CHARACTERS = 400
 """Of a text in a card; the table has it whole."""
-TRIED_TOKENS = 80
-HEADED = {"classification": "classification", "answer": "extraction"}
-"""Tasks whose base may have no head of that kind yet, and then nothing to say."""
 
 
 def show_after(run: RunView) -> None:
@@ -108,7 +99,7 @@ def _draw_comparison(found: Comparison) -> None:
         )  # fmt: skip
 
 
-def _draw_change(row: Row) -> None:
+def _draw_change(row: ComparedRow) -> None:
     """What was asked and expected, and below it both answers beside each other."""
     with st.container(border=True):
         st.caption(plain(_short(row.input)))
@@ -149,17 +140,13 @@ def _show_try(run: RunView, config: TrainingConfig) -> None:
 
 def _inputs(config: TrainingConfig) -> dict[str, Any] | None:
     """The form of the task; its values when it was just sent."""
-    labels = {"style": "Beginning, which both continue", "pretraining": "Beginning, which the model continues",
-              "instructions": "Prompt"}  # fmt: skip
+    task = tasks.find(config.task)
     with st.form("try", border=False):
-        values: dict[str, Any] = {}
-        if config.task == "answer":
-            values["question"] = st.text_input("Question", key="try_question")
-        values["text"] = st.text_area(
-            "Passage" if config.task == "answer" else labels.get(config.task, "Text"), height=100, key="try_text"
-        )
-        values["temperature"] = 0.0
-        if config.task in labels:
+        values: dict[str, Any] = {"temperature": 0.0}
+        for name, label in task.inputs.items():
+            field = st.text_area if name == "text" else st.text_input
+            values[name] = field(_(label), key=f"try_{name}")
+        if task.is_language_model:
             values["temperature"] = st.slider("Temperature", 0.0, 1.5, 0.7, 0.05, key="try_temperature")
         if st.form_submit_button("Ask both" if config.base_id else "Ask", type="primary", icon=":material/send:"):
             return values
@@ -167,39 +154,24 @@ def _inputs(config: TrainingConfig) -> dict[str, Any] | None:
 
 
 def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None:
-    wanted = HEADED.get(config.task)
-    if wanted and model.architecture != wanted:
+    task = tasks.find(config.task)
+    if task.is_headed and model.architecture != task.architecture:
         st.caption("Before training this model has no head for the task, so it has nothing to say.")
         return
-    given = show_answer(f"try-{side}-{run.id}", partial(_stream, model, config))
+    given = show_answer(
+        f"try-{side}-{run.id}",
+        lambda engine, inputs, caller: serving.stream(engine, model, config, inputs, caller),
+    )
     if given is None:
         st.caption("The answer appears here.")
-    elif given.result is None:
-        return
-    elif config.task == "classification":
+    elif hasattr(given.result, "results"):
         (score,) = given.result.results
         probability_bars(score.scores, key=f"try-bars-{side}")
-    elif config.task == "answer":
+    elif hasattr(given.result, "answer"):
         found = given.result
         sure = percent_in_words(found.score)
         st.markdown(f"{plain(found.answer) or 'No answer in this text'} · {sure}")
         show_passage(given.request["text"], found.start, found.end)
-
-
-def _stream(
-    model: Model, config: TrainingConfig, engine: Engine, inputs: Mapping[str, Any], caller: Caller
-) -> Iterator[Event]:
-    """Ask one model, in the form that it has learned (or, as a base, would have)."""
-    text = str(inputs["text"])
-    if config.task == "classification":
-        return sentiment.stream(engine, SentimentRequest(text, model.id), caller)
-    if config.task == "answer":
-        return answer.stream(engine, AnswerRequest(str(inputs["question"]), text, 1, model.id), caller)
-    if config.task == "translation":
-        request = TranslateRequest(text, config.source_language, config.target_language, model.id)
-        return translate.stream(engine, request, caller)
-    sampling = Sampling(TRIED_TOKENS, float(inputs["temperature"]), repetition_penalty=1.05, seed=config.seed)
-    return engine.stream(model.id, serving.ask(model, config, text, sampling), caller)
 
 
 # Into the pickers.

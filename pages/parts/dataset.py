@@ -10,14 +10,13 @@ from typing import Any
 import streamlit as st
 
 from engine.settings import Settings
-from engine.training import columns, samples
+from engine.training import columns, tasks
 from engine.training.columns import Rows
-from engine.training.config import Task
 from engine.training.formats import Table, fetch_dataset, read_table
-from engine.training.samples import SAMPLES
 from pages.parts import curves
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
+from pages.parts.language import _
 from pages.parts.text import plain
 
 UPLOAD, HUB = "upload", "hub"
@@ -52,10 +51,10 @@ class Splits:
     usable_validation: Rows
 
 
-def choose_data(task: Task) -> Dataset | None:
+def choose_data(task: str) -> Dataset | None:
     """The third field: a source, and what it needs. None until there is a table."""
-    offered = {sample.id: sample for sample in SAMPLES.get(task, ())}
-    names = {id: sample.title for id, sample in offered.items()} | {UPLOAD: "Upload a file", HUB: "Hub data set"}
+    offered = {sample.id: sample for sample in tasks.find(task).samples}
+    names = {id: _(sample.title) for id, sample in offered.items()} | {UPLOAD: "Upload a file", HUB: "Hub data set"}
     chosen = st.selectbox(
         "Data", list(names), format_func=names.__getitem__, key=f"tune_data_{task}", bind="query-params",
         help="Samples were written for Parlance. A file may be CSV, TSV, JSONL, JSON (SQuAD), Parquet or text.",
@@ -66,19 +65,20 @@ def choose_data(task: Task) -> Dataset | None:
         if chosen == HUB:
             return _fetched(task)
         sample = offered[chosen]
-        st.caption(plain(sample.description))
+        st.caption(plain(_(sample.description)))
         settings = dict(sample.settings) | ({"sample_prompts": sample.prompts} if sample.prompts else {})
         table = _sample_table(sample.id)
-        return Dataset(f"sample-{sample.id}", sample.title, table, None, dict(sample.mapping), settings)
+        return Dataset(f"sample-{sample.id}", str(sample.title), table, None, dict(sample.mapping), settings)
     return None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _sample_table(sample_id: str) -> Table:
-    return samples.read(samples.find(sample_id))
+    sample = tasks.find_sample(sample_id)
+    return read_table(sample.file, sample.file.name)
 
 
-def _uploaded(task: Task) -> Dataset | None:
+def _uploaded(task: str) -> Dataset | None:
     file = st.file_uploader("File to learn from", TYPES, key="tune_file", max_upload_size=MAX_UPLOAD_MB)
     other = None
     if file is not None:
@@ -99,7 +99,7 @@ def _read(file_id: str, name: str, _file: Any) -> Table:
     return read_table(_file.getvalue(), name)
 
 
-def _fetched(task: Task) -> Dataset | None:
+def _fetched(task: str) -> Dataset | None:
     with st.form("tune-hub", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         dataset_id = st.text_input("Data set id", placeholder="owner/name", key="tune_dataset", bind="query-params")
         split = st.text_input("Split", "train", key="tune_split", bind="query-params", width=110)
@@ -109,7 +109,8 @@ def _fetched(task: Task) -> Dataset | None:
         return None
     wanted, part = st.session_state["tune_fetched"]
     table = _fetch(wanted, part, get_engine().settings)
-    st.caption(plain(table.note))
+    if table.note:
+        st.caption(plain(_(table.note)))
     return Dataset(f"hub-{wanted}-{part}", wanted, table, None, columns.guess(table, task))
 
 
@@ -118,12 +119,12 @@ def _fetch(dataset_id: str, split: str, _settings: Settings) -> Table:
     return fetch_dataset(dataset_id, split, _settings)
 
 
-def choose_columns(task: Task, data: Dataset) -> tuple[columns.Columns, float, bool]:
+def choose_columns(task: str, data: Dataset) -> tuple[columns.Columns, float, bool]:
     """Which column is which, guessed and open for correction; the share held out; whether repeated rows are kept.
 
     Folded away, unless a guess is missing. The share is 0 where the rows held out came as a file of their own.
     """
-    optional = columns.OPTIONAL.get(task, ())
+    optional = tasks.find(task).optional_roles
     missing = [role for role in columns.roles(task) if role not in optional and not data.mapping.get(role)]
     chosen: columns.Columns = {}
     words = ", ".join(f"{role} = {column}" for role, column in data.mapping.items() if column and column != role)
@@ -152,29 +153,30 @@ def _choose_share() -> float:
     return percent / 100
 
 
-def split(task: Task, data: Dataset, mapping: columns.Columns, share: float, keeps_repeats: bool, seed: int) -> Splits:
+def split(task: str, data: Dataset, mapping: columns.Columns, share: float, keeps_repeats: bool, seed: int) -> Splits:
     """Rows by role, parted. Raises InputError naming the column or the row."""
     return _split(task, data.id, tuple(mapping.items()), share, keeps_repeats, seed, data)
 
 
 @st.cache_resource(max_entries=4, ttl="1h", show_spinner="Looking through the rows…")
 def _split(
-    task: Task, id: str, mapping: Sequence[tuple[str, Any]], share: float, keeps_repeats: bool, seed: int,
+    task: str, id: str, mapping: Sequence[tuple[str, Any]], share: float, keeps_repeats: bool, seed: int,
     _data: Dataset,
 ) -> Splits:  # fmt: skip
     rows = columns.apply(_data.table, task, dict(mapping))
     if _data.held_out is not None:
         train, validation = rows, columns.apply(_data.held_out, task, dict(mapping))
     else:
-        train, validation = columns.split(rows, share, seed, by_label=task == "classification")
+        train, validation = columns.split(rows, share, seed, tasks.find(task).split_by)
     parts = f"{task} {id} {mapping} {share} {keeps_repeats} {seed}"
     kept = (columns.usable(rows, task, keeps_repeats) for rows in (train, validation))
     return Splits(parts, keeps_repeats, train, validation, *kept)
 
 
-def show_rows(task: Task, splits: Splits) -> None:
+def show_rows(task: str, splits: Splits) -> None:
     """What is in the data: the rows, how long they are, how many of each label."""
-    names = ["Rows", "Lengths", *(["Labels"] if task == "classification" else [])]
+    by = tasks.find(task).split_by
+    names = ["Rows", "Lengths", *(["Labels"] if by else [])]
     st.caption(f"{len(splits.usable_train):,} rows to learn from, {len(splits.usable_validation):,} held out")
     view = st.segmented_control("Look at", names, default="Rows", key="tune_look", required=True)
     if view == "Lengths":
@@ -182,7 +184,7 @@ def show_rows(task: Task, splits: Splits) -> None:
         curves.draw(curves.histogram("Words a row", words, "words"), key="lengths", alt=_range_in_words(words))
     elif view == "Labels":
         parts = {"to learn from": splits.usable_train, "held out": splits.usable_validation}
-        counts = {name: Counter(str(row["label"]) for row in rows) for name, rows in parts.items()}
+        counts = {name: Counter(str(row[by]) for row in rows) for name, rows in parts.items()}
         order = [label for label, _ in counts["to learn from"].most_common(40)]
         figure = curves.bars("Rows of each label", {n: {x: c[x] for x in order} for n, c in counts.items()})
         alt = ", ".join(f"{label} {counts['to learn from'][label]}" for label in order[:8])

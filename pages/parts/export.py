@@ -8,8 +8,8 @@ import streamlit as st
 
 from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
-from engine.training import publish
-from engine.training.config import CAUSAL_TASKS, TrainingConfig
+from engine.training import publish, tasks
+from engine.training.config import TrainingConfig
 from engine.training.export import Kind
 from pages.parts.children import child_of, show_child, start_child
 from pages.parts.engine import get_engine
@@ -30,8 +30,8 @@ def kinds_for(config: TrainingConfig) -> list[Kind]:
     """Kinds that make sense for a run."""
     rules: dict[Kind, bool] = {
         "adapter": config.method == "lora",
-        "gguf": config.task in CAUSAL_TASKS,
-        "gguf-adapter": config.method == "lora" and config.task in CAUSAL_TASKS,
+        "gguf": tasks.find(config.task).is_language_model,
+        "gguf-adapter": config.method == "lora" and tasks.find(config.task).is_language_model,
     }
     return [kind for kind in KINDS if rules.get(kind, True)]
 

@@ -13,13 +13,14 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.languages import LANGUAGES
-from engine.catalogue.models import Architecture, Model
+from engine.catalogue.models import Model
 from engine.errors import InputError
 from engine.files import read_json
 from engine.jobs import queue as jobs
-from engine.training import preflight
-from engine.training.config import SCRATCH_TASKS, Task, TrainingConfig, defaults, make_config
-from engine.training.preflight import Finding
+from engine.messages import Text
+from engine.training import preflight, tasks
+from engine.training.config import TrainingConfig, defaults, make_config
+from engine.training.findings import Finding, read_finding
 from pages.parts import curves
 from pages.parts.children import MAX_SECONDS, child_of, show_child, start_child, stop_child
 from pages.parts.dataset import Splits
@@ -30,59 +31,32 @@ from pages.parts.picker import as_model_id, facts, offer, title_of
 from pages.parts.sizes import seconds_in_words, size_in_words
 from pages.parts.text import plain
 
-TITLES: dict[Task, str] = {
-    "style": "A way of writing",
-    "instructions": "Answering instructions",
-    "classification": "Labels of your own",
-    "answer": "Finding answers in passages",
-    "translation": "Translating",
-    "summary": "Summarising",
-    "pretraining": "Language, from nothing",
-}
-SUMMARIES: dict[Task, str] = {
-    "style": "A language model goes on learning from your text, and then writes like it. For the page Write.",
-    "instructions": "Pairs of a prompt and its response: the model learns to respond like that. For the page Write.",
-    "classification": "Texts and their labels: the model learns to tell them apart. For the page Sentiment.",
-    "answer": "Questions, passages and the words that answer: the model learns to find them. For the page Answer.",
-    "translation": "Sentences in two languages. For the page Translate.",
-    "summary": "Texts and their summaries or headlines.",
-    "pretraining": "A tiny GPT with a tokenizer of its own, which knows nothing before. For the page Write.",
-}
-BASES: dict[Task, tuple[tuple[Architecture, ...], str]] = {
-    "style": (("causal",), "smollm2-135m-instruct"),
-    "instructions": (("causal",), "smollm2-135m-instruct"),
-    "classification": (("embedding", "classification", "masked", "extraction"), "minilm-l6"),
-    "answer": (("extraction", "embedding", "masked", "classification"), "answer-minilm"),
-    "translation": (("seq2seq",), ""),
-    "summary": (("seq2seq",), ""),
-    "pretraining": ((), ""),
-}
-"""Architectures that can learn a task, and the base that is offered first (none: from scratch)."""
 CHECK, PROBE = "tune-check", "tune-probe"
 CHECK_FOLDER = ".check-"
 SEED: int = TrainingConfig.seed
 SHOWN_BATCH = 4
 
 
-def choose_task() -> Task:
-    """The first field."""
-    task: Task = st.selectbox(
-        "What to learn", list(TITLES), format_func=TITLES.__getitem__, key="tune_task", bind="query-params"
+def choose_task() -> str:
+    """The first field: the id of a task."""
+    found = tasks.registry()
+    chosen: str = st.selectbox(
+        "What to learn", list(found), format_func=lambda id: _(found[id].title), key="tune_task", bind="query-params"
     )
-    st.caption(SUMMARIES[task])
-    return task
+    st.caption(_(found[chosen].summary))
+    return chosen
 
 
-def choose_base(task: Task) -> Model | str | None:
+def choose_base(task_id: str) -> Model | str | None:
     """The second field: a model that is here, "" for from scratch, None while the chosen one is not here."""
-    engine = get_engine()
-    architectures, first = BASES[task]
-    fitting = [m.id for kind in architectures for m in engine.catalogue.models.values() if m.architecture == kind]
-    scratch = [""] if task in SCRATCH_TASKS else []
+    engine, task = get_engine(), tasks.find(task_id)
+    first = task.first_base
+    fitting = [m.id for kind in task.bases for m in engine.catalogue.models.values() if m.architecture == kind]
+    scratch = [""] if task.scratch is not None else []
     ids = list(dict.fromkeys([first, *fitting] if first else [*scratch, *fitting]))
     chosen = st.selectbox(
         "Base model", ids, format_func=lambda id: title_of(id) if id else "None: start from scratch",
-        key=f"tune_base_{task}", bind="query-params", accept_new_options=bool(architectures),
+        key=f"tune_base_{task_id}", bind="query-params", accept_new_options=task.takes_base,
         help="What the run starts from. Choose from the list, or type the id of a model on the Hugging Face Hub.",
     )  # fmt: skip
     if not chosen or chosen == "None: start from scratch":
@@ -113,7 +87,7 @@ def choose_languages(base: Model | str, of_data: Mapping[str, Any]) -> dict[str,
 
 
 def settings_of(
-    task: Task,
+    task: str,
     base: Model | str,
     of_data: Mapping[str, Any],
     languages: Mapping[str, str],
@@ -145,7 +119,10 @@ def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str =
     """Make the run and start it; returns its id. Raises PeopleError, InputError where the preflight found errors."""
     faults = [finding for finding in find_faults(values, splits) if finding.level == "error"]
     if faults:
-        raise InputError(" ".join(finding.message for finding in faults), param=faults[0].field)
+        words = faults[0].message
+        for finding in faults[1:]:
+            words = Text("{sentence} {next}", sentence=words, next=finding.message)
+        raise InputError(words, param=faults[0].field)
     settings = get_engine().settings
     run_id = jobs.create(settings, values, splits.usable_train, splits.usable_validation, title=title, note=note)
     jobs.start(settings, run_id)
@@ -157,7 +134,7 @@ def show_findings(findings: Sequence[Finding]) -> None:
     icons = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
     boxes = {"error": st.error, "warning": st.warning, "note": st.info}
     for finding in findings:
-        boxes[finding.level](plain(finding.message), icon=icons[finding.level])
+        boxes[finding.level](plain(_(finding.message)), icon=icons[finding.level])
 
 
 def start_check(values: Mapping[str, Any], splits: Splits) -> None:
@@ -215,7 +192,7 @@ def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     places = [*st.columns(2), *st.columns(2)]
     for place, (label, value) in zip(places, figures.items(), strict=True):
         place.metric(label, value, border=True)
-    show_findings([Finding(**finding) for finding in probe.get("findings", ())])
+    show_findings([read_finding(finding) for finding in probe.get("findings", ())])
     if lengths := probe.get("lengths"):
         limit = values.get("max_length")
         alt = f"Tokens a row, from {min(lengths)} to {max(lengths)}."

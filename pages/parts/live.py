@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
-from engine.training.config import METRICS
+from engine.training import tasks
 from pages.parts import curves
 from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
@@ -118,7 +118,7 @@ def _figures(run: RunView) -> None:
     latest: dict[str, Any] = {}
     for row in run.metrics:
         latest |= {name: value for name, value in row.items() if value is not None}
-    field = f"eval_{METRICS[run.config.task]}" if run.config else "eval_loss"
+    field = f"eval_{tasks.find(run.config.task).metric}" if run.config else "eval_loss"
     baseline = run.status.get("baseline") or {}
     with st.container(horizontal=True):
         for name in dict.fromkeys(("eval_loss", field)):
@@ -168,7 +168,7 @@ def figures_of(run: RunView, weight: float, is_log: bool) -> dict[str, dict[str,
         loss.append(curves.line("validation", validation, curves.VALIDATION, has_dots=True))
     figures = {"loss": curves.lines("Loss", loss, is_log=is_log, height=340)}
     names = sorted({name for row in rows for name in row if name.startswith("eval_") and name != "eval_loss"})
-    main = f"eval_{METRICS[run.config.task]}" if run.config else ""
+    main = f"eval_{tasks.find(run.config.task).metric}" if run.config else ""
     names.sort(key=lambda name: name != main)
     traces = [
         curves.line(

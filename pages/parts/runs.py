@@ -11,11 +11,11 @@ import streamlit as st
 from engine.errors import ConflictError
 from engine.jobs import queue as jobs
 from engine.jobs.queue import RunView
-from engine.training.config import METRICS
+from engine.training import tasks
 from pages.parts import curves
 from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
-from pages.parts.launch import TITLES
+from pages.parts.language import _
 from pages.parts.picker import title_of
 from pages.parts.sizes import seconds_in_words
 from pages.parts.text import plain
@@ -89,8 +89,8 @@ def facts_of(run: RunView) -> str:
         start = title_of(run.config.base_id) if run.config.base_id else "a base of one's own"
         method = "mean of runs" if run.config.mean_of else METHODS[run.config.method]
         origin = [plain(start), method] if run.config.base else ["from scratch"]
-        parts = [TITLES[run.config.task], *origin, *parts]
-        field = f"eval_{METRICS[run.config.task]}"
+        parts = [_(tasks.find(run.config.task).title), *origin, *parts]
+        field = f"eval_{tasks.find(run.config.task).metric}"
         if (best := (run.status.get("metrics") or {}).get(field)) is not None:
             before = (run.status.get("baseline") or {}).get(field)
             was = f" (at the start {figure_in_words(before, field)})" if before is not None else ""
@@ -196,7 +196,11 @@ def _compare(views: Sequence[RunView]) -> None:
     with errors_shown():
         settings = get_engine().settings
         runs = [jobs.read(settings, run_id) for run_id in chosen]
-        fields = ["eval_loss", *dict.fromkeys(f"eval_{METRICS[run.config.task]}" for run in runs if run.config), "loss"]
+        fields = [
+            "eval_loss",
+            *dict.fromkeys(f"eval_{tasks.find(run.config.task).metric}" for run in runs if run.config),
+            "loss",
+        ]
         titles = {field: metric_name(field) if field != "loss" else "Training loss" for field in fields}
         left, right = st.columns([3, 2])
         field = left.segmented_control(

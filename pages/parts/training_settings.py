@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 from zlib import crc32
@@ -14,17 +11,9 @@ from zlib import crc32
 import streamlit as st
 
 from engine.errors import InputError
-from engine.training import config as training_config
-from engine.training.config import (
-    BOUNDS,
-    CHOICES,
-    LISTS,
-    SWITCHES,
-    WHOLE_NUMBERS,
-    Task,
-    TrainingConfig,
-    defaults,
-)
+from engine.training import tasks
+from engine.training.config import SETTINGS, TrainingConfig, bounds, defaults, parse_config
+from pages.parts.language import _
 from pages.parts.text import plain
 
 FIELDS = {field.name: field for field in fields(TrainingConfig)}
@@ -50,43 +39,21 @@ LONG = ("sample_prompts",)
 """Lists with one entry a line; the others are separated by commas."""
 
 
-@cache
-def helps() -> dict[str, str]:
-    """Each setting's sentence, as it stands under the field in its class."""
-    (tree,) = ast.parse(inspect.getsource(training_config.TrainingConfig)).body
-    assert isinstance(tree, ast.ClassDef)
-    found = {}
-    for field, after in zip(tree.body, tree.body[1:], strict=False):
-        is_documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_documented:
-            found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
-    return found
-
-
 def in_words(name: str) -> str:
     """lora_rank -> "LoRA rank"."""
     words = name.removeprefix("is_").replace("_", " ").replace("lora", "LoRA").replace("bf16", "bfloat16")
     return words[:1].upper() + words[1:]
 
 
-def acts(name: str, task: Task, method: str, has_base: bool) -> bool:
+def acts(name: str, task_id: str, method: str, has_base: bool) -> bool:
     """Whether a setting does anything in such a run."""
-    rules = {
-        "LoRA": method == "lora",
-        "From scratch": not has_base,
-        "max_target_length": task in ("translation", "summary"),
-        "stride": task == "answer",
-        "labels": task == "classification",
-        "label_smoothing": task in ("classification", "translation", "summary"),
-        "sample_prompts": task not in ("classification", "answer"),
-        "sample_tokens": task not in ("classification", "answer"),
-        "method": has_base,
-    }
+    rules = {"LoRA": method == "lora", "From scratch": not has_base, "method": has_base}
+    rules |= dict.fromkeys(tasks.PARTICULAR, False) | dict.fromkeys(tasks.find(task_id).settings, True)
     group = next((group for group, names in GROUPS.items() if name in names), "")
     return rules.get(name, True) and rules.get(group, True)
 
 
-def draw_settings(task: Task, of_data: Mapping[str, Any], *, has_base: bool) -> dict[str, Any]:
+def draw_settings(task: str, of_data: Mapping[str, Any], *, has_base: bool) -> dict[str, Any]:
     """Draw them all, starting from what suits task and data, and return those that act, by name.
 
     What cannot act in this run is there, but switched off.
@@ -100,7 +67,7 @@ def draw_settings(task: Task, of_data: Mapping[str, Any], *, has_base: bool) -> 
                 can_act = acts(name, task, values["method"], has_base)
                 place = columns[number % 2] if name not in LONG else st
                 key = key_of(name, task, values["method"], has_base, of_data)
-                value = _widget(place, name, start, key, is_off=not can_act)
+                value = _widget(place, name, task, start, key, is_off=not can_act)
                 if can_act:
                     values = values | {name: value}
                 if name == "method" and can_act:
@@ -108,9 +75,7 @@ def draw_settings(task: Task, of_data: Mapping[str, Any], *, has_base: bool) -> 
     return values
 
 
-def key_of(
-    name: str, task: Task, method: str, has_base: bool, of_data: Mapping[str, Any] = MappingProxyType({})
-) -> str:
+def key_of(name: str, task: str, method: str, has_base: bool, of_data: Mapping[str, Any] = MappingProxyType({})) -> str:
     """The widget's key: another one wherever another value is the one to start from."""
     parts = ["tune", task, name]
     if name == "learning_rate":
@@ -123,12 +88,12 @@ def key_of(
 def fill_settings(config: TrainingConfig) -> None:
     """Put the settings of an earlier run into the widgets."""
     for name in FIELDS:
-        value = getattr(config, name)
+        value, is_list = getattr(config, name), SETTINGS[name]["type"] == "array"
         mark = "\n" if name in LONG else ","
-        if name in CHOSEN_ABOVE or (name in LISTS and any(mark in entry for entry in value)):
+        if name in CHOSEN_ABOVE or (is_list and any(mark in entry for entry in value)):
             continue
         key = key_of(name, config.task, config.method, bool(config.base))
-        st.session_state[key] = (mark if name in LONG else ", ").join(value) if name in LISTS else value
+        st.session_state[key] = (mark if name in LONG else ", ").join(value) if is_list else value
 
 
 def offer_settings_file() -> None:
@@ -138,7 +103,7 @@ def offer_settings_file() -> None:
         help="Of another run, or written by a recipe with --prepare. Base and data stay as chosen here.",
     )  # fmt: skip
     if fault := st.session_state.get(CONFIG_FAULT):
-        st.error(plain(fault), icon=":material/error:")
+        st.error(plain(_(fault)), icon=":material/error:")
 
 
 def _take_settings() -> None:
@@ -147,34 +112,35 @@ def _take_settings() -> None:
     if file is None:
         return
     try:
-        config = training_config.parse_config(file.getvalue())
+        config = parse_config(file.getvalue())
     except InputError as error:
-        st.session_state[CONFIG_FAULT] = str(error)
+        st.session_state[CONFIG_FAULT] = error.text
         return
     fill_settings(config)
     st.session_state["tune_task"] = config.task
 
 
-def _widget(place: Any, name: str, start: Mapping[str, Any], key: str, *, is_off: bool) -> Any:
-    value = start.get(name, FIELDS[name].default)
+def _widget(place: Any, name: str, task: str, start: Mapping[str, Any], key: str, *, is_off: bool) -> Any:
+    value, setting = start.get(name, FIELDS[name].default), SETTINGS[name]
     assert value is not MISSING
     shared: dict[str, Any] = {
-        "help": helps()[name], "key": key, "disabled": is_off, "persist_state": "session", "on_change": "ignore",
+        "help": _(setting["description"]), "key": key, "disabled": is_off, "persist_state": "session",
+        "on_change": "ignore",
     }  # fmt: skip
     label = in_words(name)
-    if name in CHOICES:
+    if choices := setting.get("enum"):
         shared["on_change"] = "rerun" if name == "method" else "ignore"
-        return place.selectbox(label, CHOICES[name], CHOICES[name].index(value), **shared)
-    if name in SWITCHES:
+        return place.selectbox(label, choices, choices.index(value), **shared)
+    if setting["type"] == "boolean":
         return place.toggle(label, value, **shared)
     if name in LONG:
         text = place.text_area(f"{label} (one a line)", "\n".join(value), height=100, **shared)
         return tuple(line.strip() for line in text.splitlines() if line.strip())
-    if name in LISTS:
+    if setting["type"] == "array":
         text = place.text_input(f"{label} (with commas between)", ", ".join(value), **shared)
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    low, high = BOUNDS[name]
-    if name in WHOLE_NUMBERS:
+    low, high = bounds(name, task)
+    if setting["type"] == "integer":
         return place.number_input(label, int(low), int(high), int(value), 1, **shared)
     step = value / 10 if name == "learning_rate" else 0.5 if name == "epochs" else 0.01
     form = "%.1e" if name == "learning_rate" else "%.5g" if name == "average_decay" else "%g"

@@ -18,12 +18,12 @@ from streamlit.testing.v1 import AppTest
 
 from engine.jobs import queue as jobs
 from engine.settings import Settings
-from engine.training.config import BOUNDS, Task, TrainingConfig, defaults, make_config
-from engine.training.samples import SAMPLES
+from engine.training import tasks
+from engine.training.config import SETTINGS, TrainingConfig, defaults, make_config
 from pages.parts import curves
 from pages.parts.live import figures_of
 from pages.parts.runs import id_in, name_of
-from pages.parts.training_settings import CHOSEN_ABOVE, helps, key_of
+from pages.parts.training_settings import CHOSEN_ABOVE, key_of
 
 Open = Callable[..., AppTest]
 NASTY = "<script>alert(1)</script> **bold** $x$"
@@ -104,7 +104,7 @@ def wait_until(is_so: Callable[[], Any]) -> None:
 # New runs.
 
 
-@pytest.mark.parametrize("task", list(SAMPLES))
+@pytest.mark.parametrize("task", list(tasks.registry()))
 def test_every_task_can_be_started_with_its_sample(open_page: Open, settings: Settings, task: str) -> None:
     app = open_page("finetune", tune_task=task)
     assert not app.exception and not app.error and not app.warning
@@ -119,18 +119,18 @@ def test_beginners_see_three_fields(open_page: Open, settings: Settings) -> None
 
 
 @pytest.mark.parametrize("task", ["classification", "pretraining", "translation"])
-def test_experts_see_every_setting_with_its_help_and_limits(open_page: Open, settings: Settings, task: Task) -> None:
+def test_experts_see_every_setting_with_its_help_and_limits(open_page: Open, settings: Settings, task: str) -> None:
     app = open_page("finetune", tune_task=task, tune_mode="expert")
     assert not app.exception
-    (sample, *_) = SAMPLES[task]
+    (sample, *_) = tasks.find(task).samples
     of_data = dict(sample.settings) | ({"sample_prompts": sample.prompts} if sample.prompts else {})
     for field in fields(TrainingConfig):
         if field.name not in CHOSEN_ABOVE:
             method, has_base = defaults(task)["method"], task == "classification"
             widget: Any = app.get_by_key(key_of(field.name, task, method, has_base, of_data))
-            assert widget.help == helps()[field.name]
-            if field.name in BOUNDS:
-                assert (widget.min, widget.max) == BOUNDS[field.name]
+            assert widget.help == SETTINGS[field.name]["description"]
+            if "minimum" in SETTINGS[field.name]:
+                assert (widget.min, widget.max) == (SETTINGS[field.name]["minimum"], SETTINGS[field.name]["maximum"])
 
 
 def test_a_start_makes_a_run_and_shows_it(open_page: Open, settings: Settings) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from engine.errors import InputError, TooLargeError
-from engine.training import columns
+from engine.training import columns, tasks
 from engine.training.columns import Rows, apply, guess, split, usable
-from engine.training.config import ROLES, Task
 from engine.training.formats import Table, read_table
+
+ROLES = {id: task.roles for id, task in tasks.registry().items()}
 
 
 def table(**cells: list[Any]) -> Table:
@@ -64,7 +65,7 @@ LONG = "It was built in 1843 by a baker, and it stands at the northern end of th
         ("summary", {"dialogue": ["b"], "summary": ["a"]}, {"text": "dialogue", "summary": "summary"}),
     ],
 )  # fmt: skip
-def test_columns_are_guessed(task: Task, cells: dict[str, list[Any]], mapping: dict[str, str | None]) -> None:
+def test_columns_are_guessed(task: str, cells: dict[str, list[Any]], mapping: dict[str, str | None]) -> None:
     assert guess(table(**cells), task) == mapping
 
 
@@ -155,18 +156,18 @@ def labelled(counts: dict[str, int]) -> Rows:
 
 def test_a_split_keeps_shares_order_and_every_row() -> None:
     rows = labelled({"a": 60, "b": 30, "c": 10})
-    train, held = split(rows, 0.2, seed=1, by_label=True)
+    train, held = split(rows, 0.2, seed=1, by="label")
     counts = [sum(row["label"] == label for row in held) for label in "abc"]
     assert counts == [12, 6, 2]
     assert sorted(train.numbers + held.numbers) == rows.numbers
     assert train.numbers == sorted(train.numbers) and held.numbers == sorted(held.numbers)
     assert all(rows[number - 2] == row for number, row in zip(held.numbers, held, strict=True))
-    assert split(rows, 0.2, seed=1, by_label=True) == (train, held)
-    assert split(rows, 0.2, seed=2, by_label=True) != (train, held)
+    assert split(rows, 0.2, seed=1, by="label") == (train, held)
+    assert split(rows, 0.2, seed=2, by="label") != (train, held)
 
 
 def test_rare_labels_are_never_held_out_alone() -> None:
-    train, held = split(labelled({"a": 20, "b": 2, "c": 1}), 0.1, seed=3, by_label=True)
+    train, held = split(labelled({"a": 20, "b": 2, "c": 1}), 0.1, seed=3, by="label")
     assert {row["label"] for row in train} == {"a", "b", "c"}
     assert {row["label"] for row in held} == {"a", "b"}
 

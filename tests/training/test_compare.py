@@ -13,19 +13,20 @@ from typing import Any
 import pytest
 
 from engine.errors import NotFoundError
-from engine.training import compare, rowwise
-from engine.training.compare import Comparison, Row, change
-from engine.training.config import METRICS, ROLES, Task, read_config
+from engine.training import compare, tasks
+from engine.training.compare import ComparedRow, Comparison, change
+from engine.training.config import read_config
+from engine.training.lessons import causal
 from engine.training.measure import measure
 from tests.training.runs_on_the_spot import ANIMALS, make_run
 
 ROOT = Path(compare.__file__).parents[2]
-TASKS: tuple[Task, ...] = ("style", "instructions", "classification", "answer", "translation", "summary")
+TASKS: tuple[str, ...] = ("style", "instructions", "classification", "answer", "translation", "summary")
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rowwise, "GENERATED_TOKENS", 6)
+    monkeypatch.setattr(causal, "GENERATED_TOKENS", 6)
 
 
 def weighted(found: Comparison) -> float:
@@ -34,19 +35,19 @@ def weighted(found: Comparison) -> float:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_task_is_compared_row_by_row(task: Task, tmp_path: Path) -> None:
+def test_every_task_is_compared_row_by_row(task: str, tmp_path: Path) -> None:
     run = make_run(tmp_path, task)
     done: list[tuple[int, int]] = []
     found = compare.compare(run, 9, lambda *at: done.append(at))
     assert done[-1] == (18, 18) and done == sorted(done)
-    assert (found.task, found.metric, found.held_out_rows) == (task, METRICS[task], 12)
+    assert (found.task, found.metric, found.held_out_rows) == (task, tasks.find(task).metric, 12)
     assert sorted(row.number for row in found.rows) == list(range(1, 10))
     changes = [change(row, found.score) for row in found.rows]
     assert changes == sorted(changes, reverse=True) and changes[0] > 0
-    assert set(found.base) == set(found.tuned) >= {METRICS[task]}
+    assert set(found.base) == set(found.tuned) >= {tasks.find(task).metric}
     lines = [json.loads(line) for line in (run / "data" / "validation.jsonl").read_text().splitlines()]
     for row in found.rows:
-        asked = [lines[row.number - 1][key] for key in ROLES[task]]
+        asked = [lines[row.number - 1][key] for key in tasks.find(task).roles]
         assert all(word == given for word, given in zip(row.input.split(), asked[0].split(), strict=False))
         assert row.input and row.expected
         assert (row.expected == asked[-1]) or (task == "style" and asked[0].endswith(row.expected))
@@ -56,12 +57,12 @@ def test_every_task_is_compared_row_by_row(task: Task, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["instructions", "classification", "answer"])
-def test_the_figures_are_those_that_training_measures(task: Task, tmp_path: Path) -> None:
+def test_the_figures_are_those_that_training_measures(task: str, tmp_path: Path) -> None:
     run = make_run(tmp_path, task)
     found = compare.compare(run)
     config = read_config(run / "config.json")
     measured = measure(run / "model", run / "data" / "validation.jsonl", threads=1, config=config)
-    assert found.tuned[METRICS[task]] == pytest.approx(measured[f"eval_{METRICS[task]}"], rel=1e-3)
+    assert found.tuned[tasks.find(task).metric] == pytest.approx(measured[f"eval_{tasks.find(task).metric}"], rel=1e-3)
 
 
 def test_labels_come_with_their_probability(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_what_began_from_scratch_is_compared_with_the_untrained_model(tmp_path: 
 
 
 def test_perplexities_change_by_their_ratio() -> None:
-    rows = [Row("", "", "", "", old, new) for old, new in ((10.0, 5.0), (1000.0, 900.0), (2.0, 20.0))]
+    rows = [ComparedRow("", "", "", "", old, new) for old, new in ((10.0, 5.0), (1000.0, 900.0), (2.0, 20.0))]
     assert [change(row, "perplexity") for row in rows] == pytest.approx([math.log(2), math.log(10 / 9), math.log(10)])
     assert change(rows[1], "chrf") == 100
 
@@ -123,7 +124,7 @@ def test_the_child_writes_a_file_that_needs_no_torch(tmp_path: Path) -> None:
     ran = start(str(run), "--rows", "4")
     assert ran.returncode == 0, ran.stderr
     found = compare.read(run)
-    assert found is not None and len(found.rows) == 4 and isinstance(found.rows[0], Row)
+    assert found is not None and len(found.rows) == 4 and isinstance(found.rows[0], ComparedRow)
     assert json.loads(ran.stdout.splitlines()[-1])["tuned"] == found.tuned
     assert compare.read_progress(run) is None
     script = (

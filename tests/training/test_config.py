@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from engine.errors import InputError
+from engine.training import tasks
 from engine.training.config import (
-    CHOICES,
-    LEARNING_RATES,
-    METRICS,
-    ROLES,
-    SCRATCH_TASKS,
+    SETTINGS,
     TrainingConfig,
     defaults,
     read_config,
@@ -83,16 +80,16 @@ def test_what_cannot_start_from_scratch_is_refused(changes: dict[str, Any], fiel
     assert caught.value.param == field
 
 
-@pytest.mark.parametrize("task", CHOICES["task"])
-@pytest.mark.parametrize("method", CHOICES["method"])
+@pytest.mark.parametrize("task", tasks.registry())
+@pytest.mark.parametrize("method", SETTINGS["method"]["enum"])
 def test_defaults_of_every_task_and_method_are_a_config(task: Any, method: Any) -> None:
     files = {"train_file": "t", "validation_file": "v"}
     if task != "pretraining":
         config = TrainingConfig(task, "b", **files, **defaults(task, method))
-        assert config.method == method and config.learning_rate == LEARNING_RATES[task][method]
-    if task in SCRATCH_TASKS:
+        assert config.method == method and config.learning_rate == tasks.find(task).learning_rates[method]
+    if tasks.find(task).scratch is not None:
         assert TrainingConfig(task, "", **files, **defaults(task, method, has_base=False)).method == "full"
-    assert ROLES[task] and METRICS[task]
+    assert tasks.find(task).roles and tasks.find(task).metric
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from engine.training.data import (
     shift_right,
     text_features,
 )
-from engine.training.tasks.causal import blocks, turn_feature
+from engine.training.lessons.causal import blocks, turn_feature
 
 LABELS = ("negative", "positive")
 
@@ -60,7 +60,7 @@ def test_three_forms_hold_the_same_rows(tmp_path: Path, name: str, text: str) ->
         ("a.csv", "sentence,label\nx,positive\n", "needs the columns text and label; it has sentence, label"),
         ("a.csv", "text,label\nx,happy\n", "row 2: label 'happy' is none of negative, positive"),
         ("a.csv", "text,label\n", "has no rows"),
-        ("a.csv", "", "has no rows"),
+        ("a.csv", "", "is empty"),
         ("a.jsonl", "{]\n", "row 1: this is not JSON"),
         ("a.jsonl", "[1]\n", "must be an object"),
     ],
@@ -74,7 +74,7 @@ def test_faulty_tables_get_a_sentence(tmp_path: Path, name: str, text: str | byt
     ("text", "sentence"),
     [
         ("{}", "not SQuAD JSON"),
-        ("[", "not SQuAD JSON"),
+        ("[", "not JSON"),
         ('{"data": []}', "has no questions"),
         (squad(start=9), "'1843' is not at character 9"),
     ],

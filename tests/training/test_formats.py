@@ -21,7 +21,7 @@ import pytest
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
 from engine.settings import Settings
 from engine.training import formats
-from engine.training.formats import Table, fetch_dataset, read_table
+from engine.training.formats import Table, _base, _parquet, fetch_dataset, read_table
 
 ROWS = [{"text": '"good" film, they said', "label": "positive"}, {"text": "bad", "label": "negative"}]
 
@@ -180,7 +180,7 @@ def test_a_damaged_page_of_a_parquet_file_is_no_crash() -> None:
 
 
 def test_small_files_that_unpack_to_much_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(_parquet, "MAX_BYTES", 2**20)
     honest = parquet({"text": ["x" * 1000] * 2 + [f"{n}" + "y" * 999 for n in range(2000)]}, compression="zstd")
     repeated = parquet({"text": ["x" * 100_000] * 500, "n": list(range(500))})
     nested = parquet({"n": [[float(n)] * 10_000 for n in [7] * 200]}, use_dictionary=False, compression="zstd")
@@ -196,7 +196,8 @@ def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         file.truncate(formats.MAX_BYTES + 1)
     with pytest.raises(TooLargeError, match=r"has 200 MB; the limit is 200 MB"):
         read_table(path, "a.txt")
-    monkeypatch.setattr(formats, "MAX_ROWS", 3)
+    monkeypatch.setattr(_base, "MAX_ROWS", 3)
+    monkeypatch.setattr(_parquet, "MAX_ROWS", 3)
     for name, content in (
         ("a.csv", "text\na\nb\nc\nd\n"), ("a.jsonl", '{"a": 1}\n' * 4), ("a.json", json.dumps([{"a": 1}] * 4)),
         ("a.txt", "a\nb\nc\nd\n"),
@@ -356,7 +357,7 @@ def test_of_a_large_data_set_the_first_files_are_taken(
     hub.repositories["me/large"] = {"main": {}, "refs/convert/parquet": files}
     monkeypatch.setattr(formats, "MAX_BYTES", len(first) + 100)
     table = fetch("me/large")
-    assert len(table.rows) == 10 and table.note.endswith("the first 1 of 2 files")
+    assert len(table.rows) == 10 and str(table.note).endswith("the first 1 of 2 files")
     monkeypatch.setattr(formats, "MAX_BYTES", 100)
     with pytest.raises(TooLargeError, match=r"0000\.parquet is larger than 0 MB"):
         fetch("me/large")

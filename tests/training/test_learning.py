@@ -16,7 +16,8 @@ import torch
 from tokenizers_on_the_spot import wordpiece
 
 from engine.errors import PeopleError
-from engine.training.config import METRICS, ROLES, SEQ2SEQ_TASKS, TrainingConfig
+from engine.training import tasks
+from engine.training.config import TrainingConfig
 from engine.training.measure import measure
 from engine.training.run import read_metrics, read_samples, read_status
 from engine.training.session import train
@@ -151,11 +152,12 @@ def tame(folder: Path) -> Path:
 
 def make_run(folder: Path, task: Any, base: Path | None, *, is_changed: bool = False, **changes: Any) -> TrainingConfig:
     folder.mkdir()
-    for name, count, seed in (("train", 500 if task in SEQ2SEQ_TASKS else 300, 1), ("validation", 30, 2)):
+    many = 500 if tasks.find(task).architecture == "seq2seq" else 300
+    for name, count, seed in (("train", many, 1), ("validation", 30, 2)):
         chance = random.Random(seed)
         rows = [ROWS[task](chance) for _ in range(count)]
         rows = [changed(row) for row in rows] if is_changed else rows
-        assert set(rows[0]) == set(ROLES[task])
+        assert set(rows[0]) == set(tasks.find(task).roles)
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     values: dict[str, Any] = {
         "epochs": 4, "learning_rate": 5e-3, "threads": 1, "is_bf16": False, "max_length": 32, "stride": 8,
@@ -203,7 +205,7 @@ def test_it_learns_and_what_is_kept_beats_its_base(
     config = make_run(tmp_path / "run", task, path, is_changed=base == "taught", **languages, **changes)
     metrics = train(tmp_path / "run")
     lines = [line for line in read_metrics(tmp_path / "run") if "eval_loss" in line]
-    status, metric = read_status(tmp_path / "run"), f"eval_{METRICS[config.task]}"
+    status, metric = read_status(tmp_path / "run"), f"eval_{tasks.find(config.task).metric}"
     assert lines[0]["step"] == 0 and status["baseline"]["eval_loss"] == lines[0]["eval_loss"]
     assert metrics["eval_loss"] < 0.7 * lines[0]["eval_loss"]
     assert status["state"] == "finished" and status["metrics"] == metrics
@@ -259,7 +261,7 @@ def test_training_asks_as_serving_does(bases: dict[str, Path]) -> None:
     from transformers import AutoTokenizer
 
     from engine.requests import Generate, Message
-    from engine.training.tasks.causal import prompt_ids, response_ids
+    from engine.training.lessons.causal import prompt_ids, response_ids
 
     backend = checkpoints.open_backend("causal", bases["llama"])
     served = backend._rows._prompt(Generate(messages=(Message("user", "where is the cat"),)))

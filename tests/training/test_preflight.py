@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from engine.training import preflight
+from engine.training import findings
 from engine.training.columns import Rows
-from engine.training.config import Task, TrainingConfig, count_steps
-from engine.training.preflight import Finding, check_machine, check_rows
+from engine.training.config import TrainingConfig, count_steps
+from engine.training.findings import Finding
+from engine.training.preflight import check_machine, check_rows
 
 WORDS = ("amber", "birch", "cedar", "dune", "elm", "fern", "grove", "heath", "isle", "jetty")
 
@@ -26,7 +27,7 @@ def labelled(pairs: list[tuple[str, str]], first: int = 2) -> Rows:
     return rows([{"text": text, "label": label} for text, label in pairs], first)
 
 
-def config(task: Task, **changes: Any) -> TrainingConfig:
+def config(task: str, **changes: Any) -> TrainingConfig:
     base = "" if task == "pretraining" else "base"
     return TrainingConfig(task=task, base=base, train_file="t", validation_file="v", **changes)
 
@@ -36,7 +37,7 @@ HELD = labelled([(text, "ab"[n % 2]) for n, text in enumerate(texts(10, 100))], 
 
 
 def find(findings: list[Finding], words: str) -> Finding:
-    found = [finding for finding in findings if words in finding.message]
+    found = [finding for finding in findings if words in str(finding.message)]
     assert len(found) == 1, (words, findings)
     return found[0]
 
@@ -65,7 +66,7 @@ def test_repeated_rows_are_named_and_many_are_counted() -> None:
     found = find(check_rows("classification", labelled(pairs + pairs[:1]), HELD), "repeat")
     assert found.message == "Row 42 (to learn from) repeats an earlier row; it is left out." and found.rows == (42,)
     found = find(check_rows("classification", labelled(pairs + pairs[:12]), HELD), "repeat")
-    assert found.message.startswith(
+    assert str(found.message).startswith(
         "Rows 42, 43, 44, 45, 46, 47, 48, 49 and 4 more (to learn from) repeat earlier rows"
     )
     assert len(found.rows) == 12
@@ -74,13 +75,16 @@ def test_repeated_rows_are_named_and_many_are_counted() -> None:
 def test_rows_in_both_splits_are_named() -> None:
     held = labelled([*((row["text"], row["label"]) for row in HELD), (f"  {GOOD[3]['text'].upper()} ", "b")], 50)
     found = find(check_rows("classification", GOOD, held), "among the rows to learn from")
-    assert found.message.startswith("Row 60 (held out) is among") and (found.level, found.rows) == ("warning", (60,))
+    assert str(found.message).startswith("Row 60 (held out) is among") and (found.level, found.rows) == (
+        "warning",
+        (60,),
+    )
 
 
 def test_labels_missing_in_one_split_are_named() -> None:
     held = labelled([*((row["text"], row["label"]) for row in HELD), ("new", "c")], 50)
     found = find(check_rows("classification", GOOD, held), "no row to learn from has")
-    assert (found.level, found.field, found.rows) == ("error", "label", (60,)) and "“c”" in found.message
+    assert (found.level, found.field, found.rows) == ("error", "label", (60,)) and "“c”" in str(found.message)
     train = labelled([*((row["text"], row["label"]) for row in GOOD), *((text, "c") for text in texts(3, 60))])
     found = find(check_rows("classification", train, HELD), "No row held out has “c”")
     assert found.level == "warning"
@@ -108,10 +112,10 @@ def questions(answers: list[str], first: int = 2) -> Rows:
 def test_answers_not_in_their_passage_are_named() -> None:
     train, held = questions(["passage"] * 30 + ["Passage", "", "house"]), questions(["passage"] * 6, 50)
     found = find(check_rows("answer", train, held), "word for word")
-    assert found.message.startswith("Rows 32 and 34 (to learn from) have an answer that is not in its passage")
+    assert str(found.message).startswith("Rows 32 and 34 (to learn from) have an answer that is not in its passage")
     assert (found.level, found.rows) == ("warning", (32, 34))
     one = find(check_rows("answer", train[:31], held), "word for word")
-    assert one.message.startswith(
+    assert str(one.message).startswith(
         "Row 32 (to learn from) has an answer that is not in its passage word for word; it is"
     )
     assert (
@@ -130,16 +134,18 @@ def test_pairs_that_teach_copying_and_swapped_columns_are_noticed() -> None:
 def test_wrongly_decoded_text_is_noticed() -> None:
     broken = labelled([*((row["text"], row["label"]) for row in GOOD), ("cafÃ©", "a"), ("a \ufffd b", "b"), ("É", "a")])
     found = find(check_rows("classification", broken, HELD), "wrong encoding")
-    assert found.rows == (42, 43) and found.message.startswith("Rows 42 and 43 hold characters such as Ã©")
+    assert found.rows == (42, 43) and str(found.message).startswith("Rows 42 and 43 hold characters such as Ã©")
 
 
 def test_texts_that_are_surely_cut_off_are_named() -> None:
     train = labelled([*((row["text"], row["label"]) for row in GOOD), ("word " * 50, "a")])
     found = find(check_rows(config("classification", max_length=16, epochs=10.0), train, HELD), "cut off")
     assert (found.field, found.rows, found.level) == ("max_length", (42,), "warning")
-    assert "longer than max_length (16 tokens)" in found.message
+    assert "longer than max_length (16 tokens)" in str(found.message)
     train = rows([{"text": "word " * 5000} for _ in range(2)])
-    assert not any("cut off" in finding.message for finding in check_rows(config("style", max_length=16), train, []))
+    assert not any(
+        "cut off" in str(finding.message) for finding in check_rows(config("style", max_length=16), train, [])
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,7 @@ def test_a_step_count_of_zero_is_an_error_and_few_are_a_warning() -> None:
     found = find(check_rows(config("classification", batch_size=64, epochs=1.0), GOOD, HELD), "only one step")
     assert (found.level, found.field) == ("warning", "epochs")
     long = rows([{"text": "word " * 20_000}])
-    assert not any("step" in finding.message for finding in check_rows(config("style", max_length=64), long, long))
+    assert not any("step" in str(finding.message) for finding in check_rows(config("style", max_length=64), long, long))
 
 
 def test_errors_come_first() -> None:
@@ -175,8 +181,8 @@ def test_too_little_memory_or_disk_is_said_with_figures() -> None:
     assert check_machine(probe, 8 * 10**9, 2 * 10**9) == []
     short = check_machine(probe, 3 * 10**9, 500 * 10**6)
     assert [finding.level for finding in short] == ["error", "error"]
-    assert "needs about 5.0 GB of memory, and 3.0 GB are free. Lower batch_size" in short[0].message
-    assert "needs about 900 MB of disk, and 500 MB are free. Delete old runs" in short[1].message
+    assert "needs about 5.0 GB of memory, and 3.0 GB are free. Lower batch_size" in str(short[0].message)
+    assert "needs about 900 MB of disk, and 500 MB are free. Delete old runs" in str(short[1].message)
     close = check_machine(probe, 6 * 10**9, 10**9)
     assert [(finding.level, finding.field) for finding in close] == [("warning", "batch_size"), ("warning", "disk")]
     assert find(check_machine(probe | {"steps": 0}, 10**11, 10**11), "no step at all").level == "error"
@@ -184,6 +190,6 @@ def test_too_little_memory_or_disk_is_said_with_figures() -> None:
 
 
 def test_numbers_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "MAX_KEPT_ROWS", 5)
+    monkeypatch.setattr(findings, "MAX_KEPT_ROWS", 5)
     found = find(check_rows("style", rows([{"text": "same"}] * 30), []), "repeat")
-    assert len(found.rows) == 5 and "and 24 more" in found.message
+    assert len(found.rows) == 5 and "and 24 more" in str(found.message)

@@ -20,14 +20,13 @@ from transformers import BertConfig, BertModel
 
 from engine.jobs import queue as jobs
 from engine.settings import Settings
-from engine.training import probe
+from engine.training import probe, tasks
 from engine.training.columns import Rows, apply, split
-from engine.training.config import Task, read_config
-from engine.training.formats import Table
+from engine.training.config import read_config
+from engine.training.formats import Table, read_table
 from engine.training.probe import main, token_texts
 from engine.training.run import read_metrics
-from engine.training.samples import SAMPLES, read
-from engine.training.session import make_trainer, prepare
+from engine.training.session import make_lesson, make_trainer
 from engine.training.session import train as learn
 
 
@@ -42,7 +41,7 @@ def one_thread() -> Iterator[None]:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of two layers with words of the samples."""
     folder = tmp_path_factory.mktemp("base")
-    words = [row["text"] for row in read(SAMPLES["classification"][0]).rows]
+    words = [row["text"] for row in read_table(tasks.find_sample("tickets").file, "tickets.jsonl").rows]
     tokenizer = wordpiece(words, vocabulary=600)
     torch.manual_seed(0)
     shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256}
@@ -51,14 +50,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def sample_rows(task: Task, count: int) -> tuple[Rows, Rows]:
-    sample = SAMPLES[task][0]
-    rows = apply(read(sample), task, sample.mapping)
-    train, held = split(rows, 0.2, 1, by_label=task == "classification")
+def sample_rows(task: str, count: int) -> tuple[Rows, Rows]:
+    sample = tasks.find(task).samples[0]
+    rows = apply(read_table(sample.file, sample.file.name), task, sample.mapping)
+    train, held = split(rows, 0.2, 1, tasks.find(task).split_by)
     return train[:count], held[: count // 4]
 
 
-def make_run(folder: Path, task: Task, train: Rows, held: Rows, base: Path | str = "", **changes: Any) -> Path:
+def make_run(folder: Path, task: str, train: Rows, held: Rows, base: Path | str = "", **changes: Any) -> Path:
     """A run as the page makes it."""
     values = {"task": task, "base": str(base), "threads": 1, "is_bf16": False, "batch_size": 8, "epochs": 3} | changes
     settings = Settings(runs_folder=folder)
@@ -80,7 +79,7 @@ def test_counts_and_the_first_batch_are_those_of_the_trainer(tmp_path: Path, bas
     folder = make_run(tmp_path, "classification", train, held, base, max_length=64, accumulation_steps=2)
     found = tried(folder)
     config = read_config(folder / "config.json")
-    lesson = prepare(config, folder)
+    lesson = make_lesson(config, folder)
     trainer = make_trainer(config, lesson, tmp_path / "x")
     assert found["steps"] == 12 == trainer.args.num_train_epochs * -(-60 // 16)
     assert found["lengths"] == [feature["length"] for feature in (lesson.train_set[i] for i in range(60))]
@@ -128,7 +127,7 @@ def test_what_is_learned_of_each_task(tmp_path: Path, base: Path) -> None:
 
 @pytest.mark.parametrize("task", ["pretraining", "classification"])
 def test_estimates_are_within_a_factor_of_two(
-    tmp_path: Path, base: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, base: Path, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that counts operations of the model, so that what else the machine does cannot matter."""
     changes: dict[str, Any] = {"epochs": 6.0, "evaluations_per_epoch": 1, "max_length": 64, "accumulation_steps": 2}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engine.training.data import Question
-from engine.training.tasks.answer import MAX_F1_LOSS, judge_answers
-from engine.training.tasks.classification import accuracy_among
+from engine.training.lessons.answer import MAX_F1_LOSS, judge_answers
+from engine.training.lessons.classification import accuracy_among
 
 ROWS = [Question("?", "red blue", (("red", 0),)), Question("?", "red blue", (("red blue", 0),)), Question("?", "x", ())]
 

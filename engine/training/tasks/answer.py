@@ -1,134 +1,133 @@
-"""Questions whose answers are words of a passage, or that the passage does not answer."""
+"""Extractive QA: finding in a passage the words that answer a question, or that there are none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from transformers import EvalPrediction
-
-from engine.backends.spans import Window, best_spans
-from engine.errors import InputError
-from engine.evaluation.metrics import answer_f1, exact_match
-from engine.training import bases
+from engine.applications import answer
+from engine.catalogue.models import Model
+from engine.messages import Text, counted
+from engine.requests import Event
+from engine.serving.protocol import Caller, Engine
 from engine.training.config import TrainingConfig
-from engine.training.data import Question, collate, question_features, read_questions
-from engine.training.tasks.lesson import Lesson, Sample
-
-MAX_ANSWER_TOKENS = 40
-"""Longest answer that is looked for, as in serving."""
-SAMPLED_ROWS = 3
-"""Validation rows whose answers are shown as it learns."""
-MAX_F1_LOSS = 1.0
-"""Points of F1 on answerable questions that saying "no answer" may cost where it should not have been said."""
+from engine.training.data import NUMBER, Row, read_questions
+from engine.training.findings import Data, Finding, on_rows
+from engine.training.lessons import Lesson
+from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask
+from engine.training.verdicts import Report, Verdict
 
 
-def prepare(config: TrainingConfig, folder: Path) -> Lesson:
-    """An extractive reader; the first token stands for "no answer in this window"."""
-    train_rows, rows = (read_questions(Path(file)) for file in (config.train_file, config.validation_file))
-    if not any(row.answers for row in rows):
-        raise InputError(
-            "No validation row holds an answer, so nothing can be judged. Add some that do.", param="validation_file"
-        )
-    model, tokenizer, new = bases.start(config, folder, "AutoModelForQuestionAnswering")
-    length = bases.longest(config.max_length, model, tokenizer)
-    stride = min(config.stride, length // 2)
-    train_set, _, _ = question_features(train_rows, tokenizer, length, stride)
-    features, windows, owners = question_features(rows, tokenizer, length, stride)
-    order = sorted(range(len(features)), key=lambda i: features[i]["length"])
-    of_row: list[list[int]] = [[] for _ in rows]
-    for position, index in enumerate(order):
-        of_row[owners[index]].append(position)
-    windows = [windows[index] for index in order]
+def _lesson(config: TrainingConfig, folder: Path) -> Lesson:
+    from engine.training.lessons import answer as lessons
 
-    def judge(prediction: EvalPrediction) -> dict[str, float]:
-        return judge_answers(decode(rows, windows, of_row, prediction.predictions), rows)
+    return lessons.questions(config, folder)
 
-    def settings(metrics: Mapping[str, float]) -> dict[str, Any]:
-        threshold = round(metrics["eval_null_threshold"], 4)
-        return {"null_threshold": threshold, "window_tokens": length, "window_stride": stride}
 
-    def sample(module: Any) -> list[Sample]:
-        return _answers(module, tokenizer, rows[:SAMPLED_ROWS], length, stride)
+def _judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
+    from engine.training.lessons import answer as lessons
 
-    return Lesson(
-        model,
-        tokenizer,
-        train_set,
-        [features[i] for i in order],
-        ("start_positions", "end_positions"),
-        judge=judge,
-        sample=sample,
-        settings=settings,
-        new_modules=new,
+    return lessons.judge(config, folder, rows, report)
+
+
+def _finish(row: Cells) -> Cells:
+    """The answer gets its place: of those in the passage the one nearest to the one given."""
+    start, found = row.pop("answer_start", ""), row["answer"].strip()
+    places = [match.start() for match in re.finditer(re.escape(found), row["passage"])] if found else []
+    row |= {"answer": found}
+    if not places:
+        return row
+    wanted = int(start) if start.isdecimal() else 0
+    return row | {"answer_start": min(places, key=lambda place: abs(place - wanted))}
+
+
+def _fits(row: Mapping[str, Any]) -> bool:
+    """Whether the answer, where there is one, is in its passage word for word."""
+    return not row.get("answer") or str(row["answer"]) in str(row.get("passage", ""))
+
+
+def _check_part(rows: Data, part: Text) -> Iterator[Finding]:
+    lost = [index for index, row in enumerate(rows) if not _fits(row)]
+    answered = sum(bool(str(row.get("answer", "")).strip()) for row in rows) - len(lost)
+    if lost:
+        words = counted(
+            "{rows} ({part}) has an answer that is not in its passage word for word; it is left out. "
+            "Copy the answer from the passage, or leave it empty where there is none.",
+            "{rows} ({part}) have an answer that is not in its passage word for word; they are left out. "
+            "Copy the answer from the passage, or leave it empty where there is none.",
+            len(lost), part=part,
+        )  # fmt: skip
+        yield on_rows("warning", "answer", rows, lost, words)
+    if not answered:
+        words = Text("No row {part} has an answer that is in its passage. Check the columns.", part=part)
+        yield Finding("error", "answer", words)
+
+
+def _read(path: Path) -> list[Row]:
+    return [
+        {
+            "question": row.question,
+            "passage": row.passage,
+            "answer": row.answers[0][0] if row.answers else "",
+            NUMBER: str(row.row),
+        }
+        for row in read_questions(path)
+    ]
+
+
+def _stream(
+    engine: Engine, model: Model, config: TrainingConfig, inputs: Mapping[str, Any], caller: Caller
+) -> Iterator[Event]:
+    return answer.stream(
+        engine, answer.AnswerRequest(str(inputs["question"]), str(inputs["text"]), 1, model.id), caller
     )
 
 
-@torch.no_grad()
-def _answers(model: Any, tokenizer: Any, rows: Sequence[Question], length: int, stride: int) -> list[Sample]:
-    """Each question and the words of its passage that the model takes for the answer."""
-    features, windows, owners = question_features(rows, tokenizer, length, stride)
-    output = model(**{name: tensor.to(model.device) for name, tensor in collate(features).items()
-                      if name not in ("start_positions", "end_positions")})  # fmt: skip
-    logits = [scores.float().cpu().numpy() for scores in (output.start_logits, output.end_logits)]
-    of_row = [[i for i, owner in enumerate(owners) if owner == number] for number in range(len(rows))]
-    return [(row.question, text) for row, (text, _) in zip(rows, decode(rows, windows, of_row, logits), strict=True)]
-
-
-Prediction = tuple[str, float]
-"""The best span's text, and the probability that there is no answer."""
-
-
-def decode(
-    rows: Sequence[Question], windows: Sequence[Window], of_row: Sequence[Sequence[int]], logits: Any
-) -> list[Prediction]:
-    """Each row's prediction. `logits` are (starts, ends), each (windows, tokens), padded on the right."""
-    starts, ends = logits
-    predictions = []
-    for row, mine in zip(rows, of_row, strict=True):
-        spans, null = best_spans(
-            [windows[i] for i in mine],
-            [starts[i][: len(windows[i].input_ids)] for i in mine],
-            [ends[i][: len(windows[i].input_ids)] for i in mine],
-            top_k=1,
-            max_answer_tokens=MAX_ANSWER_TOKENS,
-        )
-        predictions.append((row.passage[spans[0].start : spans[0].end] if spans else "", null))
-    return predictions
-
-
-def judge_answers(predictions: Sequence[Prediction], rows: Sequence[Question]) -> dict[str, float]:
-    """F1 and EM in percent over the rows with an answer, always answering; then what a null threshold does.
-
-    The threshold is the one that serves all rows best (F1, or 1 for a rightly said "no answer") among those that
-    cost at most MAX_F1_LOSS on the rows with an answer. It is 1 where no row lacks an answer.
-    """
-    known = [[text for text, _ in row.answers] for row in rows]
-    f1 = np.array([answer_f1(text, texts) for (text, _), texts in zip(predictions, known, strict=True)])
-    exact = np.array([exact_match(text, texts) for (text, _), texts in zip(predictions, known, strict=True)])
-    null = np.array([probability for _, probability in predictions])
-    has = np.array([bool(texts) for texts in known])
-    threshold = choose_threshold(f1, null, has)
-    abstains = null >= threshold
-    return {
-        "f1": 100 * float(f1[has].mean()),
-        "exact_match": 100 * float(exact[has].mean()),
-        "null_threshold": threshold,
-        "f1_with_abstention": 100 * float((f1 * ~abstains)[has].mean()),
-        "null_recall": 100 * float(abstains[~has].mean()) if (~has).any() else 0.0,
-        "f1_of_all": 100 * float(np.where(abstains, ~has, f1 * has).mean()),
-    }
-
-
-def choose_threshold(f1: np.ndarray, null: np.ndarray, has: np.ndarray) -> float:
-    """The null threshold in [0.02, 1] as `judge_answers` says. All arrays are (rows,)."""
-    if has.all() or not has.any():
-        return 1.0
-    candidates = np.linspace(0.02, 1.0, 99)
-    totals = np.array([np.where(null >= t, ~has, f1 * has).mean() for t in candidates])
-    losses = np.array([100 * (f1 * (null >= t))[has].mean() for t in candidates])
-    totals[losses > MAX_F1_LOSS] = -1.0
-    return float(candidates[int(np.argmax(totals))])
+TASK = TrainingTask(
+    id="answer",
+    title=Text("Finding answers in passages"),
+    summary=Text("Questions, passages and the words that answer: the model learns to find them. For the page Answer."),
+    order=4,
+    roles=("question", "passage", "answer"),
+    lesson=_lesson,
+    judge=_judge,
+    architecture="extraction",
+    applications=("answer",),
+    bases=("extraction", "embedding", "masked", "classification"),
+    first_base="answer-minilm",
+    is_headed=True,
+    metric="f1",
+    score="f1",
+    defaults={
+        "method": "full", "epochs": 3.0, "batch_size": 16, "max_length": 256, "stride": 96, "evaluations_per_epoch": 2,
+    },
+    learning_rates={"full": 2e-4, "lora": 1e-3, "head": 2e-3},
+    settings=frozenset({"stride"}),
+    optional_roles=("answer_start",),
+    can_be_empty=("answer",),
+    cuts_rows=False,
+    finish=_finish,
+    fits=_fits,
+    check_part=_check_part,
+    read=_read,
+    shown=lambda row: (f"{row['question']}\n\n{row['passage']}", row["answer"]),
+    stream=_stream,
+    inputs={"question": Text("Question"), "text": Text("Passage")},
+    description="finds the answer to a question in a passage",
+    pipeline="question-answering",
+    auto_class="AutoModelForQuestionAnswering",
+    samples=(
+        Sample(
+            "passages",
+            Text("Questions over invented places"),
+            Text(
+                "396 questions over 66 passages on villages, bridges, fairs and inventors; "
+                "one in eight has no answer."
+            ),
+            SAMPLES / "passages.jsonl",
+            {"question": "question", "passage": "passage", "answer": "answer"},
+        ),
+    ),
+)  # fmt: skip

@@ -1,72 +1,145 @@
-"""Texts and their labels: one label a text."""
+"""Labels of one's own: texts, and one label each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from transformers import EvalPrediction
-
+from engine.applications import sentiment
+from engine.catalogue.models import Model
 from engine.errors import InputError
-from engine.training import bases
+from engine.messages import Text, counted
+from engine.requests import Event
+from engine.serving.protocol import Caller, Engine
 from engine.training.config import TrainingConfig
-from engine.training.data import read_texts, text_features
-from engine.training.tasks.lesson import Lesson, Sample
+from engine.training.data import Row
+from engine.training.findings import Data, Finding, numbers_of, on_rows, quoted
+from engine.training.lessons import Lesson
+from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask
+from engine.training.verdicts import Report, Verdict
+
+MAX_LABEL_CHARACTERS = 100
+MAX_LABELS = 200
+FEW_ROWS_OF_A_LABEL = 3
 
 
-def prepare(config: TrainingConfig, folder: Path) -> Lesson:
-    """A classifier with the config's labels, or else those of the training file."""
-    rows = read_texts(Path(config.train_file), config.labels)
-    labels = config.labels or tuple(sorted({row.label for row in rows}))
-    if len(labels) < 2:
+def _lesson(config: TrainingConfig, folder: Path) -> Lesson:
+    from engine.training.lessons import classification
+
+    return classification.labels(config, folder)
+
+
+def _judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
+    from engine.training.lessons import classification
+
+    return classification.judge(config, folder, rows, report)
+
+
+def _finish(row: Cells) -> Cells:
+    return row | {"label": row["label"].strip()}
+
+
+def _check_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    labels = {row["label"] for row in rows}
+    if long := next((label for label in labels if len(label) > MAX_LABEL_CHARACTERS), None):
         raise InputError(
-            f"All rows of {Path(config.train_file).name} have the label {labels[0]!r}; there is nothing to tell apart. "
-            "Add rows with another label.",
-            param="train_file",
+            "label holds {value}…, over {limit} characters. Choose the column of the labels.",
+            "label", value=repr(long[:40]), limit=MAX_LABEL_CHARACTERS,
+        )  # fmt: skip
+    if len(labels) > MAX_LABELS:
+        raise InputError(
+            "label has {number:,} different values; the limit is {limit}. Choose the column of the labels.",
+            "label", number=len(labels), limit=MAX_LABELS,
+        )  # fmt: skip
+
+
+def _check_both(train: Data, validation: Data, config: TrainingConfig | None) -> Iterator[Finding]:
+    learned, held = (Counter(str(row.get("label", "")) for row in rows) for rows in (train, validation))
+    learned.pop("", None)
+    held.pop("", None)
+    if len(learned) == 1:
+        words = Text("All rows have the label {labels}. Two or more are needed.", labels=quoted(learned))
+        yield Finding("error", "label", words)
+    expected = config.labels if config else ()
+    if expected and (unknown := sorted(set(learned + held) - set(expected))):
+        indices = [i for i, row in enumerate(train) if row.get("label") in unknown]
+        words = Text(
+            "The rows have labels that labels does not name: {labels}. Add them there.", labels=quoted(unknown)
         )
-    held_out = read_texts(Path(config.validation_file), labels)
-    model, tokenizer, new = start(config, folder, labels)
-    length = bases.longest(config.max_length, model, tokenizer)
-    train_set, validation_set = (text_features(texts, tokenizer, length, labels) for texts in (rows, held_out))
-    validation_set.sort(key=lambda feature: feature["length"])
-    present = np.array(sorted({feature["labels"] for feature in validation_set}))
-
-    def judge(prediction: EvalPrediction) -> dict[str, float]:
-        return {"accuracy": accuracy_among(np.asarray(prediction.predictions), prediction.label_ids, present)}
-
-    def sample(module: Any) -> list[Sample]:
-        return [(text, _verdict(module, tokenizer, text, length)) for text in config.sample_prompts]
-
-    return Lesson(model, tokenizer, train_set, validation_set, judge=judge, sample=sample, new_modules=new)
-
-
-def start(config: TrainingConfig, folder: Path, labels: Sequence[str]) -> tuple[Any, Any, tuple[str, ...]]:
-    """As `bases.start`: a classifier whose outputs are these labels, in this order."""
-    names = dict(enumerate(labels))
-    model, tokenizer, new = bases.start(
-        config,
-        folder,
-        "AutoModelForSequenceClassification",
-        num_labels=len(names),
-        id2label=names,
-        label2id={label: number for number, label in names.items()},
-    )
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    return model, tokenizer, new
+        yield Finding("error", "labels", words, numbers_of(train, indices))
+    if missing := sorted(set(held) - set(learned)):
+        indices = [i for i, row in enumerate(validation) if row.get("label") in missing]
+        words = counted(
+            "{rows} (held out) has labels that no row to learn from has: {labels}. Bring rows for them.",
+            "{rows} (held out) have labels that no row to learn from has: {labels}. Bring rows for them.",
+            len(indices), labels=quoted(missing),
+        )  # fmt: skip
+        yield on_rows("error", "label", validation, indices, words)
+    if unseen := sorted(set(learned) - set(held)):
+        words = Text("No row held out has {labels}, so nothing tells how well it is learned.", labels=quoted(unseen))
+        yield Finding("warning", "label", words)
+    yield from _check_shares(train, learned)
 
 
-@torch.no_grad()
-def _verdict(model: Any, tokenizer: Any, text: str, max_length: int) -> str:
-    encoded = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt").to(model.device)
-    shares = model(**encoded).logits[0].float().softmax(-1)
-    best = int(shares.argmax())
-    return f"{model.config.id2label[best]} ({100 * float(shares[best]):.0f} %)"
+def _check_shares(train: Data, learned: Counter[str]) -> Iterator[Finding]:
+    if rare := sorted(label for label, count in learned.items() if count < FEW_ROWS_OF_A_LABEL):
+        indices = [i for i, row in enumerate(train) if row.get("label") in rare]
+        words = Text(
+            "Fewer than {few} rows to learn from have {labels}. Bring more, or drop the label.",
+            few=FEW_ROWS_OF_A_LABEL, labels=quoted(rare),
+        )  # fmt: skip
+        yield Finding("warning", "label", words, numbers_of(train, indices))
+    most, least = max(learned.values(), default=1), min(learned.values(), default=1)
+    if most > 10 * least:
+        often = max(learned, key=lambda label: learned[label])
+        words = Text(
+            "{label} has {times:.0f} times the rows of the rarest label; the rare ones suffer.",
+            label=quoted([often]), times=most / least,
+        )  # fmt: skip
+        yield Finding("note", "label", words)
 
 
-def accuracy_among(logits: np.ndarray, labels: np.ndarray, present: np.ndarray) -> float:
-    """Accuracy in percent when only the label numbers in `present` can be chosen. Logits are (rows, labels)."""
-    return 100 * float((present[logits[:, present].argmax(-1)] == labels).mean())
+def _stream(
+    engine: Engine, model: Model, config: TrainingConfig, inputs: Mapping[str, Any], caller: Caller
+) -> Iterator[Event]:
+    return sentiment.stream(engine, sentiment.SentimentRequest(str(inputs["text"]), model.id), caller)
+
+
+TASK = TrainingTask(
+    id="classification",
+    title=Text("Labels of your own"),
+    summary=Text("Texts and their labels: the model learns to tell them apart. For the page Sentiment."),
+    order=3,
+    roles=("text", "label"),
+    lesson=_lesson,
+    judge=_judge,
+    architecture="classification",
+    applications=("sentiment",),
+    bases=("embedding", "classification", "masked", "extraction"),
+    first_base="minilm-l6",
+    is_headed=True,
+    metric="accuracy",
+    score="probability",
+    defaults={"method": "full", "epochs": 4.0, "batch_size": 16, "max_length": 128},
+    learning_rates={"full": 1e-4, "lora": 1e-3, "head": 2e-3},
+    settings=frozenset({"labels", "label_smoothing"}),
+    split_by="label",
+    finish=_finish,
+    check_table=_check_table,
+    check_both=_check_both,
+    stream=_stream,
+    description="gives a text one of its labels",
+    pipeline="text-classification",
+    auto_class="AutoModelForSequenceClassification",
+    samples=(
+        Sample(
+            "tickets",
+            Text("Support tickets"),
+            Text("280 messages to a shop with four labels: billing, delivery, technical, account."),
+            SAMPLES / "tickets.jsonl",
+            {"text": "text", "label": "label"},
+        ),
+    ),
+)

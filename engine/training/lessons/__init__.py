@@ -1,4 +1,4 @@
-"""What every task hands to the trainer."""
+"""Lessons: what a task hands to the trainer, one file a family of models. These files load torch, this one does not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.training.data import Feature, Features, collate
 
-Sample = tuple[str, str]
+Shown = tuple[str, str]
 """A prompt and what the model makes of it."""
 
 
@@ -30,7 +30,7 @@ class Lesson:
     """Metrics from a transformers EvalPrediction; None where the loss of the tokens says all (perplexity)."""
     examine: Callable[[Any], dict[str, float]] = _nothing
     """Metrics that need the model itself, such as those of generated texts."""
-    sample: Callable[[Any], list[Sample]] = lambda model: []
+    sample: Callable[[Any], list[Shown]] = lambda model: []
     """What the model makes of the sample prompts now."""
     settings: Callable[[Mapping[str, float]], dict[str, Any]] = _nothing
     """What serving reads from config.json, given the metrics of the kept model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,18 @@ from typing import Any
 import torch
 
 from engine.errors import InputError
+from engine.evaluation.metrics import perplexity
 from engine.training import bases
 from engine.training.config import TrainingConfig
 from engine.training.data import IGNORED, NUMBER, Feature, Row, collate, read_rows
-from engine.training.tasks.lesson import Lesson, Sample
+from engine.training.lessons import Lesson, Shown
+from engine.training.verdicts import BATCH, SHOWN_CHARACTERS, Judged, Report, Verdict, opened
 
+GENERATED_TOKENS = 48
+"""Of a compared row."""
 SAMPLING: dict[str, Any] = {"do_sample": True, "temperature": 0.8, "top_k": 50, "top_p": 0.95}
 """Of samples of running text; a greedy one soon repeats itself."""
-DEFAULT_PROMPTS, OPENING_WORDS = 2, 6
+DEFAULT_PROMPTS, PROMPT_WORDS = 2, 6
 """Where the config has no sample prompts: so many from the held-out rows; of running text, so many words of each."""
 
 
@@ -27,11 +31,13 @@ def running_text(config: TrainingConfig, folder: Path) -> Lesson:
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
     length = bases.longest(config.max_length, model, tokenizer)
     prompts = config.sample_prompts or tuple(
-        " ".join(row["text"].split()[:OPENING_WORDS]) for row in held_out[:DEFAULT_PROMPTS]
+        " ".join(row["text"].split()[:PROMPT_WORDS]) for row in held_out[:DEFAULT_PROMPTS]
     )
 
-    def sample(module: Any) -> list[Sample]:
-        return [(text, _continued(module, tokenizer, tokenizer(text)["input_ids"], config)) for text in prompts]
+    def sample(module: Any) -> list[Shown]:
+        return [
+            (text, _continued(module, tokenizer, tokenizer(text)["input_ids"], config, SAMPLING)) for text in prompts
+        ]
 
     train_set, validation_set = (blocks(texts, tokenizer, length) for texts in (rows, held_out))
     return _lesson(config, model, tokenizer, train_set, validation_set, sample)
@@ -69,8 +75,11 @@ def instructions(config: TrainingConfig, folder: Path) -> Lesson:
     length = bases.longest(config.max_length, model, tokenizer)
     prompts = config.sample_prompts or tuple(row["prompt"] for row in held_out[:DEFAULT_PROMPTS])
 
-    def sample(module: Any) -> list[Sample]:
-        return [(text, _continued(module, tokenizer, prompt_ids(tokenizer, text), config)) for text in prompts]
+    def sample(module: Any) -> list[Shown]:
+        return [
+            (text, _continued(module, tokenizer, prompt_ids(tokenizer, text), config, {"do_sample": False}))
+            for text in prompts
+        ]
 
     train_set, validation_set = ([turn_feature(row, tokenizer, length) for row in texts] for texts in (rows, held_out))
     return _lesson(config, model, tokenizer, train_set, validation_set, sample)
@@ -130,17 +139,92 @@ def _lesson(
 
 
 @torch.no_grad()
-def _continued(model: Any, tokenizer: Any, ids: Sequence[int], config: TrainingConfig) -> str:
-    """The model's continuation of the ids: drawn for running text, the likeliest for a response."""
+def _continued(
+    model: Any, tokenizer: Any, ids: Sequence[int], config: TrainingConfig, sampling: Mapping[str, Any] = SAMPLING
+) -> str:
+    """The model's continuation of the ids, drawn unless told otherwise."""
     device = next(model.parameters()).device
     prompt = torch.tensor([list(ids) or [tokenizer.eos_token_id or 0]], device=device)
-    how = {"do_sample": False} if config.task == "instructions" else SAMPLING
     output = model.generate(
         input_ids=prompt,
         attention_mask=torch.ones_like(prompt),
         max_new_tokens=config.sample_tokens,
         pad_token_id=tokenizer.pad_token_id,
         use_cache=True,
-        **how,
+        **sampling,
     )
     return str(tokenizer.decode(output[0, prompt.shape[1] :], skip_special_tokens=True))
+
+
+def judge_text(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
+    """Perplexity of each row's text, and how the model goes on from its opening, the likeliest token each time."""
+
+    def feature(tokenizer: Any, row: Row, length: int) -> Feature:
+        ids = whole_text(tokenizer, row["text"])[:length]
+        return {"input_ids": ids, "labels": ids}
+
+    def prompt(tokenizer: Any, row: Row) -> list[int]:
+        ids = list(tokenizer(opened(row["text"])[0], verbose=False)["input_ids"])
+        return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
+
+    return _judge(config, folder, rows, report, feature, prompt)
+
+
+def judge_turns(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
+    """Perplexity of each row's response, and what the model itself responds."""
+
+    def feature(tokenizer: Any, row: Row, length: int) -> Feature:
+        return turn_feature(row, tokenizer, length)
+
+    return _judge(config, folder, rows, report, feature, lambda tokenizer, row: prompt_ids(tokenizer, row["prompt"]))
+
+
+def _judge(
+    config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report,
+    feature: Callable[[Any, Row, int], Feature], prompt: Callable[[Any, Row], list[int]],
+) -> Verdict:  # fmt: skip
+    model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
+    model.eval()
+    length = bases.longest(config.max_length, model, tokenizer)
+    features = [feature(tokenizer, row, length) for row in rows]
+    losses = list(_losses(model, features, int(tokenizer.pad_token_id or 0)))
+    prompts = [prompt(tokenizer, row)[-length:] for row in rows]
+    texts = _likeliest(model, tokenizer, prompts, report)
+    judged = [
+        Judged(text[:SHOWN_CHARACTERS], perplexity(loss, count))
+        for text, (loss, count) in zip(texts, losses, strict=True)
+    ]
+    whole = perplexity(sum(loss for loss, _ in losses), sum(count for _, count in losses))
+    return Verdict(tuple(judged), {"perplexity": whole}, False)
+
+
+def _losses(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Iterator[tuple[float, int]]:
+    """Loss and number of the learned tokens of each feature, in order."""
+    for feature in features:
+        batch = collate([dict(feature)], pad)
+        labels = batch["labels"][0, 1:].to(model.device)
+        logits = model(
+            input_ids=batch["input_ids"].to(model.device), attention_mask=batch["attention_mask"].to(model.device)
+        ).logits[0, :-1]
+        count = int((labels != IGNORED).sum())
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
+        yield (float(loss) if count else 0.0), count
+
+
+def _likeliest(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], report: Report) -> list[str]:
+    texts = [""] * len(prompts)
+    pad = int(tokenizer.pad_token_id or 0)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for first in range(0, len(order), BATCH):
+        chosen = order[first : first + BATCH]
+        width = max(1, *(len(prompts[i]) for i in chosen))
+        ids = torch.tensor([[pad] * (width - len(prompts[i])) + list(prompts[i]) for i in chosen])
+        mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen])
+        output = model.generate(
+            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), max_new_tokens=GENERATED_TOKENS,
+            do_sample=False, num_beams=1, pad_token_id=pad, use_cache=True,
+        )  # fmt: skip
+        for i, text in zip(chosen, tokenizer.batch_decode(output[:, width:], skip_special_tokens=True), strict=True):
+            texts[i] = text
+        report(min(first + BATCH, len(prompts)))
+    return texts

@@ -9,32 +9,22 @@ from typing import Any
 import torch
 
 from engine.applications.languages import LANGUAGES
-from engine.applications.translate import ask
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
 from engine.catalogue.models import Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import InputError
 from engine.evaluation.metrics import bleu, chrf
-from engine.training import bases
+from engine.requests import Sampling
+from engine.training import bases, tasks
 from engine.training.config import TrainingConfig
 from engine.training.data import NUMBER, Feature, Row, collate, cut_ids, read_rows, shift_right
-from engine.training.serving import summary_prompt
-from engine.training.tasks.lesson import Lesson, Sample
+from engine.training.lessons import Lesson, Shown
+from engine.training.verdicts import BATCH, SHOWN_CHARACTERS, Judged, Report, Verdict
 
 EXAMINED_ROWS = 200
 """Validation rows that are translated or summarised at each validation, for BLEU and chrF."""
 DEFAULT_PROMPTS = 3
 T5_FAMILY = ("t5", "mt5", "umt5", "longt5")
-
-
-def translation(config: TrainingConfig, folder: Path) -> Lesson:
-    """Sources and their translations."""
-    return _prepare(config, folder, "source", "target")
-
-
-def summary(config: TrainingConfig, folder: Path) -> Lesson:
-    """Texts and their summaries."""
-    return _prepare(config, folder, "text", "summary")
 
 
 def prompt_style(model: Any, tokenizer: Any) -> str:
@@ -48,18 +38,18 @@ def prompt_style(model: Any, tokenizer: Any) -> str:
 
 def prompt(config: TrainingConfig, style: str, text: str) -> str:
     """A text as the base is given it to translate or to summarise."""
-    if config.task == "summary":
-        return summary_prompt(style, text)
     if style not in ("t5", "tags"):
         return text
     model = Model(
         id="base", title="", family="", architecture="seq2seq", runtime="transformers", parameters=0, languages=(),
         licence="", size_bytes=0, memory_bytes=0, applications=(), source=Folder(), prompt_style=style,
     )  # fmt: skip
-    return ask(model, text, config.source_language, config.target_language).prompt
+    return tasks.find(config.task).ask(model, config, text, Sampling()).prompt
 
 
-def _prepare(config: TrainingConfig, folder: Path, source: str, target: str) -> Lesson:
+def pairs(config: TrainingConfig, folder: Path) -> Lesson:
+    """Texts and what is to be made of them: the task's two roles."""
+    source, target = tasks.find(config.task).roles
     files = (config.train_file, config.validation_file)
     rows, held_out = (read_rows(Path(file), (source, target)) for file in files)
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
@@ -86,7 +76,7 @@ def _prepare(config: TrainingConfig, folder: Path, source: str, target: str) -> 
         texts = written(module, [row[source] for row in chosen], config.max_target_length)
         return _figures(texts, [row[target] for row in chosen], config.target_language)
 
-    def sample(module: Any) -> list[Sample]:
+    def sample(module: Any) -> list[Shown]:
         prompts = config.sample_prompts or tuple(row[source] for row in held_out[:DEFAULT_PROMPTS])
         return list(zip(prompts, written(module, prompts, config.sample_tokens), strict=True))
 
@@ -102,16 +92,18 @@ def _prepare(config: TrainingConfig, folder: Path, source: str, target: str) -> 
 
 def set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
     """Tell a multilingual tokenizer the languages. Raises InputError for one that it does not know."""
-    if config.task != "translation" or style == "pair":
+    if "target_language" not in tasks.find(config.task).settings or style == "pair":
         return
     for name in ("source_language", "target_language"):
         code = getattr(config, name)
         if not code:
-            raise InputError(f"This base translates several languages: give {name}, such as en.", param=name)
+            raise InputError("This base translates several languages: give {field}, such as en.", name, field=name)
         known = {"t5": list(LANGUAGES), "tags": list(TARGET_TAGS)}.get(style)
         is_known = language_code(tokenizer, code) is not None if known is None else code in known
         if not is_known:
-            raise InputError(f"This base does not know the language {code}. Choose another {name}.", param=name)
+            raise InputError(
+                "This base does not know the language {code}. Choose another {field}.", name, code=code, field=name
+            )
     if style == "codes":
         tokenizer.src_lang = language_code(tokenizer, config.source_language)
         tokenizer.tgt_lang = language_code(tokenizer, config.target_language)
@@ -174,3 +166,22 @@ def _figures(texts: list[str], references: list[str], language: str) -> dict[str
         "bleu": bleu(texts, references, language),
         "chrf": chrf(texts, references, language),
     }
+
+
+def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
+    """Translations or summaries, and the chrF of each."""
+    model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
+    model.eval()
+    style = prompt_style(model, tokenizer)
+    set_languages(config, tokenizer, style)
+    source, target = tasks.find(config.task).roles
+    length = bases.longest(config.max_length, model, tokenizer)
+    texts: list[str] = []
+    for first in range(0, len(rows), BATCH):
+        prompts = [prompt(config, style, row[source]) for row in rows[first : first + BATCH]]
+        texts += write_texts(model, tokenizer, prompts, length, config.max_target_length, config)
+        report(len(texts))
+    references, language = [row[target] for row in rows], config.target_language
+    scores = [chrf([text], [right], language) for text, right in zip(texts, references, strict=True)]
+    judged = (Judged(text[:SHOWN_CHARACTERS], score) for text, score in zip(texts, scores, strict=True))
+    return Verdict(tuple(judged), _figures(texts, references, language), False)

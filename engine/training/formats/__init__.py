@@ -1,0 +1,163 @@
+"""The door for data that a person brings: CSV, TSV, JSONL, JSON, SQuAD, Parquet, text and Hub data sets become tables.
+
+Nothing that arrives is trusted: every reader has a limit, and what is wrong is said with the row's number as its
+owner finds it in the file. Which column means what is for `columns`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ConflictError, InputError, TooLargeError, UnsupportedError
+from engine.messages import Text
+from engine.training.formats._base import MAX_BYTES, MAX_ROWS, PARAM, Table, counted_rows, decoded
+from engine.training.formats._delimited import read_csv, read_tsv
+from engine.training.formats._objects import read_json, read_jsonl, squad, squad_articles
+from engine.training.formats._parquet import read_parquet
+
+if TYPE_CHECKING:
+    from engine.settings import Settings
+
+__all__ = ["READERS", "Table", "fetch_dataset", "read_squad", "read_table"]
+
+PACKED: dict[bytes, Text] = {
+    b"PK\x03\x04": Text("a zip archive or an Office workbook"),
+    b"PK\x05\x06": Text("an empty zip archive"),
+    b"\x1f\x8b": Text("packed with gzip"),
+    b"BZh": Text("packed with bzip2"),
+    b"\xfd7zXZ\x00": Text("packed with xz"),
+    b"(\xb5/\xfd": Text("packed with zstandard"),
+    b"7z\xbc\xaf\x27\x1c": Text("a 7-Zip archive"),
+    b"Rar!": Text("a RAR archive"),
+}
+
+
+def read_table(data: bytes | Path, name: str) -> Table:
+    """The rows of a file; its form follows from the ending of `name`.
+
+    A text file has one column `text`: a row is a paragraph, or a line where there are no empty lines. Objects in a cell
+    become columns of their own (`answers.text`), a chat's messages `messages.user` and `messages.assistant`.
+    Raises InputError, TooLargeError or UnsupportedError with the row's number.
+    """
+    name = _shown(name)
+    content = _content(data, name)
+    _refuse_packed(content, name)
+    reader = READERS.get(Path(name).suffix.lower())
+    if reader is None:
+        raise UnsupportedError(
+            "{file} is of no known kind. Bring one of {kinds}.", PARAM, file=name, kinds=sorted(READERS)
+        )
+    if not content.strip():
+        raise InputError("{file} is empty.", PARAM, file=name)
+    table = reader(content, name)
+    if not table.rows:
+        raise InputError("{file} has no rows below its column names.", PARAM, file=name)
+    return table
+
+
+def read_squad(path: Path, name: str) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
+    """Questions of a SQuAD file with all their answers: question, passage, answers. Raises InputError."""
+    return squad(squad_articles(_content(path, name), name), name)
+
+
+def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
+    """One split of a data set on the Hub: its Parquet conversion, or its own CSV, TSV, JSONL, JSON, Parquet or text.
+
+    `dataset_id` is "owner/name", or "owner/name:configuration" where it has several. Of a large one the first files
+    that fit into the limits are taken, as the table's note says. Raises PeopleError, offline within seconds.
+    """
+    from engine.training import hub_files
+
+    if settings.is_public:
+        raise ConflictError(
+            "Fetching from the Hub is off on this public site. Bring the data as a file.", param="dataset"
+        )
+    found = hub_files.find(dataset_id, split, settings.network_timeout_seconds)
+    tables: list[Table] = []
+    left = MAX_BYTES
+    for file in found.files:
+        if tables and file.size_bytes > left:
+            break
+        content = hub_files.fetch(found, file, left, settings.network_timeout_seconds)
+        left -= len(content)
+        tables.append(read_table(content, file.name))
+    note = Text(
+        "{dataset}, {split}, commit {commit}, licence {licence}",
+        dataset=found.id, split=split, commit=found.commit[:12], licence=found.licence,
+    )  # fmt: skip
+    if len(tables) < len(found.files):
+        note = Text("{note}; the first {some} of {all} files", note=note, some=len(tables), all=len(found.files))
+    return _joined(tables, note)
+
+
+def _joined(tables: Sequence[Table], note: Text) -> Table:
+    columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
+    rows = [row for table in tables for row in table.rows]
+    if len(rows) > MAX_ROWS:
+        rows, note = rows[:MAX_ROWS], Text("{note}; the first {some:,} rows", note=note, some=MAX_ROWS)
+    return Table(columns, rows, note=note)
+
+
+def _shown(name: str) -> str:
+    """A file's name as it stands in sentences: without folders, of sensible length."""
+    short = "".join(c for c in re.split(r"[/\\]", name)[-1] if c.isprintable())
+    return short if len(short) <= 60 else f"{short[:40]}…{short[-15:]}"
+
+
+def _content(data: bytes | Path, name: str) -> bytes:
+    size = len(data) if isinstance(data, bytes) else _size(data, name)
+    if size > MAX_BYTES:
+        raise TooLargeError(
+            "{file} has {size:,.0f} MB; the limit is {limit:,.0f} MB. Bring a part of it.",
+            PARAM, file=name, size=size / 2**20, limit=MAX_BYTES / 2**20,
+        )  # fmt: skip
+    return data if isinstance(data, bytes) else data.read_bytes()
+
+
+def _size(path: Path, name: str) -> int:
+    if not path.is_file():
+        raise InputError("{file} cannot be found. Check its path.", PARAM, file=name)
+    return path.stat().st_size
+
+
+def _refuse_packed(content: bytes, name: str) -> None:
+    for magic, what in PACKED.items():
+        if content.startswith(magic):
+            raise UnsupportedError(
+                "{file} is {kind}. Unpack it, or save the sheet as CSV (UTF-8), and bring the file inside.",
+                PARAM, file=name, kind=what,
+            )  # fmt: skip
+
+
+def _read_text(content: bytes, name: str) -> Table:
+    """Paragraphs, which empty lines part; lines where there is no empty line."""
+    lines = decoded(content, name).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    kept = [line.rstrip() for line in lines]
+    has_paragraphs = "" in "\n".join(kept).strip("\n").split("\n")
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    for number, line in enumerate(kept, 1):
+        if not line:
+            continue
+        if has_paragraphs and number > 1 and kept[number - 2]:
+            rows[-1]["text"] += "\n" + line
+        else:
+            rows.append({"text": line})
+            numbers.append(number)
+    return Table(("text",), list(counted_rows(rows, name)), numbers)
+
+
+READERS: dict[str, Callable[[bytes, str], Table]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_json,
+    ".parquet": read_parquet,
+    ".txt": _read_text,
+    ".md": _read_text,
+}
+"""Reader of each ending; a page takes the kinds it accepts from here."""

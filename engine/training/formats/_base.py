@@ -1,0 +1,110 @@
+"""What every reader of a file shares: the table that it makes, the limits, and text as UTF-8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import InputError, TooLargeError
+from engine.messages import Text
+
+MAX_BYTES = 200 * 2**20
+"""Of a file, and of all its texts unpacked."""
+MAX_ROWS = 1_000_000
+MAX_COLUMNS = 200
+PARAM = "file"
+OTHER_ENCODINGS: dict[bytes, str] = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file holds. Cells are text, numbers, truth values, None, or lists of them."""
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    numbers: Sequence[int] = ()
+    """Where each row stands in its file, as a spreadsheet or an editor counts; by default 1, 2, 3 …"""
+    note: Text | None = None
+    """Where a Hub data set came from, and how much of it was taken."""
+
+    def __post_init__(self) -> None:
+        if not self.numbers:
+            object.__setattr__(self, "numbers", range(1, len(self.rows) + 1))
+
+
+def decoded(content: bytes, name: str) -> str:
+    """Decoded UTF-8, with or without its mark. Raises InputError with the line that is something else."""
+    for mark, encoding in OTHER_ENCODINGS.items():
+        if content.startswith(mark):
+            raise InputError("{file} is {encoding} text. Save it as UTF-8.", PARAM, file=name, encoding=encoding)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "{file}, row {number}: this is not UTF-8 text (byte {byte}), perhaps Windows-1252 or another old encoding. "
+            "Save the file as UTF-8.",
+            PARAM, file=name, number=content.count(b"\n", 0, error.start) + 1, byte=f"0x{content[error.start]:02x}",
+        ) from None  # fmt: skip
+    if "\0" in text:
+        raise InputError(
+            "{file}, row {number}: this holds zero bytes, so it is no text file.",
+            PARAM, file=name, number=text.count("\n", 0, text.index("\0")) + 1,
+        )  # fmt: skip
+    return text
+
+
+def counted_rows(rows: Iterable[Any], name: str) -> Iterator[Any]:
+    """The rows, up to the limit. Raises TooLargeError."""
+    for number, row in enumerate(rows, 1):
+        if number > MAX_ROWS:
+            raise TooLargeError(
+                "{file} has more than {limit:,} rows. Bring a part of it.", PARAM, file=name, limit=MAX_ROWS
+            )
+        yield row
+
+
+def table_of_objects(rows: Iterable[Mapping[str, Any]], numbers: Sequence[int], name: str) -> Table:
+    """A table of named values; what is nested becomes columns of its own."""
+    flat = [_flat(row) for row in rows]
+    columns: dict[str, None] = {}
+    for row, number in zip(flat, numbers, strict=True):
+        columns.update(dict.fromkeys(row))
+        if len(columns) > MAX_COLUMNS:
+            raise TooLargeError(
+                "{file}, row {number}: this makes more than {limit} columns. Give all rows the same few names.",
+                PARAM, file=name, number=number, limit=MAX_COLUMNS,
+            )  # fmt: skip
+    if flat and not columns:
+        raise InputError("{file} has rows without a single named value.", PARAM, file=name)
+    return Table(tuple(columns), [{column: row.get(column) for column in columns} for row in flat], numbers)
+
+
+def _flat(row: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Objects become dotted columns, two levels deep; chats their last exchange; what else is nested is left out."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping) and depth < 2:
+            flat.update({f"{key}.{inner}": cell for inner, cell in _flat(value, depth + 1).items()})
+        elif exchange := _exchange(value):
+            flat.update({f"{key}.{role}": text for role, text in exchange.items()})
+        elif _is_cell(value) or (isinstance(value, list) and all(map(_is_cell, value))):
+            flat[str(key)] = value
+    return flat
+
+
+def _is_cell(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _exchange(value: Any) -> dict[str, str] | None:
+    """The first question of a chat's messages and its answer."""
+    if not (isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value)):
+        return None
+    said = [(item.get("role", item.get("from")), item.get("content", item.get("value"))) for item in value]
+    names = {"human": "user", "gpt": "assistant"}
+    found: dict[str, str] = {}
+    for role, text in said:
+        if isinstance(role, str) and isinstance(text, str):
+            found.setdefault(names.get(role, role), text)
+    return found if {"user", "assistant"} <= set(found) else None

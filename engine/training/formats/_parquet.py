@@ -1,0 +1,105 @@
+"""Parquet, unpacked in small batches and within the limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.errors import InputError, TooLargeError
+from engine.training.formats._base import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, PARAM, Table, table_of_objects
+
+
+def read_parquet(content: bytes, name: str) -> Table:
+    """Columns of text, numbers and lists of them; what else a file holds is left out."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    try:
+        buffer = pa.BufferReader(content)
+        facts = pq.ParquetFile(buffer)
+        _check_parquet(facts.metadata, name)
+        # Text as a dictionary stays as small as it is stored, however often a row repeats it.
+        texts = [field.name for field in facts.schema_arrow if pa.types.is_string(field.type)]
+        names = [field.name for field in facts.schema_arrow if _can_hold_text(field.type)]
+        if not names:
+            raise InputError("{file} has no column of text or numbers.", PARAM, file=name)
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
+        rows = list(_parquet_rows(file, names, name))
+    except (pa.ArrowException, OSError) as error:
+        words = str(error).partition("\n")[0][:120]
+        raise InputError(
+            "{file} is no whole Parquet file, perhaps cut off ({reason}).", PARAM, file=name, reason=words
+        ) from None
+    return table_of_objects(rows, range(1, len(rows) + 1), name)
+
+
+def _check_parquet(facts: Any, name: str) -> None:
+    """Refuse what would unpack to more than the limits, before anything is unpacked."""
+    unpacked = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
+    if facts.num_rows > MAX_ROWS or facts.num_columns > MAX_COLUMNS:
+        raise TooLargeError(
+            "{file} has {rows:,} rows and {columns:,} columns; the limits are {most_rows:,} and {most_columns}. "
+            "Bring a part of it.",
+            PARAM, file=name, rows=facts.num_rows, columns=facts.num_columns, most_rows=MAX_ROWS,
+            most_columns=MAX_COLUMNS,
+        )  # fmt: skip
+    if unpacked > MAX_BYTES:
+        raise _unpacks_to_too_much(name)
+
+
+def _unpacks_to_too_much(name: str) -> TooLargeError:
+    return TooLargeError(
+        "{file} unpacks to more than {limit:,.0f} MB. Bring a part of it.", PARAM, file=name, limit=MAX_BYTES / 2**20
+    )
+
+
+def _can_hold_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _can_hold_text(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(_can_hold_text(field.type) for field in kind)
+    return not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_nested(kind))
+
+
+def _parquet_rows(file: Any, names: Sequence[str], name: str) -> Iterator[dict[str, Any]]:
+    """Rows in small batches, counted as they are unpacked; numbers that stand for labels become their names."""
+    labels = _label_names(file.schema_arrow.metadata or {})
+    left = MAX_BYTES
+    for batch in file.iter_batches(batch_size=256, columns=list(names)):
+        columns = {column: _values(batch.column(column)) for column in batch.schema.names}
+        left -= sum(column.nbytes for column in batch.columns if not hasattr(column, "dictionary"))
+        for index in range(batch.num_rows):
+            row = {column: values[index] for column, values in columns.items()}
+            left -= sum(len(cell) for cell in row.values() if isinstance(cell, str))
+            if left < 0:
+                raise _unpacks_to_too_much(name)
+            yield {column: _named(cell, labels.get(column)) for column, cell in row.items()}
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's cells; those of a dictionary share their text."""
+    if hasattr(column, "dictionary"):
+        used = column.indices.unique().drop_null()
+        words = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+        return [words.get(index) for index in column.indices.to_pylist()]
+    return [cell if not hasattr(cell, "isoformat") else cell.isoformat() for cell in column.to_pylist()]
+
+
+def _label_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+    """Names of numbered labels, as the library `datasets` notes them in a file's metadata."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {
+            column: [str(label) for label in feature["names"]]
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _named(cell: Any, names: Sequence[str] | None) -> Any:
+    return names[cell] if names and isinstance(cell, int) and 0 <= cell < len(names) else cell

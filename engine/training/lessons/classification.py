@@ -1,0 +1,100 @@
+"""Texts and their labels: one label a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EvalPrediction
+
+from engine.backends.pytorch.loading import LOCAL
+from engine.errors import InputError
+from engine.training import bases
+from engine.training.config import TrainingConfig
+from engine.training.data import Row, read_texts, text_features
+from engine.training.lessons import Lesson, Shown
+from engine.training.verdicts import BATCH, Judged, Report, Verdict
+
+
+def labels(config: TrainingConfig, folder: Path) -> Lesson:
+    """A classifier with the config's labels, or else those of the training file."""
+    rows = read_texts(Path(config.train_file), config.labels)
+    names = config.labels or tuple(sorted({row.label for row in rows}))
+    if len(names) < 2:
+        raise InputError(
+            "All rows of {file} have the label {label}; there is nothing to tell apart. Add rows with another label.",
+            "train_file", file=Path(config.train_file).name, label=repr(names[0]),
+        )  # fmt: skip
+    held_out = read_texts(Path(config.validation_file), names)
+    model, tokenizer, new = start(config, folder, names)
+    length = bases.longest(config.max_length, model, tokenizer)
+    train_set, validation_set = (text_features(texts, tokenizer, length, names) for texts in (rows, held_out))
+    validation_set.sort(key=lambda feature: feature["length"])
+    present = np.array(sorted({feature["labels"] for feature in validation_set}))
+
+    def judge(prediction: EvalPrediction) -> dict[str, float]:
+        return {"accuracy": accuracy_among(np.asarray(prediction.predictions), prediction.label_ids, present)}
+
+    def sample(module: Any) -> list[Shown]:
+        return [(text, _verdict(module, tokenizer, text, length)) for text in config.sample_prompts]
+
+    return Lesson(model, tokenizer, train_set, validation_set, judge=judge, sample=sample, new_modules=new)
+
+
+def start(config: TrainingConfig, folder: Path, labels: Sequence[str]) -> tuple[Any, Any, tuple[str, ...]]:
+    """As `bases.start`: a classifier whose outputs are these labels, in this order."""
+    names = dict(enumerate(labels))
+    model, tokenizer, new = bases.start(
+        config,
+        folder,
+        "AutoModelForSequenceClassification",
+        num_labels=len(names),
+        id2label=names,
+        label2id={label: number for number, label in names.items()},
+    )
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer, new
+
+
+@torch.no_grad()
+def _verdict(model: Any, tokenizer: Any, text: str, max_length: int) -> str:
+    encoded = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt").to(model.device)
+    shares = model(**encoded).logits[0].float().softmax(-1)
+    best = int(shares.argmax())
+    return f"{model.config.id2label[best]} ({100 * float(shares[best]):.0f} %)"
+
+
+def accuracy_among(logits: np.ndarray, labels: np.ndarray, present: np.ndarray) -> float:
+    """Accuracy in percent when only the label numbers in `present` can be chosen. Logits are (rows, labels)."""
+    return 100 * float((present[logits[:, present].argmax(-1)] == labels).mean())
+
+
+def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
+    """The likeliest label of each row with its probability; the score is the right label's."""
+    names = _labels(folder)
+    model, tokenizer, new = start(config, folder, names)
+    model.eval()
+    length, judged, hits = bases.longest(config.max_length, model, tokenizer), [], 0
+    for first in range(0, len(rows), BATCH):
+        batch = rows[first : first + BATCH]
+        encoded = tokenizer(
+            [row["text"] for row in batch], truncation=True, max_length=length, padding=True, return_tensors="pt"
+        ).to(model.device)
+        for row, shares in zip(batch, model(**encoded).logits.float().softmax(-1).tolist(), strict=True):
+            best = max(range(len(shares)), key=shares.__getitem__)
+            hits += names[best] == row["label"]
+            judged.append(Judged(f"{names[best]} ({100 * shares[best]:.0f} %)", shares[names.index(row["label"])]))
+        report(len(judged))
+    return Verdict(tuple(judged), {"accuracy": 100 * hits / len(rows)}, bool(new))
+
+
+def _labels(folder: Path) -> list[str]:
+    """Labels of the tuned model in the order of its outputs."""
+    from transformers import AutoConfig
+
+    names = AutoConfig.from_pretrained(folder / "model", **LOCAL).id2label
+    return [str(names[number]) for number in sorted(names)]

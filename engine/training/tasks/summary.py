@@ -1,0 +1,65 @@
+"""Summarising: texts and their summaries or headlines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.catalogue.models import Model
+from engine.messages import Text, counted
+from engine.requests import Generate, Sampling
+from engine.training.config import TrainingConfig
+from engine.training.findings import Data, Finding, on_rows
+from engine.training.tasks import SAMPLES, Sample, TrainingTask
+from engine.training.tasks.translation import check_copies, judge, lesson
+
+
+def _check_part(rows: Data, part: Text) -> Iterator[Finding]:
+    yield from check_copies(rows, "text", "summary")
+    pairs = [(str(row.get("text", "")).strip(), str(row.get("summary", "")).strip()) for row in rows]
+    if long := [i for i, (text, short) in enumerate(pairs) if text and len(short) > len(text)]:
+        words = counted(
+            "{rows} has a summary longer than the text. Are the columns swapped?",
+            "{rows} have a summary longer than the text. Are the columns swapped?",
+            len(long),
+        )
+        yield on_rows("warning", "summary", rows, long, words)
+
+
+def _ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
+    """T5 is asked by the prefix that it learned (Raffel et al. 2020)."""
+    return Generate(f"summarize: {text}" if model.prompt_style == "t5" else text, sampling=sampling)
+
+
+TASK = TrainingTask(
+    id="summary",
+    title=Text("Summarising"),
+    summary=Text("Texts and their summaries or headlines."),
+    order=6,
+    roles=("text", "summary"),
+    lesson=lesson,
+    judge=judge,
+    architecture="seq2seq",
+    applications=("summarize",),
+    bases=("seq2seq",),
+    scratch={"learning_rate": 7e-4, "epochs": 25.0},
+    metric="chrf",
+    score="chrf",
+    compared_rows=40,
+    defaults={"method": "full", "epochs": 4.0, "batch_size": 8, "max_length": 512, "max_target_length": 96},
+    learning_rates={"full": 1e-4, "lora": 1e-3, "head": 3e-4},
+    settings=frozenset({"max_target_length", "label_smoothing", "sample_prompts", "sample_tokens"}),
+    check_part=_check_part,
+    ask=_ask,
+    description="summarises",
+    pipeline="summarization",
+    auto_class="AutoModelForSeq2SeqLM",
+    samples=(
+        Sample(
+            "headlines",
+            Text("News of small towns"),
+            Text("420 reports of a few sentences, each with its headline."),
+            SAMPLES / "headlines.jsonl",
+            {"text": "text", "summary": "summary"},
+        ),
+    ),
+)

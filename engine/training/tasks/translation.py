@@ -1,0 +1,118 @@
+"""Translating: sentences in two languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.applications import translate
+from engine.catalogue.models import Model
+from engine.messages import Text, counted
+from engine.requests import Event, Generate, Sampling
+from engine.serving.protocol import Caller, Engine
+from engine.training.config import TrainingConfig
+from engine.training.data import Row
+from engine.training.findings import Data, Finding, on_rows
+from engine.training.formats import Table
+from engine.training.lessons import Lesson
+from engine.training.tasks import SAMPLES, Sample, TrainingTask
+from engine.training.verdicts import Report, Verdict
+
+LANGUAGE = re.compile(
+    "en|fr|de|es|it|pt|nl|ru|zh|ja|ar|pl|sv|da|no|fi|cs|ro|hu|tr|el|he|hi|ko|vi|uk|ca|eng|fra|fre|deu|ger|spa|ita|por|"
+    "english|french|german|spanish|italian|portuguese|dutch|russian|chinese|japanese|arabic|polish|swedish"
+)
+
+
+def lesson(config: TrainingConfig, folder: Path) -> Lesson:
+    """Pairs of a text and what an encoder-decoder is to make of it."""
+    from engine.training.lessons import seq2seq
+
+    return seq2seq.pairs(config, folder)
+
+
+def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
+    """What it makes of each row."""
+    from engine.training.lessons import seq2seq
+
+    return seq2seq.judge(config, folder, rows, report)
+
+
+def _guess(table: Table) -> dict[str, str]:
+    """The first two columns named after languages."""
+    named = [column for column in table.columns if LANGUAGE.fullmatch(column.lower().rpartition(".")[2])]
+    return {"source": named[0], "target": named[1]} if len(named) > 1 else {}
+
+
+def check_copies(rows: Data, first: str, second: str) -> Iterator[Finding]:
+    """A finding on rows whose two texts are the same."""
+    pairs = [(str(row.get(first, "")).strip(), str(row.get(second, "")).strip()) for row in rows]
+    if same := [i for i, (one, other) in enumerate(pairs) if one and one == other]:
+        words = counted(
+            "{rows} has the same {first} and {second}: that teaches copying.",
+            "{rows} have the same {first} and {second}, so they teach copying.",
+            len(same), first=first, second=second,
+        )  # fmt: skip
+        yield on_rows("warning", second, rows, same, words)
+
+
+def _check_part(rows: Data, part: Text) -> Iterator[Finding]:
+    yield from check_copies(rows, "source", "target")
+
+
+def _ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
+    return translate.ask(model, text, config.source_language, config.target_language)
+
+
+def _stream(
+    engine: Engine, model: Model, config: TrainingConfig, inputs: Mapping[str, Any], caller: Caller
+) -> Iterator[Event]:
+    request = translate.TranslateRequest(str(inputs["text"]), config.source_language, config.target_language, model.id)
+    return translate.stream(engine, request, caller)
+
+
+TASK = TrainingTask(
+    id="translation",
+    title=Text("Translating"),
+    summary=Text("Sentences in two languages. For the page Translate."),
+    order=5,
+    roles=("source", "target"),
+    lesson=lesson,
+    judge=judge,
+    architecture="seq2seq",
+    applications=("translate",),
+    bases=("seq2seq",),
+    # A translator from nothing has, after 4 epochs, hardly seen a word often enough to use it.
+    scratch={"learning_rate": 7e-4, "epochs": 25.0},
+    metric="chrf",
+    score="chrf",
+    compared_rows=40,
+    defaults={
+        "method": "full", "epochs": 4.0, "batch_size": 16, "max_length": 128, "max_target_length": 128,
+        "label_smoothing": 0.1,
+    },
+    learning_rates={"full": 1e-4, "lora": 1e-3, "head": 3e-4},
+    settings=frozenset({
+        "max_target_length", "label_smoothing", "sample_prompts", "sample_tokens", "source_language", "target_language",
+    }),
+    guess=_guess,
+    check_part=_check_part,
+    ask=_ask,
+    stream=_stream,
+    description="translates",
+    pipeline="translation",
+    auto_class="AutoModelForSeq2SeqLM",
+    samples=(
+        Sample(
+            "pairs",
+            Text("Everyday English and French"),
+            Text("1,200 short pairs: greetings, questions, and sentences from a small grammar."),
+            SAMPLES / "pairs.jsonl",
+            {"source": "source", "target": "target"},
+            ("My sister looks for the key.", "Do you like cheese?", "The cat is behind the church."),
+            {"source_language": "en", "target_language": "fr"},
+        ),
+    ),
+)  # fmt: skip
