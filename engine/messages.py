@@ -74,7 +74,7 @@ def counted(singular: str, plural: str, count: int, **facts: Any) -> Text:
 def read(value: object) -> Text:
     """A Text from its JSON, or from the plain sentence that an earlier version wrote."""
     if not isinstance(value, Mapping):
-        return Text("{sentence}", sentence=str(value)) if value else Text("")
+        return Text(str(value)) if value else NOTHING
     text = Text(str(value["template"]), **{name: _read(fact) for name, fact in value.get("facts", {}).items()})
     text.plural = str(value.get("plural", ""))
     return text

@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 
 from engine.applications import APPLICATIONS, Application
 from engine.http.callers import caller_of
+from engine.http.language import said
 from engine.http.streams import KEEP_ALIVE, WAITING, data, event_stream, results_of
-from engine.messages import said
 from engine.requests import Event
 from engine.serving.compose import House
 
@@ -34,7 +34,7 @@ def _add(router: APIRouter, application: Application[Any, Any], house: House) ->
     async def whole(body: body_type, request: Request) -> Any:
         events = application.stream(house.engine, body, caller_of(house, request))
         (result,) = await results_of(request, events)
-        return result
+        return said(asdict(result))
 
     async def streamed(body: body_type, request: Request) -> Response:
         events = application.stream(house.engine, body, caller_of(house, request))

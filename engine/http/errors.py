@@ -19,27 +19,29 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import PeopleError, TooLargeError
+from engine.http.language import listen, said
+from engine.messages import NOTHING, Text
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 * 2**20
-BODY_SENTENCE = f"The body is over {MAX_BODY_BYTES // 2**20} MB. Send less at a time."
+TOO_LARGE = Text("The body is over {limit} MB. Send less at a time.", limit=MAX_BODY_BYTES // 2**20)
 KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 MAX_SHOWN_CHARACTERS = 200
 """Of what a visitor sent and a message repeats."""
 TYPES = {
-    "string_type": "Input should be text",
-    "list_type": "Input should be a list",
-    "int_type": "Input should be a whole number",
-    "int_parsing": "Input should be a whole number",
-    "int_parsing_size": "Input should be a smaller whole number",
-    "int_from_float": "Input should be a whole number",
-    "float_type": "Input should be a number",
-    "float_parsing": "Input should be a number",
-    "bool_type": "Input should be true or false",
-    "bool_parsing": "Input should be true or false",
+    "string_type": Text("text"),
+    "list_type": Text("a list"),
+    "int_type": Text("a whole number"),
+    "int_parsing": Text("a whole number"),
+    "int_parsing_size": Text("a smaller whole number"),
+    "int_from_float": Text("a whole number"),
+    "float_type": Text("a number"),
+    "float_parsing": Text("a number"),
+    "bool_type": Text("true or false"),
+    "bool_parsing": Text("true or false"),
 }
-"""Plainer words than pydantic's own for what a field must be."""
+"""Plainer words than pydantic's own, which are English only, for what a field must be."""
 
 
 class ErrorDetail(BaseModel):
@@ -71,14 +73,15 @@ def dumps(value: Any) -> bytes:
 def error_body(error: Exception) -> dict[str, Any]:
     """The error's JSON. One that is no PeopleError is ours: logged with a number that the message names."""
     if isinstance(error, PeopleError):
-        return _body(error.kind, str(error), error.param)
+        return _body(error.kind, error.text, error.param)
     number = secrets.token_hex(4)
     log.error("error %s in the HTTP API", number, exc_info=error)
-    return _body("internal", f"Something broke on our side. Try again; if it stays, report the number {number}.")
+    sentence = Text("Something broke on our side. Try again; if it stays, report the number {number}.", number=number)
+    return _body("internal", sentence)
 
 
-def _body(kind: str, message: str, param: str | None = None) -> dict[str, Any]:
-    return {"error": {"type": kind, "message": message, "param": param}}
+def _body(kind: str, message: Text, param: str | None = None) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": said(message), "param": param}}
 
 
 def error_response(error: Exception) -> Response:
@@ -112,32 +115,33 @@ def handle_errors(app: FastAPI) -> None:
         return Response(status_code=499)
 
 
-def _routing_sentence(request: Request, error: RoutingException) -> str:
+def _routing_sentence(request: Request, error: RoutingException) -> Text:
     path = request.url.path[:MAX_SHOWN_CHARACTERS]
     if error.status_code == 404:
-        return f"There is no {path}. /api/docs lists what there is."
+        return Text("There is no {path}. /api/docs lists what there is.", path=path)
     if error.status_code == 405:
-        return f"{path} does not take {request.method}. Use {(error.headers or {}).get('Allow', 'another method')}."
+        allowed = (error.headers or {}).get("Allow", Text("another method"))
+        return Text("{path} does not take {method}. Use {allowed}.", path=path, method=request.method, allowed=allowed)
     if error.status_code == 400:
-        return "The body cannot be read as JSON. Send one JSON object in UTF-8."
-    return str(error.detail)
+        return Text("The body cannot be read as JSON. Send one JSON object in UTF-8.")
+    return TOO_LARGE if error.status_code == 413 else Text(str(error.detail))
 
 
 _ALTERNATIVE = re.compile(r"str|int|float|bool|none|.*\[.*|.*\(.*|function-.*|constrained-.*")
 """What pydantic puts into a fault's place for the alternative of a union, which is no field."""
 
 
-def explain(faults: Sequence[Any]) -> tuple[str | None, str]:
+def explain(faults: Sequence[Any]) -> tuple[str | None, Text]:
     """Field and sentence of the first field that validation finds at fault; alternatives of a union make one sentence.
 
     Of several faults in one field the deepest counts: it belongs to the alternative that fits best.
     """
     if faults[0]["type"] == "json_invalid":
-        error, place = faults[0].get("ctx", {}).get("error", ""), faults[0]["loc"][-1]
-        return None, f"The body is not valid JSON: {str(error).lower()} at character {place}."
+        reason, place = str(faults[0].get("ctx", {}).get("error", "")).lower(), faults[0]["loc"][-1]
+        return None, Text("The body is not valid JSON: {reason} at character {place}.", reason=reason, place=place)
     places = [_place(fault["loc"]) for fault in faults]
     if not places[0]:
-        return None, "The body must be a JSON object. Send it with Content-Type: application/json."
+        return None, Text("The body must be a JSON object. Send it with Content-Type: application/json.")
     deepest = max((place for place in places if place[:1] == places[0][:1]), key=len)
     same = [fault for fault, place in zip(faults, places, strict=True) if place == deepest]
     field = _field(deepest)
@@ -156,18 +160,26 @@ def _field(place: Sequence[str | int]) -> str:
     return whole.removeprefix(".")[:MAX_SHOWN_CHARACTERS]
 
 
-def _sentence(field: str, faults: Sequence[Any]) -> str:
+def _sentence(field: str, faults: Sequence[Any]) -> Text:
     kind = faults[0]["type"]
     if kind == "missing":
-        return f"{field} is missing."
+        return Text("{field} is missing.", field=field)
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"There is no field {field} here. /api/docs lists the fields."
-    words = [TYPES.get(fault["type"], str(fault["msg"])) for fault in faults]
-    if all(word.startswith("Input should ") for word in words):
-        rest = dict.fromkeys(word.removeprefix("Input should be ").removeprefix("Input should ") for word in words)
-        verb = "must be" if all(word.startswith("Input should be ") for word in words) else "must"
-        return f"{field} {verb} {' or '.join(rest)}."
-    return f"{field} is not right: {words[0][:1].lower()}{words[0][1:]}."
+        return Text("There is no field {field} here. /api/docs lists the fields.", field=field)
+    kinds = list(dict.fromkeys(_needed(fault) for fault in faults))
+    if not all(kinds):
+        reason = str(faults[0]["msg"])
+        return Text("{field} is not right: {reason}.", field=field, reason=reason[:1].lower() + reason[1:])
+    either = kinds[0]
+    for other in kinds[1:]:
+        either = Text("{one} or {other}", one=either, other=other)
+    return Text("{field} must be {kinds}.", field=field, kinds=either)
+
+
+def _needed(fault: Any) -> Text:
+    """What a field must be; empty where pydantic tells it in another way."""
+    prefix, _, rest = str(fault["msg"]).partition("Input should be ")
+    return TYPES.get(fault["type"]) or (NOTHING if prefix else Text(rest))
 
 
 class Guard:
@@ -180,6 +192,7 @@ class Guard:
         """Pass the request on with a counted body; the header is believed only when it says too much."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        listen(scope)
         arrived, is_begun = 0, False
 
         async def counted() -> Message:
@@ -187,7 +200,7 @@ class Guard:
             message = await receive()
             arrived += len(message.get("body", b""))
             if arrived > MAX_BODY_BYTES:
-                raise HTTPException(413, BODY_SENTENCE)
+                raise HTTPException(413)
             return message
 
         async def noted(message: Message) -> None:
@@ -197,7 +210,7 @@ class Guard:
 
         try:
             if _declared_bytes(scope) > MAX_BODY_BYTES:
-                raise TooLargeError(BODY_SENTENCE)
+                raise TooLargeError(TOO_LARGE)
             await self.app(scope, counted, noted)
         except Exception as error:
             if is_begun:

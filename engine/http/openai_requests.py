@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.catalogue.models import Model
 from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.messages import NOTHING, Text
 from engine.requests import Generate, Message, Sampling, clean_text
 
 DEFAULT_TOKENS = 256
@@ -15,23 +16,25 @@ MAX_PROMPTS = 16
 MAX_MESSAGES = 500
 MAX_RIVALS = 20
 
-NOT_OFFERED: dict[str, tuple[tuple[Any, ...], str]] = {
-    "n": ((1,), "Ask again with another seed."),
-    "best_of": ((1,), "Ask again with another seed."),
-    "presence_penalty": ((0,), "Use repetition_penalty."),
-    "frequency_penalty": ((0,), "Use repetition_penalty."),
-    "logit_bias": (({},), "Leave it out."),
-    "echo": ((False,), "Join the prompt and the answer yourself."),
-    "suffix": (("",), "Leave it out."),
-    "tools": (([],), "Leave it out."),
-    "tool_choice": (("none", "auto"), "Leave it out."),
-    "functions": (([],), "Leave it out."),
-    "function_call": (("none", "auto"), "Leave it out."),
-    "response_format": (({"type": "text"},), "Ask for the form in the prompt."),
-    "modalities": ((["text"],), "Only text comes back."),
-    "audio": ((), "Only text comes back."),
-    "prediction": ((), "Leave it out."),
-    "web_search_options": ((), "Leave it out."),
+ANOTHER_SEED, USE_REPETITION = Text("Ask again with another seed."), Text("Use repetition_penalty.")
+LEAVE_OUT, ONLY_TEXT = Text("Leave it out."), Text("Only text comes back.")
+NOT_OFFERED: dict[str, tuple[tuple[Any, ...], Text]] = {
+    "n": ((1,), ANOTHER_SEED),
+    "best_of": ((1,), ANOTHER_SEED),
+    "presence_penalty": ((0,), USE_REPETITION),
+    "frequency_penalty": ((0,), USE_REPETITION),
+    "logit_bias": (({},), LEAVE_OUT),
+    "echo": ((False,), Text("Join the prompt and the answer yourself.")),
+    "suffix": (("",), LEAVE_OUT),
+    "tools": (([],), LEAVE_OUT),
+    "tool_choice": (("none", "auto"), LEAVE_OUT),
+    "functions": (([],), LEAVE_OUT),
+    "function_call": (("none", "auto"), LEAVE_OUT),
+    "response_format": (({"type": "text"},), Text("Ask for the form in the prompt.")),
+    "modalities": ((["text"],), ONLY_TEXT),
+    "audio": ((), ONLY_TEXT),
+    "prediction": ((), LEAVE_OUT),
+    "web_search_options": ((), LEAVE_OUT),
 }
 """OpenAI's fields that would change the answer but have no counterpart here, with the values that ask for nothing
 (null is one of them) and what to do. Other fields that this server does not know are left aside."""
@@ -78,14 +81,15 @@ class TextBody(BaseModel):
         except InputError as error:
             if error.param != "max_new_tokens":
                 raise
-            raise InputError(str(error).replace("max_new_tokens", length), param=length) from None
+            facts = error.text.facts | {"field": length}
+            raise InputError(Text(error.text.template, **facts), param=length) from None
         return settings
 
     def _refuse(self) -> None:
         for name, value in (self.model_extra or {}).items():
-            neutral, step = NOT_OFFERED.get(name, ((value,), ""))
+            neutral, step = NOT_OFFERED.get(name, ((value,), NOTHING))
             if value is not None and value not in neutral:
-                raise InputError(f"{name} is not offered here. {step}", param=name)
+                raise InputError("{field} is not offered here. {step}", param=name, field=name, step=step)
 
 
 class CompletionBody(TextBody):
@@ -102,12 +106,16 @@ class CompletionBody(TextBody):
     def requests(self, model: Model, max_characters: int) -> list[Generate]:
         """One request a prompt. Raises InputError, TooLargeError or UnsupportedError."""
         if model.architecture not in ("causal", "seq2seq"):
-            raise UnsupportedError(f"{model.title} does not write text. Choose another model.", param="model")
+            raise UnsupportedError(
+                "{model} does not write text. Choose another model.", param="model", model=model.title
+            )
         prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
         if not all(isinstance(prompt, str) for prompt in prompts):
             raise InputError("prompt must be text or a list of texts; token numbers are not offered.", param="prompt")
         if not 1 <= len(prompts) <= MAX_PROMPTS:
-            raise InputError(f"prompt has {len(prompts)} texts; send 1 to {MAX_PROMPTS}.", param="prompt")
+            raise InputError(
+                "prompt has {count} texts; send 1 to {most}.", param="prompt", count=len(prompts), most=MAX_PROMPTS
+            )
         sampling = self.sampling()
         names = ["prompt"] if isinstance(self.prompt, str) else [f"prompt[{index}]" for index in range(len(prompts))]
         return [
@@ -132,9 +140,9 @@ class ChatMessage(BaseModel):
             return self.content
         for index, part in enumerate(self.content):
             if part.get("type") != "text" or not isinstance(part.get("text"), str):
+                field = f"{name}[{index}]"
                 raise InputError(
-                    f"{name}[{index}] is not of type text; images, sound and files are not offered.",
-                    param=f"{name}[{index}]",
+                    "{field} is not of type text; images, sound and files are not offered.", param=field, field=field
                 )
         return "".join(part["text"] for part in self.content)
 
@@ -155,15 +163,16 @@ class ChatBody(TextBody):
     def requests(self, model: Model, max_characters: int) -> list[Generate]:
         """The one request. Raises InputError, TooLargeError or UnsupportedError."""
         if model.architecture != "causal":
-            raise UnsupportedError(f"{model.title} does not chat. Choose another model.", param="model")
+            raise UnsupportedError("{model} does not chat. Choose another model.", param="model", model=model.title)
         if self.top_logprobs and not self.logprobs:
             raise InputError("top_logprobs needs logprobs to be true.", param="top_logprobs")
         sampling = self.sampling("max_tokens" if self.max_completion_tokens is None else "max_completion_tokens")
         messages = tuple(self._message(index, max_characters) for index in range(len(self.messages)))
         if sum(len(message.content) for message in messages) > max_characters:
             raise TooLargeError(
-                f"messages hold over {max_characters:,} characters together. Leave out the oldest.", param="messages"
-            )
+                "messages hold over {limit:,} characters together. Leave out the oldest.",
+                param="messages", limit=max_characters,
+            )  # fmt: skip
         return [Generate(messages=messages, sampling=sampling, top_logprobs=_wanted(self.rivals))]
 
     def _message(self, index: int, max_characters: int) -> Message:
