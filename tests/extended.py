@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from benches import Bench, embedded_models, model
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from engine.applications import APPLICATIONS
+from engine.backends import loader
 from engine.http import routes
 from engine.serving.compose import House
 from pages.parts import engine
@@ -63,20 +63,36 @@ def api(house: House) -> dict[str, Any]:
         return {"paths": list(paths), "entry": entry, "status": answer.status_code, "answer": answer.json()}
 
 
+def fine_tuning() -> dict[str, Any]:
+    """The tasks on the page Fine-tune, and the page with the toy chosen."""
+    app = open_page("finetune")
+    tasks = next(box for box in app.selectbox if box.key == "tune_task")
+    if "Limericks" in tasks.options:
+        tasks.select("limericks")
+        app.run()
+    return {
+        "tasks": tasks.options,
+        "captions": [each.value for each in app.caption],
+        "rows": [each.value.to_dict("records") for each in app.dataframe],
+        "errors": [each.value for each in app.exception],
+    }
+
+
 def main() -> None:
     """Print it all."""
     st.navigation = recorded  # type: ignore[assignment]
-    extra = model("hoarse", title="Hoarse", applications=("shout",))
-    made = Bench(*embedded_models(), extra)
-    engine.open_house = lambda settings: made.house
+    house = engine.house()
     home = AppTest.from_file(str(MAIN), default_timeout=30).run()
     seen = {
         "home": [each.value for each in home.subheader],
         "navigation": {name: [page.title for page in pages] for name, pages in sections.items()},
-        "api": api(made.house),
+        "api": api(house),
         "pages": {each.id: page_of(each.id) for each in APPLICATIONS.values() if each.id in ("shout", "plain")},
+        "fine-tuning": fine_tuning(),
+        "models": list(house.catalogue.models),
+        "runtimes": [runtime.id for runtime in loader.runtimes()],
     }
-    made.engine.close()
+    house.close()
     print(json.dumps(seen))
 
 

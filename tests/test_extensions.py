@@ -1,4 +1,7 @@
-"""A folder of the host's adds an application, and is found everywhere; the folder is what docs/extending.md tells."""
+"""A folder of the host's adds an application, a training task and a runtime, which are found everywhere.
+
+The folder is what docs/extending.md tells.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def seen_by_a_process(folder: Path | None) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if name != "PARLANCE_EXTENSIONS"}
-    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+def seen_by_a_process(folder: Path | None, home: Path) -> dict[str, Any]:
+    """What a process with that folder has; everything is real, and no weights but those in the folder are there."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLANCE_")}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), "PARLANCE_PREFETCH": "false"}
+    environment |= {"PARLANCE_CACHE_FOLDER": str(home / "cache"), "PARLANCE_RUNS_FOLDER": str(home / "runs")}
     if folder:
         environment["PARLANCE_EXTENSIONS"] = str(folder)
     command = [sys.executable, str(ROOT / "tests" / "extended.py")]
@@ -47,13 +52,13 @@ def seen_by_a_process(folder: Path | None) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def extended(folder: Path) -> dict[str, Any]:
-    return seen_by_a_process(folder)
+def extended(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return seen_by_a_process(folder, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
-def bare() -> dict[str, Any]:
-    return seen_by_a_process(None)
+def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return seen_by_a_process(None, tmp_path_factory.mktemp("home"))
 
 
 def test_an_application_is_on_home_and_in_the_navigation(extended: dict[str, Any]) -> None:
@@ -64,14 +69,14 @@ def test_an_application_is_on_home_and_in_the_navigation(extended: dict[str, Any
 def test_its_page_has_a_picker_and_answers(extended: dict[str, Any]) -> None:
     page = extended["pages"]["shout"]
     assert (page["title"], page["picker"], page["errors"]) == ("Shout", "shouter", [])
-    assert page["models"] == ["Smollm2-135M-Instruct", "Hoarse"]
-    assert "SO QUIET SO QUIET" in page["said"]
+    assert page["models"] == ["Parrot"]
+    assert re.search(r">SO QUIET (HELLO|CRACKER) ?<", page["said"])
 
 
 def test_an_application_without_a_page_gets_one(extended: dict[str, Any]) -> None:
     page = extended["pages"]["plain"]
     assert (page["title"], page["picker"], page["errors"]) == ("Shout", "shouter", [])
-    assert "SO QUIET SO QUIET" in page["said"]
+    assert re.search(r">SO QUIET (HELLO|CRACKER) ?<", page["said"])
 
 
 def test_it_is_in_the_api(extended: dict[str, Any]) -> None:
@@ -79,11 +84,23 @@ def test_it_is_in_the_api(extended: dict[str, Any]) -> None:
     assert {"/api/shout", "/api/shout/stream"} <= set(api["paths"])
     assert (api["entry"]["summary"], api["entry"]["operationId"]) == ("Shout", "shout")
     assert api["status"] == 200
-    assert api["answer"] == {"text": "SO QUIET SO QUIET SO QUIET SO QUIET ", "model": "smollm2-135m-instruct"}
+    assert api["answer"] in [{"text": f"SO QUIET {word}", "model": "parrot"} for word in ("HELLO", "CRACKER")]
+
+
+def test_a_runtime_serves_the_model_that_is_made_for_it(extended: dict[str, Any]) -> None:
+    assert "parrot" in extended["runtimes"] and "parrot" in extended["models"]
+
+
+def test_a_training_task_is_on_fine_tune(extended: dict[str, Any]) -> None:
+    page = extended["fine-tuning"]
+    assert "Limericks" in page["tasks"] and page["errors"] == []
+    assert "Five lines and a turn. For the page Shout." in page["captions"]
+    assert any("A painter from Ghent" in json.dumps(rows) for rows in page["rows"])
 
 
 def test_without_the_setting_all_is_gone(bare: dict[str, Any]) -> None:
     assert "Shout" not in json.dumps({name: bare[name] for name in ("home", "navigation", "pages")})
     assert not any("shout" in path for path in bare["api"]["paths"])
     assert bare["api"]["status"] == 404
-    assert bare["pages"] == {}
+    assert bare["pages"] == {} and "Limericks" not in bare["fine-tuning"]["tasks"]
+    assert "parrot" not in bare["models"] and "parrot" not in bare["runtimes"]
