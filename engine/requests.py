@@ -51,7 +51,7 @@ class Sampling:
     seed: int | None = None
     """The same seed gives the same text on one machine; None draws one and reports it."""
 
-    def checked(self) -> Sampling:
+    def resolved(self) -> Sampling:
         """Return these settings as they will act: limits checked, a seed drawn, unused filters neutral when greedy.
 
         Raises InputError naming the field and its limits.
@@ -106,9 +106,11 @@ class Generate:
     messages: tuple[Message, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     top_logprobs: int = 0
-    """How many rivals of each chosen token to report with their log-probabilities (0 to 20)."""
+    """How many other likely tokens to report at each place, with their log-probabilities (0 to 20)."""
     source: str | None = None
     target: str | None = None
+    is_scored: bool = False
+    """Whether the answer's `mean_logprob` is wanted, which not every runtime computes anyway."""
     task: Literal["generate"] = "generate"
 
 
@@ -151,6 +153,11 @@ class Embed:
 Request = Generate | Classify | Extract | Fill | Embed
 
 
+def resolved(request: Request) -> Request:
+    """The request with its sampling as it will act. Raises InputError."""
+    return replace(request, sampling=request.sampling.resolved()) if isinstance(request, Generate) else request
+
+
 def needs(request: Request) -> frozenset[str]:
     """What a backend must be able to do for a request: its task, and to sample or to tell other likely tokens."""
     wanted = {str(request.task)}
@@ -167,7 +174,8 @@ class Token:
     text: str
     id: int
     logprob: float | None = None
-    rivals: tuple[tuple[str, float], ...] = ()
+    top_logprobs: tuple[tuple[str, float], ...] = ()
+    """The likeliest other tokens at this place, where they were asked for."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class FakeBackend:
         request = job.request
         prompt = request.prompt or request.messages[-1].content
         words = prompt.split() or ["nothing"]
-        settings = request.sampling.checked().as_dict()
+        settings = request.sampling.as_dict()
         text, reason, count, tokens = "", "length", 0, list[Token]()
         for index in range(request.sampling.max_new_tokens):
             if job.is_cancelled:

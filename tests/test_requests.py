@@ -31,20 +31,20 @@ from engine.requests import Answer, Extraction, Sampling, clean_text
 )
 def test_sampling_out_of_bounds_names_its_field(field: str, value: Any) -> None:
     with pytest.raises(InputError) as caught:
-        Sampling(**{field: value}).checked()
+        Sampling(**{field: value}).resolved()
     assert caught.value.param == field
     assert field in str(caught.value)
 
 
 def test_greedy_reports_that_filters_do_not_act() -> None:
-    acting = Sampling(temperature=0, top_p=0.5, top_k=7, min_p=0.2, repetition_penalty=1.2).checked()
+    acting = Sampling(temperature=0, top_p=0.5, top_k=7, min_p=0.2, repetition_penalty=1.2).resolved()
     assert (acting.top_p, acting.top_k, acting.min_p, acting.repetition_penalty) == (1.0, 0, 0.0, 1.2)
 
 
 def test_a_seed_is_drawn_and_reported() -> None:
-    first, second = Sampling().checked(), Sampling().checked()
+    first, second = Sampling().resolved(), Sampling().resolved()
     assert first.seed is not None and first.seed != second.seed
-    assert Sampling(seed=7).checked().as_dict()["seed"] == 7
+    assert Sampling(seed=7).resolved().as_dict()["seed"] == 7
 
 
 def test_clean_text_keeps_every_language_and_drops_control_characters() -> None:

@@ -265,17 +265,15 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
         temperature=0.0,
         repetition_penalty=AGAIN_PENALTY if is_again else 1.0,
     )
-    # llama.cpp computes log-probabilities only where rivals are asked for; transformers always has them.
-    rivals = 1 if model.runtime == "llamacpp" else 0
     style = _style(model)
     if style == "few-shot":
         prompt = few_shot_prompt(source, target, text, is_again=is_again)
-        return Generate(prompt, sampling=replace(sampling, stop=("\n",)), top_logprobs=rivals)
+        return Generate(prompt, sampling=replace(sampling, stop=("\n",)), is_scored=True)
     if style == "chat":
         order = (
             f"Translate from {LANGUAGES[source]} to {LANGUAGES[target]}. Answer with the translation only.\n\n{text}"
         )
-        return Generate(messages=(Message("user", order),), sampling=sampling, top_logprobs=rivals)
+        return Generate(messages=(Message("user", order),), sampling=sampling, is_scored=True)
     if style == "t5":
         return Generate(f"translate {LANGUAGES[source]} to {LANGUAGES[target]}: {text}", sampling=sampling)
     if style == "tags":

@@ -55,7 +55,7 @@ async def _respond(
 ) -> Response:
     model = await in_thread(house.catalogue.find, body.model)
     requests = body.requests(model, house.settings.max_text_characters)
-    answer = answer_type(model.id, body.rivals, len(requests), body.has_usage)
+    answer = answer_type(model.id, body.likeliest, len(requests), body.has_usage)
     items = house.engine.stream_all(model.id, requests, caller_of(house, request))
     if body.stream:
         return await event_stream(items, answer.lines)

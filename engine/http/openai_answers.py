@@ -19,7 +19,7 @@ LEAST_LOGPROB = -9999.0
 class Answer(ABC):
     """One response: its id and time, and how its parts are written.
 
-    `rivals` is how many of the likeliest tokens to list at each place (None: no log-probabilities), `count` the
+    `top_logprobs` is how many of the likeliest tokens to list at each place (None: no log-probabilities), `count` the
     number of texts, `has_usage` whether a stream ends with the token counts.
     """
 
@@ -27,8 +27,8 @@ class Answer(ABC):
     kind: str
     chunk_kind: str
 
-    def __init__(self, model_id: str, rivals: int | None, count: int = 1, has_usage: bool = False) -> None:
-        self.rivals, self.count, self.has_usage = rivals, count, has_usage
+    def __init__(self, model_id: str, top_logprobs: int | None, count: int = 1, has_usage: bool = False) -> None:
+        self.top_logprobs, self.count, self.has_usage = top_logprobs, count, has_usage
         self.base = {"id": f"{self.prefix}-{secrets.token_hex(12)}", "created": int(time.time()), "model": model_id}
         self.generations: list[Generation] = []
 
@@ -88,7 +88,7 @@ class CompletionAnswer(Answer):
     offset, offset_index = 0, 0
 
     def choice(self, index: int, generation: Generation) -> dict[str, Any]:
-        logprobs = None if self.rivals is None else self._logprobs(generation.tokens)
+        logprobs = None if self.top_logprobs is None else self._logprobs(generation.tokens)
         return {
             "index": index,
             "text": generation.text,
@@ -100,7 +100,7 @@ class CompletionAnswer(Answer):
         if index != self.offset_index:
             self.offset, self.offset_index = 0, index
         logprobs = None
-        if event.token is not None and self.rivals is not None:
+        if event.token is not None and self.top_logprobs is not None:
             logprobs = self._logprobs((event.token,), self.offset)
             self.offset += len(event.token.text)
         yield {"index": index, "text": event.text, "logprobs": logprobs, "finish_reason": None}
@@ -116,7 +116,7 @@ class CompletionAnswer(Answer):
         return {
             "tokens": [token.text for token in tokens],
             "token_logprobs": [_finite(token.logprob) for token in tokens],
-            "top_logprobs": [dict(_likeliest(token, self.rivals or 0)) for token in tokens],
+            "top_logprobs": [dict(_likeliest(token, self.top_logprobs or 0)) for token in tokens],
             "text_offset": offsets,
         }
 
@@ -131,7 +131,7 @@ class ChatAnswer(Answer):
         return {
             "index": index,
             "message": {"role": "assistant", "content": generation.text, "refusal": None},
-            "logprobs": None if self.rivals is None else self._logprobs(generation.tokens),
+            "logprobs": None if self.top_logprobs is None else self._logprobs(generation.tokens),
             "finish_reason": _finish_reason(generation),
         }
 
@@ -143,7 +143,7 @@ class ChatAnswer(Answer):
     def pieces(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
         yield from self.beginning(index)
         choice = self._delta(index, {"content": event.text})
-        if event.token is not None and self.rivals is not None:
+        if event.token is not None and self.top_logprobs is not None:
             choice["logprobs"] = self._logprobs((event.token,))
         yield choice
 
@@ -159,7 +159,7 @@ class ChatAnswer(Answer):
 
         content = [
             entry(token.text, token.logprob)
-            | {"top_logprobs": [entry(*one) for one in _likeliest(token, self.rivals or 0)]}
+            | {"top_logprobs": [entry(*one) for one in _likeliest(token, self.top_logprobs or 0)]}
             for token in tokens
         ]
         return {"content": content, "refusal": None}
@@ -186,9 +186,9 @@ def _usage(generations: Sequence[Generation]) -> dict[str, int]:
 
 
 def _likeliest(token: Token, count: int) -> list[tuple[str, float]]:
-    """The likeliest tokens at this place; here the chosen one counts too, where the engine lists only its rivals."""
+    """The likeliest tokens at this place; here the chosen one counts too, where the engine lists only the others."""
     chosen = [] if token.logprob is None else [(token.text, token.logprob)]
-    known = [(text, _finite(logprob)) for text, logprob in [*chosen, *token.rivals]]
+    known = [(text, _finite(logprob)) for text, logprob in [*chosen, *token.top_logprobs]]
     return sorted(known, key=lambda one: -one[1])[:count]
 
 

@@ -14,7 +14,7 @@ from engine.requests import Generate, Message, Sampling, clean_text
 DEFAULT_TOKENS = 256
 MAX_PROMPTS = 16
 MAX_MESSAGES = 500
-MAX_RIVALS = 20
+MAX_TOP_LOGPROBS = 20
 
 ANOTHER_SEED, USE_REPETITION = Text("Ask again with another seed."), Text("Use repetition_penalty.")
 LEAVE_OUT, ONLY_TEXT = Text("Leave it out."), Text("Only text comes back.")
@@ -77,7 +77,7 @@ class TextBody(BaseModel):
         tokens = getattr(self, length)
         settings = Sampling(DEFAULT_TOKENS if tokens is None else tokens, stop=stop, **{"temperature": 1.0} | given)
         try:
-            settings.checked()
+            settings.resolved()
         except InputError as error:
             if error.param != "max_new_tokens":
                 raise
@@ -96,10 +96,10 @@ class CompletionBody(TextBody):
     """A prompt or up to 16, to be continued each."""
 
     prompt: str | list[Any]
-    logprobs: int | None = Field(default=None, ge=0, le=MAX_RIVALS)
+    logprobs: int | None = Field(default=None, ge=0, le=MAX_TOP_LOGPROBS)
 
     @property
-    def rivals(self) -> int | None:
+    def likeliest(self) -> int | None:
         """How many of the likeliest tokens to list at each place; None for no log-probabilities at all."""
         return self.logprobs
 
@@ -122,7 +122,7 @@ class CompletionBody(TextBody):
             Generate(
                 clean_text(prompt, name, max_characters, can_be_empty=True),
                 sampling=sampling,
-                top_logprobs=_wanted(self.rivals),
+                top_logprobs=_wanted(self.likeliest),
             )
             for name, prompt in zip(names, prompts, strict=True)
         ]
@@ -153,10 +153,10 @@ class ChatBody(TextBody):
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_completion_tokens: int | None = None
     logprobs: bool | None = False
-    top_logprobs: int | None = Field(default=None, ge=0, le=MAX_RIVALS)
+    top_logprobs: int | None = Field(default=None, ge=0, le=MAX_TOP_LOGPROBS)
 
     @property
-    def rivals(self) -> int | None:
+    def likeliest(self) -> int | None:
         """How many of the likeliest tokens to list at each place; None for no log-probabilities at all."""
         return (self.top_logprobs or 0) if self.logprobs else None
 
@@ -173,7 +173,7 @@ class ChatBody(TextBody):
                 "messages hold over {limit:,} characters together. Leave out the oldest.",
                 param="messages", limit=max_characters,
             )  # fmt: skip
-        return [Generate(messages=messages, sampling=sampling, top_logprobs=_wanted(self.rivals))]
+        return [Generate(messages=messages, sampling=sampling, top_logprobs=_wanted(self.likeliest))]
 
     def _message(self, index: int, max_characters: int) -> Message:
         given, name = self.messages[index], f"messages[{index}].content"
@@ -181,6 +181,6 @@ class ChatBody(TextBody):
         return Message("system" if given.role == "developer" else given.role, content)
 
 
-def _wanted(rivals: int | None) -> int:
+def _wanted(likeliest: int | None) -> int:
     """What to ask the engine for, which tells the chosen token's log-probability only along with a rival's."""
-    return 0 if rivals is None else max(1, rivals)
+    return 0 if likeliest is None else max(1, likeliest)

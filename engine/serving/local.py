@@ -14,7 +14,7 @@ from engine.backends import loader as backends
 from engine.backends.protocol import Backend
 from engine.catalogue.models import Catalogue, Model
 from engine.errors import ConflictError, MemoryShortError, NotReadyError, PeopleError
-from engine.requests import Event, Request
+from engine.requests import Event, Request, resolved
 from engine.serving.access import check
 from engine.serving.identity import identify
 from engine.serving.protocol import Caller, EngineStatus, Priority
@@ -107,9 +107,7 @@ class LocalEngine(Streaming):
         self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None, priority: Priority
     ) -> tuple[Worker, list[Ticket]]:
         model, longest = self.catalogue.find(model_id), self.settings.deadline_seconds
-        for request in requests:
-            if request.task == "generate":
-                request.sampling.checked()  # before a model is loaded for settings that cannot act
+        requests = [resolved(request) for request in requests]  # before a model is loaded for what cannot act
         with self._lock:
             worker = self._alive(model.id) or self._new_worker(model)
             return worker, worker.submit(requests, min(deadline_seconds or longest, longest), priority)

@@ -71,7 +71,7 @@ def fingerprint(request: Request) -> str | None:
     if request.task == "generate":
         if request.sampling.temperature > 0 and request.sampling.seed is None:
             return None
-        request = replace(request, sampling=replace(request.sampling.checked(), seed=request.sampling.seed))
+        request = replace(request, sampling=replace(request.sampling.resolved(), seed=request.sampling.seed))
     return hashlib.sha256(repr(request).encode()).hexdigest()
 
 

@@ -43,7 +43,7 @@ class ScriptedBackend(FakeBackend):
             job.emit(character, Token(character, 0, -0.5))
             sent += character
         self.reasons.append(reason)
-        settings = job.request.sampling.checked().as_dict()
+        settings = job.request.sampling.as_dict()
         job.finish(Generation(sent, reason, 5, len(sent), settings, 0.01, 50.0, math.log(0.5)))  # type: ignore[arg-type]
 
     def _classify(self, job: Any) -> None:

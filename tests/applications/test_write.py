@@ -95,7 +95,7 @@ def test_the_default_model_follows_kind_and_language(house) -> None:
 
 def test_presets_are_allowed_and_neutral_filters_nothing() -> None:
     for preset in PRESETS.values():
-        Sampling(**preset).checked()  # type: ignore[arg-type]
+        Sampling(**preset).resolved()  # type: ignore[arg-type]
     neutral = Sampling(**PRESETS["Neutral"])  # type: ignore[arg-type]
     assert (neutral.temperature, neutral.top_p, neutral.top_k, neutral.min_p, neutral.repetition_penalty) == (
         1,

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from engine.backends.pytorch.backend import TransformersBackend
 from engine.catalogue.models import Model
 from engine.catalogue.sources.folder import Folder
-from engine.requests import Request, Result, Token
+from engine.requests import Request, Result, Token, resolved
 from engine.settings import Settings
 
 CORPUS = [
@@ -56,6 +56,9 @@ class KeptJob:
     result: Any = None
     error: Exception | None = None
     finished_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.request = resolved(self.request)
 
     def emit(self, text: str, token: Token | None = None) -> None:
         self.texts.append(text)

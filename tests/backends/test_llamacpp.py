@@ -196,11 +196,11 @@ def test_log_probabilities_are_of_the_models_distribution(chain: LlamaCppBackend
     assert job.tokens == list(job.result.tokens)
     assert "".join(token.text for token in job.tokens) == job.result.text
     for token in job.tokens:
-        assert len(token.rivals) == 20
-        assert token.text not in [rival for rival, _ in token.rivals]
-        assert list(token.rivals) == sorted(token.rivals, key=lambda rival: -rival[1])
+        assert len(token.top_logprobs) == 20
+        assert token.text not in [other for other, _ in token.top_logprobs]
+        assert list(token.top_logprobs) == sorted(token.top_logprobs, key=lambda other: -other[1])
         assert token.logprob is not None
-        total = math.exp(token.logprob) + sum(math.exp(logprob) for _, logprob in token.rivals)
+        total = math.exp(token.logprob) + sum(math.exp(logprob) for _, logprob in token.top_logprobs)
         assert total == pytest.approx(1.0, abs=1e-4)
     assert job.result.mean_logprob == pytest.approx(sum(t.logprob or 0 for t in job.tokens) / 8)
 

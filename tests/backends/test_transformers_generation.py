@@ -158,9 +158,9 @@ def test_logprobs_are_those_of_a_plain_forward_pass(backends: dict[str, Any], na
     logprobs = logits.float().log_softmax(-1)
     for place, token in enumerate(result.tokens):
         assert token.logprob == pytest.approx(float(logprobs[place, token.id]), abs=1e-3)
-        assert len(token.rivals) == 3
+        assert len(token.top_logprobs) == 3
         best = sorted((v for i, v in enumerate(logprobs[place].tolist()) if i != token.id), reverse=True)[:3]
-        assert [value for _, value in token.rivals] == pytest.approx(best, abs=1e-3)
+        assert [value for _, value in token.top_logprobs] == pytest.approx(best, abs=1e-3)
     assert result.text.startswith("".join(token.text for token in result.tokens))
 
 
@@ -274,7 +274,7 @@ def test_lengths(backends: dict[str, Any]) -> None:
     assert result.new_tokens <= result.settings["max_new_tokens"]
 
 
-def test_too_many_rivals_are_refused(backends: dict[str, Any]) -> None:
+def test_too_many_top_logprobs_are_refused(backends: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="top_logprobs"):
         run(backends["gpt2"], Generate("Once", top_logprobs=21))
 

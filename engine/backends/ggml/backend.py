@@ -151,7 +151,7 @@ class LlamaCppBackend:
     def _generate(self, job: Job) -> Generation:
         assert job.request.task == "generate"
         started = time.perf_counter()
-        sampling = job.request.sampling.checked()
+        sampling = job.request.sampling
         prompt = self._prompt(job.request) or [self._bos]
         stream = _Stream(job, job.request, sampling, self._title, self.context_tokens, started)
         if not job.is_cancelled:
@@ -212,7 +212,7 @@ class _Stream:
         self.job, self.sampling, self.started = job, sampling, started
         self.title, self.context_tokens = title, context_tokens
         self.prompt_tokens = 0
-        self.rivals = request.top_logprobs
+        self.top_logprobs = request.top_logprobs
         self.held: list[tuple[str, Token | None]] = []
         self.texts: list[str] = []
         self.tokens: list[Token] = []
@@ -268,7 +268,7 @@ class _Stream:
         self.last_at = time.perf_counter()
         self.first_at = self.first_at or self.last_at
         before, self.new_tokens = self.new_tokens, chunk["timings"]["predicted_n"]
-        self.held.append((choice["text"], _token(choice, self.rivals, self.new_tokens - before)))
+        self.held.append((choice["text"], _token(choice, self.top_logprobs, self.new_tokens - before)))
         return self._release()
 
     def _error_of(self, error: dict[str, Any]) -> Exception:
@@ -313,7 +313,7 @@ def _body(request: Generate, sampling: Sampling, prompt: str | list[int], contex
         "return_progress": True,
         "timings_per_token": True,
         "n_predict": sampling.max_new_tokens,
-        "n_probs": request.top_logprobs + 1 if request.top_logprobs else 0,
+        "n_probs": request.top_logprobs + 1 if request.top_logprobs else int(request.is_scored),
         "cache_prompt": True,
         "samplers": SAMPLERS,
         "temperature": sampling.temperature,
@@ -326,7 +326,7 @@ def _body(request: Generate, sampling: Sampling, prompt: str | list[int], contex
     }
 
 
-def _token(choice: dict[str, Any], rivals: int, tokens: int) -> Token | None:
+def _token(choice: dict[str, Any], top_logprobs: int, tokens: int) -> Token | None:
     """The chosen token with the likeliest others; None where log-probabilities were not asked for.
 
     Where a character took several `tokens`, llama.cpp tells only of the last one, so there is no log-probability.
@@ -336,7 +336,7 @@ def _token(choice: dict[str, Any], rivals: int, tokens: int) -> Token | None:
     detail = choice["logprobs"]["content"][-1]
     others = [(o["token"], o["logprob"]) for o in detail["top_logprobs"] if o["id"] != detail["id"]]
     logprob = detail["logprob"] if tokens == 1 else None
-    return Token(choice["text"], detail["id"], logprob, tuple(others[:rivals]))
+    return Token(choice["text"], detail["id"], logprob, tuple(others[:top_logprobs]))
 
 
 def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:

@@ -232,16 +232,18 @@ def _hand_out(
         id = chosen[place]
         detail = None
         if row.request.top_logprobs > 0:
-            rivals = _rivals(logits[place] - totals[place], id, row.request.top_logprobs, token_text)
-            detail = _detail(id, logprob, rivals)
+            others = _likeliest(logits[place] - totals[place], id, row.request.top_logprobs, token_text)
+            detail = _detail(id, logprob, others)
         row.take(id, logprob, detail, id in end_ids)
 
 
-def _rivals(logprobs: Tensor, id: int, count: int, token_text: Callable[[int], str]) -> tuple[tuple[str, float], ...]:
+def _likeliest(
+    logprobs: Tensor, id: int, count: int, token_text: Callable[[int], str]
+) -> tuple[tuple[str, float], ...]:
     values, ids = logprobs.topk(min(count + 1, len(logprobs)))
-    others = [(i, v) for i, v in zip(ids.tolist(), values.tolist(), strict=True) if i != id]
-    return tuple((token_text(i), v) for i, v in others[:count])
+    found = [(i, v) for i, v in zip(ids.tolist(), values.tolist(), strict=True) if i != id]
+    return tuple((token_text(i), v) for i, v in found[:count])
 
 
-def _detail(id: int, logprob: float, rivals: tuple[tuple[str, float], ...]) -> Callable[[str], Token]:
-    return lambda text: Token(text, id, logprob, rivals)
+def _detail(id: int, logprob: float, others: tuple[tuple[str, float], ...]) -> Callable[[str], Token]:
+    return lambda text: Token(text, id, logprob, others)

@@ -22,7 +22,7 @@ from engine.backends.texts import Detokenizer, TextStream
 from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
 
-MAX_RIVALS = 20
+MAX_TOP_LOGPROBS = 20
 """As many as OpenAI's interface offers."""
 
 
@@ -106,9 +106,9 @@ class Rows:
         """The row of a job. Raises InputError, TooLargeError or UnsupportedError."""
         request = job.request
         assert request.task == "generate"
-        if not 0 <= request.top_logprobs <= MAX_RIVALS:
-            raise InputError(f"top_logprobs takes a number from 0 to {MAX_RIVALS}.", param="top_logprobs")
-        sampling = request.sampling.checked()
+        if not 0 <= request.top_logprobs <= MAX_TOP_LOGPROBS:
+            raise InputError(f"top_logprobs takes a number from 0 to {MAX_TOP_LOGPROBS}.", param="top_logprobs")
+        sampling = request.sampling
         extra = self._extra_settings()
         if self.is_seq2seq:
             source, prefix = self._source(request), self._decoder_prefix(request)
