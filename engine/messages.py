@@ -71,6 +71,12 @@ def counted(singular: str, plural: str, count: int, **facts: Any) -> Text:
     return text
 
 
+def label(name: str) -> Text:
+    """The name of a field or a column as it stands beside it: lora_rank -> "LoRA rank"."""
+    words = name.removeprefix("is_").replace("_", " ").replace("lora", "LoRA").replace("bf16", "bfloat16")
+    return Text(words[:1].upper() + words[1:])
+
+
 def read(value: object) -> Text:
     """A Text from its JSON, or from the plain sentence that an earlier version wrote."""
     if not isinstance(value, Mapping):

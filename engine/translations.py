@@ -8,12 +8,15 @@ from __future__ import annotations
 import ast
 import gettext
 import io
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from inspect import cleandoc
+from itertools import pairwise
 from pathlib import Path
 
 from engine import __version__, errors
-from engine.messages import ENGLISH, Language
+from engine.messages import ENGLISH, Language, label
 from engine.settings import ROOT, current
 
 DOMAIN = "parlance"
@@ -76,31 +79,47 @@ def template() -> bytes:
     from babel.messages import Catalog
     from babel.messages.pofile import write_po
 
-    from engine.catalogue.models import read_catalogue
-
     found = Catalog(project="Parlance", version=__version__)
     for path in sorted(path for room in ("engine", "pages") for path in (ROOT / room).rglob("*.py")):
         for sentence in sentences(path.read_text(encoding="utf-8")):
             found.add(sentence, locations=[(str(path.relative_to(ROOT)), 1)])
-    for model in read_catalogue().models.values():
-        if model.note:
-            found.add(model.note, locations=[("engine/catalogue/catalogue.toml", 1)])
+    catalogue = tomllib.loads((ROOT / "engine/catalogue/catalogue.toml").read_text(encoding="utf-8"))
+    for entry in [entry for entries in catalogue.values() for entry in entries.values() if "note" in entry]:
+        found.add(entry["note"], locations=[("engine/catalogue/catalogue.toml", 1)])
     written = io.BytesIO()
     write_po(written, found, omit_header=True, sort_output=True, include_lineno=False, width=120)
     return written.getvalue()
 
 
 def sentences(code: str) -> Iterator[str | tuple[str, str]]:
-    """What a file marks: templates, or a singular and its plural.
+    """What a file marks: templates, or a singular and its plural; names and docstrings of fields that a page shows.
 
     Babel's own extractor reads tokens, and joins what stands in a condition or an index into one sentence.
     """
-    marks = {"_", "Text", "counted", *error_names()}
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Call) and (name := ast.unparse(node.func).rpartition(".")[2]) in marks:
-            words = [one.value for one in node.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-            if words and words[0]:
-                yield (words[0], words[1]) if name == "counted" else words[0]
+        if isinstance(node, ast.Call):
+            yield from _marked(node)
+        if isinstance(node, ast.keyword) and node.arg in ("roles", "optional_roles"):
+            yield from (str(label(name)) for name in _literals(getattr(node.value, "elts", [])))
+        if isinstance(node, ast.ClassDef) and "attribute_docstrings" in "".join(map(ast.unparse, node.decorator_list)):
+            yield from _fields(node)
+
+
+def _marked(call: ast.Call) -> Iterator[str | tuple[str, str]]:
+    name, words = ast.unparse(call.func).rpartition(".")[2], _literals(call.args[:2])
+    if name in {"_", "Text", "counted", *error_names()} and words and words[0]:
+        yield (words[0], words[1]) if name == "counted" else words[0]
+
+
+def _fields(described: ast.ClassDef) -> Iterator[str]:
+    for field, note in pairwise(described.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr):
+            yield str(label(ast.unparse(field.target)))
+            yield from map(cleandoc, _literals([note.value]))
+
+
+def _literals(nodes: Iterable[ast.AST]) -> list[str]:
+    return [one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, str)]
 
 
 def error_names() -> list[str]:

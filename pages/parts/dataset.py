@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.messages import Text, label
 from engine.settings import Settings
 from engine.training import columns, tasks
 from engine.training.columns import Rows
@@ -16,14 +17,15 @@ from engine.training.formats import Table, fetch_dataset, read_table
 from pages.parts import curves
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
-from pages.parts.language import _
+from pages.parts.language import _, labelled
 from pages.parts.text import plain
 
 UPLOAD, HUB = "upload", "hub"
 TYPES = ["csv", "tsv", "jsonl", "json", "parquet", "txt"]
 MAX_UPLOAD_MB = 200
 SHOWN_ROWS, SHOWN_CHARACTERS = 100, 300
-NONE = "(none)"
+NONE = ""
+VIEWS = {"Rows": Text("Rows"), "Lengths": Text("Lengths"), "Labels": Text("Labels")}
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Splits:
 def choose_data(task: str) -> Dataset | None:
     """The third field: a source, and what it needs. None until there is a table."""
     offered = {sample.id: sample for sample in tasks.find(task).samples}
-    names = {id: _(sample.title) for id, sample in offered.items()} | {UPLOAD: "Upload a file", HUB: "Hub data set"}
+    names = {id: sample.title for id, sample in offered.items()}
+    names |= {UPLOAD: Text("Upload a file"), HUB: Text("Hub data set")}
+    key = f"tune_data_{task}"
     chosen = st.selectbox(
-        "Data", list(names), format_func=names.__getitem__, key=f"tune_data_{task}", bind="query-params",
-        help="Samples were written for Parlance. A file may be CSV, TSV, JSONL, JSON (SQuAD), Parquet or text.",
+        _("Data"), list(names), format_func=labelled(names, key), key=key, bind="query-params",
+        help=_("Samples were written for Parlance. A file may be CSV, TSV, JSONL, JSON (SQuAD), Parquet or text."),
     )  # fmt: skip
     with errors_shown():
         if chosen == UPLOAD:
@@ -79,42 +83,48 @@ def _sample_table(sample_id: str) -> Table:
 
 
 def _uploaded(task: str) -> Dataset | None:
-    file = st.file_uploader("File to learn from", TYPES, key="tune_file", max_upload_size=MAX_UPLOAD_MB)
+    file = st.file_uploader(_("File to learn from"), TYPES, key="tune_file", max_upload_size=MAX_UPLOAD_MB)
     other = None
     if file is not None:
         other = st.file_uploader(
-            "File held out (optional)", TYPES, key="tune_held_out", max_upload_size=MAX_UPLOAD_MB,
-            help="Rows to judge the model by, with the same columns; without it a share of the first file is held out.",
+            _("File held out (optional)"), TYPES, key="tune_held_out", max_upload_size=MAX_UPLOAD_MB,
+            help=_(
+                "Rows to judge the model by, with the same columns; without it a share of the first file is held out."
+            ),
         )  # fmt: skip
     if file is None:
         return None
-    table = _read(file.file_id, file.name, file)
-    held_out = _read(other.file_id, other.name, other) if other is not None else None
+    with st.spinner(_("Reading the file…")):
+        table = _read(file.file_id, file.name, file)
+        held_out = _read(other.file_id, other.name, other) if other is not None else None
     id = f"{file.file_id}-{other.file_id if other is not None else ''}"
     return Dataset(id, file.name, table, held_out, columns.guess(table, task))
 
 
-@st.cache_resource(max_entries=4, ttl="1h", show_spinner="Reading the file…")
+@st.cache_resource(max_entries=4, ttl="1h", show_spinner=False)
 def _read(file_id: str, name: str, _file: Any) -> Table:
     return read_table(_file.getvalue(), name)
 
 
 def _fetched(task: str) -> Dataset | None:
     with st.form("tune-hub", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        dataset_id = st.text_input("Data set id", placeholder="owner/name", key="tune_dataset", bind="query-params")
-        split = st.text_input("Split", "train", key="tune_split", bind="query-params", width=110)
-        if st.form_submit_button("Fetch", icon=":material/download:") and dataset_id.strip():
+        dataset_id = st.text_input(
+            _("Data set id"), placeholder=_("owner/name"), key="tune_dataset", bind="query-params"
+        )
+        split = st.text_input(_("Split"), "train", key="tune_split", bind="query-params", width=110)
+        if st.form_submit_button(_("Fetch"), icon=":material/download:") and dataset_id.strip():
             st.session_state["tune_fetched"] = (dataset_id.strip(), split.strip() or "train")
     if "tune_fetched" not in st.session_state:
         return None
     wanted, part = st.session_state["tune_fetched"]
-    table = _fetch(wanted, part, get_engine().settings)
+    with st.spinner(_("Fetching the data set…")):
+        table = _fetch(wanted, part, get_engine().settings)
     if table.note:
         st.caption(plain(_(table.note)))
     return Dataset(f"hub-{wanted}-{part}", wanted, table, None, columns.guess(table, task))
 
 
-@st.cache_resource(max_entries=4, ttl="1h", show_spinner="Fetching the data set…")
+@st.cache_resource(max_entries=4, ttl="1h", show_spinner=False)
 def _fetch(dataset_id: str, split: str, _settings: Settings) -> Table:
     return fetch_dataset(dataset_id, split, _settings)
 
@@ -128,37 +138,41 @@ def choose_columns(task: str, data: Dataset) -> tuple[columns.Columns, float, bo
     missing = [role for role in columns.roles(task) if role not in optional and not data.mapping.get(role)]
     chosen: columns.Columns = {}
     words = ", ".join(f"{role} = {column}" for role, column in data.mapping.items() if column and column != role)
-    with st.expander(plain(f"Columns: {words}" if words else "Columns and rows held out"), expanded=bool(missing)):
+    title = _("Columns: {list}", list=plain(words)) if words else _("Columns and rows held out")
+    with st.expander(title, expanded=bool(missing)):
         places = st.columns(2)
         for number, role in enumerate(columns.roles(task)):
             options = ([NONE] if role in optional or role in missing else []) + list(data.table.columns)
             guessed = data.mapping.get(role)
             index = options.index(guessed) if guessed in options else 0
-            label = role.replace("_", " ").capitalize()
-            picked = places[number % 2].selectbox(label, options, index, key=f"tune_column_{data.id}_{task}_{role}")
+            picked = places[number % 2].selectbox(
+                _(label(role)), options, index, key=f"tune_column_{data.id}_{task}_{role}",
+                format_func=lambda column: _("(none)") if column == NONE else column,
+            )  # fmt: skip
             chosen[role] = None if picked == NONE else picked
         share = _choose_share() if data.held_out is None else 0.0
         keeps_repeats = st.toggle(
-            "Keep rows that repeat others", key="tune_repeats", persist_state="session",
-            help="Off, each row counts once. On, every row of the file is learned from as often as it stands there.",
+            _("Keep rows that repeat others"), key="tune_repeats", persist_state="session",
+            help=_("Off, each row counts once. On, every row of the file is learned from as often as it stands there."),
         )  # fmt: skip
         return chosen, share, keeps_repeats
 
 
 def _choose_share() -> float:
     percent = st.slider(
-        "Held out, to judge by", 5, 50, 15, 5, key="tune_share", format="%d %%", persist_state="session",
-        help="These rows are never learned from: the curve of validation and the best checkpoint go by them.",
+        _("Held out, to judge by"), 5, 50, 15, 5, key="tune_share", format="%d %%", persist_state="session",
+        help=_("These rows are never learned from: the curve of validation and the best checkpoint go by them."),
     )  # fmt: skip
     return percent / 100
 
 
 def split(task: str, data: Dataset, mapping: columns.Columns, share: float, keeps_repeats: bool, seed: int) -> Splits:
     """Rows by role, parted. Raises InputError naming the column or the row."""
-    return _split(task, data.id, tuple(mapping.items()), share, keeps_repeats, seed, data)
+    with st.spinner(_("Looking through the rows…")):
+        return _split(task, data.id, tuple(mapping.items()), share, keeps_repeats, seed, data)
 
 
-@st.cache_resource(max_entries=4, ttl="1h", show_spinner="Looking through the rows…")
+@st.cache_resource(max_entries=4, ttl="1h", show_spinner=False)
 def _split(
     task: str, id: str, mapping: Sequence[tuple[str, Any]], share: float, keeps_repeats: bool, seed: int,
     _data: Dataset,
@@ -176,19 +190,23 @@ def _split(
 def show_rows(task: str, splits: Splits) -> None:
     """What is in the data: the rows, how long they are, how many of each label."""
     by = tasks.find(task).split_by
-    names = ["Rows", "Lengths", *(["Labels"] if by else [])]
-    st.caption(f"{len(splits.usable_train):,} rows to learn from, {len(splits.usable_validation):,} held out")
-    view = st.segmented_control("Look at", names, default="Rows", key="tune_look", required=True)
+    learned, held = len(splits.usable_train), len(splits.usable_validation)
+    st.caption(_("{learned:,} rows to learn from, {held:,} held out", learned=learned, held=held))
+    views = [view for view in VIEWS if by or view != "Labels"]
+    view = st.segmented_control(
+        _("Look at"), views, default="Rows", key="tune_look", required=True, format_func=lambda view: _(VIEWS[view])
+    )
     if view == "Lengths":
         words = [sum(len(str(value).split()) for value in row.values()) for row in splits.usable_train]
-        curves.draw(curves.histogram("Words a row", words, "words"), key="lengths", alt=_range_in_words(words))
+        curves.draw(curves.histogram(_("Words a row"), words, _("words")), key="lengths", alt=_range_in_words(words))
     elif view == "Labels":
-        parts = {"to learn from": splits.usable_train, "held out": splits.usable_validation}
-        counts = {name: Counter(str(row[by]) for row in rows) for name, rows in parts.items()}
-        order = [label for label, _ in counts["to learn from"].most_common(40)]
-        figure = curves.bars("Rows of each label", {n: {x: c[x] for x in order} for n, c in counts.items()})
-        alt = ", ".join(f"{label} {counts['to learn from'][label]}" for label in order[:8])
-        curves.draw(figure, key="labels", alt=f"Rows to learn from by label: {alt}.")
+        parts = (splits.usable_train, splits.usable_validation)
+        trained, kept = (Counter(str(row[by]) for row in rows) for rows in parts)
+        order = [name for name, _count in trained.most_common(40)]
+        counts = {_("to learn from"): trained, _("held out"): kept}
+        figure = curves.bars(_("Rows of each label"), {n: {x: c[x] for x in order} for n, c in counts.items()})
+        alt = ", ".join(f"{name} {trained[name]}" for name in order[:8])
+        curves.draw(figure, key="labels", alt=_("Rows to learn from by label: {list}.", list=alt))
     else:
         _table(splits.usable_train)
 
@@ -198,10 +216,10 @@ def _table(rows: Rows) -> None:
     roles = [role for role in (first[0] if len(first) else {}) if role != "answer_start"]
     roles.sort(key=lambda role: sum(len(str(row[role])) for row in first))  # short ones first: they stay in sight
     shown = [
-        {"Row": number} | {role.capitalize(): _short(row[role]) for role in roles}
+        {_("Row"): number} | {_(label(role)): _short(row[role]) for role in roles}
         for number, row in zip(first.numbers, first, strict=True)
     ]
-    st.dataframe(shown, hide_index=True, height=300, alt=f"The first {len(shown)} rows to learn from.")
+    st.dataframe(shown, hide_index=True, height=300, alt=_("The first {count} rows to learn from.", count=len(shown)))
 
 
 def _short(value: Any) -> str:
@@ -210,4 +228,4 @@ def _short(value: Any) -> str:
 
 
 def _range_in_words(words: Sequence[int]) -> str:
-    return f"Words a row, from {min(words, default=0)} to {max(words, default=0)}."
+    return _("Words a row, from {low} to {high}.", low=min(words, default=0), high=max(words, default=0))

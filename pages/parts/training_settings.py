@@ -11,6 +11,7 @@ from zlib import crc32
 import streamlit as st
 
 from engine.errors import InputError
+from engine.messages import NOTHING, Text, label
 from engine.training import tasks
 from engine.training.config import SETTINGS, TrainingConfig, bounds, defaults, parse_config
 from pages.parts.language import _
@@ -21,35 +22,29 @@ CHOSEN_ABOVE = (
     "task", "base", "train_file", "validation_file", "base_id", "source_language", "target_language", "mean_of",
 )  # fmt: skip
 """Not drawn here: what to learn, from what, and in which languages; a mean is made where runs are compared."""
-GROUPS: dict[str, tuple[str, ...]] = {
-    "How long": (
+GROUPS: dict[Text, tuple[str, ...]] = {
+    Text("How long"): (
         "epochs", "max_steps", "batch_size", "accumulation_steps", "evaluations_per_epoch", "patience",
     ),
-    "How": (
+    Text("How"): (
         "method", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "label_smoothing", "max_grad_norm",
         "average_decay", "attention_dropout", "token_dropout",
     ),
-    "LoRA": ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"),
-    "Texts": ("max_length", "max_target_length", "stride", "labels", "sample_prompts", "sample_tokens"),
-    "Machine": ("is_bf16", "is_length_grouped", "is_gradient_checkpointed", "threads", "seed"),
-    "From scratch": ("layers", "width", "heads", "vocabulary_size", "tokenizer"),
+    Text("LoRA"): ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets"),
+    Text("Texts"): ("max_length", "max_target_length", "stride", "labels", "sample_prompts", "sample_tokens"),
+    Text("Machine"): ("is_bf16", "is_length_grouped", "is_gradient_checkpointed", "threads", "seed"),
+    Text("From scratch"): ("layers", "width", "heads", "vocabulary_size", "tokenizer"),
 }  # fmt: skip
 CONFIG_FILE, CONFIG_FAULT = "tune_config", "tune_config_fault"
 LONG = ("sample_prompts",)
 """Lists with one entry a line; the others are separated by commas."""
 
 
-def in_words(name: str) -> str:
-    """lora_rank -> "LoRA rank"."""
-    words = name.removeprefix("is_").replace("_", " ").replace("lora", "LoRA").replace("bf16", "bfloat16")
-    return words[:1].upper() + words[1:]
-
-
 def acts(name: str, task_id: str, method: str, has_base: bool) -> bool:
     """Whether a setting does anything in such a run."""
-    rules = {"LoRA": method == "lora", "From scratch": not has_base, "method": has_base}
+    rules: dict[Any, bool] = {"LoRA": method == "lora", "From scratch": not has_base, "method": has_base}
     rules |= dict.fromkeys(tasks.PARTICULAR, False) | dict.fromkeys(tasks.find(task_id).settings, True)
-    group = next((group for group, names in GROUPS.items() if name in names), "")
+    group = next((group for group, names in GROUPS.items() if name in names), NOTHING)
     return rules.get(name, True) and rules.get(group, True)
 
 
@@ -60,8 +55,8 @@ def draw_settings(task: str, of_data: Mapping[str, Any], *, has_base: bool) -> d
     """
     values = start = defaults(task, has_base=has_base) | dict(of_data)
     rest = [name for name in FIELDS if name not in CHOSEN_ABOVE and not any(name in names for names in GROUPS.values())]
-    for group, names in (GROUPS | ({"More": tuple(rest)} if rest else {})).items():
-        with st.expander(group, expanded=group == "How long", key=f"tune-{group}"):
+    for group, names in (GROUPS | ({Text("More"): tuple(rest)} if rest else {})).items():
+        with st.expander(_(group), expanded=group == "How long", key=f"tune-{group}"):
             columns = st.columns(2)
             for number, name in enumerate(names):
                 can_act = acts(name, task, values["method"], has_base)
@@ -99,8 +94,8 @@ def fill_settings(config: TrainingConfig) -> None:
 def offer_settings_file() -> None:
     """Take all settings from the config.json of a run or a recipe; what is wrong with it is said."""
     st.file_uploader(
-        "Settings from a config.json (optional)", ["json"], key=CONFIG_FILE, on_change=_take_settings,
-        help="Of another run, or written by a recipe with --prepare. Base and data stay as chosen here.",
+        _("Settings from a config.json (optional)"), ["json"], key=CONFIG_FILE, on_change=_take_settings,
+        help=_("Of another run, or written by a recipe with --prepare. Base and data stay as chosen here."),
     )  # fmt: skip
     if fault := st.session_state.get(CONFIG_FAULT):
         st.error(plain(_(fault)), icon=":material/error:")
@@ -127,21 +122,21 @@ def _widget(place: Any, name: str, task: str, start: Mapping[str, Any], key: str
         "help": _(setting["description"]), "key": key, "disabled": is_off, "persist_state": "session",
         "on_change": "ignore",
     }  # fmt: skip
-    label = in_words(name)
+    said = _(label(name))
     if choices := setting.get("enum"):
         shared["on_change"] = "rerun" if name == "method" else "ignore"
-        return place.selectbox(label, choices, choices.index(value), **shared)
+        return place.selectbox(said, choices, choices.index(value), **shared)
     if setting["type"] == "boolean":
-        return place.toggle(label, value, **shared)
+        return place.toggle(said, value, **shared)
     if name in LONG:
-        text = place.text_area(f"{label} (one a line)", "\n".join(value), height=100, **shared)
+        text = place.text_area(_("{setting} (one a line)", setting=said), "\n".join(value), height=100, **shared)
         return tuple(line.strip() for line in text.splitlines() if line.strip())
     if setting["type"] == "array":
-        text = place.text_input(f"{label} (with commas between)", ", ".join(value), **shared)
+        text = place.text_input(_("{setting} (with commas between)", setting=said), ", ".join(value), **shared)
         return tuple(part.strip() for part in text.split(",") if part.strip())
     low, high = bounds(name, task)
     if setting["type"] == "integer":
-        return place.number_input(label, int(low), int(high), int(value), 1, **shared)
+        return place.number_input(said, int(low), int(high), int(value), 1, **shared)
     step = value / 10 if name == "learning_rate" else 0.5 if name == "epochs" else 0.01
     form = "%.1e" if name == "learning_rate" else "%.5g" if name == "average_decay" else "%g"
-    return place.number_input(label, float(low), float(high), float(value), float(step), format=form, **shared)
+    return place.number_input(said, float(low), float(high), float(value), float(step), format=form, **shared)
