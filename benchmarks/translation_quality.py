@@ -56,7 +56,7 @@ def main() -> None:
         done = translate(house.engine, texts, source, target, options.model)
         seconds = time.perf_counter() - started
         outputs, references = [one.text for one in done], flores(options.folder, target)[: options.lines]
-        measured = {name: metric(outputs, references, target) for name, metric in APPLICATION.metrics.items()}
+        measured = APPLICATION.measure(outputs, references, target)
         figures = "  ".join(f"{name} {value:5.1f}" for name, value in measured.items())
         again = sum(sentence.is_second_try for one in done for sentence in one.sentences)
         flagged = sum(bool(one.warning) for one in done)

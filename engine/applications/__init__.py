@@ -60,6 +60,10 @@ class Application(Generic[Request, Result]):
         result: Result = last.result
         return result
 
+    def measure(self, predictions: Sequence[Any], references: Sequence[Any], *facts: Any) -> dict[str, float]:
+        """The figure of each metric; `facts` are what its metrics want besides, such as the language."""
+        return {name: metric(predictions, references, *facts) for name, metric in self.metrics.items()}
+
     def choose(self, catalogue: Catalogue, model_id: str | None) -> Model:
         """The model asked for, else the default. Raises NotFoundError, UnsupportedError where it is of another kind."""
         model = catalogue.find(model_id or self.default_model)

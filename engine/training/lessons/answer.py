@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import EvalPrediction
 
+from engine.applications.answer import APPLICATION
 from engine.backends.spans import Window, best_spans
 from engine.errors import InputError
 from engine.evaluation.metrics import answer_f1, exact_match
@@ -141,7 +142,7 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
     model.eval()
     length = bases.longest(config.max_length, model, tokenizer)
     stride, threshold = min(config.stride, length // 2), float(getattr(model.config, "null_threshold", 1.0))
-    judged, exact = [], 0.0
+    texts, judged = [], []
     for row in rows:
         asked = Question(row["question"], row["passage"], ())
         features, windows, _ = question_features([asked], tokenizer, length, stride)
@@ -155,7 +156,7 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
         text, null = decode([asked], windows, [range(len(windows))], (starts, ends))[0]
         text = "" if null >= threshold else text
         judged.append(Judged(text, 100 * answer_f1(text, [row["answer"]])))
-        exact += exact_match(text, [row["answer"]])
+        texts.append(text)
         report(len(judged))
-    metrics = {"f1": sum(each.score for each in judged) / len(rows), "exact_match": 100 * exact / len(rows)}
-    return Verdict(tuple(judged), metrics, bool(new))
+    figures = APPLICATION.measure(texts, [[row["answer"]] for row in rows])
+    return Verdict(tuple(judged), {name: 100 * share for name, share in figures.items()}, bool(new))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import EvalPrediction
 
+from engine.applications.sentiment import APPLICATION
 from engine.backends.pytorch.loading import LOCAL
 from engine.errors import InputError
 from engine.training import bases
@@ -78,7 +79,7 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
     names = _labels(folder)
     model, tokenizer, new = start(config, folder, names)
     model.eval()
-    length, judged, hits = bases.longest(config.max_length, model, tokenizer), [], 0
+    length, judged, said = bases.longest(config.max_length, model, tokenizer), [], []
     for first in range(0, len(rows), BATCH):
         batch = rows[first : first + BATCH]
         encoded = tokenizer(
@@ -86,10 +87,11 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
         ).to(model.device)
         for row, shares in zip(batch, model(**encoded).logits.float().softmax(-1).tolist(), strict=True):
             best = max(range(len(shares)), key=shares.__getitem__)
-            hits += names[best] == row["label"]
+            said.append(names[best])
             judged.append(Judged(f"{names[best]} ({100 * shares[best]:.0f} %)", shares[names.index(row["label"])]))
         report(len(judged))
-    return Verdict(tuple(judged), {"accuracy": 100 * hits / len(rows)}, bool(new))
+    figures = APPLICATION.measure(said, [row["label"] for row in rows])
+    return Verdict(tuple(judged), {name: 100 * share for name, share in figures.items()}, bool(new))
 
 
 def _labels(folder: Path) -> list[str]:

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from engine.applications.languages import LANGUAGES
+from engine.applications.translate import APPLICATION
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
 from engine.catalogue.models import Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import InputError
-from engine.evaluation.metrics import bleu, chrf
+from engine.evaluation.metrics import chrf
 from engine.requests import Sampling
 from engine.training import bases, tasks
 from engine.training.config import TrainingConfig
@@ -74,7 +75,7 @@ def pairs(config: TrainingConfig, folder: Path) -> Lesson:
     def examine(module: Any) -> dict[str, float]:
         chosen = held_out[:EXAMINED_ROWS]
         texts = written(module, [row[source] for row in chosen], config.max_target_length)
-        return _figures(texts, [row[target] for row in chosen], config.target_language)
+        return APPLICATION.measure(texts, [row[target] for row in chosen], config.target_language)
 
     def sample(module: Any) -> list[Shown]:
         prompts = config.sample_prompts or tuple(row[source] for row in held_out[:DEFAULT_PROMPTS])
@@ -161,13 +162,6 @@ def write_texts(
     return texts
 
 
-def _figures(texts: list[str], references: list[str], language: str) -> dict[str, float]:
-    return {
-        "bleu": bleu(texts, references, language),
-        "chrf": chrf(texts, references, language),
-    }
-
-
 def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
     """Translations or summaries, and the chrF of each."""
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
@@ -184,4 +178,4 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
     references, language = [row[target] for row in rows], config.target_language
     scores = [chrf([text], [right], language) for text, right in zip(texts, references, strict=True)]
     judged = (Judged(text[:SHOWN_CHARACTERS], score) for text, score in zip(texts, scores, strict=True))
-    return Verdict(tuple(judged), _figures(texts, references, language), False)
+    return Verdict(tuple(judged), APPLICATION.measure(texts, references, language), False)
