@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.applications import Application
 from engine.applications.languages import LANGUAGES
 from engine.catalogue.models import Model
-from engine.errors import InputError
+from engine.errors import InputError, TooLargeError, UnsupportedError
 from engine.messages import Text
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
 from engine.serving.protocol import Caller, Engine
@@ -48,6 +48,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Shown to a chat model first, in English; a small one writes prose else. Written for this."""
 
+MAX_PROMPTS = 16
+"""In one request to complete them."""
 MAX_STYLE_CHARACTERS = 60
 """Longest genre or tone."""
 GENRES = {
@@ -160,6 +162,20 @@ class WriteResult:
         return self.new_tokens > 0 and self.first_token_seconds is None
 
 
+@dataclass(frozen=True)
+class CompleteRequest:
+    """What a model goes on from: a `prompt` as it stands, several, or `messages` whose next turn is asked for.
+
+    A last message by the assistant is carried on. `top_logprobs` as in `Generate`.
+    """
+
+    model: str
+    prompt: str | Sequence[str] = ()
+    messages: Sequence[Message] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    top_logprobs: int = 0
+
+
 def default_model(kind: str, language: str) -> str:
     """The embedded model that does it best: the chat model in English, the multilingual base model else."""
     return DEFAULT_MODEL if language == "en" and kind != "free" else CONTINUING_MODEL
@@ -180,6 +196,44 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
         if event.kind == "done":
             event = Event("done", result=_result(lead(model, request), event.result, model))
         yield event
+
+
+def complete(engine: Engine, request: CompleteRequest, caller: Caller) -> Iterator[tuple[int, Event]]:
+    """Have a model go on from what is given, without a word of ours; yields (number of the text, event).
+
+    Raises InputError or TooLargeError naming the field, UnsupportedError, and what the engine raises.
+    """
+    model, longest = engine.catalogue.find(request.model), engine.settings.max_text_characters
+    if request.messages and model.architecture not in APPLICATION.architectures:
+        raise UnsupportedError("{title} does not chat. Choose another model.", param="model", title=model.title)
+    plain = Generate(sampling=request.sampling, top_logprobs=request.top_logprobs)
+    if request.messages:
+        asked = [replace(plain, messages=_turns(request.messages, longest))]
+    else:
+        asked = [replace(plain, prompt=text) for text in _prompts(request.prompt, longest)]
+    yield from engine.stream_all(model.id, asked, caller)
+
+
+def _prompts(given: str | Sequence[str], longest: int) -> list[str]:
+    if isinstance(given, str):
+        return [clean_text(given, "prompt", longest, can_be_empty=True)]
+    if not 1 <= len(given) <= MAX_PROMPTS:
+        raise InputError(
+            "prompt has {count} texts; send 1 to {most}.", param="prompt", count=len(given), most=MAX_PROMPTS
+        )
+    return [clean_text(text, f"prompt[{place}]", longest, can_be_empty=True) for place, text in enumerate(given)]
+
+
+def _turns(given: Sequence[Message], longest: int) -> tuple[Message, ...]:
+    texts = [
+        clean_text(message.content, f"messages[{place}].content", longest, can_be_empty=True)
+        for place, message in enumerate(given)
+    ]
+    if sum(map(len, texts)) > longest:
+        raise TooLargeError(
+            "messages hold over {limit:,} characters together. Leave out the oldest.", param="messages", limit=longest
+        )
+    return tuple(Message(message.role, text) for message, text in zip(given, texts, strict=True))
 
 
 def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:

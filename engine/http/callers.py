@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from engine.serving import access
 from engine.serving.compose import House
 from engine.serving.protocol import Caller
 
 
-def caller_of(house: House, request: Request) -> Caller:
+def caller_of(house: House, request: HTTPConnection) -> Caller:
     """The caller, known by the address that the request came from."""
     return access.caller_of(house.settings, request.client.host if request.client else "")

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from engine.applications.write import complete
 from engine.catalogue.models import Model
 from engine.http.callers import caller_of
 from engine.http.errors import Json
@@ -38,7 +39,7 @@ def routes(house: House) -> APIRouter:
         return _described(await in_thread(house.catalogue.find, model_id))
 
     @router.post("/completions", responses=ANSWERS)
-    async def complete(body: CompletionBody, request: Request) -> Response:
+    async def continued(body: CompletionBody, request: Request) -> Response:
         """Continue a prompt, or up to 16 at once."""
         return await _respond(house, request, body, CompletionAnswer)
 
@@ -54,9 +55,10 @@ async def _respond(
     house: House, request: Request, body: CompletionBody | ChatBody, answer_type: type[Answer]
 ) -> Response:
     model = await in_thread(house.catalogue.find, body.model)
-    requests = body.requests(model, house.settings.max_text_characters)
-    answer = answer_type(model.id, body.likeliest, len(requests), body.has_usage)
-    items = house.engine.stream_all(model.id, requests, caller_of(house, request))
+    asked = body.asked()
+    count = 1 if isinstance(asked.prompt, str) else max(1, len(asked.prompt))
+    answer = answer_type(model.id, body.likeliest, count, body.has_usage)
+    items = complete(house.engine, asked, caller_of(house, request))
     if body.stream:
         return await event_stream(items, answer.lines)
     return Json(answer.whole(await results_of(request, _events(items))))

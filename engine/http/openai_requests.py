@@ -1,4 +1,4 @@
-"""What the OpenAI-compatible endpoints take, checked and turned into the engine's requests."""
+"""What the OpenAI-compatible endpoints take, checked and turned into requests to the application Write."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.catalogue.models import Model
-from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.applications.write import CompleteRequest
+from engine.errors import InputError
 from engine.messages import NOTHING, Text
-from engine.requests import Generate, Message, Sampling, clean_text
+from engine.requests import Message, Sampling
 
 DEFAULT_TOKENS = 256
-MAX_PROMPTS = 16
 MAX_MESSAGES = 500
 MAX_TOP_LOGPROBS = 20
 
@@ -103,29 +102,12 @@ class CompletionBody(TextBody):
         """How many of the likeliest tokens to list at each place; None for no log-probabilities at all."""
         return self.logprobs
 
-    def requests(self, model: Model, max_characters: int) -> list[Generate]:
-        """One request a prompt. Raises InputError, TooLargeError or UnsupportedError."""
-        if model.architecture not in ("causal", "seq2seq"):
-            raise UnsupportedError(
-                "{model} does not write text. Choose another model.", param="model", model=model.title
-            )
+    def asked(self) -> CompleteRequest:
+        """What the application is asked for. Raises InputError."""
         prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
         if not all(isinstance(prompt, str) for prompt in prompts):
             raise InputError("prompt must be text or a list of texts; token numbers are not offered.", param="prompt")
-        if not 1 <= len(prompts) <= MAX_PROMPTS:
-            raise InputError(
-                "prompt has {count} texts; send 1 to {most}.", param="prompt", count=len(prompts), most=MAX_PROMPTS
-            )
-        sampling = self.sampling()
-        names = ["prompt"] if isinstance(self.prompt, str) else [f"prompt[{index}]" for index in range(len(prompts))]
-        return [
-            Generate(
-                clean_text(prompt, name, max_characters, can_be_empty=True),
-                sampling=sampling,
-                top_logprobs=_wanted(self.likeliest),
-            )
-            for name, prompt in zip(names, prompts, strict=True)
-        ]
+        return CompleteRequest(self.model, self.prompt, (), self.sampling(), _wanted(self.likeliest))
 
 
 class ChatMessage(BaseModel):
@@ -134,17 +116,17 @@ class ChatMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[dict[str, Any]]
 
-    def text(self, name: str) -> str:
-        """The content as one text; `name` is its field. Raises InputError for parts that are not text."""
-        if isinstance(self.content, str):
-            return self.content
-        for index, part in enumerate(self.content):
+    def turn(self, name: str) -> Message:
+        """As the engine has it; `name` is the content's field. Raises InputError for parts that are not text."""
+        parts = [{"type": "text", "text": self.content}] if isinstance(self.content, str) else self.content
+        for index, part in enumerate(parts):
             if part.get("type") != "text" or not isinstance(part.get("text"), str):
                 field = f"{name}[{index}]"
                 raise InputError(
                     "{field} is not of type text; images, sound and files are not offered.", param=field, field=field
                 )
-        return "".join(part["text"] for part in self.content)
+        text = "".join(part["text"] for part in parts)
+        return Message("system" if self.role == "developer" else self.role, text)
 
 
 class ChatBody(TextBody):
@@ -160,25 +142,13 @@ class ChatBody(TextBody):
         """How many of the likeliest tokens to list at each place; None for no log-probabilities at all."""
         return (self.top_logprobs or 0) if self.logprobs else None
 
-    def requests(self, model: Model, max_characters: int) -> list[Generate]:
-        """The one request. Raises InputError, TooLargeError or UnsupportedError."""
-        if model.architecture != "causal":
-            raise UnsupportedError("{model} does not chat. Choose another model.", param="model", model=model.title)
+    def asked(self) -> CompleteRequest:
+        """What the application is asked for. Raises InputError."""
         if self.top_logprobs and not self.logprobs:
             raise InputError("top_logprobs needs logprobs to be true.", param="top_logprobs")
         sampling = self.sampling("max_tokens" if self.max_completion_tokens is None else "max_completion_tokens")
-        messages = tuple(self._message(index, max_characters) for index in range(len(self.messages)))
-        if sum(len(message.content) for message in messages) > max_characters:
-            raise TooLargeError(
-                "messages hold over {limit:,} characters together. Leave out the oldest.",
-                param="messages", limit=max_characters,
-            )  # fmt: skip
-        return [Generate(messages=messages, sampling=sampling, top_logprobs=_wanted(self.likeliest))]
-
-    def _message(self, index: int, max_characters: int) -> Message:
-        given, name = self.messages[index], f"messages[{index}].content"
-        content = clean_text(given.text(name), name, max_characters, can_be_empty=True)
-        return Message("system" if given.role == "developer" else given.role, content)
+        messages = [message.turn(f"messages[{place}].content") for place, message in enumerate(self.messages)]
+        return CompleteRequest(self.model, (), messages, sampling, _wanted(self.likeliest))
 
 
 def _wanted(likeliest: int | None) -> int:
