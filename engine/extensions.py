@@ -31,13 +31,13 @@ def modules(room: str) -> Iterator[ModuleType]:
 def host_files(room: str, pattern: str = "*.py") -> list[Path]:
     """The host's own files of a room, by name."""
     folder = current().extensions
-    return _files(folder / room, pattern) if folder else []
+    return _files(folder.absolute() / room, pattern) if folder else []
 
 
 def host_file(name: str) -> Path | None:
     """A file at the top of the host's folder, where there is one."""
     folder = current().extensions
-    return folder / name if folder and (folder / name).is_file() else None
+    return folder.absolute() / name if folder and (folder / name).is_file() else None
 
 
 def _files(folder: Path, pattern: str = "*.py") -> list[Path]:
