@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from engine.errors import InputError, TooLargeError
 
-Task = Literal["generate", "classify", "extract", "fill", "embed"]
+Task = Literal["generate", "classify", "extract", "fill", "embed", "score"]
 FinishReason = Literal["stop", "length", "cancelled", "deadline"]
 
 SAMPLING_LIMITS: dict[str, tuple[float, float]] = {
@@ -150,7 +150,15 @@ class Embed:
     task: Literal["embed"] = "embed"
 
 
-Request = Generate | Classify | Extract | Fill | Embed
+@dataclass(frozen=True)
+class Score:
+    """Ask how likely a decoder finds each token of the text after those before it."""
+
+    text: str
+    task: Literal["score"] = "score"
+
+
+Request = Generate | Classify | Extract | Fill | Embed | Score
 
 
 def resolved(request: Request) -> Request:
@@ -169,7 +177,7 @@ def needs(request: Request) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Token:
-    """One generated token; `logprob` is natural and of the model's distribution before sampling filters."""
+    """One token; `logprob` is natural and of the model's distribution before sampling filters."""
 
     text: str
     id: int
@@ -248,7 +256,15 @@ class Embedding:
     is_repeated: bool = field(default=False, compare=False)
 
 
-Result = Generation | Classification | Extraction | Filling | Embedding
+@dataclass(frozen=True)
+class Scoring:
+    """The text's tokens, which joined are the text. The first, where nothing comes before it, has no `logprob`."""
+
+    tokens: tuple[Token, ...]
+    is_repeated: bool = field(default=False, compare=False)
+
+
+Result = Generation | Classification | Extraction | Filling | Embedding | Scoring
 
 
 @dataclass(frozen=True)

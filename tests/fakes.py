@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from engine.requests import Answer, Classification, Embedding, Extraction, Filling, Generation, Token
+from engine.requests import Answer, Classification, Embedding, Extraction, Filling, Generation, Scoring, Token
 from engine.serving.protocol import Caller
 
 HOST, VISITOR = Caller("host", "host"), Caller("visitor", "visitor")
@@ -18,7 +18,7 @@ class FakeBackend:
     `step_seconds` paces generation, `fail_with` raises from `run`, `seen` keeps every request in order of arrival.
     """
 
-    tasks = frozenset({"generate", "sample", "top_logprobs", "classify", "extract", "fill", "embed"})
+    tasks = frozenset({"generate", "sample", "top_logprobs", "classify", "extract", "fill", "embed", "score"})
 
     def __init__(self, lanes: int = 2, batch: int = 4, step_seconds: float = 0.0, memory_bytes: int = 1000) -> None:
         self.lanes, self.batch, self.step_seconds, self.memory_bytes = lanes, batch, step_seconds, memory_bytes
@@ -77,6 +77,10 @@ class FakeBackend:
 
     def _fill(self, job: Any) -> None:
         job.finish(Filling(((("word", 0.7), ("other", 0.3)),)))
+
+    def _score(self, job: Any) -> None:
+        words = job.request.text.split(" ")
+        job.finish(Scoring(tuple(Token(word, index, -1.0 if index else None) for index, word in enumerate(words))))
 
     def _embed(self, job: Any) -> None:
         job.finish(Embedding([1.0, 0.0]))

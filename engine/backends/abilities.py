@@ -15,6 +15,7 @@ VERBS = {
     "extract": Text("find answers in a passage"),
     "fill": Text("guess masked words"),
     "embed": Text("embed texts"),
+    "score": Text("tell how likely a text is"),
     "sample": Text("write with a temperature"),
     "top_logprobs": Text("tell the tokens it did not choose"),
 }

@@ -1,4 +1,4 @@
-"""Tasks that one forward pass answers: classify, embed, fill, extract. Long texts are cut into overlapping pieces.
+"""Tasks that one forward pass answers: classify, embed, fill, extract, score. Long texts are cut into pieces.
 
 A task says how a request becomes pieces and how the pieces' outputs become its result; `EncoderJobs` makes batches of
 the pieces of many jobs, which a runtime computes.
@@ -18,8 +18,22 @@ from engine.backends.batches import group_by_length, work_in_halves
 from engine.backends.memory import memory_short
 from engine.backends.protocol import Job
 from engine.backends.spans import Window, best_spans, make_windows
+from engine.backends.texts import Detokenizer
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
-from engine.requests import Answer, Classification, Classify, Embed, Embedding, Extract, Extraction, Fill, Filling
+from engine.requests import (
+    Answer,
+    Classification,
+    Classify,
+    Embed,
+    Embedding,
+    Extract,
+    Extraction,
+    Fill,
+    Filling,
+    Score,
+    Scoring,
+    Token,
+)
 
 Array = NDArray[np.float32]
 STRIDE_SHARE = 0.25
@@ -42,7 +56,7 @@ class Task:
     """`cut` makes pieces of a request, `join` makes its result of the pieces and what the model gave for each.
 
     That is, to classify: logits (labels,). To embed: the sum of the states (hidden,). To fill: logits at each mask
-    (masks, vocabulary). To extract: logits of start and end (2, tokens).
+    (masks, vocabulary). To extract: logits of start and end (2, tokens). To score: log-probabilities (tokens - 1,).
     """
 
     cut: Callable[[Any], list[Piece]]
@@ -62,6 +76,7 @@ class Encodings:
             "embed": Task(self._cut_text, self._embedding),
             "fill": Task(self._cut_masked, self._filling),
             "extract": Task(self._cut_passage, self._extraction),
+            "score": Task(self._cut_nothing, self._scoring),
         }
 
     def _cut_text(self, request: Classify | Embed) -> list[Piece]:
@@ -72,6 +87,8 @@ class Encodings:
             stride=int(self.window * STRIDE_SHARE),
             return_overflowing_tokens=True,
         )
+        if not encoded["input_ids"][0]:
+            raise InputError("{field} is empty. Type some text first.", param="text", field="text")
         types = encoded.get("token_type_ids") or [None] * len(encoded["input_ids"])
         return [Piece(ids, kinds) for ids, kinds in zip(encoded["input_ids"], types, strict=True)]
 
@@ -87,7 +104,9 @@ class Encodings:
         """Softmax over the labels; each label by itself where several can be true; yes and no where there is one."""
         kind = getattr(self.config, "problem_type", None)
         if kind == "regression":
-            raise UnsupportedError(f"{self.title} predicts a number, not labels. Choose a classifier.", param="model")
+            raise UnsupportedError(
+                "{title} predicts a number, not labels. Choose a classifier.", param="model", title=self.title
+            )
         values = logits.astype(np.float64)
         if len(values) == 1:
             yes = 1 / (1 + np.exp(-values))
@@ -109,11 +128,30 @@ class Encodings:
         ids = encoded["input_ids"]
         if self.tokenizer.mask_token_id not in ids:
             raise InputError("text has no mask. Write [MASK] where a word is to be guessed.", param="text")
-        if len(ids) > self.window:
-            raise TooLargeError(
-                f"text has {len(ids):,} tokens; {self.title} takes at most {self.window:,}. Shorten it.", param="text"
-            )
+        self._check_length(len(ids))
         return [Piece(ids, encoded.get("token_type_ids"))]
+
+    def _cut_nothing(self, request: Score) -> list[Piece]:
+        ids = list(self.tokenizer(request.text, verbose=False)["input_ids"])
+        if not ids:
+            raise InputError("{field} is empty. Type some text first.", param="text", field="text")
+        self._check_length(len(ids))
+        return [Piece(ids)]
+
+    def _check_length(self, tokens: int) -> None:
+        if tokens > self.window:
+            raise TooLargeError(
+                "{field} has {tokens:,} tokens; {title} takes at most {limit:,}. Shorten it.",
+                param="text", field="text", tokens=tokens, title=self.title, limit=self.window,
+            )  # fmt: skip
+
+    def _scoring(self, request: Score, pieces: list[Piece], outputs: list[Array]) -> Scoring:
+        texts = Detokenizer(self._decode).pieces(pieces[0].ids)
+        logprobs = [None, *outputs[0].tolist()]
+        return Scoring(tuple(map(Token, texts, pieces[0].ids, logprobs)))
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _filling(self, request: Fill, pieces: list[Piece], outputs: list[Array]) -> Filling:
         return Filling(tuple(self._likeliest(_softmax(logits), request.top_k) for logits in outputs[0]))
@@ -144,7 +182,7 @@ class Encodings:
 
 def _check(name: str, value: int, limit: int) -> None:
     if not 1 <= value <= limit:
-        raise InputError(f"{name} takes a number from 1 to {limit}.", param=name)
+        raise InputError("{field} takes a number from {low} to {high}.", param=name, field=name, low=1, high=limit)
 
 
 def _weighted(pieces: Sequence[Piece], values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

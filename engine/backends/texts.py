@@ -50,6 +50,11 @@ class Detokenizer:
         """What is still held back, broken or not."""
         return self._accept(self._piece()) if self._read < len(self._ids) else ""
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text that each token adds, all of it; a character of several tokens is with its last."""
+        found = [self.push(id) for id in ids]
+        return [*found[:-1], found[-1] + self.flush()] if found else []
+
     def _piece(self) -> str:
         known = self._decode(self._ids[self._start : self._read])
         return self._decode(self._ids[self._start :])[len(known) :]

@@ -1,7 +1,8 @@
-"""Any checkpoint that `transformers` knows, on CPU, CUDA or MPS."""
+"""Any checkpoint that `transformers` knows, and GGUF files that it can convert, on CPU, CUDA or MPS."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from engine.backends.protocol import Backend, Runtime
@@ -10,7 +11,7 @@ from engine.settings import Settings
 
 WRITING = frozenset({"generate", "sample", "top_logprobs"})
 TASKS: dict[str, frozenset[str]] = {
-    "causal": WRITING,
+    "causal": WRITING | {"score", "embed"},
     "seq2seq": WRITING,
     "classification": frozenset({"classify"}),
     "extraction": frozenset({"extract"}),
@@ -21,7 +22,8 @@ TASKS: dict[str, frozenset[str]] = {
 
 
 def _tasks(model: Model, path: Path, settings: Settings) -> frozenset[str]:
-    return TASKS[model.architecture] if model.runtime == "transformers" else frozenset()
+    can_read = model.runtime == "transformers" or (model.runtime == "llamacpp" and find_spec("gguf") is not None)
+    return TASKS[model.architecture] if can_read else frozenset()
 
 
 def _load(model: Model, path: Path, settings: Settings) -> Backend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 import torch
 import transformers
 
+from engine.backends import loader as backends
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.errors import InputError
-from engine.requests import Generate, Sampling
-from tests.backends.checkpoints import byte_pairs, open_backend, run
+from engine.requests import Generate, Sampling, Score, needs
+from engine.settings import Settings
+from tests.backends.checkpoints import byte_pairs, entry, open_backend, run
 
 gguf = pytest.importorskip("gguf")
 WIDTH, HIDDEN, HEADS, LAYERS = 32, 64, 4, 2
@@ -84,6 +87,18 @@ def test_it_is_converted_once_and_holds_the_same_weights(file: Path) -> None:
     request = Generate("Once upon a time", sampling=Sampling(max_new_tokens=8, temperature=0))
     assert run(first, request)[0].text == run(second, request)[0].text != ""
     assert first.count_tokens("Once upon a time") == len(byte_pairs()("Once upon a time")["input_ids"])
+
+
+def test_transformers_does_for_a_gguf_file_what_llama_cpp_cannot(file: Path) -> None:
+    model, settings = replace(entry("causal"), runtime="llamacpp"), Settings(device="cpu", context_tokens=96)
+    first, second = backends.runtimes_for(model, file, settings)
+    assert (first.id, second.id) == ("llamacpp", "transformers")
+    request = Score("Once upon a time")
+    assert not needs(request) <= first.tasks(model, file, settings) and needs(request) <= second.tasks(
+        model, file, settings
+    )
+    (scoring,) = run(backends.load(model, file, settings, second), request)  # type: ignore[arg-type]
+    assert "".join(token.text for token in scoring.tokens) == request.text
 
 
 def test_a_damaged_file_gives_a_sentence_and_leaves_nothing(file: Path, tmp_path: Path) -> None:

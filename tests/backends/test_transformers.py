@@ -88,7 +88,7 @@ def test_a_batch_gives_what_single_requests_give(classifier: Any, embedder: Any)
 
 
 def test_a_text_over_the_window_is_judged_in_pieces_weighted_by_length(classifier: Any) -> None:
-    pieces = classifier._encoder._task.cut(Classify(LONG))
+    pieces = classifier._encoders["classify"]._task.cut(Classify(LONG))
     assert len(pieces) > 2 and all(len(piece.ids) <= 64 for piece in pieces)
     values = []
     for piece in pieces:

@@ -5,14 +5,14 @@ It turns jobs into batches and hands out results; how a task is computed is in `
 
 from __future__ import annotations
 
-import inspect
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from engine.backends.abilities import able
@@ -22,6 +22,7 @@ from engine.backends.protocol import Job
 from engine.backends.pytorch.continuous import ContinuousBatch, PausingStepper, try_continuous
 from engine.backends.pytorch.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
 from engine.backends.pytorch.devices import choose_device, choose_dtype, module_bytes
+from engine.backends.pytorch.forwards import FORWARDS, Inputs, accepts
 from engine.backends.pytorch.generation import Rows, working_bytes
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import count_tokens, load_module, load_tokenizer, positions
@@ -37,9 +38,9 @@ ENCODER_BATCH = {"cpu": 32, "mps": 64, "cuda": 256}
 SEQ2SEQ_BATCH = {"cpu": 32, "mps": 32, "cuda": 64}
 BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 """Tokens of one forward pass at most, padding included."""
-MIN_FILL = {"causal": 0.0, "seq2seq": 0.3}
-"""Share of real tokens in a batch, else 0.7: padding costs little where most of the work is done token by token, and a
-second batch would wait for the first one's last token."""
+MIN_FILL, SEQ2SEQ_FILL = 0.7, 0.3
+"""Share of real tokens in a batch. Padding costs less where most of the work is done token by token, and a second
+batch would wait for the first one's last token; a decoder's rows are never parted for it."""
 CONTINUOUS_LANES = 64
 """Answers in the running batch at once; more wait in the line."""
 FILL_SHARE = 8
@@ -67,37 +68,44 @@ class TransformersBackend:
         self.device, self.dtype = device.type, str(dtype).removeprefix("torch.")
         self._lock = threading.Lock()
         self.context_tokens = positions(self.module.config, self.tokenizer, settings.context_tokens)
-        self._batch_tokens = BATCH_TOKENS[self.device] // (FILL_SHARE if "fill" in self.tasks else 1)
-        self._min_fill = MIN_FILL.get(model.architecture, 0.7)
         if "generate" in self.tasks:
             self._prepare_generation(model.architecture, settings, is_continuous)
         else:
             self.batch = ENCODER_BATCH[self.device]
             self.memory_bytes = working_bytes(module_bytes(self.module))
-            self._prepare_encoding(folder)
+        self._encoders = self._prepare_encoding(folder)
 
-    def _prepare_encoding(self, folder: Path) -> None:
-        if not self.tokenizer.is_fast:
+    def _prepare_encoding(self, folder: Path) -> dict[str, EncoderJobs]:
+        """What works on each task but to write."""
+        if "generate" in self.tasks and not self.tokenizer.is_fast:
+            self.tasks -= {"embed", "score"}
+        tasks = self.tasks & FORWARDS.keys()
+        if tasks and not self.tokenizer.is_fast:
             raise UnsupportedError(
-                f"{self.title} has a tokenizer that cannot say where its tokens lie in a text. Choose another model.",
+                "{title} has a tokenizer that cannot say where its tokens lie in a text. Choose another model.",
                 param="model",
+                title=self.title,
             )
         self.context_tokens = min(self.context_tokens, _pooling_window(folder) or self.context_tokens)
         config = self.module.config
         candidates = (config.pad_token_id, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
-        config.pad_token_id = next(id for id in candidates if id is not None)
-        self._input_names = set(inspect.signature(self.module.forward).parameters)
+        self._pad_id = config.pad_token_id = next(id for id in candidates if id is not None)
+        self._mask_id = self.tokenizer.mask_token_id if "fill" in tasks else 0
+        self._takes_types = accepts(self.module, "token_type_ids")
         encodings = Encodings(self.title, self.tokenizer, config, self.context_tokens)
-        (self.task,) = self.tasks
-        self._encoder = EncoderJobs(
-            self.title, encodings.tasks[self.task], self._forward, self._batch_tokens, self._min_fill, self._lock
-        )
+        return {
+            task: EncoderJobs(
+                self.title, encodings.tasks[task], partial(self._forward, task),
+                BATCH_TOKENS[self.device] // (FILL_SHARE if task == "fill" else 1), MIN_FILL, self._lock,
+            )
+            for task in tasks
+        }  # fmt: skip
 
     def _prepare_generation(self, architecture: str, settings: Settings, is_continuous: bool | None) -> None:
         is_seq2seq = architecture == "seq2seq"
         self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots
-        if not is_seq2seq:
-            self._batch_tokens = settings.slots * self.context_tokens
+        self._row_tokens = BATCH_TOKENS[self.device] if is_seq2seq else settings.slots * self.context_tokens
+        self._row_fill = SEQ2SEQ_FILL if is_seq2seq else 0.0
         self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
         self.memory_bytes = self._rows.working_bytes(module_bytes(self.module), self.batch, self.module.dtype.itemsize)
         self._stepper = Seq2SeqStepper if is_seq2seq else CausalStepper
@@ -118,11 +126,14 @@ class TransformersBackend:
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
         mine = able(jobs, self.title, self.tasks)
+        if not mine:
+            return
+        task = mine[0].request.task
         with torch.inference_mode():
-            if "generate" in self.tasks:
-                self._rows.run(mine, self._batch_tokens, self._min_fill, self._decode)
+            if task == "generate":
+                self._rows.run(mine, self._row_tokens, self._row_fill, self._decode)
             else:
-                self._encoder.run(mine)
+                self._encoders[task].run(mine)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text without special ones; from any thread."""
@@ -134,7 +145,7 @@ class TransformersBackend:
         if self._continuous is not None:
             self._continuous.close()
             self._continuous = None
-        self.module = self.tokenizer = self._rows = self._encoder = None  # type: ignore[assignment]
+        self.module = self.tokenizer = self._rows = self._encoders = None  # type: ignore[assignment]
         free_caches()
 
     def _decode(self, rows: list[Row]) -> None:
@@ -147,47 +158,19 @@ class TransformersBackend:
             stepper = PausingStepper(stepper, self._continuous)
         decode(stepper, rows, self._rows.ending, self._rows.token_text)
 
-    def _forward(self, pieces: list[Piece]) -> list[Array]:
-        inputs = self._inputs(pieces)
-        output = self.module(**inputs)
-        if self.task == "fill":
-            places = inputs["input_ids"] == self.tokenizer.mask_token_id
-            return [_numpy(row[place]) for row, place in zip(output.logits, places, strict=True)]
-        return READERS[self.task](output, inputs["attention_mask"])
+    def _forward(self, task: str, pieces: list[Piece]) -> list[Array]:
+        with self._continuous.pause() if self._continuous else nullcontext():
+            return FORWARDS[task](self.module, self._inputs(pieces), self._mask_id)
 
-    def _inputs(self, pieces: Sequence[Piece]) -> dict[str, torch.Tensor]:
+    def _inputs(self, pieces: Sequence[Piece]) -> Inputs:
         width = max(len(piece.ids) for piece in pieces)
-        pad = self.module.config.pad_token_id
         inputs = {
-            "input_ids": [piece.ids + [pad] * (width - len(piece.ids)) for piece in pieces],
+            "input_ids": [piece.ids + [self._pad_id] * (width - len(piece.ids)) for piece in pieces],
             "attention_mask": [[1] * len(piece.ids) + [0] * (width - len(piece.ids)) for piece in pieces],
         }
-        if pieces[0].types is not None and "token_type_ids" in self._input_names:
+        if pieces[0].types is not None and self._takes_types:
             inputs["token_type_ids"] = [(piece.types or []) + [0] * (width - len(piece.ids)) for piece in pieces]
         return {name: torch.tensor(rows, device=self.module.device) for name, rows in inputs.items()}
-
-
-def _logits(output: Any, mask: torch.Tensor) -> list[Array]:
-    return list(_numpy(output.logits))
-
-
-def _sums(output: Any, mask: torch.Tensor) -> list[Array]:
-    """Sum over the tokens of a row: the mean of several rows weighs each token alike, and the norm goes anyway."""
-    states = output.last_hidden_state.float() * mask[..., None]
-    return list(_numpy(states.sum(1)))
-
-
-def _span_logits(output: Any, mask: torch.Tensor) -> list[Array]:
-    both = _numpy(torch.stack([output.start_logits, output.end_logits], 1))
-    return [row[:, :length] for row, length in zip(both, mask.sum(1).tolist(), strict=True)]
-
-
-READERS = {"classify": _logits, "embed": _sums, "extract": _span_logits}
-"""From a module's output and the mask (rows, tokens) to an array for each row, as `encoding.Task` wants it."""
-
-
-def _numpy(tensor: torch.Tensor) -> Array:
-    return np.asarray(tensor.float().cpu().numpy())
 
 
 def _pooling_window(folder: Path) -> int | None:
