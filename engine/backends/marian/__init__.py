@@ -1,0 +1,1 @@
+"""Marian students in plain torch: the small translators that Firefox ships, and models trained from them."""

@@ -1,0 +1,183 @@
+"""A student at work: translations in batches across visitors, n-best, beginnings, alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from engine.backends.batches import group_by_length
+from engine.backends.decoding import Ending, Row, decode
+from engine.backends.marian.decoding import Choice, beams, greedy
+from engine.backends.marian.files import open_student
+from engine.backends.marian.model import EOS, UNKNOWN, Encoded, Student, pad
+from engine.backends.memory import keep_freed_memory
+from engine.backends.protocol import Job
+from engine.backends.tasks import able
+from engine.backends.texts import Detokenizer, TextStream
+from engine.backends.threads import threads_for
+from engine.errors import PeopleError, TooLargeError, UnsupportedError
+from engine.requests import Alignment, Alternative, Generate, Generation, Token
+
+if TYPE_CHECKING:
+    from engine.catalogue.models import Model
+    from engine.settings import Settings
+
+BATCH = 64
+BATCH_TOKENS = 4096
+MIN_FILL = 0.3
+"""Share of real tokens in a batch: padding costs little where most of the work is done token by token."""
+CONTEXT_TOKENS = 512
+"""Positions go on for ever, but beyond 130 to 170 pieces a student loses the thread: who asks cuts texts before."""
+WORKING_BYTES = 32 * 2**20
+ENDING = Ending((EOS,))
+
+
+@dataclass
+class StudentRow(Row):
+    """A translation on its way, and what was asked for beside it."""
+
+    start: list[int] = field(default_factory=list)
+    """Ids that it must begin with."""
+    spans: tuple[tuple[int, int], ...] = ()
+    shares: list[tuple[float, ...]] = field(default_factory=list)
+    alternatives: tuple[Alternative, ...] = ()
+
+    def result(self) -> Generation:
+        """As of any row, with alternatives and alignment."""
+        alignment = Alignment(self.spans, tuple(self.shares)) if self.request.align else None
+        return replace(super().result(), alternatives=self.alternatives, alignment=alignment)
+
+
+class StudentBackend:
+    """One direction. Raises NotReadyError or InputError when its files are not what they should be."""
+
+    lanes, batch = 1, BATCH
+    device, dtype = "cpu", "float32"
+    context_tokens = CONTEXT_TOKENS
+
+    def __init__(self, model: Model, path: Path, settings: Settings, tasks: frozenset[str]) -> None:
+        torch.set_num_threads(threads_for("transformers", settings))
+        keep_freed_memory()
+        self.title, self.tasks = model.title, tasks
+        translator = open_student(model.title, path, model.source.files)
+        self._student, self._shortlist = translator.student, translator.shortlist
+        self._source, self._target = translator.source, translator.target
+        weights = sum(value.numel() * value.element_size() for value in self._student.parameters())
+        self.memory_bytes = weights + WORKING_BYTES
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Work on jobs of one task until each is finished or failed."""
+        with torch.inference_mode():
+            self._generate(able(jobs, self.title, "generate"))
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text, from any thread."""
+        return len(self._source.encode(text))
+
+    def close(self) -> None:
+        """Free the memory."""
+        del self._student, self._shortlist
+
+    def _generate(self, jobs: Sequence[Job]) -> None:
+        greedy_rows: list[StudentRow] = []
+        for job in jobs:
+            try:
+                row = self._row(job)
+            except PeopleError as error:
+                job.fail(error)
+                continue
+            if row.request.alternatives:
+                self._beam(row)
+            elif row.sampling.temperature > 0 or row.sampling.repetition_penalty != 1:
+                decode(_Stepper(self._student), [row], ENDING, self._target.piece)
+            else:
+                greedy_rows.append(row)
+        for group in group_by_length([len(row.source) for row in greedy_rows], BATCH_TOKENS, MIN_FILL):
+            self._greedy([greedy_rows[place] for place in group if not greedy_rows[place].check()])
+
+    def _row(self, job: Job) -> StudentRow:
+        request = job.request
+        assert isinstance(request, Generate)
+        if request.messages:
+            raise UnsupportedError(
+                "{title} takes a text, not messages. Send a plain prompt.", param="messages", title=self.title
+            )
+        source = self._source.encode(request.prompt)
+        if len(source) >= CONTEXT_TOKENS:
+            raise TooLargeError(
+                "The text has {count:,} tokens; {title} takes at most {limit:,} at once. Shorten it.",
+                param="prompt", count=len(source), title=self.title, limit=CONTEXT_TOKENS,
+            )  # fmt: skip
+        sampling = request.sampling.checked()
+        stream = TextStream(job, Detokenizer(self._target.decode), sampling.stop)
+        start = self._target.encode(request.beginning) if request.beginning else []
+        spans = tuple(self._source.spans(request.prompt)) if request.align else ()
+        return StudentRow(job, request, sampling, stream, [], [*source, EOS], start=start, spans=spans)
+
+    def _greedy(self, rows: list[StudentRow]) -> None:
+        if not rows:
+            return
+
+        def take(place: int, choice: Choice) -> bool:
+            row = rows[place]
+            return row.check() or row.take(choice.id, choice.logprob, self._detail(row, choice), choice.id == EOS)
+
+        starts = [row.start for row in rows]
+        greedy(self._student, [row.source for row in rows], take, self._shortlist, starts)
+
+    def _detail(self, row: StudentRow, choice: Choice) -> Callable[[str], Token] | None:
+        """What is told of a token, where more than its text is asked for."""
+        request = row.request
+        if not (request.align or request.top_logprobs) or choice.id == EOS:
+            return None
+        if request.align:
+            row.shares.append(tuple(choice.weights[: len(row.source)].tolist()))
+        rivals = choice.rivals(request.top_logprobs) if request.top_logprobs else ()
+        texts = tuple((self._target.piece(id), value) for id, value in rivals)
+        return lambda text: Token(text, choice.id, choice.logprob, texts)
+
+    def _beam(self, row: StudentRow) -> None:
+        """Nothing of it streams: which is the best shows at the end."""
+        if row.check():
+            return
+        size, limit = row.request.alternatives + 1, row.sampling.max_new_tokens
+        found = beams(
+            self._student, row.source, size, limit, lambda: row.job.is_cancelled, self._shortlist, row.start
+        )
+        row.alternatives = tuple(Alternative(self._target.decode(one.ids), one.score) for one in found[1:])
+        if row.request.align:
+            _, weights = self._student.decode(self._student.encode(*pad([row.source])), torch.tensor([found[0].ids]))
+            row.shares = [tuple(shares) for id, shares in zip(found[0].ids, weights[0].tolist(), strict=True) if id != EOS]
+        for id, logprob in zip(found[0].ids, found[0].logprobs, strict=True):
+            if row.check() or row.take(id, logprob, lambda text: Token(text, id, logprob), id == EOS):
+                return
+        row.finish("length")
+
+
+class _Stepper:
+    """A student for the loop that all runtimes share, which samples and knows penalties; over the whole vocabulary."""
+
+    def __init__(self, student: Student) -> None:
+        self._student = student
+
+    def start(self, rows: Sequence[Row]) -> Tensor:
+        self._encoded: Encoded = self._student.encode(*pad([row.source for row in rows]))
+        self._cells, self._place = self._student.start(len(rows)), 0
+        return self._logits(None)
+
+    def step(self, ids: Sequence[int]) -> Tensor:
+        return self._logits(torch.tensor(ids))
+
+    def keep(self, places: Sequence[int]) -> None:
+        index = torch.tensor(places)
+        self._encoded, self._cells = self._encoded.pick(index), [cell[index] for cell in self._cells]
+
+    def _logits(self, ids: Tensor | None) -> Tensor:
+        states, _ = self._student.step(self._encoded, self._cells, ids, self._place)
+        self._place += 1
+        return self._student.logits(states).index_fill_(1, torch.tensor([UNKNOWN]), float("-inf"))

@@ -1,0 +1,178 @@
+"""Decoding loops over a student: greedy in a batch whose rows end by themselves, beams of one sentence, and scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.backends.marian.model import EOS, Student, pad
+from engine.backends.marian.shortlist import Shortlist, output_for
+
+PACK_SHARE = 0.8
+"""A batch is packed anew when no more than this share of its rows goes on: copying costs as much as some idle rows."""
+
+
+class Choice(NamedTuple):
+    """One token of a sentence; log-probabilities are among the words that the sentence may need."""
+
+    id: int
+    logprob: float
+    weights: Tensor
+    """How it looks at the source: one share for each of the batch's longest source's pieces."""
+    rivals: Callable[[int], list[tuple[int, float]]]
+    """The likeliest so many other ids with their log-probabilities."""
+
+
+class Hypothesis(NamedTuple):
+    """A whole translation of a beam; its ids end in EOS unless it was cut off."""
+
+    ids: list[int]
+    logprobs: list[float]
+
+    @property
+    def score(self) -> float:
+        """Mean log-probability of its tokens."""
+        return sum(self.logprobs) / len(self.logprobs)
+
+
+def greedy(
+    student: Student,
+    sources: Sequence[Sequence[int]],
+    take: Callable[[int, Choice], bool],
+    shortlist: Shortlist | None = None,
+    starts: Sequence[Sequence[int]] = (),
+) -> None:
+    """The likeliest token at every step, until `take(row, choice)` has said of each row that it is done.
+
+    Sources end in EOS. `starts` are ids that a translation must begin with; `take` hears of them too.
+    """
+    starts = starts or [()] * len(sources)
+    encoded = student.encode(*pad(sources))
+    output = output_for(student, shortlist, sources, starts)
+    rows = list(range(len(sources)))
+    cells = student.start(len(rows))
+    forced_steps = max(map(len, starts))
+    ids: Tensor | None = None
+    for step in count():
+        states, weights = student.step(encoded, cells, ids, step)
+        logits = output.logits(states)
+        columns = logits.argmax(-1)
+        if step < forced_steps:
+            columns = _forced(columns, output.columns, [starts[row][step : step + 1] for row in rows])
+        totals = logits.logsumexp(-1)
+        logprobs = logits.gather(1, columns[:, None])[:, 0] - totals
+        ids = output.ids(columns)
+
+        def choice(place: int, id: int, logprob: float) -> Choice:
+            def rivals(size: int) -> list[tuple[int, float]]:
+                values, places = logits[place].topk(min(size + 1, logits.shape[1]))  # noqa: B023
+                found = zip(output.ids(places).tolist(), (values - totals[place]).tolist(), strict=True)  # noqa: B023
+                return [(other, value) for other, value in found if other != id][:size]
+
+            return Choice(id, logprob, weights[place], rivals)  # noqa: B023
+
+        for place, (id, logprob) in enumerate(zip(ids.tolist(), logprobs.tolist(), strict=True)):
+            if rows[place] >= 0 and take(rows[place], choice(place, id, logprob)):
+                rows[place] = -1
+        kept = [place for place, row in enumerate(rows) if row >= 0]
+        if not kept:
+            return
+        if len(kept) <= PACK_SHARE * len(rows):
+            index = torch.tensor(kept)
+            encoded, cells, ids = encoded.pick(index), [cell[index] for cell in cells], ids[index]
+            output.pick(index)
+            rows = [rows[place] for place in kept]
+
+
+def _forced(
+    columns: Tensor, columns_of: Callable[[Sequence[int]], list[int]], given: Sequence[Sequence[int]]
+) -> Tensor:
+    """Columns with those of the rows that have a given id replaced."""
+    chosen = columns.tolist()
+    for place, ids in enumerate(given):
+        chosen[place : place + 1] = columns_of(ids) or chosen[place : place + 1]
+    return torch.tensor(chosen)
+
+
+def translate(
+    student: Student, sources: Sequence[Sequence[int]], shortlist: Shortlist | None = None, per_piece: float = 2.5
+) -> list[list[int]]:
+    """Greedy translations of sources that end in EOS, without the end; at most `per_piece` ids for each of a source."""
+    results: list[list[int]] = [[] for _ in sources]
+
+    def take(row: int, choice: Choice) -> bool:
+        if choice.id == EOS:
+            return True
+        results[row].append(choice.id)
+        return len(results[row]) >= per_piece * len(sources[row]) + 4
+
+    with torch.inference_mode():
+        greedy(student, sources, take, shortlist)
+    return results
+
+
+def beams(
+    student: Student,
+    source: Sequence[int],
+    size: int,
+    limit: int,
+    is_over: Callable[[], bool],
+    shortlist: Shortlist | None = None,
+    start: Sequence[int] = (),
+) -> list[Hypothesis]:
+    """The `size` best translations by mean log-probability, best first; what there is so far once `is_over`."""
+    one = student.encode(*pad([source]))
+    output = output_for(student, shortlist, [source], [start])
+    alive: list[Hypothesis] = [Hypothesis([], [])]
+    ended: list[Hypothesis] = []
+    encoded, cells, ids = one, student.start(1), None
+    for step in range(limit):
+        states, _ = student.step(encoded, cells, ids, step)
+        logprobs = output.logits(states).log_softmax(-1)
+        totals = torch.tensor([sum(one.logprobs) for one in alive])
+        if step < len(start):
+            chosen = [(0, output.columns(start[step : step + 1])[0])]
+        else:
+            flat = (logprobs + totals[:, None]).flatten().topk(min(2 * size, logprobs.numel())).indices
+            chosen = [divmod(place, logprobs.shape[1]) for place in flat.tolist()]
+        parents: list[int] = []
+        going: list[Hypothesis] = []
+        words = output.ids(torch.tensor([column for _, column in chosen])).tolist()
+        for (parent, column), id in zip(chosen, words, strict=True):
+            grown = Hypothesis([*alive[parent].ids, id], [*alive[parent].logprobs, float(logprobs[parent, column])])
+            if id == EOS:
+                ended.append(grown)
+            elif len(going) < size:
+                going.append(grown)
+                parents.append(parent)
+        alive = going
+        if len(ended) >= size or not alive or is_over():
+            break
+        index = torch.tensor(parents)
+        encoded = encoded.pick(index)
+        cells = [cell[index] for cell in cells]
+        ids = torch.tensor([one.ids[-1] for one in alive])
+    ended.sort(key=lambda one: -one.score)
+    return (ended or sorted(alive, key=lambda one: -one.score))[:size]
+
+
+def score(
+    student: Student, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> list[tuple[list[float], Tensor]]:
+    """Of given translations, both ending in EOS: each token's log-probability among all words, and its alignment.
+
+    In one pass over all of them, a few hundred tokens of the last layer at a time.
+    """
+    ids, lengths = pad(targets)
+    states, weights = student.decode(student.encode(*pad(sources)), ids)
+    found = []
+    for row, (length, source) in enumerate(zip(lengths, sources, strict=True)):
+        logits = student.logits(states[row, :length])
+        logprobs = -F.cross_entropy(logits, ids[row, :length], reduction="none")
+        found.append((logprobs.tolist(), weights[row, :length, : len(source)]))
+    return found

@@ -1,0 +1,204 @@
+"""A student as files: `config.json`, `model.safetensors` (matrices in int8) and one or two SentencePiece vocabularies.
+
+Published files become this once. Weights in memory are float32, which this network computes fastest in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.backends.marian.model import EOS, UNKNOWN, Shape, Student, build, shape_of
+from engine.backends.marian.published import FormatError, Quantized, Weights, read_model, read_shortlist
+from engine.backends.marian.shortlist import Shortlist
+from engine.errors import InputError, NotReadyError
+
+MODEL_TYPE = "marian-student"
+CONVERTED = "student-int8"
+"""The converted copy's folder, inside the folder of the published files."""
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SCALE = ".scale"
+OFFSETS, WORDS = "shortlist.offsets", "shortlist.ids"
+MAX_FILE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A SentencePiece model; ids end in EOS where they are a source."""
+
+    pieces: Any
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text without the end."""
+        return list(self.pieces.encode(text))
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids, the end left out."""
+        return str(self.pieces.decode([id for id in ids if id != EOS]))
+
+    def piece(self, id: int) -> str:
+        """A token as text, with a space where a word begins."""
+        return "" if id == EOS else str(self.pieces.id_to_piece(id)).replace("\u2581", " ")
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each piece lies in the text: start and end."""
+        proto = self.pieces.encode(text, out_type="immutable_proto")
+        return [(piece.begin, piece.end) for piece in proto.pieces]
+
+    def __len__(self) -> int:
+        return int(self.pieces.vocab_size())
+
+
+@dataclass(frozen=True)
+class Translator:
+    """All that translates one direction."""
+
+    student: Student
+    source: Vocabulary
+    target: Vocabulary
+    shortlist: Shortlist | None
+
+
+def open_student(title: str, folder: Path, digests: Mapping[str, str] | None = None) -> Translator:
+    """The student in the folder; published files are converted first. `digests` are the known sha256 of these.
+
+    Raises NotReadyError where a file is not the known one, InputError where files are no student's.
+    """
+    try:
+        return _read(converted(title, folder, digests or {}) if not (folder / CONFIG).is_file() else folder)
+    except (FormatError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(
+            "{title} cannot be read: {reason}. Download it again.", param="model", title=title, reason=str(error)
+        ) from error
+
+
+def converted(title: str, folder: Path, digests: Mapping[str, str]) -> Path:
+    """The folder with the published files' weights as safetensors, made now where it is not there.
+
+    It appears by renaming, also when two processes make it at once. Files are read only when their sha256 is known.
+    """
+    final = folder / CONVERTED
+    if (final / CONFIG).is_file():
+        return final
+    contents = {name: _checked(title, folder / name, digest) for name, digest in digests.items()}
+    part = folder / f".{CONVERTED}.{os.getpid()}.part"
+    try:
+        part.mkdir()
+        _convert(contents, part)
+        try:
+            part.rename(final)
+        except OSError:
+            if not (final / CONFIG).is_file():  # else another process was quicker
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return final
+
+
+def _checked(title: str, path: Path, digest: str) -> bytes:
+    data = path.read_bytes() if path.is_file() and path.stat().st_size <= MAX_FILE_BYTES else b""
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise NotReadyError(
+            "{name} of {title} is not the file that Parlance knows (its sha256 differs), and was not read. "
+            "Delete the model and download it again.",
+            param="model",
+            name=path.name,
+            title=title,
+        )
+    return data
+
+
+def _convert(contents: Mapping[str, bytes], folder: Path) -> None:
+    """Write published files in our form; which is which, their names tell."""
+    shape, weights = read_model(_one(contents, "model.", ".bin"))
+    vocabularies = {name: data for name, data in contents.items() if name.endswith(".spm")}
+    source = next((name for name in vocabularies if name.startswith("srcvocab")), min(vocabularies, default=""))
+    target = next((name for name in vocabularies if name.startswith("trgvocab")), source)
+    if not source:
+        raise FormatError("its vocabulary is missing")
+    for name, kept in ((source, "source.spm"), (target, "target.spm")):
+        if name != target or source != target:
+            (folder / kept).write_bytes(vocabularies[name])
+    if source == target:
+        (folder / "vocabulary.spm").write_bytes(vocabularies[source])
+    offsets, ids = read_shortlist(
+        _one(contents, "lex.", ".bin"), shape.source_size, shape.target_size or shape.source_size
+    )
+    save_student(folder, shape, weights, (offsets, ids))
+
+
+def _one(contents: Mapping[str, bytes], start: str, end: str) -> bytes:
+    for name, data in contents.items():
+        if name.startswith(start) and name.endswith(end):
+            return data
+    raise FormatError(f"{start}…{end} is missing")
+
+
+def save_student(
+    folder: Path, shape: Shape, weights: Weights, shortlist: tuple[Tensor, Tensor] | None, facts: Mapping[str, Any] = {}
+) -> None:
+    """Write weights, shortlist and, last, the configuration, which makes the folder whole."""
+    tensors: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if isinstance(weight, Quantized):
+            tensors |= {name: weight.values, name + SCALE: weight.scale}
+        else:
+            tensors[name] = weight
+    if shortlist is not None:
+        tensors |= {OFFSETS: shortlist[0].int(), WORDS: shortlist[1].int()}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
+    config = {"model_type": MODEL_TYPE, "shape": shape.as_dict(), **facts}
+    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def quantized(weight: Tensor) -> Quantized:
+    """A matrix in int8, with a scale for each of its rows."""
+    scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
+    return Quantized((weight / scale).round().to(torch.int8), scale)
+
+
+def _read(folder: Path) -> Translator:
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if config.get("model_type") != MODEL_TYPE:
+        raise ValueError("it is another kind of model")
+    shape = shape_of(config.get("shape") or {})
+    tensors = load_file(folder / WEIGHTS)
+    offsets, words = tensors.pop(OFFSETS, None), tensors.pop(WORDS, None)
+    weights = {
+        name: tensor.float() * tensors[name + SCALE] if name + SCALE in tensors else tensor.float()
+        for name, tensor in tensors.items()
+        if not name.endswith(SCALE)
+    }
+    student = build(shape, weights)
+    source, target = _vocabulary(folder, "source"), _vocabulary(folder, "target")
+    if len(source) != shape.source_size or len(target) != (shape.target_size or shape.source_size):
+        raise ValueError("its vocabularies are of another size than its weights")
+    shortlist = (
+        None if offsets is None or words is None else Shortlist(offsets.long(), words.long(), not shape.target_size)
+    )
+    return Translator(student, source, target, shortlist)
+
+
+def _vocabulary(folder: Path, side: str) -> Vocabulary:
+    paths = (folder / f"{side}.spm", folder / "vocabulary.spm")
+    path = next((path for path in paths if path.is_file()), paths[0])
+    pieces = sentencepiece.SentencePieceProcessor()
+    try:
+        pieces.LoadFromSerializedProto(path.read_bytes())
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"its vocabulary {path.name} cannot be read") from error
+    if pieces.eos_id() != EOS or pieces.unk_id() != UNKNOWN:
+        raise ValueError(f"its vocabulary {path.name} has other ids for the end of a sentence")
+    return Vocabulary(pieces)

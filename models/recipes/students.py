@@ -1,0 +1,311 @@
+"""How the translators for French, Spanish and German were made from the English-Portuguese ones of Firefox.
+
+    python -m models.recipes.students en-fr --data DATA --parent ENPT --run RUN [--threads 2] [--tokens 12e6]
+    python -m models.recipes.students en-fr --data DATA --parent ENPT --run RUN --finish 2e6
+
+DATA holds `translation/`; ENPT is the parent's folder in the cache (of fr-en, `--parent ENPT --head PTEN`: the first
+translates English for the alignment, the second is the parent). The first form trains at an even rate until it has seen
+so many target tokens, and goes on from its checkpoint when started again; the second takes its checkpoint and lets the
+rate fall to nothing, on better data, into RUN/finished, which leaves the checkpoint as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.backends.marian.decoding import translate
+from engine.backends.marian.files import Translator, Vocabulary, open_student
+from engine.backends.marian.model import EOS, Shape, Student, build, pad
+from models.recipes.student_data import Pair, Pairs, read_pairs
+from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
+
+SEED = 16
+VOCABULARY_SIZE = 12_000
+ALIGNED_PAIRS = 16_000
+BATCH_TOKENS = 3000
+"""Target tokens of a batch, padding included."""
+MAX_PIECES = 100
+CHUNK_ROWS = 16_000
+RATES = {
+    "target": {
+        "target_embedding": 1e-3,
+        "output_bias": 1e-3,
+        "decoder": 7e-4,
+        "encoder": 2e-4,
+        "source_embedding": 5e-5,
+    },
+    "source": {
+        "source_embedding": 1e-3,
+        "encoder": 2e-4,
+        "decoder": 5e-5,
+        "target_embedding": 5e-5,
+        "output_bias": 5e-5,
+    },
+}
+"""Rate by part, for the side whose language is new: the rest knows its work and is to keep it."""
+WARM_STEPS = 150
+SMOOTHING = 0.1
+AVERAGE_DECAY = 0.9985
+BEST_SHARE, BEST_SHARE_AT_END = 0.05, 0.35
+CHECKPOINT_SECONDS = 600.0
+Row = tuple[list[int], list[int]]
+
+
+@dataclass
+class Progress:
+    """What a checkpoint tells beside weights."""
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    chunks: int = 0
+    best_bleu: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One direction: which side is new, and what it is trained and chosen on."""
+
+    pair: str
+    vocabularies: tuple[Vocabulary, Vocabulary]
+    many: list[Row]
+    best: list[Row]
+    choosing: list[Pair]
+
+    @property
+    def side(self) -> str:
+        return "target" if self.pair.startswith("en-") else "source"
+
+    def batches(self, chunk: int, best_share: float) -> Iterator[list[Row]]:
+        """Batches of like lengths, in an order of their own; the same for the same chunk."""
+        rng = random.Random(f"{SEED}-{chunk}")
+        count = int(CHUNK_ROWS * best_share)
+        rows = rng.sample(self.many, min(len(self.many), CHUNK_ROWS - count))
+        rows += rng.choices(self.best, k=count)
+        rows.sort(key=lambda row: (len(row[1]), len(row[0]), rng.random()))
+        batches: list[list[Row]] = [[]]
+        for row in rows:
+            longest = max(len(row[0]), len(row[1]))
+            if (len(batches[-1]) + 1) * longest > BATCH_TOKENS:
+                batches.append([])
+            batches[-1].append(row)
+        rng.shuffle(batches)
+        yield from filter(None, batches)
+
+
+class Trainer:
+    """Weights, their running mean, Adam's moments, and how far it is."""
+
+    def __init__(self, task: Task, student: Student, folder: Path) -> None:
+        self.task, self.student, self.folder = task, student.train(), folder
+        self.progress = Progress()
+        self.rates = RATES[task.side]
+        named = list(student.named_parameters())
+        groups = [
+            {"params": [value for name, value in named if name.startswith(part)], "lr": rate, "part": part}
+            for part, rate in self.rates.items()
+        ]
+        assert sum(len(group["params"]) for group in groups) == len(named)  # type: ignore[arg-type]
+        for _, value in named:
+            value.requires_grad_(True)
+        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-9, fused=True)
+        self.mean = {name: value.detach().clone() for name, value in named}
+
+    def step(self, rows: list[Row], rate: float) -> float:
+        """One batch; the loss by token, smoothing included."""
+        loss, tokens = self._loss(rows)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
+        warm = min(1.0, (self.progress.steps + 1) / WARM_STEPS)
+        for group in self.adam.param_groups:
+            group["lr"] = self.rates[group["part"]] * rate * warm
+        self.adam.step()
+        self.adam.zero_grad()
+        self.progress.steps += 1
+        self.progress.tokens += tokens
+        decay = min(AVERAGE_DECAY, (1 + self.progress.steps) / (10 + self.progress.steps))
+        with torch.no_grad():
+            for name, value in self.student.named_parameters():
+                self.mean[name].lerp_(value, 1 - decay)
+        return float(loss)
+
+    def _loss(self, rows: list[Row]) -> tuple[Tensor, int]:
+        sources, lengths = pad([source for source, _ in rows])
+        targets, target_lengths = pad([target for _, target in rows])
+        states, _ = self.student.decode(self.student.encode(sources, lengths), targets)
+        is_real = torch.arange(targets.shape[1])[None] < torch.tensor(target_lengths)[:, None]
+        logits = self.student.logits(states[is_real])
+        return F.cross_entropy(logits, targets[is_real], label_smoothing=SMOOTHING), sum(target_lengths)
+
+    def averaged(self) -> Student:
+        """The student with the running mean of its weights."""
+        return build(self.student.shape, {name: value.clone() for name, value in self.mean.items()})
+
+    def bleu(self) -> float:
+        """Of the averaged student, on the lines that choose."""
+        return dev_bleu(self.averaged(), self.task)
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint that replaces the one before."""
+        tensors = {f"mean.{name}": value for name, value in self.mean.items()}
+        for name, value in self.student.named_parameters():
+            state = self.adam.state.get(value, {})
+            tensors |= {f"weight.{name}": value.detach()} | {
+                f"{key}.{name}": state[key] for key in ("exp_avg", "exp_avg_sq") if key in state
+            }
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, folder / "checkpoint.new")
+        (folder / "checkpoint.new").replace(folder / "checkpoint.safetensors")
+        text = json.dumps(asdict(self.progress) | {"shape": self.student.shape.as_dict()}, indent=1)
+        (folder / "progress.json").write_text(text, encoding="utf-8")
+
+    def load(self, folder: Path) -> bool:
+        """Go on from a checkpoint, if there is one."""
+        path = folder / "checkpoint.safetensors"
+        if not path.is_file():
+            return False
+        told = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        told.pop("shape")
+        self.progress, tensors = Progress(**told), load_file(path)
+        with torch.no_grad():
+            for name, value in self.student.named_parameters():
+                value.copy_(tensors[f"weight.{name}"])
+                self.mean[name] = tensors[f"mean.{name}"]
+                if f"exp_avg.{name}" in tensors:
+                    self.adam.state[value] = {
+                        "step": torch.tensor(float(self.progress.steps)),
+                        "exp_avg": tensors[f"exp_avg.{name}"],
+                        "exp_avg_sq": tensors[f"exp_avg_sq.{name}"],
+                    }
+        return True
+
+    def report(self, loss: float, started: float, folder: Path) -> None:
+        """Measure, keep a checkpoint, note it and print a line."""
+        now = self.progress
+        bleu = self.bleu()
+        now.best_bleu = max(now.best_bleu, bleu)
+        speed = now.tokens / max(1.0, now.seconds)
+        note = {"tokens": now.tokens, "steps": now.steps, "loss": round(loss, 3), "bleu": round(bleu, 2)}
+        now.history.append(note | {"seconds": round(now.seconds)})
+        self.save(folder)
+        print(
+            f"{time.strftime('%H:%M')} {now.tokens / 1e6:.2f} M target tokens, {now.steps} steps, loss {loss:.3f}, "
+            f"BLEU {bleu:.2f} on {len(self.task.choosing)} lines, {speed:.0f} tokens/s, {now.seconds / 60:.0f} min",
+            flush=True,
+        )
+
+
+def dev_bleu(student: Student, task: Task) -> float:
+    """BLEU of greedy translations of the lines that choose."""
+    import sacrebleu
+
+    source, target = task.vocabularies
+    texts = [pair[0 if task.side == "target" else 1] for pair in task.choosing]
+    references = [pair[1 if task.side == "target" else 0] for pair in task.choosing]
+    sources = [[*source.encode(text), EOS] for text in texts]
+    order = sorted(range(len(texts)), key=lambda place: len(sources[place]))
+    outputs = [""] * len(texts)
+    for start in range(0, len(order), 32):
+        places = order[start : start + 32]
+        for place, ids in zip(places, translate(student, [sources[place] for place in places]), strict=True):
+            outputs[place] = target.decode(ids)
+    way = "zh" if task.pair.endswith("-zh") else "13a"
+    return float(sacrebleu.corpus_bleu(outputs, [references], tokenize=way).score)
+
+
+def prepare(options: argparse.Namespace) -> tuple[Task, Student]:
+    """Vocabulary, alignment, the untrained child and the pairs as ids; what takes long is kept in the run's folder."""
+    run: Path = options.run
+    run.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(SEED)
+    language = options.pair.replace("en", "").strip("-")
+    pairs = read_pairs(options.data, language, rng)
+    print(f"{len(pairs.many)} pairs, {len(pairs.best)} of the best, {len(pairs.choosing)} that choose", flush=True)
+    translator = open_student("parent", options.parent)
+    parent = open_student("parent", options.head) if options.head else translator
+    texts = [other for _, other in pairs.best + rng.sample(pairs.many, min(len(pairs.many), 400_000))]
+    vocabulary = make_vocabulary(texts, options.vocabulary, run / "other.spm", options.threads)
+    short = [pair for pair in pairs.many if len(pair[0].split()) <= MAX_WORDS]
+    chosen = pairs.best[:2000] + rng.sample(short, min(len(short), ALIGNED_PAIRS))
+    rows = images(translator, chosen, run / "images.json")
+    side = "target" if options.pair.startswith("en-") else "source"
+    child, counts = begin(parent, side, vocabulary, rows)
+    print(f"pieces by how they begin: {counts}", flush=True)
+    return _task(options.pair, side, parent, vocabulary, pairs), child
+
+
+def _task(pair: str, side: str, parent: Translator, vocabulary: Vocabulary, pairs: Pairs) -> Task:
+    english = parent.source if side == "target" else parent.target
+
+    def rows(given: list[Pair]) -> list[Row]:
+        made = [([*english.encode(a), EOS], [*vocabulary.encode(b), EOS]) for a, b in given]
+        whole = [(a, b) for a, b in made if max(len(a), len(b)) <= MAX_PIECES and len(a) < 3 * len(b) + 9 > 0]
+        return whole if side == "target" else [(b, a) for a, b in whole]
+
+    both = (english, vocabulary) if side == "target" else (vocabulary, english)
+    return Task(pair, both, rows(pairs.many), rows(pairs.best), pairs.choosing)
+
+
+def train(trainer: Trainer, until: float, folder: Path, finish_from: int | None = None) -> None:
+    """Train until so many target tokens are seen; from `finish_from` on the rate falls to nothing."""
+    last_report, losses = time.monotonic(), []
+    progress = trainer.progress
+    while progress.tokens < until:
+        share = BEST_SHARE if finish_from is None else BEST_SHARE_AT_END
+        progress.chunks += 1
+        for rows in trainer.task.batches(progress.chunks, share):
+            begun = time.monotonic()
+            rate = 1.0 if finish_from is None else max(0.0, (until - progress.tokens) / (until - finish_from))
+            losses.append(trainer.step(rows, rate))
+            progress.seconds += time.monotonic() - begun
+            if progress.tokens >= until:
+                break
+            if progress.steps % 20 == 0:
+                loss = sum(losses[-20:]) / len(losses[-20:])
+                print(f"  step {progress.steps}, {progress.tokens} tokens, loss {loss:.3f}", flush=True)
+            if time.monotonic() - last_report > CHECKPOINT_SECONDS:
+                trainer.report(sum(losses) / len(losses), begun, folder)
+                last_report, losses = time.monotonic(), []
+    trainer.report(sum(losses) / max(1, len(losses)), 0.0, folder)
+
+
+def main() -> None:
+    """Train, or finish what was trained."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pair", help="such as en-fr or fr-en")
+    for name in ("data", "parent", "run"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--head", type=Path, help="the parent, where another one translates for the alignment")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--vocabulary", type=int, default=VOCABULARY_SIZE)
+    parser.add_argument("--tokens", type=float, default=40e6)
+    parser.add_argument("--finish", type=float, help="target tokens over which the rate falls to nothing")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(SEED)
+    task, child = prepare(options)
+    trainer = Trainer(task, child, options.run)
+    if not trainer.load(options.run):
+        print(f"before training: BLEU {trainer.bleu():.2f}", flush=True)
+    if options.finish is None:
+        train(trainer, options.tokens, options.run)
+    else:
+        start = trainer.progress.tokens
+        train(trainer, start + options.finish, options.run / "finished", start)
+
+
+if __name__ == "__main__":
+    main()
