@@ -111,6 +111,12 @@ class Generate:
     target: str | None = None
     is_scored: bool = False
     """Whether the answer's `mean_logprob` is wanted, which not every runtime computes anyway."""
+    beginning: str = ""
+    """Text that the answer must begin with, and does."""
+    alternatives: int = 0
+    """How many other answers to tell beside the best, for which a beam is searched."""
+    align: bool = False
+    """Tell which part of the prompt each token was made from; tokens come with their log-probabilities."""
     task: Literal["generate"] = "generate"
 
 
@@ -187,6 +193,25 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another answer, and the mean log-probability of its tokens."""
+
+    text: str
+    mean_logprob: float
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How each token of a translation looks at its source: `weights[t][p]` is token t's share in `prompt[spans[p]]`.
+
+    Shares of a token add up to 1; the last of them is the source's end, which has no span.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
 class Generation:
     """A finished text. `settings` are those that really acted; `mean_logprob` is None where not computed."""
 
@@ -199,6 +224,10 @@ class Generation:
     tokens_per_second: float | None = None
     mean_logprob: float | None = None
     tokens: tuple[Token, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    """Other answers where they were asked for, best first."""
+    alignment: Alignment | None = None
+    """Where it was asked for, and the runtime can tell."""
     is_repeated: bool = field(default=False, compare=False)
     """Kept from the same request earlier, and not worked on again: then no time was measured."""
 

@@ -88,7 +88,7 @@ def align(rows: Sequence[tuple[list[int], list[int]]], size: int, image_size: in
 def begin(
     parent: Translator, side: str, vocabulary: Vocabulary, rows: Sequence[Pair]
 ) -> tuple[Student, dict[str, int]]:
-    """The child before training, and how its pieces got their embeddings; `side` ("source" or "target") is the new one."""
+    """The child before training, and how its pieces begin; `side` ("source" or "target") is the new one."""
     known = parent.target if side == "target" else parent.source
     aligned = align([(vocabulary.encode(b), known.encode(a)) for a, b in rows if a and b], len(vocabulary), len(known))
     mixing, counts = _mixing(aligned, vocabulary, known)

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from engine.backends.marian.decoding import translate
 from engine.backends.marian.files import Translator, Vocabulary, open_student
-from engine.backends.marian.model import EOS, Shape, Student, build, pad
+from engine.backends.marian.model import EOS, Student, build, pad
 from models.recipes.student_data import Pair, Pairs, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
 
@@ -114,11 +114,11 @@ class Trainer:
         self.progress = Progress()
         self.rates = RATES[task.side]
         named = list(student.named_parameters())
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [value for name, value in named if name.startswith(part)], "lr": rate, "part": part}
             for part, rate in self.rates.items()
         ]
-        assert sum(len(group["params"]) for group in groups) == len(named)  # type: ignore[arg-type]
+        assert sum(len(group["params"]) for group in groups) == len(named)
         for _, value in named:
             value.requires_grad_(True)
         self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-9, fused=True)

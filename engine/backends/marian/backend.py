@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,15 +147,14 @@ class StudentBackend:
         if row.check():
             return
         size, limit = row.request.alternatives + 1, row.sampling.max_new_tokens
-        found = beams(
-            self._student, row.source, size, limit, lambda: row.job.is_cancelled, self._shortlist, row.start
-        )
+        found = beams(self._student, row.source, size, limit, lambda: row.job.is_cancelled, self._shortlist, row.start)
         row.alternatives = tuple(Alternative(self._target.decode(one.ids), one.score) for one in found[1:])
+        best = found[0]
         if row.request.align:
-            _, weights = self._student.decode(self._student.encode(*pad([row.source])), torch.tensor([found[0].ids]))
-            row.shares = [tuple(shares) for id, shares in zip(found[0].ids, weights[0].tolist(), strict=True) if id != EOS]
-        for id, logprob in zip(found[0].ids, found[0].logprobs, strict=True):
-            if row.check() or row.take(id, logprob, lambda text: Token(text, id, logprob), id == EOS):
+            _, weights = self._student.decode(self._student.encode(*pad([row.source])), torch.tensor([best.ids]))
+            row.shares = [tuple(one) for one in weights[0].tolist()][: len(best.ids) - (best.ids[-1] == EOS)]
+        for id, logprob in zip(best.ids, best.logprobs, strict=True):
+            if row.check() or row.take(id, logprob, partial(Token, id=id, logprob=logprob), id == EOS):
                 return
         row.finish("length")
 

@@ -54,8 +54,8 @@ class Vocabulary:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each piece lies in the text: start and end."""
-        proto = self.pieces.encode(text, out_type="immutable_proto")
-        return [(piece.begin, piece.end) for piece in proto.pieces]
+        found = self.pieces.encode(text, return_type="offset_mapping")
+        return [(start, end) for start, end in found["offsets"]]
 
     def __len__(self) -> int:
         return int(self.pieces.vocab_size())

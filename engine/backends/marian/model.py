@@ -37,7 +37,7 @@ class Shape:
 
 
 class Attention(nn.Module):
-    """Attention of `x` (rows, n, width) over keys and values (rows, heads, m, width of a head), added and normalised."""
+    """Attention of `x` (rows, n, width) over keys and values (rows, heads, m, width / heads), added and normalised."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -149,8 +149,8 @@ class Student(nn.Module):
             nn.Embedding(shape.target_size, shape.width) if shape.target_size else self.source_embedding
         )
         self.output_bias = nn.Parameter(torch.zeros(shape.target_size or shape.source_size))
-        self.encoder = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.encoder_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.decoder_layers))
+        self.encoder: Any = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.encoder_layers))
+        self.decoder: Any = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.decoder_layers))
         self._positions = positions(256, shape.width)
 
     def encode(self, ids: Tensor, lengths: Sequence[int]) -> Encoded:
@@ -239,7 +239,7 @@ def build(shape: Shape, weights: dict[str, Tensor]) -> Student:
     student.load_state_dict(weights, assign=True)
     if not shape.target_size:
         student.target_embedding = student.source_embedding
-    return student.eval()
+    return student.eval().requires_grad_(False)
 
 
 def shape_of(table: dict[str, Any]) -> Shape:

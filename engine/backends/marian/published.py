@@ -134,11 +134,11 @@ def _shape(text: str) -> Shape:
     try:
         source, target = (int(line.strip(" -")) for line in sizes[1].splitlines()) if sizes else (0, 0)
         names = ("dim-emb", "transformer-heads", "transformer-dim-ffn", "enc-depth", "dec-depth")
-        shape = Shape(*(int(config[name]) for name in names), source, target)
+        width, heads, inner, encoder_layers, decoder_layers = (int(config[name]) for name in names)
     except (KeyError, ValueError) as error:
         raise FormatError(f"its configuration is not whole ({error})") from None
     is_shared = config.get("tied-embeddings-all") == "true"
-    return Shape(**shape.as_dict() | {"target_size": 0}) if is_shared else shape
+    return Shape(width, heads, inner, encoder_layers, decoder_layers, source, 0 if is_shared else target)
 
 
 def _our_name(name: str) -> str:

@@ -76,19 +76,21 @@ class Row:
 
     def hand_in(self) -> None:
         """Give the job its result."""
+        self.job.finish(self.result())
+
+    def result(self) -> Generation:
+        """What it has come to."""
         count, span = len(self.ids), self.last_at - self.first_at
-        self.job.finish(
-            Generation(
-                text=self.stream.text,
-                finish_reason=self.finish_reason,
-                prompt_tokens=len(self.source or self.prefix),
-                new_tokens=count,
-                settings=self.sampling.as_dict() | self.extra_settings,
-                first_token_seconds=self.first_at - self.started if count else None,
-                tokens_per_second=(count - 1) / span if count > 1 and span > 0 else None,
-                mean_logprob=sum(self.logprobs) / count if self.logprobs else None,
-                tokens=tuple(self.stream.tokens),
-            )
+        return Generation(
+            text=self.stream.text,
+            finish_reason=self.finish_reason,
+            prompt_tokens=len(self.source or self.prefix),
+            new_tokens=count,
+            settings=self.sampling.as_dict() | self.extra_settings,
+            first_token_seconds=self.first_at - self.started if count else None,
+            tokens_per_second=(count - 1) / span if count > 1 and span > 0 else None,
+            mean_logprob=sum(self.logprobs) / count if self.logprobs else None,
+            tokens=tuple(self.stream.tokens),
         )
 
 

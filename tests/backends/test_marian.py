@@ -1,0 +1,269 @@
+"""Marian students on small random ones: published files read and refused, batches, beams, beginnings, alignment."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.backends.marian import published
+from engine.backends.marian.backend import StudentBackend
+from engine.backends.marian.decoding import score, translate
+from engine.backends.marian.files import CONFIG, CONVERTED, WEIGHTS, open_student, quantized, save_student
+from engine.backends.marian.model import EOS, UNKNOWN, Shape, pad
+from engine.backends.marian.published import FormatError, read_model, read_shortlist
+from engine.catalogue.models import Source
+from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
+from engine.requests import Classify, Generate, Generation, Message, Sampling
+from engine.settings import Settings
+from tests.backends import marian_files
+from tests.backends.checkpoints import KeptJob, entry
+from tests.backends.marian_files import NAMES, SHAPE, config, model_file, publish, shortlist_file, student
+
+GREEDY = Sampling(max_new_tokens=14, temperature=0.0)
+TEXTS = ["The quick brown fox jumps over the dog", "Le renard", "Once upon a time there was a village", "sea", "Good"]
+TASKS = frozenset({"generate"})
+
+
+def open_backend(folder: Path, digests: dict[str, str] | None) -> StudentBackend:
+    model = replace(entry("seq2seq"), source=Source("package", files=digests))
+    return StudentBackend(model, folder, Settings(device="cpu", threads=1), TASKS)
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> StudentBackend:
+    folder = tmp_path_factory.mktemp("student")
+    return open_backend(folder, publish(folder))
+
+
+def ask(backend: StudentBackend, *requests: Generate) -> list[Generation]:
+    jobs = [KeptJob(request) for request in requests]
+    backend.run(jobs)
+    for job in jobs:
+        if job.error:
+            raise job.error
+        assert "".join(job.texts) == job.result.text
+    return [job.result for job in jobs]
+
+
+def test_weights_come_back_as_int8_rounds_them() -> None:
+    made = student()
+    shape, weights = read_model(model_file(made))
+    assert shape == SHAPE
+    for name, value in made.state_dict().items():
+        if name == "target_embedding.weight":
+            continue
+        read = weights[name]
+        exact = read if isinstance(read, torch.Tensor) else read.float()
+        step = float(value.abs().max()) / 127 if value.ndim == 2 else 1e-7
+        assert torch.allclose(exact, value, atol=0.51 * step), name
+
+
+def test_two_vocabularies_have_two_embeddings() -> None:
+    shape = replace(SHAPE, target_size=96)
+    read, weights = read_model(model_file(student(shape)))
+    assert read == shape and weights["target_embedding.weight"].float().shape == (96, 16)
+
+
+@pytest.mark.parametrize("cut", [0, 10, 200, 5000, -1, -300])
+def test_cut_files_are_refused(cut: int) -> None:
+    with pytest.raises(FormatError):
+        read_model(model_file(student())[:cut])
+
+
+@pytest.mark.parametrize("place", [0, 8, 16, 24, 32, 40])
+@pytest.mark.parametrize("value", [0, 2**31, 2**63 - 1])
+def test_forged_lengths_are_refused(place: int, value: int) -> None:
+    data = bytearray(model_file(student()))
+    data[place : place + 8] = struct.pack("<Q", value)
+    with pytest.raises(FormatError):
+        read_model(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("dec-cell", "gru"), ("transformer-decoder-autoreg", "self-attention"), ("transformer-ffn-activation", "swish"),
+     ("type", "s2s"), ("transformer-postprocess", "dn")],
+)  # fmt: skip
+def test_other_networks_are_refused_by_name(key: str, value: str) -> None:
+    with pytest.raises(FormatError, match=key):
+        read_model(model_file(student(), config(SHAPE, **{key: value})))
+
+
+def test_tensors_of_unknown_names_are_refused() -> None:
+    for name in ("encoder_l1_self_Wz", "decoder_l0_rnn_W", "more"):
+        with pytest.raises(FormatError, match=name):
+            read_model(model_file(student(), **{name: bytes(4)}))
+
+
+def test_shortlists_that_do_not_add_up_are_refused() -> None:
+    good = shortlist_file([[2, 3], [], [4]])
+    offsets, ids = read_shortlist(good, 3, 5)
+    assert offsets.tolist() == [0, 2, 2, 3] and ids.tolist() == [2, 3, 4]
+    for data, sizes in (
+        (good[:-1], (3, 5)),
+        (b"", (3, 5)),
+        (good, (4, 5)),
+        (good, (3, 4)),
+        (b"\0" * len(good), (3, 5)),
+    ):
+        with pytest.raises(FormatError):
+            read_shortlist(data, *sizes)
+
+
+def test_files_are_refused_by_their_hash_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = publish(tmp_path)
+    (tmp_path / NAMES[0]).write_bytes(b"forged" + (tmp_path / NAMES[0]).read_bytes()[6:])
+    monkeypatch.setattr(published, "_blocks", lambda data: pytest.fail("was read"))
+    with pytest.raises(NotReadyError, match="not the file that Parlance knows"):
+        open_student("Tiny", tmp_path, digests)
+    assert not (tmp_path / CONVERTED).exists()
+
+
+def test_what_is_no_student_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PeopleError, match="cannot be read"):
+        open_student("Tiny", tmp_path, {})
+    publish(tmp_path / "whole")
+    for name, content in ((CONFIG, "{}"), (CONFIG, "["), (WEIGHTS, "x"), ("vocabulary.spm", "x")):
+        folder = tmp_path / f"{name}-{len(content)}"
+        open_student("Tiny", folder, publish(folder))
+        copy = folder / CONVERTED
+        (copy / name).write_text(content)
+        with pytest.raises(InputError, match="Tiny cannot be read"):
+            open_student("Tiny", copy)
+
+
+def test_the_copy_is_made_once_and_answers_alike(tmp_path: Path) -> None:
+    first = open_backend(tmp_path, publish(tmp_path))
+    for name in NAMES:
+        (tmp_path / name).unlink()
+    again = open_backend(tmp_path, None)
+    assert (
+        ask(first, Generate(TEXTS[0], sampling=GREEDY))[0].text
+        == ask(again, Generate(TEXTS[0], sampling=GREEDY))[0].text
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CONVERTED]
+
+
+def test_a_trained_student_is_kept_with_a_scale_for_each_row(tmp_path: Path) -> None:
+    made = student(replace(SHAPE, target_size=marian_files.VOCABULARY))
+    weights = {name: quantized(value) if value.ndim == 2 else value for name, value in made.state_dict().items()}
+    save_student(tmp_path, made.shape, weights, None)
+    for side in ("source", "target"):
+        (tmp_path / f"{side}.spm").write_bytes(marian_files.vocabulary())
+    read = open_student("Tiny", tmp_path).student
+    for name, value in made.state_dict().items():
+        assert torch.allclose(read.state_dict()[name], value, atol=float(value.abs().max()) / 127)
+
+
+def test_steps_and_the_parallel_pass_agree() -> None:
+    made = student()
+    sources = [[5, 9, 30, 7, EOS], [12, EOS]]
+    with torch.inference_mode():
+        outputs = translate(made, sources)
+        scored = score(made, sources, [[*ids, EOS] for ids in outputs])
+        encoded, cells, ids = made.encode(*pad(sources)), made.start(2), None
+        for step in range(min(map(len, outputs))):
+            states, weights = made.step(encoded, cells, ids, step)
+            ids = torch.tensor([output[step] for output in outputs])
+            logprobs = made.logits(states).log_softmax(-1)
+            for row in range(2):
+                assert scored[row][0][step] == pytest.approx(float(logprobs[row, ids[row]]), abs=1e-4)
+                length = len(sources[row])
+                assert torch.allclose(scored[row][1][step], weights[row, :length], atol=1e-5)
+
+
+def test_company_changes_no_answer(backend: StudentBackend) -> None:
+    requests = [Generate(text, sampling=GREEDY) for text in TEXTS]
+    alone = [ask(backend, request)[0] for request in requests]
+    for one, other in zip(alone, ask(backend, *requests), strict=True):
+        assert one.text == other.text and one.new_tokens == other.new_tokens
+        assert one.mean_logprob == pytest.approx(other.mean_logprob, abs=1e-4)
+
+
+def test_unknown_words_are_never_chosen(backend: StudentBackend) -> None:
+    backend._student.output_bias[UNKNOWN] += 50
+    try:
+        sampled = replace(GREEDY, temperature=1.0, seed=3)
+        for sampling in (GREEDY, sampled):
+            assert "⁇" not in ask(backend, Generate("sea", sampling=sampling))[0].text
+    finally:
+        backend._student.output_bias[UNKNOWN] -= 50
+
+
+def test_a_cancelled_row_leaves_and_the_others_go_on(backend: StudentBackend) -> None:
+    jobs = [
+        KeptJob(Generate(text, sampling=GREEDY), leaves_after=2 if place == 1 else None)
+        for place, text in enumerate(TEXTS)
+    ]
+    whole = ask(backend, *(job.request for job in jobs if isinstance(job.request, Generate)))
+    backend.run(jobs)
+    assert jobs[1].result.finish_reason == "cancelled" and jobs[1].result.new_tokens < whole[1].new_tokens
+    assert [job.result.text for job in (jobs[0], *jobs[2:])] == [one.text for one in (whole[0], *whole[2:])]
+
+
+def test_an_answer_begins_as_it_must(backend: StudentBackend) -> None:
+    starts = ("the dog", "", "city")
+    requests = [Generate(text, sampling=GREEDY, beginning=start) for text, start in zip(TEXTS[:3], starts, strict=True)]
+    begun = ask(backend, *requests)
+    assert begun[0].text.startswith("the dog") and begun[2].text.startswith("city")
+    assert begun[1].text == ask(backend, Generate(TEXTS[1], sampling=GREEDY))[0].text
+
+
+def test_alternatives_are_told_best_first(backend: StudentBackend) -> None:
+    found = ask(backend, Generate(TEXTS[0], sampling=GREEDY, alternatives=3))[0]
+    assert len(found.alternatives) == 3 and found.mean_logprob is not None
+    scores = [found.mean_logprob, *(one.mean_logprob for one in found.alternatives)]
+    assert scores == sorted(scores, reverse=True)
+    assert len({found.text, *(one.text for one in found.alternatives)}) == 4
+    begun = ask(backend, Generate(TEXTS[0], sampling=GREEDY, alternatives=2, beginning="the dog"))[0]
+    assert all(text.startswith("the dog") for text in (begun.text, *(one.text for one in begun.alternatives)))
+
+
+@pytest.mark.parametrize("alternatives", [0, 2])
+def test_tokens_are_told_with_their_place_in_the_source(backend: StudentBackend, alternatives: int) -> None:
+    found = ask(backend, Generate(TEXTS[0], sampling=GREEDY, align=True, alternatives=alternatives))[0]
+    assert found.alignment is not None
+    assert "".join(token.text for token in found.tokens) == found.text
+    assert len(found.alignment.weights) == len(found.tokens) and found.tokens[0].logprob is not None
+    assert "".join(TEXTS[0][start:end] for start, end in found.alignment.spans) == TEXTS[0]
+    for shares in found.alignment.weights:
+        assert len(shares) == len(found.alignment.spans) + 1 and sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+def test_rivals_are_other_tokens(backend: StudentBackend) -> None:
+    found = ask(backend, Generate(TEXTS[0], sampling=GREEDY), Generate(TEXTS[0], sampling=GREEDY, top_logprobs=3))
+    assert found[0].text == found[1].text and not found[0].tokens
+    for token in found[1].tokens:
+        assert len(token.rivals) == 3 and all(value <= (token.logprob or 0) for _, value in token.rivals)
+
+
+def test_sampling_follows_its_seed(backend: StudentBackend) -> None:
+    hot = replace(GREEDY, temperature=1.5)
+    texts = [ask(backend, Generate("sea", sampling=replace(hot, seed=seed)))[0].text for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+    again = ask(backend, Generate("sea", sampling=replace(GREEDY, repetition_penalty=1.5)))[0]
+    assert again.text != ask(backend, Generate("sea", sampling=GREEDY))[0].text
+
+
+def test_what_it_cannot_do_is_said(backend: StudentBackend) -> None:
+    wrong: list[tuple[Any, type[Exception]]] = [
+        (Generate(messages=(Message("user", "Hi"),)), UnsupportedError),
+        (Generate("dog " * 600), TooLargeError),
+        (Classify("Good"), UnsupportedError),
+    ]
+    for request, kind in wrong:
+        job = KeptJob(request)
+        backend.run([job])
+        assert isinstance(job.error, kind)
+
+
+def test_config_is_json_that_tells_the_shape(tmp_path: Path) -> None:
+    open_student("Tiny", tmp_path, publish(tmp_path))
+    told = json.loads((tmp_path / CONVERTED / CONFIG).read_text())
+    assert Shape(**told["shape"]) == SHAPE
