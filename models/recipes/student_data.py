@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.applications.literals import literal_spans, plain
+
 Pair = tuple[str, str]
 
 FLORES = {"en": "eng_Latn", "fr": "fra_Latn", "es": "spa_Latn", "de": "deu_Latn", "zh": "zho_Hans"}
@@ -22,8 +24,7 @@ UNSHIPPED = ("newstest", "multi30k", "chat")
 """Sources whose terms do not let weights be shipped."""
 MOST = {"debian-descriptions": 20_000, "iso-codes": 4_000, "libreoffice-ui": 6_000}
 """Rows taken of sources that say the same thing over and over."""
-PLAIN = str.maketrans("’‘‚“”„–—\u00a0\u202f", "''''\"\"--  ", "\ufeff\u200b")
-"""Signs that the English vocabulary does not have."""
+_SAME = str.maketrans("’\u00a0\u202f", "'  ", "\ufeff\u200b")
 _SPEAKER = re.compile(r"^[.\s]*\([A-Z]{2}\)\s*")
 
 
@@ -55,18 +56,22 @@ def read_pairs(data: Path, language: str, rng: random.Random) -> Pairs:
     return Pairs(_cleaned(many), _cleaned(best), _cleaned(flores[CHOOSING]))
 
 
-def plain(text: str) -> str:
-    """English as its vocabulary can spell it."""
-    return text.translate(PLAIN)
-
-
 def _cleaned(pairs: list[Pair]) -> list[Pair]:
-    return [(plain(_SPEAKER.sub("", a)).strip(), _tidy(_SPEAKER.sub("", b))) for a, b in pairs]
+    return [marked(plain(_bare(a)), _bare(b)) for a, b in pairs]
 
 
-def _tidy(text: str) -> str:
-    """The other language: one form of apostrophe, no spaces of special width."""
-    return text.translate(str.maketrans("’\u00a0\u202f", "'  ", "\ufeff\u200b")).strip()
+def marked(english: str, other: str) -> Pair:
+    """The pair with marks for the literals of both sides, as the page shows them to a translator."""
+    literals = {english[start:end] for start, end in literal_spans(english, "en")}
+    common = [literal for literal in sorted(literals, key=len, reverse=True) if literal in other]
+    for number, literal in enumerate(common, 1):
+        english, other = english.replace(literal, f"X{number}"), other.replace(literal, f"X{number}")
+    return english, other
+
+
+def _bare(text: str) -> str:
+    """Without a speaker's language at its beginning, with one form of apostrophe and no spaces of special width."""
+    return _SPEAKER.sub("", text).translate(_SAME).strip()
 
 
 def _pool(path: Path) -> Iterator[list[str]]:

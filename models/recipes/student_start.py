@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.backends.marian.decoding import translate
-from engine.backends.marian.files import Translator, Vocabulary
+from engine.backends.marian.files import Translator, Vocabulary, read_vocabulary
 from engine.backends.marian.model import EOS, UNKNOWN, Shape, Student, build
 from models.recipes.student_data import Pair
 
@@ -39,9 +39,7 @@ def make_vocabulary(texts: Sequence[str], size: int, path: Path, threads: int) -
             minloglevel=2,
         )  # fmt: skip
         path.write_bytes(model.getvalue())
-    pieces = sentencepiece.SentencePieceProcessor()
-    pieces.LoadFromSerializedProto(path.read_bytes())
-    return Vocabulary(pieces)
+    return read_vocabulary(path)
 
 
 def images(parent: Translator, pairs: Sequence[Pair], path: Path) -> list[Pair]:

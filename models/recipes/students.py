@@ -26,13 +26,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.backends.marian.decoding import translate
-from engine.backends.marian.files import Translator, Vocabulary, open_student
-from engine.backends.marian.model import EOS, Student, build, pad
-from models.recipes.student_data import Pair, Pairs, read_pairs
+from engine.backends.marian.files import Vocabulary, open_student, read_vocabulary
+from engine.backends.marian.model import EOS, Student, build, pad, shape_of
+from models.recipes.student_data import Pair, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
 
 SEED = 16
 VOCABULARY_SIZE = 12_000
+VOCABULARY_TEXTS = 300_000
 ALIGNED_PAIRS = 16_000
 BATCH_TOKENS = 3000
 """Target tokens of a batch, padding included."""
@@ -60,6 +61,7 @@ SMOOTHING = 0.1
 AVERAGE_DECAY = 0.9985
 BEST_SHARE, BEST_SHARE_AT_END = 0.05, 0.35
 CHECKPOINT_SECONDS = 600.0
+START = "start.json"
 Row = tuple[list[int], list[int]]
 
 
@@ -140,7 +142,7 @@ class Trainer:
         with torch.no_grad():
             for name, value in self.student.named_parameters():
                 self.mean[name].lerp_(value, 1 - decay)
-        return float(loss)
+        return float(loss.detach())
 
     def _loss(self, rows: list[Row]) -> tuple[Tensor, int]:
         sources, lengths = pad([source for source, _ in rows])
@@ -227,36 +229,62 @@ def dev_bleu(student: Student, task: Task) -> float:
 
 
 def prepare(options: argparse.Namespace) -> tuple[Task, Student]:
-    """Vocabulary, alignment, the untrained child and the pairs as ids; what takes long is kept in the run's folder."""
+    """The untrained child, and the pairs as ids; made once, kept in the run's folder."""
     run: Path = options.run
     run.mkdir(parents=True, exist_ok=True)
+    if not (run / START).is_file():
+        _begin(options, run)
+    told, tensors = json.loads((run / START).read_text(encoding="utf-8")), load_file(run / "start.safetensors")
+    child = build(shape_of(told["shape"]), {name[6:]: value for name, value in tensors.items() if name[:6] == "child."})
+    side = "target" if options.pair.startswith("en-") else "source"
+    parent = open_student("parent", options.head or options.parent)
+    english, other = parent.source if side == "target" else parent.target, read_vocabulary(run / "other.spm")
+    both = (english, other) if side == "target" else (other, english)
+    many, best = _unpacked(tensors, "many"), _unpacked(tensors, "best")
+    choosing = [(pair[0], pair[1]) for pair in told["choosing"]]
+    return Task(options.pair, both, many, best, choosing), child
+
+
+def _begin(options: argparse.Namespace, run: Path) -> None:
+    """Vocabulary, alignment, the child's first weights, and all pairs cut into pieces."""
     rng = random.Random(SEED)
-    language = options.pair.replace("en", "").strip("-")
-    pairs = read_pairs(options.data, language, rng)
+    pairs = read_pairs(options.data, options.pair.replace("en", "").strip("-"), rng)
     print(f"{len(pairs.many)} pairs, {len(pairs.best)} of the best, {len(pairs.choosing)} that choose", flush=True)
     translator = open_student("parent", options.parent)
     parent = open_student("parent", options.head) if options.head else translator
-    texts = [other for _, other in pairs.best + rng.sample(pairs.many, min(len(pairs.many), 400_000))]
+    texts = [other for _, other in pairs.best + rng.sample(pairs.many, min(len(pairs.many), VOCABULARY_TEXTS))]
     vocabulary = make_vocabulary(texts, options.vocabulary, run / "other.spm", options.threads)
     short = [pair for pair in pairs.many if len(pair[0].split()) <= MAX_WORDS]
     chosen = pairs.best[:2000] + rng.sample(short, min(len(short), ALIGNED_PAIRS))
-    rows = images(translator, chosen, run / "images.json")
     side = "target" if options.pair.startswith("en-") else "source"
-    child, counts = begin(parent, side, vocabulary, rows)
+    child, counts = begin(parent, side, vocabulary, images(translator, chosen, run / "images.json"))
     print(f"pieces by how they begin: {counts}", flush=True)
-    return _task(options.pair, side, parent, vocabulary, pairs), child
-
-
-def _task(pair: str, side: str, parent: Translator, vocabulary: Vocabulary, pairs: Pairs) -> Task:
     english = parent.source if side == "target" else parent.target
+    tensors = {f"child.{name}": value for name, value in child.state_dict().items()}
+    for name, given in (("many", pairs.many), ("best", pairs.best)):
+        tensors |= _packed(name, _rows(given, side, english, vocabulary))
+    save_file({name: value.clone() for name, value in tensors.items()}, run / "start.safetensors")
+    told = {"shape": child.shape.as_dict(), "choosing": pairs.choosing}
+    (run / START).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
 
-    def rows(given: list[Pair]) -> list[Row]:
-        made = [([*english.encode(a), EOS], [*vocabulary.encode(b), EOS]) for a, b in given]
-        whole = [(a, b) for a, b in made if max(len(a), len(b)) <= MAX_PIECES and len(a) < 3 * len(b) + 9 > 0]
-        return whole if side == "target" else [(b, a) for a, b in whole]
 
-    both = (english, vocabulary) if side == "target" else (vocabulary, english)
-    return Task(pair, both, rows(pairs.many), rows(pairs.best), pairs.choosing)
+def _rows(pairs: list[Pair], side: str, english: Vocabulary, other: Vocabulary) -> list[Row]:
+    made = [([*english.encode(a), EOS], [*other.encode(b), EOS]) for a, b in pairs]
+    whole = [(a, b) for a, b in made if max(len(a), len(b)) <= MAX_PIECES and 1 < len(a) < 3 * len(b) + 9]
+    return whole if side == "target" else [(b, a) for a, b in whole]
+
+
+def _packed(name: str, rows: list[Row]) -> dict[str, Tensor]:
+    flat = [id for row in rows for side in row for id in side]
+    lengths = [len(side) for row in rows for side in row]
+    return {f"{name}.ids": torch.tensor(flat, dtype=torch.int32), f"{name}.lengths": torch.tensor(lengths)}
+
+
+def _unpacked(tensors: dict[str, Tensor], name: str) -> list[Row]:
+    ends = tensors[f"{name}.lengths"].cumsum(0).tolist()
+    ids = tensors[f"{name}.ids"].tolist()
+    sides = [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return list(zip(sides[::2], sides[1::2], strict=True))
 
 
 def train(trainer: Trainer, until: float, folder: Path, finish_from: int | None = None) -> None:

@@ -193,7 +193,11 @@ def _read(folder: Path) -> Translator:
 
 def _vocabulary(folder: Path, side: str) -> Vocabulary:
     paths = (folder / f"{side}.spm", folder / "vocabulary.spm")
-    path = next((path for path in paths if path.is_file()), paths[0])
+    return read_vocabulary(next((path for path in paths if path.is_file()), paths[0]))
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """A SentencePiece file. Raises ValueError where it is none, or not one of a student."""
     pieces = sentencepiece.SentencePieceProcessor()
     try:
         pieces.LoadFromSerializedProto(path.read_bytes())
