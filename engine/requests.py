@@ -173,11 +173,12 @@ def resolved(request: Request) -> Request:
 
 
 def needs(request: Request) -> frozenset[str]:
-    """What a backend must be able to do for a request: its task, and to sample or to tell other likely tokens."""
+    """What a backend must be able to do for a request: its task, and what else it asks for."""
     wanted = {str(request.task)}
     if isinstance(request, Generate):
         wanted |= {"sample"} if request.sampling.temperature > 0 else set()
-        wanted |= {"top_logprobs"} if request.top_logprobs else set()
+        asked = ("top_logprobs", "beginning", "alternatives", "align")
+        wanted |= {name for name in asked if getattr(request, name)}
     return frozenset(wanted)
 
 

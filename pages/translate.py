@@ -16,7 +16,7 @@ from pages.parts.share import copy_text, header
 from pages.parts.streaming import answer_of, ask, show_answer
 
 KEY = "translation"
-CODES = list(LANGUAGES)[:5]
+CODES = list(LANGUAGES)[:6]
 NAMES = {"auto": Text("Detect language")} | LANGUAGES
 
 

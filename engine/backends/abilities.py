@@ -18,6 +18,9 @@ VERBS = {
     "score": Text("tell how likely a text is"),
     "sample": Text("write with a temperature"),
     "top_logprobs": Text("tell the tokens it did not choose"),
+    "beginning": Text("go on from a given beginning"),
+    "alternatives": Text("write several answers"),
+    "align": Text("tell which words a translation comes from"),
 }
 
 

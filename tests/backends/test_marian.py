@@ -17,7 +17,9 @@ from engine.backends.marian.decoding import score, translate
 from engine.backends.marian.files import CONFIG, CONVERTED, WEIGHTS, open_student, quantized, save_student
 from engine.backends.marian.model import EOS, UNKNOWN, Shape, pad
 from engine.backends.marian.published import FormatError, read_model, read_shortlist
-from engine.catalogue.models import Source
+from engine.backends.marian_students import TASKS
+from engine.catalogue.sources.folder import Folder
+from engine.catalogue.sources.package import Package
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Classify, Generate, Generation, Message, Sampling
 from engine.settings import Settings
@@ -27,11 +29,10 @@ from tests.backends.marian_files import NAMES, SHAPE, config, model_file, publis
 
 GREEDY = Sampling(max_new_tokens=14, temperature=0.0)
 TEXTS = ["The quick brown fox jumps over the dog", "Le renard", "Once upon a time there was a village", "sea", "Good"]
-TASKS = frozenset({"generate"})
 
 
 def open_backend(folder: Path, digests: dict[str, str] | None) -> StudentBackend:
-    model = replace(entry("seq2seq"), source=Source("package", files=digests))
+    model = replace(entry("seq2seq"), source=Package(wheels=(), files=digests) if digests else Folder(str(folder)))
     return StudentBackend(model, folder, Settings(device="cpu", threads=1), TASKS)
 
 

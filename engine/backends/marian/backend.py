@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from engine.backends.abilities import able
 from engine.backends.batches import group_by_length
-from engine.backends.decoding import Ending, Row, decode
 from engine.backends.marian.decoding import Choice, beams, greedy
 from engine.backends.marian.files import open_student
 from engine.backends.marian.model import EOS, UNKNOWN, Encoded, Student, pad
 from engine.backends.memory import keep_freed_memory
 from engine.backends.protocol import Job
-from engine.backends.tasks import able
+from engine.backends.pytorch.decoding import Ending, Row, decode
 from engine.backends.texts import Detokenizer, TextStream
 from engine.backends.threads import threads_for
+from engine.catalogue.sources.package import Package
 from engine.errors import PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Alignment, Alternative, Generate, Generation, Token
 
@@ -65,7 +66,8 @@ class StudentBackend:
         torch.set_num_threads(threads_for("transformers", settings))
         keep_freed_memory()
         self.title, self.tasks = model.title, tasks
-        translator = open_student(model.title, path, model.source.files)
+        digests = model.source.files if isinstance(model.source, Package) else None
+        translator = open_student(model.title, path, digests)
         self._student, self._shortlist = translator.student, translator.shortlist
         self._source, self._target = translator.source, translator.target
         weights = sum(value.numel() * value.element_size() for value in self._student.parameters())
@@ -74,7 +76,7 @@ class StudentBackend:
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
         with torch.inference_mode():
-            self._generate(able(jobs, self.title, "generate"))
+            self._generate(able(jobs, self.title, self.tasks))
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text, from any thread."""

