@@ -241,7 +241,7 @@ def test_rivals_are_other_tokens(backend: StudentBackend) -> None:
     found = ask(backend, Generate(TEXTS[0], sampling=GREEDY), Generate(TEXTS[0], sampling=GREEDY, top_logprobs=3))
     assert found[0].text == found[1].text and not found[0].tokens
     for token in found[1].tokens:
-        assert len(token.rivals) == 3 and all(value <= (token.logprob or 0) for _, value in token.rivals)
+        assert len(token.top_logprobs) == 3 and all(value <= (token.logprob or 0) for _, value in token.rivals)
 
 
 def test_sampling_follows_its_seed(backend: StudentBackend) -> None:

@@ -42,6 +42,8 @@ def test_embedded_models_are_the_contract(catalogue: Catalogue) -> None:
     assert embedded == {
         "smollm2-135m-instruct": "package",
         "gemma-3-270m": "package",
+        "firefox-en-pt": "package",
+        "firefox-pt-en": "package",
         "minilm-l6": "package",
         "sentiment-minilm": "local",
         "answer-minilm": "local",

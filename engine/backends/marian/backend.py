@@ -116,7 +116,7 @@ class StudentBackend:
                 "The text has {count:,} tokens; {title} takes at most {limit:,} at once. Shorten it.",
                 param="prompt", count=len(source), title=self.title, limit=CONTEXT_TOKENS,
             )  # fmt: skip
-        sampling = request.sampling.checked()
+        sampling = request.sampling
         stream = TextStream(job, Detokenizer(self._target.decode), sampling.stop)
         start = self._target.encode(request.beginning) if request.beginning else []
         spans = tuple(self._source.spans(request.prompt)) if request.align else ()
