@@ -17,8 +17,8 @@ from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import THREADS, Work, alternate, opened
 from benchmarks.texts import mixed_rows
-from engine.jobs import queue as jobs
 from engine.settings import Settings
+from engine.training import runs as jobs
 from engine.training.run import read_metrics
 from engine.training.turns import spin_freely
 

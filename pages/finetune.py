@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.jobs import queue as jobs
 from engine.messages import Text
+from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.findings import Finding
 from pages.parts.after import show_after
@@ -17,7 +17,6 @@ from pages.parts.launch import (
     choose_languages,
     choose_task,
     find_faults,
-    forget_check,
     settings_of,
     show_check,
     show_findings,
@@ -69,7 +68,6 @@ def new_run() -> None:
             run_id = start_run(values, splits, f"{tasks.find(task).title}: {data.name}")
             open_run(run_id)
         if is_checked:
-            forget_check()
             st.session_state["checked"] = True
             start_check(values, splits)
         show_rows(task, splits)

@@ -10,6 +10,7 @@ from engine.applications import APPLICATIONS
 from pages.parts.announce import announcer
 from pages.parts.applications import page_of
 from pages.parts.language import _, choose_language
+from pages.parts.notices import notices
 from pages.parts.status import status_line
 
 PARTS = Path(__file__).parent / "parts"
@@ -30,3 +31,5 @@ with st.sidebar:
     choose_language()
     announcer()
 page.run()
+with st.sidebar:
+    notices()

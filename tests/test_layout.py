@@ -175,7 +175,8 @@ def test_serving_never_imports_training() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "engine", "engine.serving.local", "engine.applications", "engine.http", "engine.training", "engine.jobs.queue",
+        "engine", "engine.serving.local", "engine.applications", "engine.http", "engine.training", "engine.jobs.work",
+        "engine.training.runs",
         "engine.training.train",
     ],
 )  # fmt: skip

@@ -30,11 +30,11 @@ from engine.catalogue.sources.folder import Folder
 from engine.catalogue.store import Store
 from engine.errors import ConflictError, InputError, UnsupportedError
 from engine.http import routes
-from engine.jobs import queue as jobs
 from engine.serving.compose import House, open_house
 from engine.serving.local import LocalEngine
 from engine.serving.protocol import Engine
 from engine.settings import Settings
+from engine.training import runs as jobs
 from pages.parts import engine
 from tests.backends import checkpoints
 
@@ -145,7 +145,7 @@ def test_trained_killed_resumed_used_and_deleted(settings: Settings, working: En
     jobs.start(settings, run_id)
     wait_until(lambda: jobs.read(settings, run_id).checkpoint_step)
     jobs.kill(settings, run_id)
-    wait_until(lambda: "SIGKILL" in jobs.read(settings, run_id).error)
+    wait_until(lambda: "SIGKILL" in str(jobs.read(settings, run_id).error))
     killed = jobs.read(settings, run_id)
     assert killed.state == "failed" and not killed.is_alive and killed.checkpoint_step
     jobs.resume(settings, run_id)

@@ -1,1 +1,1 @@
-"""Long work: a process with a folder each."""
+"""Long work as a job: a folder each, in a process of its own or a thread of the server; its files tell the truth."""

@@ -73,7 +73,7 @@ def clean_environment(has_network: bool = False, has_tokens: bool = False) -> di
 def end(process: Process) -> None:
     """End a child with all that it has started: asked first, then made to."""
     if process.poll() is None:
-        _signal(process.pid, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(END_SECONDS)
     kill_group(process.pid)
@@ -82,10 +82,11 @@ def end(process: Process) -> None:
 
 def kill_group(pid: int) -> None:
     """End a process at once, and all others of its group where it leads one."""
-    _signal(pid, signal.SIGKILL)
+    signal_group(pid, signal.SIGKILL)
 
 
-def _signal(pid: int, number: int) -> None:
+def signal_group(pid: int, number: int) -> None:
+    """Send a signal to a process and to all others of its group where it leads one."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
         return

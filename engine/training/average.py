@@ -34,12 +34,17 @@ def average(models: Sequence[Path], target: Path) -> None:
         raise InputError("An average needs at least two models.", param="models")
     for model in models:
         if not (model / WEIGHTS).is_file():
-            raise InputError(f"{model.name} has no {WEIGHTS}. Choose the folder of a run's kept model.", param="models")
+            raise InputError(
+                "{name} has no {file}. Choose the folder of a run's kept model.",
+                name=model.name, file=WEIGHTS, param="models",
+            )  # fmt: skip
     first, *others = (load_file(model / WEIGHTS) for model in models)
     shapes = {name: tensor.shape for name, tensor in first.items()}
     for model, weights in zip(models[1:], others, strict=True):
         if {name: tensor.shape for name, tensor in weights.items()} != shapes or _labels(model) != _labels(models[0]):
-            raise InputError(f"{model.name} is built differently from {models[0].name}.", param="models")
+            raise InputError(
+                "{name} is built differently from {other}.", name=model.name, other=models[0].name, param="models"
+            )
     mean = {
         name: (sum((weights[name].float() for weights in others), tensor.float()) / len(models)).to(tensor.dtype)
         if tensor.is_floating_point()
@@ -64,9 +69,12 @@ def check_mean(runs: Sequence[tuple[RunView, Path]]) -> None:
     (first, folder), *_ = runs
     for run, other in runs:
         if run.config is None or run.is_alive or not run.has_model:
-            raise ConflictError(f"{run.title} has no finished model yet.", param="runs")
+            raise ConflictError("{title} has no finished model yet.", title=run.title, param="runs")
         if run.config.method != "full":
-            raise ConflictError(f"{run.title} was trained by the method {run.config.method}, not full.", param="runs")
+            raise ConflictError(
+                "{title} was trained by the method {method}, not full.",
+                title=run.title, method=run.config.method, param="runs",
+            )  # fmt: skip
         assert first.config
         if _start(run) != _start(first) or not run.config.base:
             raise ConflictError("A mean needs runs of one task from the same base.", param="runs")

@@ -15,9 +15,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.errors import NotFoundError
 from engine.files import read_json, write_json
+from engine.jobs.folder import Job
 from engine.training import tasks
 from engine.training.config import TrainingConfig, read_config
 
@@ -58,16 +60,6 @@ class Comparison:
     """Rows in the validation file, of which the first were compared."""
     has_new_head: bool
     """The base brings no head for this task, so its answers are chance."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Rows judged, of both models together; a child that has died is no progress."""
-
-    done: int
-    total: int
-    updated: float
-    """Seconds since 1970."""
 
 
 def compare(
@@ -127,46 +119,44 @@ def read(folder: Path) -> Comparison | None:
     return None
 
 
-def read_progress(folder: Path) -> Progress | None:
-    """How far a comparison at work is, or None; the file goes when it ends."""
-    with suppress(TypeError):
-        return Progress(**read_json(folder / f"{FILE}.progress"))
-    return None
+def work(job: Job) -> dict[str, Mapping[str, float]]:
+    """The work of a job: compare the models of the run that its config names, and write compare.json there."""
+    folder = job.folder.parents[1] / job.config["run"]
+    last = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= WRITE_SECONDS or done == total:
+            last = time.monotonic()
+            job.advance(done, total)
+
+    comparison = compare(folder, progress=tell)
+    write_json(folder / FILE, asdict(comparison))
+    return {"base": comparison.base, "tuned": comparison.tuned}
 
 
-class _Reporter:
-    """Writes the progress file, once a second at most."""
+def explain(error: BaseException) -> tuple[Any, Any]:
+    """Why it failed, and what to do."""
+    from engine.training import failures  # loads torch
 
-    def __init__(self, folder: Path) -> None:
-        self._path, self._last = folder / f"{FILE}.progress", 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._last >= WRITE_SECONDS or done == total:
-            self._last = time.monotonic()
-            write_json(self._path, asdict(Progress(done, total, time.time())))
-
-    def end(self) -> None:
-        self._path.unlink(missing_ok=True)
+    return failures.explain(error)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Compare, write compare.json and print its metrics; a sentence goes to stderr. Returns the exit status."""
-    from engine.training.failures import explain
-
     parser = argparse.ArgumentParser(prog="python -m engine.training.compare", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=0)
     given = parser.parse_args(arguments)
-    reporter = _Reporter(given.folder)
     try:
-        comparison = compare(given.folder, max(given.rows, 0), reporter)
+        comparison = compare(given.folder, max(given.rows, 0))
         write_json(given.folder / FILE, asdict(comparison))
     except Exception as error:
+        from engine.training.failures import in_english
+
         log.exception("the comparison failed")
-        print(" ".join(filter(None, explain(error))), file=sys.stderr)
+        print(in_english(error), file=sys.stderr)
         return 1
-    finally:
-        reporter.end()
     print(json.dumps({"base": comparison.base, "tuned": comparison.tuned}))
     return 0
 

@@ -19,10 +19,11 @@ from typing import Any, Literal, get_args
 
 from engine.backends.ct2.conversion import NAME as COPY
 from engine.errors import ConflictError, InputError, NotFoundError
+from engine.jobs import reading
+from engine.jobs.folder import Job
 from engine.training import cards
 from engine.training.cards import Facts
 from engine.training.config import TrainingConfig
-from engine.training.run import LIVE, is_alive
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,30 @@ def export(folder: Path, kind: Kind, target: Path) -> Path:
         return _zipped(files, target / f"{name}.zip")
 
 
+def work(job: Job) -> dict[str, str]:
+    """The work of a job: the zip of the run that its config names, into `exports/` of that run."""
+    folder, kind = job.folder.parents[1] / job.config["run"], job.config["kind"]
+    target = folder / "exports" / kind
+    for left in target.glob(".export-*"):  # by an earlier one that was stopped
+        shutil.rmtree(left, ignore_errors=True)
+    return {"file": export(folder, kind, target).name}
+
+
+def explain(error: BaseException) -> tuple[Any, Any]:
+    """Why it failed, and what to do."""
+    from engine.training import failures  # loads torch
+
+    return failures.explain(error)
+
+
 def gather(folder: Path, kind: Kind, files: Path) -> Facts:
     """Put an export's files and its card into the new folder `files`. Raises as `export`."""
     if kind not in WRITERS:
-        raise InputError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.", param="kind")
+        raise InputError("kind is {kind}; choose one of {kinds}.", kind=repr(kind), kinds=list(KINDS), param="kind")
     facts = cards.read_facts(folder)
     if not (folder / "model" / "config.json").is_file():
         raise NotFoundError("This run has no model yet. Wait until it has saved one.", param="run")
-    if facts.status.get("state") in LIVE and "pid" in facts.status and is_alive(facts.status):
+    if (folder / "status.json").exists() and reading.standing(folder).is_alive:
         raise ConflictError("This run is at work. Stop it or wait for its end, then export it.", param="run")
     files.mkdir(parents=True)
     main = WRITERS[kind](folder, facts, files)
@@ -173,7 +190,7 @@ def _zipped(files: Path, file: Path) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """Export and print the zip's path; a sentence goes to stderr. Returns the exit status."""
-    from engine.training.failures import explain
+    from engine.training.failures import in_english
 
     parser = argparse.ArgumentParser(prog="python -m engine.training.export", description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -184,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(export(given.folder, given.kind, given.target))
     except Exception as error:
         log.exception("the export failed")
-        print(" ".join(filter(None, explain(error))), file=sys.stderr)
+        print(in_english(error), file=sys.stderr)
         return 1
     return 0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-
 from engine.backends.memory import is_memory_error
-from engine.errors import InputError, PeopleError
+from engine.errors import InputError
+from engine.jobs import failures
+from engine.jobs.failures import is_disk_full
+from engine.messages import Text
 from engine.training.run import LESS_MEMORY
 
 
@@ -13,27 +14,23 @@ class DivergedError(InputError):
     """The loss is no number any more."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"The loss at step {step} is not a finite number: the training diverged.", "learning_rate")
+        super().__init__(
+            "The loss at step {step} is not a finite number: the training diverged.", "learning_rate", step=step
+        )
 
 
-def explain(error: BaseException) -> tuple[str, str]:
+def explain(error: BaseException) -> tuple[Text, Text]:
     """The error's sentence for people, and advice; either may be empty."""
     if isinstance(error, DivergedError):
-        return str(error), "Set learning_rate to a third of what it is, or raise warmup_ratio."
-    if isinstance(error, PeopleError):
-        return str(error), ""
+        return error.text, Text("Set learning_rate to a third of what it is, or raise warmup_ratio.")
     if is_memory_error(error):
-        return "Memory ran out during training.", f"{LESS_MEMORY}."
+        return Text("Memory ran out during training."), Text("{advice}.", advice=LESS_MEMORY)
     if is_disk_full(error):
-        return (
-            "The disk is full; nothing more could be saved.",
-            "Free disk space or delete old runs, then resume this one.",
-        )
-    return f"{type(error).__name__}: {error}", "This is a bug, or the base is unusual. The log says more."
+        advice = Text("Free disk space or delete old runs, then resume this one.")
+        return Text("The disk is full; nothing more could be saved."), advice
+    return failures.explain(error)
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether a file could not be written for want of space (or of the quota)."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return "No space left on device" in str(error)
+def in_english(error: BaseException) -> str:
+    """Both in one line, for a terminal."""
+    return " ".join(str(text) for text in explain(error) if text)

@@ -22,10 +22,12 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from engine.files import write_json
+from engine.jobs.folder import Job
 from engine.training import checkpoints, tasks
 from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
 from engine.training.data import IGNORED, Feature
-from engine.training.failures import explain
+from engine.training.failures import explain as explain
+from engine.training.failures import in_english
 from engine.training.lessons import Lesson
 from engine.training.lessons.seq2seq import EXAMINED_ROWS
 from engine.training.preflight import check_machine, check_steps, cut_off
@@ -322,6 +324,11 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     return texts
 
 
+def work(job: Job) -> None:
+    """The work of a job, whose folder is made as a run's."""
+    write_json(job.folder / PROBE_FILE, probe(job.folder))
+
+
 def main(arguments: list[str]) -> int:
     """Try the run in the given folder. Returns the exit status; what went wrong is the last line of standard error."""
     if len(arguments) != 1:
@@ -333,7 +340,7 @@ def main(arguments: list[str]) -> int:
         write_json(folder / PROBE_FILE, probe(folder))
     except Exception as error:
         log.exception("the trial failed")
-        print(" ".join(filter(None, explain(error))), file=sys.stderr)
+        print(in_english(error), file=sys.stderr)
         return 1
     return 0
 

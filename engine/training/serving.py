@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -27,10 +24,12 @@ from engine.catalogue.models import PROMPT_STYLES, Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
 from engine.files import folder_bytes, read_json, write_json
+from engine.jobs import process
+from engine.jobs.folder import Job, Stopped
 from engine.requests import Event, Sampling
 from engine.serving.access import caller_of
 from engine.serving.protocol import Caller
-from engine.settings import ROOT, Settings
+from engine.settings import Settings
 from engine.training import tasks
 from engine.training.config import TrainingConfig
 from engine.training.export import base_gguf
@@ -42,29 +41,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GGUF_FILE = "model.q8_0.gguf"
-CONVERSION_SECONDS = 900
+CONVERSION_SECONDS, LOOK_SECONDS = 900, 0.1
 TRIED_TOKENS = 80
 MAX_NAMED_LABELS = 6
 
 
-def use(settings: Settings, engine: Engine, view: RunView, folder: Path) -> str:
+def use(settings: Settings, engine: Engine, view: RunView, folder: Path, job: Job | None = None) -> str:
     """Write `served/`, whole or not at all, and add the model to the engine's catalogue; returns its id.
 
-    Raises ConflictError without a model, or while an earlier one is answering; UnsupportedError, InputError.
+    Raises ConflictError without a model, or while an earlier one is answering; UnsupportedError, InputError; Stopped
+    where the job was stopped.
     """
-    if view.config is None or not view.has_model:
-        raise ConflictError("This run has no model yet. Wait until it has saved one.", param="run")
+    config = check_model(view)
     engine.unload(view.model_id, caller_of(settings))
     part, final = folder / "served.part", folder / "served"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        entry = _entry(settings, engine, view, view.config, folder)
-        if (
-            tasks.find(view.config.task).is_language_model
-            and engine.status().device == "cpu"
-            and _convert(view.config, folder, part)
-        ):
+        entry = _entry(settings, engine, view, config, folder)
+        is_writer = tasks.find(config.task).is_language_model
+        if is_writer and engine.status().device == "cpu" and _convert(config, folder, part, job):
             entry = _with_gguf(entry, part / GGUF_FILE, settings)
         write_json(part / "model.json", asdict(entry))
         _set_aside(final)
@@ -73,6 +69,13 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path) -> str:
         shutil.rmtree(part, ignore_errors=True)
     engine.catalogue.add(tuned.read(folder))
     return entry.id
+
+
+def check_model(view: RunView) -> TrainingConfig:
+    """The run's config. Raises ConflictError where it has no model."""
+    if view.config is None or not view.has_model:
+        raise ConflictError("This run has no model yet. Wait until it has saved one.", param="run")
+    return view.config
 
 
 def stream(
@@ -209,27 +212,37 @@ def count_parameters(folder: Path) -> int:
     return total
 
 
-def _convert(config: TrainingConfig, folder: Path, target: Path) -> bool:
+def _convert(config: TrainingConfig, folder: Path, target: Path, job: Job | None) -> bool:
     """Write a GGUF file in a process of its own, because it takes torch; says whether llama.cpp can have it."""
     from engine.training.gguf_export import can_export
 
     if not can_export(folder / "model"):
         return False
-    base = base_gguf(config)
+    base, said = base_gguf(config), target / "said.txt"
     arguments = [str(folder / "model"), str(target / GGUF_FILE), *(["--base", str(base)] if base else [])]
+    child = process.start(process.python("engine.training.gguf_export", *arguments), log=said)
     try:
-        ran = subprocess.run(
-            [sys.executable, "-m", "engine.training.gguf_export", *arguments],
-            cwd=ROOT, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=CONVERSION_SECONDS,
-        )  # fmt: skip
-        if ran.returncode == 0:
+        if _wait(child, job) == 0:
             read_header(target / GGUF_FILE)
             return True
-        log.warning("run %s stays with transformers: %s", folder.name, ran.stderr.strip()[-500:])
-    except (PeopleError, subprocess.TimeoutExpired) as error:
+        words = said.read_text(encoding="utf-8", errors="replace").strip()[-500:]
+        log.warning("run %s stays with transformers: %s", folder.name, words)
+    except PeopleError as error:
         log.warning("run %s stays with transformers: %s", folder.name, error)
+    finally:
+        process.end(child)
+        said.unlink(missing_ok=True)
     return False
+
+
+def _wait(child: process.Process, job: Job | None) -> int | None:
+    """The child's exit status; None where it takes too long. Raises Stopped where the job is asked to stop."""
+    end = time.monotonic() + CONVERSION_SECONDS
+    while child.poll() is None and time.monotonic() < end:
+        if job and job.is_stop_asked:
+            raise Stopped
+        time.sleep(LOOK_SECONDS)
+    return child.poll()
 
 
 def _with_gguf(entry: Model, file: Path, settings: Settings) -> Model:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -20,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import PeopleError
+from engine.jobs.folder import logged
+from engine.jobs.turns import turn
 from engine.training.run import Run
-from engine.training.turns import is_asked_to_stop, spin_freely, step_back, turn
+from engine.training.turns import is_asked_to_stop, spin_freely, step_back
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     run, stop = Run(folder), threading.Event()
     run.forget_stop()
     run.clean()
-    with _logged(folder), _stopped_by_signal(stop):
+    with logged(folder / "log.txt"), _stopped_by_signal(stop):
         try:
             return _in_turn(run, stop)
         except Exception as error:
@@ -62,27 +63,6 @@ def _in_turn(run: Run, stop: threading.Event) -> int:
         else:
             run.update("stopped")
     return 0
-
-
-@contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Log into the run's folder; where standard error goes there already, once is enough."""
-    path = folder / "log.txt"
-    path.touch()
-    handler: logging.Handler
-    try:
-        is_same = os.path.samestat(os.fstat(sys.stderr.fileno()), path.stat())
-    except (OSError, ValueError):
-        is_same = False
-    handler = logging.StreamHandler() if is_same else logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger("engine.training").setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()
 
 
 @contextmanager

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from engine.applications import APPLICATIONS
 from engine.catalogue.models import Model
-from engine.jobs import queue as jobs
-from engine.jobs.queue import RunView
+from engine.jobs import work
 from engine.training import compare, serving, tasks
+from engine.training import runs as jobs
 from engine.training.compare import ComparedRow, Comparison
 from engine.training.config import TrainingConfig
+from engine.training.runs import RunView
 from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
-from pages.parts.children import child_of, show_child, start_child
-from pages.parts.engine import get_engine
+from pages.parts.engine import caller, get_engine, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
+from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _
 from pages.parts.picker import title_of
 from pages.parts.runs import show_metric
@@ -51,26 +51,21 @@ def show_after(run: RunView) -> None:
 
 
 def _show_comparison(run: RunView, config: TrainingConfig) -> None:
-    key, folder = f"compare-{run.id}", jobs.run_folder(get_engine().settings, run.id)
-    child = child_of(key)
-    if child and child.is_alive:
-        show_child(key, "Both models work on the rows held out", lambda: _share(folder))
+    settings = get_engine().settings
+    job = work.latest(settings, "compare", run.id)
+    if job and job.is_alive:
+        show_job(job, _("Both models work on the rows held out"))
         return
-    if child:
-        child.check()
-    found = compare.read(folder)
-    if st.button("Compare again" if found else "Compare", icon=":material/compare:", key="compare"):
-        start_child(key, "engine.training.compare", [str(folder)])
+    found = compare.read(jobs.run_folder(settings, run.id))
+    words = _("Compare again") if found else _("Compare")
+    if st.button(words, icon=":material/compare:", key="compare", disabled=not may("train")):
+        work.begin(settings, "compare", {"run": run.id}, title=run.title, subject=run.id, caller=caller())
         st.rerun()
+    show_failure(job)
     if found is None:
         st.caption("Base and tuned model work on the same rows held out; figures and answers then stand side by side.")
     else:
         _draw_comparison(found)
-
-
-def _share(folder: Path) -> float | None:
-    progress = compare.read_progress(folder)
-    return progress.done / progress.total if progress and progress.total else None
 
 
 def _draw_comparison(found: Comparison) -> None:
@@ -194,7 +189,12 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
 
 
 def _use_button(run: RunView) -> None:
-    if st.button("Use it", type="primary", icon=":material/check:", key="use"):
-        with st.spinner("Getting it ready to answer…"):
-            jobs.use(get_engine().settings, get_engine(), run.id)
+    settings = get_engine().settings
+    job = work.latest(settings, "use", run.id)
+    if job and job.is_alive:
+        show_job(job, _("Getting it ready to answer"))
+        return
+    if st.button(_("Use it"), type="primary", icon=":material/check:", key="use", disabled=not may("train")):
+        jobs.begin_use(settings, house(), run.id, caller())
         st.rerun()
+    show_failure(job)

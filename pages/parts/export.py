@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
-from engine.jobs import queue as jobs
-from engine.jobs.queue import RunView
+from engine.jobs import work
 from engine.training import publish, tasks
+from engine.training import runs as jobs
 from engine.training.config import TrainingConfig
 from engine.training.export import Kind
-from pages.parts.children import child_of, show_child, start_child
-from pages.parts.engine import get_engine
+from engine.training.runs import RunView
+from pages.parts.engine import caller, get_engine, may
 from pages.parts.errors import errors_shown
+from pages.parts.jobs import show_failure, show_job
+from pages.parts.language import _
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
@@ -38,48 +38,55 @@ def kinds_for(config: TrainingConfig) -> list[Kind]:
 
 def show_export(run: RunView, config: TrainingConfig) -> None:
     """Make a zip with its model card, and offer it for download; below, the way to the Hub."""
-    kind: Kind = st.selectbox("Kind", kinds_for(config), format_func=KINDS.__getitem__, key="export_kind")
-    key = f"export-{run.id}-{kind}"
-    target = jobs.run_folder(get_engine().settings, run.id) / "exports" / kind
-    child = child_of(key)
-    if child and child.is_alive:
-        show_child(key, "Writing the files")
+    kind: Kind = st.selectbox(_("Kind"), kinds_for(config), format_func=KINDS.__getitem__, key="export_kind")
+    job = work.latest(get_engine().settings, "export", f"{run.id}/{kind}")
+    if job and job.is_alive:
+        show_job(job, _("Writing the files"))
     else:
-        if child:
-            with errors_shown():
-                child.check()
-        _file(kind, key, target)
+        show_failure(job)
+        _file(run, kind)
     st.divider()
     _push(run, kind)
 
 
-def _file(kind: Kind, key: str, target: Path) -> None:
+def _file(run: RunView, kind: Kind) -> None:
+    settings = get_engine().settings
+    target = jobs.run_folder(settings, run.id) / "exports" / kind
     made = max(target.glob("*.zip"), key=lambda path: path.stat().st_mtime, default=None)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Make it again" if made else "Make the zip", icon=":material/archive:", key="export"):
-            target.mkdir(parents=True, exist_ok=True)
-            start_child(key, "engine.training.export", [str(target.parents[1]), kind, str(target)])
+        words = _("Make it again") if made else _("Make the zip")
+        if st.button(words, icon=":material/archive:", key="export", disabled=not may("train")):
+            config = {"run": run.id, "kind": kind}
+            work.begin(settings, "export", config, title=run.title, subject=f"{run.id}/{kind}", caller=caller())
             st.rerun()
         if made:
+            size = size_in_words(made.stat().st_size)
             st.download_button(
-                f"Download ({size_in_words(made.stat().st_size)})", lambda: made.open("rb"), made.name,
+                _("Download ({size})", size=size), lambda: made.open("rb"), made.name,
                 "application/zip", icon=":material/download:", type="primary", key="zip", on_click="ignore",
             )  # fmt: skip
-    st.caption("With a model card that tells base, data, settings, figures and how it was made.")
+    st.caption(_("With a model card that tells base, data, settings, figures and how it was made."))
 
 
 def _push(run: RunView, kind: Kind) -> None:
     """To a repository of one's own; the token goes with this one click and is kept nowhere."""
-    st.markdown("**Push to the Hugging Face Hub**")
-    name = st.text_input("Repository", placeholder="your-name/model-name", key="push_name", on_change="ignore")
-    is_private = st.toggle("Private", True, key="push_private", on_change="ignore")
+    st.markdown(f"**{_('Push to the Hugging Face Hub')}**")
+    name = st.text_input(_("Repository"), placeholder=_("your-name/model-name"), key="push_name", on_change="ignore")
+    is_private = st.toggle(_("Private"), True, key="push_private", on_change="ignore")
     with st.form("push", border=False, clear_on_submit=True):
         token = st.text_input(
-            "Token", type="password", key="push_token", autocomplete="off",
-            help="An access token that may write. It is used for this push and kept nowhere.",
+            _("Token"), type="password", key="push_token", autocomplete="off",
+            help=_("An access token that may write. It is used for this push and kept nowhere."),
         )  # fmt: skip
-        is_asked = st.form_submit_button("Push", icon=":material/cloud_upload:")
+        is_asked = st.form_submit_button(_("Push"), icon=":material/cloud_upload:", disabled=not may("publish"))
     if is_asked:
-        with errors_shown(), st.spinner("Pushing…"):
-            address = publish.push(get_engine().settings, run.id, name, token, is_private, kind)
-            st.success(f"It is at {plain(address)}", icon=":material/check_circle:")
+        with errors_shown():
+            publish.push(get_engine().settings, run.id, name, token, is_private, kind, caller())
+    job = work.latest(get_engine().settings, "publish", run.id)
+    if job and job.is_alive:
+        show_job(job, _("Pushing"))
+    elif job:
+        show_failure(job)
+        if job.state == "finished":
+            words = _("It is at {address}", address=job.result["address"])
+            st.success(plain(words), icon=":material/check_circle:")

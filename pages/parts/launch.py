@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
-import shutil
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,25 +14,27 @@ import streamlit as st
 
 from engine.applications.languages import LANGUAGES
 from engine.catalogue.models import Model
-from engine.errors import InputError
+from engine.errors import ConflictError, InputError, NotFoundError
 from engine.files import read_json
-from engine.jobs import queue as jobs
+from engine.jobs import work
+from engine.jobs.work import JobView
 from engine.messages import Text
 from engine.training import preflight, tasks
+from engine.training import runs as jobs
 from engine.training.config import TrainingConfig, defaults, make_config
 from engine.training.findings import Finding, read_finding
 from pages.parts import curves
-from pages.parts.children import MAX_SECONDS, child_of, show_child, start_child, stop_child
 from pages.parts.dataset import Splits
-from pages.parts.engine import get_engine, house
+from pages.parts.engine import caller, get_engine, house
 from pages.parts.errors import errors_shown
+from pages.parts.jobs import show_job
 from pages.parts.language import _
+from pages.parts.notices import watch
 from pages.parts.picker import as_model_id, facts, offer, title_of
 from pages.parts.sizes import seconds_in_words, size_in_words
 from pages.parts.text import plain
 
-CHECK, PROBE = "tune-check", "tune-probe"
-CHECK_FOLDER = ".check-"
+CHECK = "tune-check"
 SEED: int = TrainingConfig.seed
 SHOWN_BATCH = 4
 
@@ -126,6 +128,7 @@ def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str =
     settings = get_engine().settings
     run_id = jobs.create(settings, values, splits.usable_train, splits.usable_validation, title=title, note=note)
     jobs.start(settings, run_id)
+    watch(jobs.run_folder(settings, run_id))
     return run_id
 
 
@@ -138,19 +141,18 @@ def show_findings(findings: Sequence[Finding]) -> None:
 
 
 def start_check(values: Mapping[str, Any], splits: Splits) -> None:
-    """Begin to measure time and memory on the real model, in a folder of its own beside the runs.
+    """Have a job measure time and memory on the real model, in a folder made as a run's. Raises PeopleError."""
+    settings, of = get_engine().settings, subject(values, splits)
+    forget_check()
+    making = replace(settings, runs_folder=settings.runs_folder.absolute() / work.FOLDER / work.MAKING)
+    run_id = jobs.create(making, values, splits.usable_train, splits.usable_validation, title=_("Check"))
+    job = work.adopt(settings, making.runs_folder / run_id, "probe", title=_("Check"), subject=of, caller=caller())
+    st.session_state[CHECK] = job
 
-    Raises PeopleError.
-    """
-    settings = get_engine().settings
-    runs = settings.runs_folder.absolute()
-    for left in runs.glob(f"{CHECK_FOLDER}*"):  # by a server that ended meanwhile
-        if time.time() - left.stat().st_mtime > MAX_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    apart = replace(settings, runs_folder=runs / f"{CHECK_FOLDER}making")
-    run_id = jobs.create(apart, values, splits.usable_train, splits.usable_validation, title="Check")
-    folder = (apart.runs_folder / run_id).rename(runs / f"{CHECK_FOLDER}{run_id}")
-    start_child(CHECK, "engine.training.probe", [str(folder)], kept=(folder, signature(values), splits.id))
+
+def subject(values: Mapping[str, Any], splits: Splits) -> str:
+    """Tells settings and data apart."""
+    return hashlib.sha256(f"{signature(values)} {splits.id}".encode()).hexdigest()[:20]
 
 
 def signature(values: Mapping[str, Any]) -> str:
@@ -160,25 +162,25 @@ def signature(values: Mapping[str, Any]) -> str:
 
 def show_check(values: Mapping[str, Any], splits: Splits) -> None:
     """The progress of a check, then what it found; a word when settings or data have changed since."""
-    if (child := child_of(CHECK)) is None:
+    job = _check()
+    if job is None:
         return
-    if child.is_alive:
-        show_child(CHECK, "Loading the base, timing a few steps")
-        return
-    folder, *of = child.kept
-    if folder is not None:
-        st.session_state[PROBE] = read_json(folder / "probe.json") or {"error": child.last_words() or "It ended early."}
-        shutil.rmtree(folder, ignore_errors=True)
-        child.kept = (None, *of)
-    if of != [signature(values), splits.id]:
-        st.caption(":material/history: Settings or data have changed since the last check. Check again.")
-        return
-    probe = st.session_state[PROBE]
-    if "error" in probe:
-        words = " ".join(filter(None, (probe["error"], probe.get("advice"))))
-        st.error(plain(words), icon=":material/error:")
-    else:
-        _show_probe(probe, values)
+    if job.is_alive:
+        show_job(job, _("Loading the base, timing a few steps"))
+    elif job.subject != subject(values, splits):
+        words = _("Settings or data have changed since the last check. Check again.")
+        st.caption(f":material/history: {words}")
+    elif job.state == "failed":
+        st.error(plain(_("{error} {advice}", error=_(job.error), advice=_(job.advice))), icon=":material/error:")
+    elif job.state == "finished":
+        _show_probe(read_json(job.folder / "probe.json"), values)
+
+
+def _check() -> JobView | None:
+    """The check that this visitor began."""
+    with suppress(NotFoundError):
+        return work.read(get_engine().settings, st.session_state[CHECK]) if CHECK in st.session_state else None
+    return None
 
 
 def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -229,8 +231,13 @@ def _piece(piece: tuple[str, bool]) -> str:
 
 
 def forget_check() -> None:
-    """End a check and drop what it found."""
-    if child := child_of(CHECK):
-        stop_child(CHECK)
-        if child.kept[0] is not None:
-            shutil.rmtree(child.kept[0], ignore_errors=True)
+    """End this visitor's check, if it is at work, and drop what it found."""
+    job = _check()
+    st.session_state.pop(CHECK, None)
+    if job is None:
+        return
+    if job.is_alive:
+        with suppress(ConflictError):
+            work.stop(job.folder, is_now=True)
+    else:
+        work.delete(get_engine().settings, job.id)

@@ -9,12 +9,16 @@ from typing import Any
 
 import streamlit as st
 
-from engine.jobs import queue as jobs
-from engine.jobs.queue import RunView
+from engine.jobs.work import when_it_ends
+from engine.training import runs as jobs
 from engine.training import tasks
+from engine.training.runs import RunView
 from pages.parts import curves
 from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
+from pages.parts.jobs import stop_button
+from pages.parts.language import _
+from pages.parts.notices import watch
 from pages.parts.runs import (
     REFRESH_SECONDS,
     SHARES,
@@ -38,6 +42,8 @@ OTHERS = {"learning_rate": "Learning rate", "grad_norm": "Gradient norm", "token
 
 def show_live(run: RunView) -> None:
     """The run, redrawn by itself while it lives; once it has ended the page is drawn anew, without the clock."""
+    if run.is_alive:
+        watch(jobs.run_folder(get_engine().settings, run.id))
     st.fragment(_live, run_every=REFRESH_SECONDS if run.is_alive else None)(run.id, run.is_alive)
 
 
@@ -62,10 +68,9 @@ def _head(run: RunView) -> None:
         st.subheader(plain(run.title), anchor=False, width="stretch")
         state_badge(run)
         is_off = not may("train")
-        if run.is_alive and st.button("Stop", key="stop", icon=":material/stop:", help="Keeps the best so far."):
-            with errors_shown():
-                jobs.stop(settings, run.id)
-                st.toast("It ends after the step it is in, and keeps the best so far.")
+        if run.is_alive:
+            keeps = _("Keeps the best so far.")
+            stop_button("stop", run.is_stopping, lambda is_now: jobs.stop(settings, run.id, is_now), keeps)
         if run.can_resume and st.button("Resume", key="resume", icon=":material/play_arrow:", disabled=is_off):
             with errors_shown():
                 jobs.resume(settings, run.id)
@@ -73,6 +78,8 @@ def _head(run: RunView) -> None:
         _edit(run)
         delete_button(run)
     st.caption(facts_of(run))
+    if run.is_stopping:
+        st.caption(":material/stop_circle: " + plain(_(when_it_ends(run.state, run.seconds_a_step))))
     if run.note:
         st.caption(plain(run.note))
 
@@ -101,16 +108,17 @@ def _again(run: RunView) -> None:
 def _cause(run: RunView) -> None:
     """What went wrong and what to change; a word on a run that stopped."""
     if run.state == "failed":
-        st.error(plain(run.error or "This run failed, and nothing says why."), icon=":material/error:")
+        st.error(plain(_(run.error or "This run failed, and nothing says why.")), icon=":material/error:")
         if run.advice:
-            st.info(plain(run.advice), icon=":material/lightbulb:")
+            st.info(plain(_(run.advice)), icon=":material/lightbulb:")
     elif run.error:
-        st.warning(plain(run.error), icon=":material/warning:")
+        st.warning(plain(_(run.error)), icon=":material/warning:")
     elif run.state == "stopped":
-        none = "It was stopped before it had a model. Resume starts it again."
-        kept = "The best model so far is kept." if run.has_model else run.advice or none
-        at = f" Resume goes on from step {run.checkpoint_step:,}." if run.checkpoint_step else ""
-        st.info(plain(kept + at), icon=":material/stop_circle:")
+        none = _(run.advice or "It was stopped before it had a model. Resume starts it again.")
+        words = [_("The best model so far is kept.") if run.has_model else none]
+        if run.checkpoint_step:
+            words.append(_("Resume goes on from step {step}.", step=f"{run.checkpoint_step:,}"))
+        st.info(plain(" ".join(words)), icon=":material/stop_circle:")
 
 
 def _figures(run: RunView) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import ConflictError
-from engine.jobs import queue as jobs
-from engine.jobs.queue import RunView
+from engine.training import runs as jobs
 from engine.training import tasks
+from engine.training.runs import RunView
 from pages.parts import curves
 from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
@@ -155,7 +155,7 @@ def _row(run: RunView) -> None:
     if run.is_alive:
         show_progress(run)
     elif run.error:
-        st.caption(f":material/error: {plain(run.error)}")
+        st.caption(f":material/error: {plain(_(run.error))}")
 
 
 def delete_button(run: RunView) -> None:
@@ -230,7 +230,7 @@ def _offer_mean(run_ids: Sequence[str]) -> None:
     try:
         jobs.check_mean(settings, run_ids)
     except ConflictError as error:
-        fault = str(error)
+        fault = _(error)
     words = fault or "One model of the same size, often better than each; it appears among the runs, judged."
     if st.button(
         "Make the mean of these models", key="mean", icon=":material/join_inner:", help=words,

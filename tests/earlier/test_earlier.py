@@ -23,9 +23,9 @@ from engine.applications.write import WriteRequest
 from engine.applications.write import run as write
 from engine.catalogue.models import Catalogue, read_model
 from engine.catalogue.store import Store
-from engine.jobs import queue as jobs
 from engine.serving.local import Engine
 from engine.settings import Settings
+from engine.training import runs as jobs
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "5e94367b6ae6897b84fcdd30eb5fa0c2d51865de"

@@ -16,8 +16,9 @@ from benches import Bench, model
 from fakes import FakeBackend
 from streamlit.testing.v1 import AppTest
 
-from engine.jobs import queue as jobs
+from engine.jobs import work
 from engine.settings import Settings
+from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.config import SETTINGS, TrainingConfig, defaults, make_config
 from pages.parts import curves
@@ -254,32 +255,21 @@ def test_a_check_tells_costs_and_shows_the_batch(
         "findings": [{"level": "warning", "field": "max_length", "message": "Row 3 is longer.", "rows": [3]}],
     }  # fmt: skip
 
-    def start(key: str, module: str, arguments: list[str], kept: Any) -> None:
-        assert module == "engine.training.probe" and (Path(arguments[0]) / "data" / "rows.json").exists()
-        (Path(arguments[0]) / "probe.json").write_text(json.dumps(probed))
-        app.session_state[key] = Ended(kept)
+    def launch(settings: Settings, folder: Path, program: str, *_: Any) -> None:
+        assert work.kind_of(folder).module == "engine.training.probe" and (folder / "data" / "rows.json").exists()
+        (folder / "probe.json").write_text(json.dumps(probed))
+        (folder / "status.json").write_text('{"state": "finished"}')
 
-    monkeypatch.setattr("pages.parts.launch.start_child", start)
+    monkeypatch.setattr(work, "launch", launch)
     app = open_page("finetune", tune_task="classification")
     app = click(app, "Check")
     assert not app.exception and {metric.label: metric.value for metric in app.metric}["Time"] == "1 min 30 s"
     page = drawn(app)
     assert "Row 3 is longer." in page and "&lt;script&gt;" in page and "opacity:.45" in page
     assert "<script>" not in "".join(str(each.proto.body) for each in app.get("html"))
-    assert charts(app)["Tokens a row"]["layout"]["shapes"] and not list(settings.runs_folder.glob(".check-2*"))
+    assert charts(app)["Tokens a row"]["layout"]["shapes"] and jobs.listed(settings) == []
     app = app.selectbox(key="tune_base_classification").set_value("sentiment-minilm").run()
     assert "have changed since the last check" in drawn(app)
-
-
-class Ended:
-    """A child that has done its work."""
-
-    is_alive = False
-
-    def __init__(self, kept: Any) -> None:
-        self.kept = kept
-
-    def check(self) -> None: ...
 
 
 def test_a_public_site_starts_nothing(open_page: Open, bench: Bench, settings: Settings) -> None:
@@ -460,7 +450,7 @@ def test_both_are_asked_the_same(
 ) -> None:
     run_id = make_run(settings, config={"task": "style", "base": "gemma", "base_id": "gemma-3-270m"})
 
-    def use(settings: Settings, engine: Any, id: str) -> None:
+    def use(settings: Settings, engine: Any, id: str, job: Any) -> None:
         served = jobs.run_folder(settings, id) / "served"
         served.mkdir()
         (served / "model.json").write_text("{}")
@@ -468,7 +458,9 @@ def test_both_are_asked_the_same(
 
     monkeypatch.setattr(jobs, "use", use)
     app = open_page("finetune", tune_view="one", run=run_id, after="try")
-    app = click(app, "Use it")
+    click(app, "Use it")
+    wait_until(lambda: (job := work.latest(settings, "use", run_id)) and job.state == "finished")
+    app = app.run()
     app.text_area(key="try_text").set_value("Once upon")
     app = click(app, "Ask both")
     assert not app.exception

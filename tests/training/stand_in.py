@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+from engine.jobs.turns import turn
 from engine.training.config import read_config
 from engine.training.run import STATE_FILE, WEIGHTS_FILE, Run, last_checkpoint, memory_now
-from engine.training.turns import step_back, turn
+from engine.training.turns import step_back
 
 EVERY = 5
 EMPTY_WEIGHTS = (2).to_bytes(8, "little") + b"{}"

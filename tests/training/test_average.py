@@ -13,9 +13,9 @@ import torch
 from transformers import AutoModelForQuestionAnswering, BertConfig, BertForQuestionAnswering
 
 from engine.errors import ConflictError, InputError
-from engine.jobs import queue as jobs
 from engine.settings import Settings
 from engine.training import cards
+from engine.training import runs as jobs
 from engine.training.average import average, main
 from engine.training.config import TrainingConfig, read_config
 from engine.training.measure import measure

@@ -120,13 +120,12 @@ def start(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_child_writes_a_file_that_needs_no_torch(tmp_path: Path) -> None:
     run = make_run(tmp_path, "classification")
-    assert compare.read(run) is None and compare.read_progress(run) is None
+    assert compare.read(run) is None
     ran = start(str(run), "--rows", "4")
     assert ran.returncode == 0, ran.stderr
     found = compare.read(run)
     assert found is not None and len(found.rows) == 4 and isinstance(found.rows[0], ComparedRow)
     assert json.loads(ran.stdout.splitlines()[-1])["tuned"] == found.tuned
-    assert compare.read_progress(run) is None
     script = (
         f"import sys; from engine.training import compare; compare.read({str(run)!r}); print('torch' in sys.modules)"
     )

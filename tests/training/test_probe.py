@@ -18,9 +18,9 @@ from tokenizers_on_the_spot import wordpiece
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
-from engine.jobs import queue as jobs
 from engine.settings import Settings
 from engine.training import probe, tasks
+from engine.training import runs as jobs
 from engine.training.columns import Rows, apply, split
 from engine.training.config import read_config
 from engine.training.formats import Table, read_table

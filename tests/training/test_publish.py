@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError
+from engine.jobs import work
 from engine.settings import Settings
 from engine.training import publish
-from engine.training.publish import push
 from tests.training.fake_hub import TOKEN, Hub, serve_hub
 from tests.training.runs_on_the_spot import make_run
 
@@ -37,6 +39,16 @@ def settings(runs: Path) -> Settings:
     return Settings(runs_folder=runs, network_timeout_seconds=3.0)
 
 
+def push(settings: Settings, *how: Any, **named: Any) -> str:
+    """Push, wait for the job's end, and return the address or raise its error."""
+    job_id, end = publish.push(settings, *how, **named), time.monotonic() + 120
+    while (job := work.read(settings, job_id)).is_alive:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    job.check()
+    return str(job.result["address"])
+
+
 def test_a_model_and_its_card_arrive_whole(hub: Hub, settings: Settings, runs: Path) -> None:
     assert push(settings, "run", "my-model", TOKEN) == f"{hub.address}/ada/my-model"
     assert hub.repositories["ada/my-model"]["visibility"] == "private"
@@ -46,7 +58,7 @@ def test_a_model_and_its_card_arrive_whole(hub: Hub, settings: Settings, runs: P
     assert "# My run" in files["README.md"].decode()
     everything = b"".join(files.values())
     assert TOKEN.encode() not in everything and str(runs).encode() not in everything
-    for path in (runs / "run").rglob("*"):
+    for path in runs.rglob("*"):
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
     push(settings, "run", "https://huggingface.co/ada/another", TOKEN, is_private=False)
     assert hub.repositories["ada/another"]["visibility"] == "public"
@@ -88,7 +100,7 @@ def test_an_unreachable_hub_is_told_in_seconds(settings: Settings, monkeypatch: 
 
 
 def test_what_is_wrong_is_said_without_a_child(settings: Settings, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish.subprocess, "run", lambda *_, **__: pytest.fail("a child was started"))
+    monkeypatch.setattr(work, "launch", lambda *_, **__: pytest.fail("a child was started"))
     for name in ("", "a/b/c", "../x", "a b", "ada/x--y", "x;rm"):
         with pytest.raises(InputError, match="repository must be"):
             push(settings, "run", name, TOKEN)

@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from engine.training.run import Run, is_alive, read_metrics, read_samples, read_status
+from engine.jobs.folder import is_alive
+from engine.training.run import Run, read_metrics, read_samples, read_status
 
 
 def test_a_line_cut_by_a_kill_costs_only_itself(tmp_path: Path) -> None:

@@ -20,13 +20,14 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tokenizers_on_the_spot import wordpiece
 
+from engine.jobs.folder import STOP_FILE
+from engine.jobs.turns import waiting
 from engine.training.config import TrainingConfig
 from engine.training.measure import measure
 from engine.training.recording import Recorder
-from engine.training.run import STOP_FILE, Run, last_checkpoint, read_metrics, read_status
+from engine.training.run import Run, last_checkpoint, read_metrics, read_status
 from engine.training.session import train
 from engine.training.train import main
-from engine.training.turns import waiting
 
 PATIENCE_SECONDS = 240
 """For a child process on a machine that others keep busy."""

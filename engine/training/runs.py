@@ -6,52 +6,46 @@ writes, `serving` brings its model into the pickers. Every function checks again
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import secrets
 import shlex
 import shutil
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import psutil  # type: ignore[import-untyped]
-from filelock import FileLock, Timeout
-
-from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
+from engine.errors import BusyError, ConflictError, InputError, NotFoundError
 from engine.files import read_json, write_json
-from engine.jobs.process import TOKEN_VARIABLES
+from engine.jobs import work as jobs
+from engine.jobs.folder import Job, State
+from engine.messages import Text, counted
 from engine.requests import clean_text
-from engine.settings import ROOT, Settings, current
+from engine.serving import access
+from engine.settings import Settings, current
 from engine.training import average, serving, tasks
 from engine.training.config import TrainingConfig, make_config
-from engine.training.run import KEPT_FIELDS, STOP_FILE, State, is_alive
-from engine.training.views import RunView, listed, out_of_memory_kills, read, run_folder
+from engine.training.run import Run
+from engine.training.views import RunView, listed, read, run_folder
 
 if TYPE_CHECKING:
     from engine.serving.compose import House
-    from engine.serving.protocol import Engine
+    from engine.serving.protocol import Caller, Engine
 
 __all__ = [
-    "RunView", "State", "annotate", "base_folder", "check_mean", "command", "create", "create_mean", "delete",
-    "differing", "kill", "listed", "read", "resume", "retire", "run_folder", "start", "stop", "use",
+    "RunView", "State", "annotate", "base_folder", "begin_use", "check_mean", "command", "create", "create_mean",
+    "delete", "differing", "kill", "listed", "read", "resume", "retire", "run_folder", "start", "stop", "use",
 ]  # fmt: skip
 
 MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
 CHILD = "engine.training.train"
+"""What a run is started with."""
 MAX_LIVE = 4
 """Runs at work and waiting; each is a process that has its libraries in memory."""
 ROOM_BYTES = 512 * 2**20
-"""Free disk space without which nothing is started; the preflight knows the run's own need."""
+"""Free disk space without which none is started; the preflight knows the run's own need."""
 LEFT_SECONDS = 3600.0
 """After this long, what an interrupted creation left is swept away."""
 
@@ -77,14 +71,16 @@ def create(
     config = make_config(dict(config_values) | shared | files)
     lines = {"train": _lines(train, config, "train_file"), "validation": _lines(validation, config, "validation_file")}
     runs = settings.runs_folder.absolute()
-    with _disk_explained():
+    with jobs.disk_explained():
         runs.mkdir(parents=True, exist_ok=True)
         _sweep(runs)
         if len(listed(settings)) >= settings.max_runs:
             raise ConflictError(
-                f"There are {settings.max_runs} runs already. Delete some, or raise PARLANCE_MAX_RUNS.", param="run"
-            )
-        run_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+                counted("There is {count} run already. Delete it, or raise PARLANCE_MAX_RUNS.",
+                        "There are {count} runs already. Delete some, or raise PARLANCE_MAX_RUNS.", settings.max_runs),
+                param="run",
+            )  # fmt: skip
+        run_id = jobs.new_id()
         folder = runs / f".new-{run_id}"
         try:
             (folder / "data").mkdir(parents=True)
@@ -97,6 +93,7 @@ def create(
             digest = hashlib.sha256(b"".join(lines.values())).hexdigest()[:12]
             facts = {"train_rows": len(train), "validation_rows": len(validation), "data": digest}
             write_json(folder / "about.json", {"title": title, "note": note, "created": time.time()} | facts)
+            jobs.describe(folder, "average" if config.mean_of else "training", title)
             folder.rename(runs / run_id)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
@@ -133,15 +130,11 @@ def start(settings: Settings, run_id: str) -> None:
     """
     _check_public(settings)
     folder = run_folder(settings, run_id)
-    with _starting(folder), _disk_explained():
-        view = read(settings, run_id)
-        _check_start(settings, view, folder)
-        (folder / STOP_FILE).unlink(missing_ok=True)
-        now = time.time()
-        before = {name: view.status[name] for name in ("step", "max_steps", *KEPT_FIELDS) if name in view.status}
-        status = {"started": now} | before | {"state": "queued", "launched": now, "updated": now}
-        write_json(folder / "status.json", status)
-        _launch(settings, folder, now)
+    with _starting(folder), jobs.disk_explained():
+        _check_start(settings, read(settings, run_id), folder)
+        before = read_json(folder / "status.json")
+        kept = {name: before[name] for name in ("step", "max_steps", *Run.kept_fields) if name in before}
+        jobs.start(settings, folder, kept=kept, program=CHILD)
 
 
 def resume(settings: Settings, run_id: str) -> None:
@@ -149,28 +142,24 @@ def resume(settings: Settings, run_id: str) -> None:
     start(settings, run_id)
 
 
-def stop(settings: Settings, run_id: str) -> None:
-    """Ask a live run to end after the step it is in and to keep the best so far. Raises NotFoundError, ConflictError.
+def stop(settings: Settings, run_id: str, is_now: bool = False) -> Text:
+    """Ask a live run to end after the step it is in and to keep the best so far, or end it at once.
 
-    Returns at once; a run that waits or prepares ends as soon as it looks.
+    Returns at once, and says when it ends. A run that was ended at once goes on from its last checkpoint. Raises
+    NotFoundError, ConflictError.
     """
     _check_public(settings)
-    folder = run_folder(settings, run_id)
-    if not read(settings, run_id).is_alive:
-        raise ConflictError("This run is not at work, so there is nothing to stop.", param="run")
-    with _disk_explained():
-        (folder / STOP_FILE).touch()
+    view = read(settings, run_id)
+    return jobs.stop(run_folder(settings, run_id), view.seconds_a_step, is_now)
 
 
 def kill(settings: Settings, run_id: str) -> None:
-    """End the process of a live run at once, for one that does not heed `stop`; its checkpoints stay. As `stop`."""
+    """End the process of a live run at once, as the system might; its checkpoints stay. As `stop`."""
     _check_public(settings)
     view = read(settings, run_id)
     if not view.is_alive or "pid" not in view.status:
         raise ConflictError("This run is not at work, so there is nothing to end.", param="run")
-    with suppress(psutil.NoSuchProcess):
-        if is_alive(view.status):
-            psutil.Process(view.status["pid"]).kill()
+    jobs.kill(view.status)
 
 
 def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> None:
@@ -183,6 +172,8 @@ def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> Non
     with _starting(folder):
         if read(settings, run_id).is_alive:
             raise ConflictError("This run is at work. Stop it first, then delete it.", param="run")
+        if any(job.is_alive and job.subject.split("/")[0] == run_id for job in jobs.listed(settings)):
+            raise ConflictError("This run's model is at work. Stop that first, then delete the run.", param="run")
         if engine is not None:
             serving.forget(engine, run_id)
         trash = folder.with_name(f".deleted-{run_id}-{time.monotonic_ns()}")
@@ -195,7 +186,7 @@ def annotate(settings: Settings, run_id: str, title: str, note: str) -> None:
     _check_public(settings)
     folder = run_folder(settings, run_id)
     title, note = _words(title, note)
-    with _disk_explained():
+    with jobs.disk_explained():
         write_json(folder / "about.json", read_json(folder / "about.json") | {"title": title, "note": note})
 
 
@@ -229,16 +220,30 @@ def base_folder(house: House, model_id: str) -> Path:
     return house.store.path(model.id)
 
 
-def use(settings: Settings, engine: Engine, run_id: str) -> str:
+def use(settings: Settings, engine: Engine, run_id: str, job: Job | None = None) -> str:
     """Bring a run's model into the pickers of the pages that it serves; returns the model's id.
 
-    A language model is converted for llama.cpp where it runs on the processor, which takes up to a minute.
-    Raises NotFoundError, ConflictError (no model yet, a public site), UnsupportedError, NotReadyError.
+    A language model is converted for llama.cpp where it runs on the processor, which takes up to a minute; pages have
+    it done by a job. Raises NotFoundError, ConflictError (no model yet, a public site), UnsupportedError,
+    NotReadyError, and Stopped where the job was stopped.
     """
     _check_public(settings)
     view, folder = read(settings, run_id), run_folder(settings, run_id)
-    with _starting(folder), _disk_explained():
-        return serving.use(settings, engine, view, folder)
+    with _starting(folder), jobs.disk_explained():
+        return serving.use(settings, engine, view, folder, job)
+
+
+def begin_use(settings: Settings, house: House, run_id: str, caller: Caller) -> str:
+    """Have a job do `use`; returns the job's id at once. Raises as `use` where that can be told at once."""
+    _check_public(settings)
+    view = read(settings, run_id)
+    serving.check_model(view)
+    return jobs.begin(settings, "use", {"run": run_id}, title=view.title, subject=run_id, house=house, caller=caller)
+
+
+def work(job: Job, house: House) -> dict[str, str]:
+    """The work of a job of the kind `use`, in the server."""
+    return {"model": use(house.settings, house.engine, job.config["run"], job)}
 
 
 def retire(settings: Settings, engine: Engine, run_id: str) -> None:
@@ -250,10 +255,7 @@ def retire(settings: Settings, engine: Engine, run_id: str) -> None:
 
 
 def _check_public(settings: Settings) -> None:
-    if settings.is_public:
-        raise ConflictError(
-            "Fine-tuning is off on this public site. Run Parlance on a machine of your own to train.", param="run"
-        )
+    access.check(access.caller_of(settings), "train")
 
 
 def _words(title: object, note: object) -> tuple[str, str]:
@@ -264,12 +266,14 @@ def _words(title: object, note: object) -> tuple[str, str]:
 def _lines(rows: Sequence[Mapping[str, Any]], config: TrainingConfig, param: str) -> bytes:
     """Rows as JSONL with the task's keys alone. Raises InputError naming the row."""
     if not rows:
-        raise InputError(f"{param} has no rows. Give it at least one.", param=param)
+        raise InputError("{field} has no rows. Give it at least one.", field=param, param=param)
     keys, optional = tasks.find(config.task).roles, tasks.find(config.task).optional_roles
     kept = []
     for number, row in enumerate(rows, 1):
         if missing := [key for key in keys if not isinstance(row.get(key), str)]:
-            raise InputError(f"{param}, row {number}: {missing[0]} must be a text.", param=param)
+            raise InputError(
+                "{field}, row {row}: {key} must be a text.", field=param, row=number, key=missing[0], param=param
+            )
         kept.append({key: row[key] for key in (*keys, *optional) if row.get(key) is not None})
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode("utf-8", "replace")
 
@@ -280,72 +284,24 @@ def _check_start(settings: Settings, view: RunView, folder: Path) -> None:
     if view.state == "finished":
         raise ConflictError("This run is finished. Make a new one to train on.", param="run")
     if view.config is None:
-        raise ConflictError(f"This run cannot be started: {view.error}", param="run")
+        raise ConflictError("This run cannot be started: {why}", why=view.error, param="run")
     if sum(other.is_alive for other in listed(settings)) >= MAX_LIVE:
-        raise BusyError(f"{MAX_LIVE} runs are at work or waiting. Wait for one to end, or stop one.", retry_seconds=60)
-    if shutil.disk_usage(folder).free < ROOM_BYTES:
-        raise NotReadyError(f"The disk has less than {ROOM_BYTES // 2**20} MiB left. Free some space, then start.")
-
-
-def _launch(settings: Settings, folder: Path, launched: float) -> None:
-    """Start the child and note its number, for the time until it says it itself."""
-    kills = out_of_memory_kills()
-    # Training needs no network, so it gets no keys to it.
-    environment = {name: value for name, value in os.environ.items() if name not in TOKEN_VARIABLES}
-    environment |= {
-        "PARLANCE_TRAINING_NICE": str(settings.training_nice),
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    (folder / "exit.json").unlink(missing_ok=True)
-    with (folder / "log.txt").open("ab") as log_file:
-        child = subprocess.Popen(
-            [sys.executable, "-m", CHILD, str(folder)],
-            cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file,
-            start_new_session=True,
+        raise BusyError(
+            counted("{count} run is at work or waiting. Wait for its end, or stop it.",
+                    "{count} runs are at work or waiting. Wait for one to end, or stop one.", MAX_LIVE),
+            retry_seconds=60,
         )  # fmt: skip
-    note = {"launched": launched, "pid": child.pid, "out_of_memory_kills": kills}
-    with suppress(psutil.NoSuchProcess):
-        note["process_started"] = psutil.Process(child.pid).create_time()
-    threading.Thread(target=_reap, args=(child, folder), name="run-watch", daemon=True).start()
-    write_json(folder / "launch.json", note)
-
-
-def _reap(child: subprocess.Popen[bytes], folder: Path) -> None:
-    """Wait for the child's end and note how it came, which only its parent is told."""
-    code = child.wait()
-    note = {"pid": child.pid, "returncode": code, "time": time.time(), "out_of_memory_kills": out_of_memory_kills()}
-    with suppress(OSError):
-        write_json(folder / "exit.json", note)
+    jobs.check_room(folder, ROOM_BYTES)
 
 
 @contextmanager
 def _starting(folder: Path) -> Iterator[None]:
     """Keep two clicks, tabs or servers from doing things to one run at once."""
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0.5)
-    except Timeout:
-        raise ConflictError("Somebody is busy with this run just now. Try again in a moment.", param="run") from None
-    try:
+    busy = Text("Somebody is busy with this run just now. Try again in a moment.")
+    with jobs.held(folder.with_name(f".{folder.name}.lock"), busy):
         if not folder.is_dir():
             raise NotFoundError("This run was just deleted.", param="run")
         yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _disk_explained() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            raise NotReadyError("The disk is full. Delete runs, models or other files, then try again.") from error
-        raise NotReadyError(
-            f"The runs folder cannot be written ({error.strerror}). Check PARLANCE_RUNS_FOLDER and its permissions."
-        ) from error
 
 
 def _sweep(runs: Path) -> None:

@@ -1,0 +1,101 @@
+"""Doing a job's work: in a process of its own (`python -m engine.jobs.child FOLDER`), or in a thread of the server.
+
+The status says how it ended whatever happens, but for a kill, which the reader recognises.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from engine.errors import PeopleError
+from engine.jobs import failures
+from engine.jobs.folder import Job, Stopped, logged
+from engine.jobs.kinds import JobKind, kinds
+from engine.jobs.process import kill_group
+from engine.jobs.turns import turn
+from engine.messages import Text
+from engine.sizes import seconds_in_words
+
+
+def perform(job: Job, kind: JobKind, *house: Any) -> bool:
+    """Have the kind's module do the work in its turn; says whether it came to its end."""
+    work: Callable[[], Mapping[str, Any] | None] = lambda: import_module(kind.module).work(job, *house)  # noqa: E731
+    try:
+        if not kind.queue:
+            return _finish(job, work)
+        with turn(job, lambda: job.is_stop_asked, kind.queue) as is_mine:
+            if not is_mine:
+                raise Stopped
+            return _finish(job, work)
+    except Stopped:
+        job.update("stopped")
+    except Exception as error:
+        _fail(job, kind, error)
+    return False
+
+
+def _finish(job: Job, work: Callable[[], Mapping[str, Any] | None]) -> bool:
+    job.update("running")
+    job.update("finished", result=dict(work() or {}))
+    return True
+
+
+def _fail(job: Job, kind: JobKind, error: Exception) -> None:
+    """Say what went wrong, as the kind's own module explains it."""
+    job.clean()
+    module = sys.modules.get(kind.module)
+    sentence, advice = getattr(module, "explain", failures.explain)(error)
+    if not isinstance(error, PeopleError) and not job.secret:
+        failures.note(job.folder / "log.txt", error)
+    facts = {"error_type": type(error).__name__, "param": getattr(error, "param", None)}
+    job.update("failed", error=sentence, advice=advice, **facts)
+
+
+@contextmanager
+def _limited(job: Job, seconds: float) -> Iterator[None]:
+    """End this process and what it has started when it takes longer than that; 0 is never."""
+
+    def give_up() -> None:
+        words = Text("It took more than {time} and was ended. Try again.", time=seconds_in_words(seconds))
+        job.update("failed", error=words, advice="")
+        kill_group(os.getpid())
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    if seconds:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def main(arguments: list[str]) -> int:
+    """Do the work of the job in the given folder. Returns the exit status."""
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    job = Job(Path(arguments[0]), secret="" if sys.stdin.isatty() else sys.stdin.read())
+    kind = kinds()[str(job.about["kind"])]
+    job.forget_stop()
+    job.clean()
+    signal.signal(signal.SIGTERM, partial(_ended, job))
+    with logged(job.folder / "log.txt"), _limited(job, kind.max_seconds):
+        return 0 if perform(job, kind) else 1
+
+
+def _ended(job: Job, *_: Any) -> None:
+    raise Stopped
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

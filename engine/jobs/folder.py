@@ -1,0 +1,184 @@
+"""A job's folder: config.json, job.json, status.json, metrics.jsonl, log.txt and, last, what came of it.
+
+The process that does the work writes it through `Job`; `reading` is for whoever watches.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import psutil  # type: ignore[import-untyped]
+
+from engine.files import read_json
+from engine.messages import Text
+from engine.serving.protocol import Caller
+
+State = Literal["queued", "preparing", "running", "finished", "stopped", "failed"]
+LIVE: tuple[State, ...] = ("queued", "preparing", "running")
+STOP_FILE, AT_ONCE = "stop", "now"
+"""The file that asks a job to stop, and what is in it where its process was ended at once."""
+
+
+class Stopped(BaseException):
+    """Whoever wanted the work has stopped it; no `except Exception` may hold it up."""
+
+
+class Job:
+    """The writing side: replaces the status, appends metrics, puts results in place last."""
+
+    kept_fields: ClassVar[tuple[str, ...]] = ("started",)
+    """What of the status outlives a restart."""
+
+    def __init__(self, folder: Path, secret: str = "") -> None:
+        self.folder, self.secret = folder, secret
+        before = read_json(folder / "status.json")
+        self._status: dict[str, Any] = {name: before[name] for name in self.kept_fields if name in before}
+        self._status |= {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
+        self._status.setdefault("started", time.time())
+        end_last_line(folder / "metrics.jsonl")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What it is to do."""
+        return read_json(self.folder / "config.json")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """job.json: kind, title, subject, caller, created."""
+        return read_json(self.folder / "job.json")
+
+    @property
+    def caller(self) -> Caller:
+        """Who wanted it; what it asks of models lets everybody else's go first."""
+        given = self.about.get("caller") or {}
+        return Caller(str(given.get("id", "")), "host" if given.get("role") == "host" else "visitor", "low")
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """Append one line to `metrics.jsonl`; it is on the disk when this returns. Infinite numbers become null."""
+        finite = {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values.items()}
+        self._append("metrics.jsonl", [finite])
+
+    def _append(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def update(self, state: State, **values: Any) -> None:
+        """Replace `status.json` by one with this state and these values changed."""
+        told = {name: value.as_json() if isinstance(value, Text) else value for name, value in values.items()}
+        self._status |= {"state": state, **told, "updated": time.time()}
+        words = json.dumps(self._status, indent=2)
+        temporary = self.folder / "status.json.part"
+        temporary.write_text((words.replace(self.secret, "…") if self.secret else words) + "\n", encoding="utf-8")
+        temporary.replace(self.folder / "status.json")
+
+    def advance(self, done: int, total: int) -> None:
+        """Tell how far it is. Raises Stopped where it was asked to stop."""
+        if self.is_stop_asked:
+            raise Stopped
+        self.update("running", step=done, max_steps=total)
+
+    @property
+    def is_stop_asked(self) -> bool:
+        """Whether somebody put the stop file into the folder."""
+        return (self.folder / STOP_FILE).exists()
+
+    def forget_stop(self) -> None:
+        """Remove the stop file of an earlier life; one that came after this process began is meant for it."""
+        path = self.folder / STOP_FILE
+        if path.exists() and path.stat().st_mtime < self._status["process_started"] - 1:
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def placed(self, name: str) -> Iterator[Path]:
+        """A new folder to fill, which gets its name when it is whole; what had the name before goes afterwards."""
+        temporary, final, before = (self.folder / f"{name}{end}" for end in (".part", "", ".before"))
+        for path in (temporary, before):
+            shutil.rmtree(path, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            if final.exists():
+                final.rename(before)
+            temporary.rename(final)
+        finally:
+            for path in (temporary, before):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def clean(self) -> None:
+        """Remove what a kill or a full disk left half-written."""
+        for path in self.folder.glob("*.part"):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """A file or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def is_alive(status: Mapping[str, Any]) -> bool:
+    """Whether the job's own process still works; the start time tells it from a later process with its number."""
+    try:
+        process = psutil.Process(status["pid"])
+        is_same = abs(process.create_time() - status["process_started"]) < 1.0
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a file, oldest first; a line that a kill cut in two is left out."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return [row for line in lines if (row := _parsed(line)) is not None]
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def end_last_line(path: Path) -> None:
+    """End a line that a kill cut off, so that the next one stands for itself."""
+    if path.exists() and path.read_bytes()[-1:] not in (b"", b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Log into a file of the job; where standard error goes there already, once is enough."""
+    path.touch()
+    handler: logging.Handler
+    try:
+        is_same = os.path.samestat(os.fstat(sys.stderr.fileno()), path.stat())
+    except (OSError, ValueError):
+        is_same = False
+    handler = logging.StreamHandler() if is_same else logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("engine").setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

@@ -1,0 +1,35 @@
+"""Kinds of jobs: one value a file here, and in `jobs/kinds/` of the host's folder. Importing one loads no library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.extensions import modules
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """What a kind of job is, and who does its work."""
+
+    id: str
+    title: str
+    module: str
+    """Has `work(job)`, or `work(job, house)` in the server; its own `explain(error)` where it has one."""
+    runs_in: Literal["process", "server"] = "process"
+    """A process of its own for what computes; a thread of the server for what only asks models or changes the house."""
+    program: str = "engine.jobs.child"
+    """A process is started as `python -m <program> FOLDER`."""
+    queue: str = ""
+    """Jobs of one queue work one after the other, first come first served; "" waits for nobody."""
+    stops_after: Literal["", "step"] = ""
+    """What a stop lets it finish; "" ends it at once."""
+    can_resume: bool = False
+    max_seconds: float = 1800.0
+    """After so long it is ended; 0 is never."""
+    has_network: bool = False
+
+
+def kinds() -> dict[str, JobKind]:
+    """All kinds by id."""
+    return {module.KIND.id: module.KIND for module in modules("jobs/kinds")}

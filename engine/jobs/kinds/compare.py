@@ -1,0 +1,5 @@
+"""Base and tuned model of a run on the same rows held out."""
+
+from engine.jobs.kinds import JobKind
+
+KIND = JobKind("compare", "Base against tuned", "engine.training.compare", queue="compare")

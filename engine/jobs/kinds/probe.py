@@ -1,0 +1,5 @@
+"""A trial of settings and data before a run: time, memory, disk, and what the trainer sees."""
+
+from engine.jobs.kinds import JobKind
+
+KIND = JobKind("probe", "Check", "engine.training.probe")

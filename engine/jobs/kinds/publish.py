@@ -1,0 +1,5 @@
+"""A run's model to a repository on the Hub."""
+
+from engine.jobs.kinds import JobKind
+
+KIND = JobKind("publish", "Push to the Hub", "engine.training.publish", max_seconds=3600.0, has_network=True)

@@ -1,0 +1,369 @@
+"""Jobs as a person handles them: make, start, read, stop, delete. What a kind does is its own module's.
+
+Their folders are in `.jobs` of the runs folder; a fine-tuning run is a job with a folder among the runs, which
+`training.runs` looks after with what is here.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import secrets
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+from filelock import FileLock, Timeout
+
+from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError
+from engine.files import read_json, write_json
+from engine.jobs import process, reading
+from engine.jobs.child import perform
+from engine.jobs.folder import AT_ONCE, STOP_FILE, Job, State, is_alive
+from engine.jobs.kinds import JobKind, kinds
+from engine.messages import Text, counted
+from engine.serving.protocol import Caller
+from engine.settings import Settings
+from engine.sizes import seconds_in_words, size_in_words
+
+FOLDER, MAKING = ".jobs", ".making"
+"""Of all jobs but runs; and in it of those that are still being made."""
+HOST = Caller(role="host")
+ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+MAX_LIVE = 4
+"""Jobs of this folder at work and waiting; each is a process that has its libraries in memory."""
+ROOM_BYTES = 512 * 2**20
+"""Free disk space without which nothing is started."""
+LEFT_SECONDS = 3600.0
+"""After this long, what an interrupted creation left is swept away."""
+KEPT_SECONDS, MAX_KEPT = 7 * 24 * 3600.0, 200
+"""How long a job's folder is kept after its end, and how many at most."""
+ERRORS: dict[str, type[PeopleError]] = {
+    error.__name__: error for error in (BusyError, ConflictError, InputError, NotFoundError, NotReadyError)
+}
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One job at one moment."""
+
+    id: str
+    folder: Path
+    kind: str
+    title: str
+    subject: str
+    """What it is about, such as a run; with the kind it finds the job again."""
+    created: float
+    state: State
+    status: Mapping[str, Any]
+    error: Text
+    advice: Text
+    progress: float
+    is_stopping: bool
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state in ("queued", "preparing", "running")
+
+    @property
+    def seconds(self) -> float:
+        """For how long it has been at work, or was."""
+        end = time.time() if self.is_alive else float(self.status.get("updated") or 0)
+        return max(0.0, end - float(self.status.get("started") or self.created))
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What its work returned."""
+        return dict(self.status.get("result") or {})
+
+    def check(self) -> None:
+        """Raise what made it fail, as its process raised it."""
+        if self.state == "failed":
+            sentence = Text("{error} {advice}", error=self.error, advice=self.advice) if self.advice else self.error
+            raise ERRORS.get(str(self.status.get("error_type")), NotReadyError)(sentence, self.status.get("param"))
+
+
+def begin(
+    settings: Settings, kind: str, config: Mapping[str, Any], *, title: str = "", subject: str = "",
+    caller: Caller = HOST, house: Any = None, secret: str = "",
+) -> str:  # fmt: skip
+    """Make a job and start it; returns its id at once. `house` is for kinds that work in the server.
+
+    `secret` reaches the process alone, never a file. Raises ConflictError where the same is at work, BusyError,
+    NotReadyError (disk full).
+    """
+    job_id = f"{kind}-{new_id()}"
+    with disk_explained(), _making(settings):
+        _check_start(settings, kind, subject)
+        folder = _folder(settings) / job_id
+        part = folder.with_name(f".new-{job_id}")
+        part.mkdir()
+        write_json(part / "config.json", config)
+        describe(part, kind, title, subject, caller)
+        part.rename(folder)
+        start(settings, folder, house=house, secret=secret)
+    return job_id
+
+
+def adopt(
+    settings: Settings, folder: Path, kind: str, *, title: str = "", subject: str = "", caller: Caller = HOST
+) -> str:
+    """Take a folder that is made already (with its config.json) as a job's, and start it; returns its id."""
+    job_id = f"{kind}-{new_id()}"
+    with disk_explained(), _making(settings):
+        _check_start(settings, kind, subject)
+        describe(folder, kind, title, subject, caller)
+        final = folder.rename(_folder(settings) / job_id)
+        start(settings, final)
+    return job_id
+
+
+def describe(folder: Path, kind: str, title: str = "", subject: str = "", caller: Caller = HOST) -> None:
+    """Write job.json."""
+    who = {"id": caller.id, "role": caller.role}
+    about = {"kind": kind, "title": title, "subject": subject, "caller": who, "created": time.time()}
+    write_json(folder / "job.json", about)
+
+
+def start(
+    settings: Settings, folder: Path, *, kept: Mapping[str, Any] | None = None, program: str = "", house: Any = None,
+    secret: str = "",
+) -> None:  # fmt: skip
+    """Start the job in the folder: a process, or a thread of this server. `kept` of its status goes on."""
+    kind = kind_of(folder)
+    (folder / STOP_FILE).unlink(missing_ok=True)
+    (folder / "exit.json").unlink(missing_ok=True)
+    now = time.time()
+    status = {"started": now} | dict(kept or {}) | {"state": "queued", "launched": now, "updated": now}
+    write_json(folder / "status.json", status)
+    if kind.runs_in == "server":
+        job = Job(folder)
+        job.update("queued")
+        threading.Thread(target=perform, args=(job, kind, house), name=folder.name, daemon=True).start()
+    else:
+        launch(settings, folder, program or kind.program, now, kind.has_network, secret)
+
+
+def launch(
+    settings: Settings, folder: Path, program: str, launched: float, has_network: bool = False, secret: str = ""
+) -> None:
+    """Start the child and note its number, for the time until it says it itself."""
+    kills, nice = reading.out_of_memory_kills(), settings.training_nice
+    child = process.start(
+        process.python(program, str(folder)),
+        log=folder / "log.txt",
+        environment={"PARLANCE_TRAINING_NICE": str(nice)},
+        has_network=has_network,
+        nice=nice,
+        order=secret,
+    )
+    note = {"launched": launched, "pid": child.pid, "out_of_memory_kills": kills}
+    with suppress(psutil.NoSuchProcess):
+        note["process_started"] = psutil.Process(child.pid).create_time()
+    threading.Thread(target=_reap, args=(child, folder), name="job-watch", daemon=True).start()
+    write_json(folder / "launch.json", note)
+
+
+def _reap(child: process.Process, folder: Path) -> None:
+    """Wait for the child's end and note how it came, which only its parent is told."""
+    code, kills = child.wait(), reading.out_of_memory_kills()
+    note = {"pid": child.pid, "returncode": code, "time": time.time(), "out_of_memory_kills": kills}
+    with suppress(OSError):
+        write_json(folder / "exit.json", note)
+
+
+def kind_of(folder: Path) -> JobKind:
+    """The kind of the job in a folder; one without job.json is a run of version 0.1. Raises NotFoundError."""
+    name = str(read_json(folder / "job.json").get("kind") or "training")
+    if name not in (known := kinds()):
+        raise NotFoundError("There is no kind of job {name} here. It may be an extension's that is gone.", name=name)
+    return known[name]
+
+
+def listed(settings: Settings) -> list[JobView]:
+    """All jobs of this folder, newest first."""
+    views = [view for path in _folders(settings) if (view := _safe(path))]
+    return sorted(views, key=lambda view: -view.created)
+
+
+def read(settings: Settings, job_id: str) -> JobView:
+    """One job. Raises NotFoundError."""
+    folder = _folder(settings, make=False) / job_id if isinstance(job_id, str) and ID.fullmatch(job_id) else None
+    view = _safe(folder) if folder and folder.is_dir() else None
+    if view is None:
+        raise NotFoundError("There is no job {name}.", name=repr(str(job_id)[:80]), param="job")
+    return view
+
+
+def latest(settings: Settings, kind: str, subject: str) -> JobView | None:
+    """The newest job of that kind about that."""
+    return next((view for view in listed(settings) if (view.kind, view.subject) == (kind, subject)), None)
+
+
+def _safe(folder: Path) -> JobView | None:
+    """The view of a folder; None for one that cannot be read."""
+    with suppress(Exception):
+        return view_of(folder)
+    return None
+
+
+def view_of(folder: Path) -> JobView:
+    """The job in that folder, among the runs as well. Raises whatever a damaged file leads to."""
+    about, found = reading.read_object(folder / "job.json"), reading.standing(folder)
+    return JobView(
+        id=folder.name,
+        folder=folder,
+        kind=str(about.get("kind") or "training"),
+        title=str(reading.read_object(folder / "about.json").get("title") or about.get("title") or folder.name),
+        subject=str(about.get("subject") or ""),
+        created=float(about.get("created") or 0),
+        state=found.state,
+        status=found.status,
+        error=found.error,
+        advice=reading.told(found.status, "advice"),
+        progress=reading.share_done(found),
+        is_stopping=found.is_alive and reading.is_stopping(folder),
+    )
+
+
+def stop(folder: Path, seconds_a_step: float | None = None, is_now: bool = False) -> Text:
+    """Ask the job in the folder to end, and say when it does; `is_now` ends its process at once. Never waits.
+
+    Raises ConflictError where it is not at work, NotReadyError where nothing can be written.
+    """
+    found, kind = reading.standing(folder), kind_of(folder)
+    if not found.is_alive:
+        raise ConflictError("This is not at work, so there is nothing to stop.", param="job")
+    ends_now = is_now or not kind.stops_after
+    with disk_explained():
+        (folder / STOP_FILE).write_text(AT_ONCE if ends_now else "", encoding="utf-8")
+    if kind.runs_in == "server":
+        return Text("It ends in a moment.")
+    if ends_now:
+        _end(found.status, signal.SIGKILL if is_now else signal.SIGTERM)
+        return Text("It was ended.")
+    return when_it_ends(found.state, seconds_a_step)
+
+
+def when_it_ends(state: State, seconds_a_step: float | None) -> Text:
+    """What a stop does that lets a step come to its end."""
+    if state == "queued":
+        return Text("It leaves the queue.")
+    if state == "preparing":
+        return Text("It ends once what it loads is there.")
+    if seconds_a_step is None:
+        return Text("It ends after this step, and keeps the best so far.")
+    time_left = seconds_in_words(max(1.0, seconds_a_step))
+    return Text("It ends after this step, about {time}, and keeps the best so far.", time=time_left)
+
+
+def _end(status: Mapping[str, Any], number: int) -> None:
+    if "pid" in status and is_alive(status):
+        process.signal_group(status["pid"], number)
+
+
+def kill(status: Mapping[str, Any]) -> None:
+    """End the process of a status at once, with all that it has started."""
+    _end(status, signal.SIGKILL)
+
+
+def delete(settings: Settings, job_id: str) -> None:
+    """Delete a job's folder. Raises NotFoundError, ConflictError while it is at work."""
+    view = read(settings, job_id)
+    if view.is_alive:
+        raise ConflictError("This is at work. Stop it first, then delete it.", param="job")
+    shutil.rmtree(view.folder, ignore_errors=True)
+
+
+def new_id() -> str:
+    """A name by time that no other has."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def check_room(folder: Path, room_bytes: int) -> None:
+    """Raise NotReadyError where the disk is nearly full."""
+    if shutil.disk_usage(folder).free < room_bytes:
+        raise NotReadyError(
+            "The disk has less than {size} left. Free some space, then start.", size=size_in_words(room_bytes)
+        )
+
+
+@contextmanager
+def held(lock_file: Path, what: Text) -> Iterator[None]:
+    """Keep two clicks, tabs or servers from doing things to the same at once."""
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
+        raise ConflictError(what, param="run") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def disk_explained() -> Iterator[None]:
+    """Errors of the disk as sentences."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise NotReadyError("The disk is full. Delete runs, models or other files, then try again.") from error
+        raise NotReadyError(
+            "The runs folder cannot be written ({reason}). Check PARLANCE_RUNS_FOLDER and its permissions.",
+            reason=error.strerror,
+        ) from error
+
+
+def _check_start(settings: Settings, kind: str, subject: str) -> None:
+    alive = [view for view in listed(settings) if view.is_alive]
+    if any((view.kind, view.subject) == (kind, subject) for view in alive):
+        raise ConflictError("This is at work already.", param="job")
+    if len(alive) >= MAX_LIVE:
+        raise BusyError(
+            counted("{count} job is at work. Wait for it to end, or stop it.",
+                    "{count} jobs are at work. Wait for one to end, or stop one.", MAX_LIVE),
+            retry_seconds=60,
+        )  # fmt: skip
+    check_room(_folder(settings), ROOM_BYTES)
+
+
+@contextmanager
+def _making(settings: Settings) -> Iterator[None]:
+    folder = _folder(settings)
+    with held(folder / ".making.lock", Text("Another job is just being started. Try again in a moment.")):
+        _sweep(settings)
+        yield
+
+
+def _sweep(settings: Settings) -> None:
+    """Drop jobs that ended long ago, those beyond the limit, and what was left halfway."""
+    for path in (*_folder(settings).glob(".new-*"), *(_folder(settings) / MAKING).glob("*")):
+        if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+    for number, path in enumerate(sorted(_folders(settings), key=lambda path: -path.stat().st_mtime)):
+        is_old = number >= MAX_KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS
+        if is_old and not ((view := _safe(path)) and view.is_alive):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _folder(settings: Settings, make: bool = True) -> Path:
+    folder = settings.runs_folder.absolute() / FOLDER
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _folders(settings: Settings) -> list[Path]:
+    with suppress(OSError):
+        return [path for path in _folder(settings, make=False).iterdir() if ID.fullmatch(path.name) and path.is_dir()]
+    return []

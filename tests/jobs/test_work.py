@@ -1,0 +1,276 @@
+"""Jobs of kinds that a host's folder brings: in a process, in the server, stopped, ended, in a queue, with a secret."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from benches import Bench
+
+from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
+from engine.jobs import work
+from engine.jobs.folder import STOP_FILE, Job
+from engine.jobs.kinds import kinds
+from engine.jobs.work import JobView
+from engine.settings import Settings, current
+
+PATIENCE_SECONDS = 60
+COUNT = '''"""Counts, in a process of its own."""
+
+import os
+import subprocess
+import time
+
+from engine.errors import InputError
+from engine.jobs.kinds import JobKind
+
+KIND = JobKind("count", "Counting", __name__, queue="counting", max_seconds=40.0)
+
+
+def work(job):
+    config = job.config
+    if config.get("bad"):
+        raise InputError("{count} is too many.", count=7, param="count")
+    if config.get("broken"):
+        raise ZeroDivisionError("a bug")
+    if config.get("child"):
+        subprocess.Popen(["sleep", "300"])
+    print("counting to", config["count"], flush=True)
+    for number in range(config["count"]):
+        job.advance(number + 1, config["count"])
+        job.record({"step": number + 1, "time": time.time()})
+        time.sleep(config["seconds"])
+    with job.placed("result") as folder:
+        (folder / "counted.txt").write_text(str(config["count"]))
+    facts = {name: os.environ.get(name, "") for name in ("HF_TOKEN", "HF_HUB_OFFLINE")}
+    return facts | {"length": len(job.secret), "secret": job.secret, "nice": os.nice(0), "session": os.getsid(0)}
+'''
+ASK = '''"""Asks a model again and again, in the server."""
+
+from engine.jobs.folder import Stopped
+from engine.jobs.kinds import JobKind
+from engine.requests import Generate, Sampling
+
+KIND = JobKind("ask", "Asking", __name__, runs_in="server")
+
+
+def work(job, house):
+    said = []
+    for number, text in enumerate(job.config["texts"]):
+        job.advance(number, len(job.config["texts"]))
+        request = Generate(text, sampling=Sampling(job.config["tokens"], 0.0))
+        events = house.engine.stream("a", request, job.caller)
+        try:
+            for event in events:
+                if job.is_stop_asked:
+                    raise Stopped
+        finally:
+            events.close()
+        said.append(event.result.text)
+    return {"said": said, "priority": job.caller.priority, "id": job.caller.id}
+'''
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings with a runs folder, and kinds of jobs in the host's folder; what was started is ended afterwards."""
+    folder = tmp_path / "extensions" / "jobs" / "kinds"
+    folder.mkdir(parents=True)
+    (folder / "count.py").write_text(COUNT)
+    (folder / "ask.py").write_text(ASK)
+    monkeypatch.setenv("PARLANCE_EXTENSIONS", str(tmp_path / "extensions"))
+    current.cache_clear()
+    made = Settings(runs_folder=tmp_path / "runs", training_nice=12)
+    yield made
+    for view in work.listed(made):
+        if view.is_alive:
+            work.stop(view.folder, is_now=True)
+    current.cache_clear()
+    for name in ("count", "ask"):
+        sys.modules.pop(f"parlance_extensions.jobs.kinds.{name}", None)
+
+
+def begin(settings: Settings, count: int = 3, seconds: float = 0.01, secret: str = "", **values: Any) -> str:
+    subject = str(values.pop("subject", "it"))
+    config = {"count": count, "seconds": seconds} | values
+    return work.begin(settings, "count", config, title="To three", subject=subject, secret=secret)
+
+
+def wait_until(is_so: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (value := is_so()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return value
+
+
+def ended(settings: Settings, job_id: str) -> JobView:
+    wait_until(lambda: not work.read(settings, job_id).is_alive)
+    return work.read(settings, job_id)
+
+
+def test_a_kind_of_the_hosts_folder_is_found_beside_our_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = {"training", "average", "export", "publish", "use", "compare", "probe"}
+    assert set(kinds()) == ours | {"count", "ask"} and kinds()["count"].title == "Counting"
+    monkeypatch.delenv("PARLANCE_EXTENSIONS")
+    current.cache_clear()
+    assert set(kinds()) == ours
+
+
+def test_a_job_from_start_to_end(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    began = time.monotonic()
+    job_id = begin(settings, 4, 0.05)
+    assert time.monotonic() - began < 2
+    job = ended(settings, job_id)
+    assert (job.state, job.kind, job.title, job.subject, job.progress) == ("finished", "count", "To three", "it", 1.0)
+    assert (job.folder / "result" / "counted.txt").read_text() == "4" and not list(job.folder.glob("*.part"))
+    assert "counting to 4" in (job.folder / "log.txt").read_text()
+    assert job.result["HF_TOKEN"] == "" and job.result["HF_HUB_OFFLINE"] == "1"
+    assert job.result["nice"] >= 12 and job.result["session"] == job.status["pid"]
+    assert work.latest(settings, "count", "it") == job and work.latest(settings, "count", "else") is None
+    job.check()
+    work.delete(settings, job_id)
+    assert work.listed(settings) == []
+
+
+def test_a_job_is_stopped_at_once_with_all_that_it_started(settings: Settings) -> None:
+    job_id = begin(settings, 1000, 0.05, child=True)
+    job = wait_until(lambda: (view := work.read(settings, job_id)).progress and view)
+    (sleeper,) = psutil.Process(job.status["pid"]).children()
+    with pytest.raises(ConflictError, match="at work"):
+        work.delete(settings, job_id)
+    began = time.monotonic()
+    assert "ended" in str(work.stop(job.folder, is_now=True))
+    assert time.monotonic() - began < 2
+    job = ended(settings, job_id)
+    assert (job.state, str(job.error)) == ("stopped", "") and not (job.folder / "result").exists()
+    wait_until(lambda: not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE)
+    with pytest.raises(ConflictError, match="nothing to stop"):
+        work.stop(job.folder)
+
+
+def test_a_job_that_is_asked_to_stop_says_so_itself(settings: Settings) -> None:
+    job_id = begin(settings, 1000, 0.05)
+    job = wait_until(lambda: (view := work.read(settings, job_id)).progress and view)
+    work.stop(job.folder)
+    assert ended(settings, job_id).state == "stopped"
+    wait_until(lambda: (job.folder / "exit.json").exists())
+    assert work.read(settings, job_id).state == "stopped"
+
+
+def test_why_a_job_failed_is_told_as_its_process_raised_it(settings: Settings) -> None:
+    job = ended(settings, begin(settings, bad=True))
+    assert (job.state, str(job.error)) == ("failed", "7 is too many.")
+    with pytest.raises(InputError, match="7 is too many") as caught:
+        job.check()
+    assert caught.value.param == "count"
+    job = ended(settings, begin(settings, broken=True))
+    with pytest.raises(NotReadyError, match="ZeroDivisionError: a bug"):
+        job.check()
+    assert "Traceback" in (job.folder / "log.txt").read_text()
+
+
+def test_a_killed_job_tells_the_truth(settings: Settings) -> None:
+    job_id = begin(settings, 1000, 0.05)
+    job = wait_until(lambda: (view := work.read(settings, job_id)).progress and view)
+    work.kill(job.status)
+    job = ended(settings, job_id)
+    assert job.state == "failed"
+    wait_until(lambda: "killed (SIGKILL)" in str(work.read(settings, job_id).error))
+
+
+def test_what_takes_too_long_is_ended(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "extensions" / "jobs" / "kinds" / "count.py"
+    file.write_text(COUNT.replace("max_seconds=40.0", "max_seconds=0.5"))
+    job = ended(settings, begin(settings, 1000, 0.05))
+    assert job.state == "failed" and "more than 0 s" in str(job.error)
+
+
+def test_jobs_of_one_queue_work_in_turn_and_the_same_is_not_begun_twice(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin(settings, 1000, 0.05)
+    wait_until(lambda: work.read(settings, first).state == "running")
+    with pytest.raises(ConflictError, match="at work already"):
+        begin(settings)
+    second = begin(settings, subject="another")
+    wait_until(lambda: "queue" in work.read(settings, second).status)
+    assert work.read(settings, second).state == "queued"
+    monkeypatch.setattr(work, "MAX_LIVE", 2)
+    with pytest.raises(BusyError, match="2 jobs are at work"):
+        begin(settings, subject="a third")
+    work.stop(work.read(settings, first).folder)
+    assert ended(settings, second).state == "finished"
+
+
+def test_a_secret_reaches_the_process_and_no_file(settings: Settings) -> None:
+    secret = "hf_a-secret-of-the-test"
+    job = ended(settings, begin(settings, secret=secret))
+    assert job.result["length"] == len(secret) and job.result["secret"] == "…"
+    for path in settings.runs_folder.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes()
+
+
+def test_what_is_no_job_is_not_found(settings: Settings) -> None:
+    begin(settings)
+    for name in ("", "..", "../x", "a/b", None, "gone"):
+        with pytest.raises(NotFoundError):
+            work.read(settings, name)  # type: ignore[arg-type]
+
+
+def test_jobs_that_ended_long_ago_are_swept_away(settings: Settings) -> None:
+    old = ended(settings, begin(settings))
+    past = time.time() - 2 * work.KEPT_SECONDS
+    os.utime(old.folder, (past, past))
+    new = begin(settings)
+    assert [view.id for view in work.listed(settings)] == [new]
+
+
+# In the server.
+
+
+def ask(settings: Settings, bench: Bench, texts: list[str], tokens: int = 3) -> str:
+    config = {"texts": texts, "tokens": tokens}
+    caller = work.HOST
+    return work.begin(settings, "ask", config, title="Three texts", house=bench.house, caller=caller)
+
+
+def test_a_job_in_the_server_asks_models_with_low_priority(settings: Settings) -> None:
+    bench = Bench()
+    job = ended(settings, ask(settings, bench, ["one", "two"]))
+    assert (job.state, job.result["said"]) == ("finished", ["one one one ", "two two two "])
+    assert job.result["priority"] == "low" and len(bench.backends["a"].seen) == 2
+    bench.engine.close()
+
+
+def test_a_job_in_the_server_is_stopped_within_a_step(settings: Settings) -> None:
+    bench = Bench()
+    job_id = ask(settings, bench, ["word " * 9] * 50, tokens=200)
+    wait_until(lambda: "a" in bench.backends)
+    bench.backends["a"].step_seconds = 0.05
+    wait_until(lambda: bench.backends["a"].steps)
+    began = time.monotonic()
+    assert "moment" in str(work.stop(work.read(settings, job_id).folder))
+    assert ended(settings, job_id).state == "stopped" and time.monotonic() - began < 2
+    bench.engine.close()
+
+
+def test_a_job_of_a_server_that_is_gone_failed(settings: Settings) -> None:
+    bench = Bench()
+    job = ended(settings, ask(settings, bench, ["one"]))
+    told = Job(job.folder)
+    told._status |= {"pid": 2**22 + 1}
+    told.update("running")
+    job = work.read(settings, job.id)
+    assert job.state == "failed" and "gone without a word" in str(job.error)
+    assert not (job.folder / STOP_FILE).exists()
+    bench.engine.close()
