@@ -25,11 +25,11 @@ class Text:
     def __str__(self) -> str:
         return self.said_in(ENGLISH)
 
-    def __bool__(self) -> bool:
-        return bool(self.template)
-
     def __repr__(self) -> str:
         return f"Text({str(self)!r})"
+
+    def __bool__(self) -> bool:
+        return bool(self.template)
 
     def __eq__(self, other: object) -> bool:
         return str(self) == str(other)
