@@ -1,8 +1,14 @@
-"""What a process has of the host's extensions, as JSON: `test_extensions` runs it with and without the setting."""
+"""What a process has of the host's extensions, as JSON: `test_extensions` runs it with and without the setting.
+
+With a folder it trains the toy task there.
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +21,8 @@ from engine.applications import APPLICATIONS
 from engine.backends import loader
 from engine.http import routes
 from engine.serving.compose import House
+from engine.training import tasks
+from engine.training.config import defaults, make_config
 from pages.parts import engine
 
 MAIN = Path(__file__).parents[1] / "pages" / "main.py"
@@ -66,16 +74,31 @@ def api(house: House) -> dict[str, Any]:
 def fine_tuning() -> dict[str, Any]:
     """The tasks on the page Fine-tune, and the page with the toy chosen."""
     app = open_page("finetune")
-    tasks = next(box for box in app.selectbox if box.key == "tune_task")
-    if "Limericks" in tasks.options:
-        tasks.select("limericks")
+    choice = next(box for box in app.selectbox if box.key == "tune_task")
+    if "Limericks" in choice.options:
+        choice.select("limericks")
         app.run()
     return {
-        "tasks": tasks.options,
+        "tasks": choice.options,
         "captions": [each.value for each in app.caption],
         "rows": [each.value.to_dict("records") for each in app.dataframe],
         "errors": [each.value for each in app.exception],
     }
+
+
+def train(folder: Path) -> None:
+    """A tiny run of the toy task."""
+    rows = [{"text": line} for line in tasks.find_sample("limericks").file.read_text(encoding="utf-8").splitlines()]
+    (folder / "data").mkdir(parents=True)
+    for name, part in (("train", rows * 8), ("validation", rows)):
+        lines = "".join(json.dumps(row) + "\n" for row in part)
+        (folder / "data" / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    tiny = {"epochs": 1.0, "layers": 1, "width": 32, "heads": 2, "vocabulary_size": 300}
+    files = {"train_file": "data/train.jsonl", "validation_file": "data/validation.jsonl"}
+    given = {"task": "limericks", "base": "", "base_id": ""}
+    config = make_config(defaults("limericks", has_base=False) | tiny | files | given)
+    (folder / "config.json").write_text(json.dumps(asdict(config)), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "engine.training.train", str(folder)], cwd=MAIN.parents[1], check=True)
 
 
 def main() -> None:
@@ -97,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    train(Path(sys.argv[1])) if sys.argv[1:] else main()

@@ -37,28 +37,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def seen_by_a_process(folder: Path | None, home: Path) -> dict[str, Any]:
-    """What a process with that folder has; everything is real, and no weights but those in the folder are there."""
+def run(folder: Path | None, home: Path, *arguments: str) -> str:
+    """What a process with that folder prints; all is real, and no weights but those in the folder are there."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLANCE_")}
     environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), "PARLANCE_PREFETCH": "false"}
     environment |= {"PARLANCE_CACHE_FOLDER": str(home / "cache"), "PARLANCE_RUNS_FOLDER": str(home / "runs")}
     if folder:
         environment["PARLANCE_EXTENSIONS"] = str(folder)
-    command = [sys.executable, str(ROOT / "tests" / "extended.py")]
+    command = [sys.executable, str(ROOT / "tests" / "extended.py"), *arguments]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    seen: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return seen
+    return ran.stdout.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
-def extended(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return seen_by_a_process(folder, tmp_path_factory.mktemp("home"))
+def extended(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return json.loads(run(folder, tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return seen_by_a_process(None, tmp_path_factory.mktemp("home"))
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return json.loads(run(None, tmp_path_factory.mktemp("home")))
 
 
 def test_an_application_is_on_home_and_in_the_navigation(extended: dict[str, Any]) -> None:
@@ -96,6 +95,11 @@ def test_a_training_task_is_on_fine_tune(extended: dict[str, Any]) -> None:
     assert "Limericks" in page["tasks"] and page["errors"] == []
     assert "Five lines and a turn. For the page Shout." in page["captions"]
     assert any("A painter from Ghent" in json.dumps(rows) for rows in page["rows"])
+
+
+def test_it_trains(folder: Path, tmp_path: Path) -> None:
+    told = run(folder, tmp_path, str(tmp_path / "runs" / "toy"))
+    assert "eval_perplexity" in told and (tmp_path / "runs" / "toy" / "model" / "model.safetensors").is_file()
 
 
 def test_without_the_setting_all_is_gone(bare: dict[str, Any]) -> None:
