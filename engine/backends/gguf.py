@@ -170,15 +170,17 @@ def read_header(path: Path) -> Header:
     Raises NotFoundError when there is no such file, InputError when it is not GGUF, damaged or cut short.
     """
     if not path.is_file():
-        raise NotFoundError(f"The model file {path.name} is not there. Download the model again.", param="model")
+        raise NotFoundError(
+            "The model file {file} is not there. Download the model again.", param="model", file=path.name
+        )
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _parse(_Cursor(data), len(data))
     except (struct.error, IndexError, KeyError, ValueError, OverflowError) as error:
         raise InputError(
-            f"The model file {path.name} is damaged or incomplete ({error}). Delete the model and download it again.",
-            param="model",
-        ) from error
+            "The model file {file} is damaged or incomplete ({reason}). Delete the model and download it again.",
+            param="model", file=path.name, reason=str(error),
+        ) from error  # fmt: skip
 
 
 def _parse(cursor: _Cursor, size_bytes: int) -> Header:

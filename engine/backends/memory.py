@@ -25,9 +25,9 @@ def is_memory_error(error: BaseException) -> bool:
 def memory_short(title: str) -> MemoryShortError:
     """The error for a person when a request did not fit, even alone."""
     return MemoryShortError(
-        f"Memory ran out while {title} was at work. Shorten the text, or unload another model, and try again.",
-        retry_seconds=5,
-    )
+        "Memory ran out while {model} was at work. Shorten the text, or unload another model, and try again.",
+        retry_seconds=5, model=title,
+    )  # fmt: skip
 
 
 @cache

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from engine.errors import InputError, NotFoundError, PeopleError, UnsupportedError
+from engine.messages import Text
 from engine.training.gguf_vocabulary import write_vocabulary
 
 Dtype = Literal["q8_0", "f16", "f32"]
@@ -89,7 +90,8 @@ def _describe_rotary(writer: Any, config: Mapping[str, Any]) -> None:
 def _rotary_base(parameters: Mapping[str, Any]) -> float:
     if parameters.get("rope_type", "default") != "default":
         raise UnsupportedError(
-            f"GGUF export does not know the rotary embedding {parameters['rope_type']}. Export safetensors instead."
+            "GGUF export does not know the rotary embedding {kind}. Export safetensors instead.",
+            kind=parameters["rope_type"],
         )
     return float(parameters["rope_theta"])
 
@@ -112,7 +114,9 @@ def _describe_gemma3(writer: Any, config: Mapping[str, Any]) -> None:
         "use_bidirectional_attention": not config.get("use_bidirectional_attention"),
     }
     if wrong := [name for name, is_right in fits.items() if not is_right]:
-        raise UnsupportedError(f"llama.cpp computes Gemma 3 with another {wrong[0]}. Export safetensors instead.")
+        raise UnsupportedError(
+            "llama.cpp computes Gemma 3 with another {setting}. Export safetensors instead.", setting=wrong[0]
+        )
     writer.add_rope_freq_base(_rotary_base(far))
     writer.add_sliding_window(config["sliding_window"])
 
@@ -199,10 +203,9 @@ def _family(config: Mapping[str, Any]) -> Family:
     kind = config.get("model_type")
     if kind not in FAMILIES:
         raise UnsupportedError(
-            f"Models of the kind {kind} cannot be written as GGUF; {', '.join(sorted(FAMILIES))} can. "
-            "Export safetensors or ONNX instead.",
-            param="kind",
-        )
+            "Models of the kind {kind} cannot be written as GGUF; {known} can. Export safetensors or ONNX instead.",
+            param="kind", kind=kind, known=sorted(FAMILIES),
+        )  # fmt: skip
     if config.get("quantization_config"):
         raise UnsupportedError("The model is stored quantised. Export it as safetensors.", param="kind")
     return FAMILIES[kind]
@@ -236,7 +239,9 @@ def _gguf_names(shapes: Mapping[str, Any], family: Family, config: Mapping[str, 
             continue
         found = known.get_name(name, try_suffixes=(".weight", ".bias"))
         if found is None:
-            raise UnsupportedError(f"llama.cpp has no place for the weights {name}. Export safetensors instead.")
+            raise UnsupportedError(
+                "llama.cpp has no place for the weights {name}. Export safetensors instead.", name=name
+            )
         names[name] = found
     return names
 
@@ -343,7 +348,8 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Any], float]:
     odd = [name for name in ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save") if settings.get(name)]
     if odd or settings.get("peft_type") != "LORA" or settings.get("bias", "none") != "none":
         raise UnsupportedError(
-            f"llama.cpp takes plain LoRA only; this adapter has {odd[0] if odd else 'more'}. Export the merged model."
+            "llama.cpp takes plain LoRA only; this adapter has {what}. Export the merged model.",
+            what=odd[0] if odd else Text("more"),
         )
     alpha = float(settings["lora_alpha"])
     return settings, alpha * settings["r"] ** 0.5 if settings.get("use_rslora") else alpha
@@ -356,7 +362,9 @@ def _adapter_tensors(folder: Path, family: Family, config: Mapping[str, Any]) ->
             layer, _, side = name.removeprefix("base_model.model.").partition(".lora_")
             target = known.get_name(layer)
             if target is None or side not in ("A.weight", "B.weight") or not target.startswith("blk."):
-                raise UnsupportedError(f"llama.cpp has no place for the adapter {name}. Export the merged model.")
+                raise UnsupportedError(
+                    "llama.cpp has no place for the adapter {name}. Export the merged model.", name=name
+                )
             values = opened.get_tensor(name).float().numpy()
             if side == "B.weight":
                 values = family.change_adapter(f"{layer}.weight", values, config)
@@ -377,7 +385,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        print(InputError(f"The file cannot be written: {error.strerror}. Free disk space."), file=sys.stderr)
+        sentence = "The file cannot be written: {reason}. Free disk space."
+        print(InputError(sentence, reason=error.strerror), file=sys.stderr)
         return 1
     return 0
 

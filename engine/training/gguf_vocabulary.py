@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UnsupportedError
+from engine.messages import Text
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 SPECIAL = {"bos": "bos_token", "eos": "eos_token", "unk": "unk_token", "pad": "pad_token"}
@@ -30,7 +31,7 @@ def write_vocabulary(writer: Any, folder: Path, size: int, base: Path | None = N
     try:
         description = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise _unsupported("has no tokenizer.json") from None
+        raise _unsupported(Text("has no tokenizer.json")) from None
     names = _special_names(folder)
     tokens = _tokens(description, size)
     kind = description["model"].get("type")
@@ -41,14 +42,15 @@ def write_vocabulary(writer: Any, folder: Path, size: int, base: Path | None = N
     elif kind == "BPE" and description["model"].get("byte_fallback"):
         _write_sentencepiece(writer, description, tokens)
     else:
-        raise _unsupported(f"is of the kind {kind}")
+        raise _unsupported(Text("is of the kind {kind}", kind=kind))
     _write_special(writer, folder, names, {token: number for number, token in enumerate(tokens)})
 
 
-def _unsupported(what: str) -> UnsupportedError:
+def _unsupported(what: Text) -> UnsupportedError:
     return UnsupportedError(
-        f"The model's tokenizer {what}, which llama.cpp cannot rebuild. Export safetensors instead.", param="kind"
-    )
+        "The model's tokenizer {what}, which llama.cpp cannot rebuild. Export safetensors instead.",
+        param="kind", what=what,
+    )  # fmt: skip
 
 
 def _copy(writer: Any, base: Path, size: int) -> bool:
@@ -88,7 +90,7 @@ def _tokens(description: Mapping[str, Any], size: int) -> list[str]:
         by_id = {number: token for number, (token, _) in enumerate(vocabulary)}
     by_id |= {added["id"]: added["content"] for added in description["added_tokens"]}
     if max(by_id) >= size:
-        raise _unsupported(f"has {max(by_id) + 1:,} tokens and the model {size:,}")
+        raise _unsupported(Text("has {count:,} tokens and the model {size:,}", count=max(by_id) + 1, size=size))
     return [by_id.get(number, f"[PAD{number}]") for number in range(size)]
 
 
@@ -122,7 +124,7 @@ def _pairs(description: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _write_byte_level(writer: Any, description: Mapping[str, Any], tokens: list[str]) -> None:
     if not set(_types(description["normalizer"])) <= {"NFC"}:
-        raise _unsupported("changes its text before it splits it")
+        raise _unsupported(Text("changes its text before it splits it"))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_splitting(description))
     writer.add_token_list(tokens)
@@ -136,7 +138,7 @@ def _splitting(description: Mapping[str, Any]) -> str:
     steps = _steps(description["pre_tokenizer"])
     first, last = steps[0], steps[-1]
     if last.get("add_prefix_space"):
-        raise _unsupported("puts a space before every text")
+        raise _unsupported(Text("puts a space before every text"))
     if len(steps) == 1 and last["use_regex"]:
         return "gpt-2"
     if len(steps) == 2 and first["type"] == "Digits" and first["individual_digits"] and last["use_regex"]:
@@ -147,7 +149,7 @@ def _splitting(description: Mapping[str, Any]) -> str:
         for name, pattern in GGUF_PRE_TOKENIZER_SPLITS.items():
             if first["pattern"].get("Regex") == pattern:
                 return str(name)
-    raise _unsupported("splits text in a way of its own")
+    raise _unsupported(Text("splits text in a way of its own"))
 
 
 def _write_sentencepiece(writer: Any, description: Mapping[str, Any], tokens: list[str]) -> None:

@@ -97,6 +97,6 @@ def _check_targets(model: Any, config: TrainingConfig) -> None:
         if not any(name == target or name.endswith(f".{target}") for name in layers):
             known = sorted({name.rpartition(".")[2] for name in layers})
             raise InputError(
-                f"lora_targets names {target!r}, which this base has not. It has {', '.join(known)}.",
-                param="lora_targets",
-            )
+                "lora_targets names {target}, which this base has not. It has {known}.",
+                param="lora_targets", target=repr(target), known=known,
+            )  # fmt: skip

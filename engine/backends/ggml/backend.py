@@ -124,10 +124,10 @@ class LlamaCppBackend:
                 return xllamacpp.Server(parameters)
         except RuntimeError as error:
             raise InputError(
-                f"{self._title} could not be loaded from {path.name}: llama.cpp does not know its architecture, or the "
-                "file is damaged. Delete the model and download it again.",
-                param="model",
-            ) from error
+                "{model} could not be loaded from {file}: llama.cpp does not know its architecture, or the file is "
+                "damaged. Delete the model and download it again.",
+                param="model", model=self._title, file=path.name,
+            ) from error  # fmt: skip
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Generate for each job in turn; its faults go to the job."""
@@ -164,10 +164,9 @@ class LlamaCppBackend:
             return request.prompt
         if not self._has_template:
             raise UnsupportedError(
-                f"{self._title} has no chat template, so it cannot take messages. Send a plain prompt, or choose a "
-                "chat model.",
-                param="messages",
-            )
+                "{model} has no chat template, so it cannot take messages. Send a plain prompt, or choose a chat model.",
+                param="messages", model=self._title,
+            )  # fmt: skip
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         return str(self._post("/apply-template", {"messages": messages})["prompt"])
 
@@ -182,8 +181,9 @@ class LlamaCppBackend:
             connection.close()
         if "error" in answer:
             raise InputError(
-                f"{self._title} cannot take these messages: {answer['error']['message']}", param="messages"
-            )
+                "{model} cannot take these messages: {reason}",
+                param="messages", model=self._title, reason=answer["error"]["message"],
+            )  # fmt: skip
         return answer
 
 
@@ -275,10 +275,9 @@ class _Stream:
         if error.get("type") != "exceed_context_size_error":
             return RuntimeError(f"llama.cpp: {error['message']}")
         return TooLargeError(
-            f"The prompt has {error['n_prompt_tokens']:,} tokens; {self.title} takes at most "
-            f"{self.context_tokens - 1:,}. Shorten it.",
-            param="prompt",
-        )
+            "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
+            param="prompt", tokens=error["n_prompt_tokens"], model=self.title, limit=self.context_tokens - 1,
+        )  # fmt: skip
 
     def _release(self) -> bool:
         """Hand on what is safe; True when a stop string has come."""

@@ -82,10 +82,9 @@ class TransformersBackend:
         tasks = self.tasks & FORWARDS.keys()
         if tasks and not self.tokenizer.is_fast:
             raise UnsupportedError(
-                "{title} has a tokenizer that cannot say where its tokens lie in a text. Choose another model.",
-                param="model",
-                title=self.title,
-            )
+                "{model} has a tokenizer that cannot say where its tokens lie in a text. Choose another model.",
+                param="model", model=self.title,
+            )  # fmt: skip
         self.context_tokens = min(self.context_tokens, _pooling_window(folder) or self.context_tokens)
         config = self.module.config
         candidates = (config.pad_token_id, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)

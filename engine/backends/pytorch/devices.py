@@ -16,11 +16,10 @@ def choose_device(settings: Settings) -> torch.device:
     if settings.device == "auto":
         return torch.device(next(name for name, is_present in present.items() if is_present))
     if not present.get(settings.device):
-        names = ", ".join(name for name, is_present in present.items() if is_present)
         raise InputError(
-            f"PARLANCE_DEVICE is {settings.device}, and this machine has {names}. Choose one of them, or auto.",
-            param="device",
-        )
+            "PARLANCE_DEVICE is {device}, and this machine has {known}. Choose one of them, or auto.",
+            param="device", device=settings.device, known=[name for name, is_present in present.items() if is_present],
+        )  # fmt: skip
     return torch.device(settings.device)
 
 
@@ -28,7 +27,10 @@ def choose_dtype(settings: Settings, device: torch.device) -> torch.dtype:
     """The dtype of the setting, or bfloat16 where the device multiplies it in hardware, else the safe choice for it."""
     if settings.dtype != "auto":
         if settings.dtype not in DTYPES:
-            raise InputError(f"PARLANCE_DTYPE is {settings.dtype}; choose auto, {', '.join(DTYPES)}.", param="dtype")
+            raise InputError(
+                "PARLANCE_DTYPE is {dtype}; choose auto, {known}.",
+                param="dtype", dtype=settings.dtype, known=list(DTYPES),
+            )  # fmt: skip
         return DTYPES[settings.dtype]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

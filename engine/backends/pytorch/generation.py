@@ -20,6 +20,7 @@ from engine.backends.pytorch.decoding import Ending, Row
 from engine.backends.pytorch.loading import count_tokens
 from engine.backends.texts import Detokenizer, TextStream
 from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
+from engine.messages import Text
 from engine.requests import Generate, Sampling
 
 MAX_TOP_LOGPROBS = 20
@@ -107,7 +108,9 @@ class Rows:
         request = job.request
         assert request.task == "generate"
         if not 0 <= request.top_logprobs <= MAX_TOP_LOGPROBS:
-            raise InputError(f"top_logprobs takes a number from 0 to {MAX_TOP_LOGPROBS}.", param="top_logprobs")
+            raise InputError(
+                "top_logprobs takes a number from 0 to {most}.", param="top_logprobs", most=MAX_TOP_LOGPROBS
+            )
         sampling = request.sampling
         extra = self._extra_settings()
         if self.is_seq2seq:
@@ -124,8 +127,9 @@ class Rows:
     def _check_length(self, tokens: int, limit: int) -> None:
         if tokens > limit:
             raise TooLargeError(
-                f"The prompt has {tokens:,} tokens; {self.title} takes at most {limit:,}. Shorten it.", param="prompt"
-            )
+                "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
+                param="prompt", tokens=tokens, model=self.title, limit=limit,
+            )  # fmt: skip
 
     def _fitted(self, sampling: Sampling, used: int) -> Sampling:
         """The settings with the answer's length capped to what the context leaves."""
@@ -148,10 +152,9 @@ class Rows:
     def _chat(self, request: Generate) -> list[int]:
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError(
-                f"{self.title} has no chat template, so it cannot take messages. Send a plain prompt, or choose a chat "
-                "model.",
-                param="messages",
-            )
+                "{model} has no chat template, so it cannot take messages. Send a plain prompt, or choose a chat model.",
+                param="messages", model=self.title,
+            )  # fmt: skip
         is_continued = request.messages[-1].role == "assistant"
         try:
             text = self.tokenizer.apply_chat_template(
@@ -161,12 +164,16 @@ class Rows:
                 continue_final_message=is_continued,
             )
         except Exception as error:  # a template may refuse an order of roles in its own way
-            raise InputError(f"{self.title} cannot take these messages: {error}", param="messages") from error
+            raise InputError(
+                "{model} cannot take these messages: {reason}", param="messages", model=self.title, reason=str(error)
+            ) from error
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _source(self, request: Generate) -> list[int]:
         if request.messages:
-            raise UnsupportedError(f"{self.title} takes a text, not messages. Send a plain prompt.", param="messages")
+            raise UnsupportedError(
+                "{model} takes a text, not messages. Send a plain prompt.", param="messages", model=self.title
+            )
         with self.lock:
             if is_multilingual(self.tokenizer):
                 self.tokenizer.src_lang = self._known(request.source, "source", language_code)
@@ -187,10 +194,17 @@ class Rows:
 
     def _known(self, language: str | None, param: str, look_up: Callable[[Any, str], Any]) -> Any:
         if language is None:
-            raise InputError(f"{self.title} must be told the {param} language, such as en.", param=param)
+            needed = {
+                "source": Text("{model} must be told the source language, such as en.", model=self.title),
+                "target": Text("{model} must be told the target language, such as en.", model=self.title),
+            }
+            raise InputError(needed[param], param=param)
         code = look_up(self.tokenizer, language)
         if code is None:
-            raise UnsupportedError(f"{self.title} does not know the language {language}. Choose another.", param=param)
+            raise UnsupportedError(
+                "{model} does not know the language {language}. Choose another.",
+                param=param, model=self.title, language=language,
+            )  # fmt: skip
         return code
 
     def _end_ids(self) -> frozenset[int]:

@@ -58,13 +58,20 @@ def _explained(title: str, path: Path, error: Exception) -> PeopleError:
     if isinstance(error, PeopleError):
         return error
     if is_memory_error(error):
-        return MemoryShortError(f"There is not enough memory to convert {title}. Unload another model first.")
+        return MemoryShortError(
+            "There is not enough memory to convert {model}. Unload another model first.", model=title
+        )
     if isinstance(error, ImportError):
-        return UnsupportedError(f"{title} is a GGUF file; install the package gguf to read it here.", param="model")
+        return UnsupportedError(
+            "{model} is a GGUF file; install the package gguf to read it here.", param="model", model=title
+        )
     if isinstance(error, OSError) and error.errno is not None:
-        return InputError(f"{title} could not be converted: {error.strerror}. Free disk space, then try again.")
+        return InputError(
+            "{model} could not be converted: {reason}. Free disk space, then try again.",
+            model=title, reason=error.strerror,
+        )  # fmt: skip
     return InputError(
-        f"{title} cannot be read from {path.name} ({type(error).__name__}): the file is damaged, or transformers does "
-        "not know its architecture. Delete the model and download it again, or choose another.",
-        param="model",
-    )
+        "{model} cannot be read from {file} ({error}): the file is damaged, or transformers does not know its "
+        "architecture. Delete the model and download it again, or choose another.",
+        param="model", model=title, file=path.name, error=type(error).__name__,
+    )  # fmt: skip

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from engine.backends.memory import is_memory_error
 from engine.catalogue.models import Model
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, UnsupportedError
+from engine.messages import Text
 
 AUTO_CLASSES = {
     "causal": "AutoModelForCausalLM",
@@ -42,7 +43,7 @@ def load_tokenizer(title: str, folder: Path) -> Any:
     try:
         return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     except Exception as error:  # its readers raise whatever the damage leads to
-        raise _damaged(title, "its tokenizer is missing or damaged", error) from error
+        raise _damaged(title, Text("its tokenizer is missing or damaged"), error) from error
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def load_outline(title: str, folder: Path) -> Outline:
         generation = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True, **options)
         return Outline(config, generation, torch.device("cpu"), torch.float32)
     except Exception as error:  # as above
-        raise _damaged(title, "its configuration is damaged", error) from error
+        raise _damaged(title, Text("its configuration is damaged"), error) from error
 
 
 def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
@@ -91,18 +92,22 @@ def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.d
 
 def _check_files(title: str, folder: Path) -> None:
     if not (folder / "config.json").is_file():
-        raise NotFoundError(f"{title} has no config.json in its folder. Download the model again.", param="model")
+        raise NotFoundError(
+            "{model} has no config.json in its folder. Download the model again.", param="model", model=title
+        )
     try:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
-        raise _damaged(title, "its config.json is damaged", error) from error
+        raise _damaged(title, Text("its config.json is damaged"), error) from error
     if not any(folder.glob("*.safetensors")):
         if any(folder.glob("*.bin")):
             raise UnsupportedError(
-                f"{title} holds its weights as pickle only, which can run code. Choose one with safetensors.",
-                param="model",
-            )
-        raise NotFoundError(f"{title} has no weights in its folder. Download the model again.", param="model")
+                "{model} holds its weights as pickle only, which can run code. Choose one with safetensors.",
+                param="model", model=title,
+            )  # fmt: skip
+        raise NotFoundError(
+            "{model} has no weights in its folder. Download the model again.", param="model", model=title
+        )
 
 
 def _check_report(model: Model, report: dict[str, Any]) -> None:
@@ -111,35 +116,34 @@ def _check_report(model: Model, report: dict[str, Any]) -> None:
         missing = [name for name in missing if not name.startswith(UNUSED_HEADS)]
     if missing:
         raise InputError(
-            f"{model.title} lacks {len(missing)} of the weights that {model.architecture} needs, such as {missing[0]}. "
+            "{model} lacks {count} of the weights that {architecture} needs, such as {first}. "
             "Choose a model that was trained for this.",
-            param="model",
-        )
+            param="model", model=model.title, count=len(missing), architecture=model.architecture, first=missing[0],
+        )  # fmt: skip
 
 
 def _explained(title: str, error: Exception) -> PeopleError:
     if is_memory_error(error):
         return MemoryShortError(
-            f"There is not enough memory to load {title}. Unload another model, or choose a smaller one.",
-            param="model",
-            retry_seconds=10,
-        )
+            "There is not enough memory to load {model}. Unload another model, or choose a smaller one.",
+            param="model", retry_seconds=10, model=title,
+        )  # fmt: skip
     if isinstance(error, (SafetensorError, OSError, EOFError)):
-        return _damaged(title, "its weights are damaged or incomplete", error)
+        return _damaged(title, Text("its weights are damaged or incomplete"), error)
     if isinstance(error, RuntimeError):
-        return _damaged(title, "its weights do not fit its config.json", error)
+        return _damaged(title, Text("its weights do not fit its config.json"), error)
     return UnsupportedError(
-        f"{title} cannot be used here: this version of transformers cannot build it from its config.json "
-        f"({type(error).__name__}). Choose another model.",
-        param="model",
-    )
+        "{model} cannot be used here: this version of transformers cannot build it from its config.json ({error}). "
+        "Choose another model.",
+        param="model", model=title, error=type(error).__name__,
+    )  # fmt: skip
 
 
-def _damaged(title: str, what: str, error: Exception) -> InputError:
+def _damaged(title: str, what: Text, error: Exception) -> InputError:
     return InputError(
-        f"{title} cannot be loaded: {what} ({type(error).__name__}). Delete the model and download it again.",
-        param="model",
-    )
+        "{model} cannot be loaded: {what} ({error}). Delete the model and download it again.",
+        param="model", model=title, what=what, error=type(error).__name__,
+    )  # fmt: skip
 
 
 def positions(config: Any, tokenizer: Any, wanted: int) -> int:
