@@ -164,7 +164,8 @@ class LlamaCppBackend:
             return request.prompt
         if not self._has_template:
             raise UnsupportedError(
-                "{model} has no chat template, so it cannot take messages. Send a plain prompt, or choose a chat model.",
+                "{model} has no chat template, so it cannot take messages. "
+                "Send a plain prompt, or choose a chat model.",
                 param="messages", model=self._title,
             )  # fmt: skip
         messages = [{"role": message.role, "content": message.content} for message in request.messages]

@@ -152,7 +152,8 @@ class Rows:
     def _chat(self, request: Generate) -> list[int]:
         if not getattr(self.tokenizer, "chat_template", None):
             raise UnsupportedError(
-                "{model} has no chat template, so it cannot take messages. Send a plain prompt, or choose a chat model.",
+                "{model} has no chat template, so it cannot take messages. "
+                "Send a plain prompt, or choose a chat model.",
                 param="messages", model=self.title,
             )  # fmt: skip
         is_continued = request.messages[-1].role == "assistant"
