@@ -14,7 +14,7 @@ from engine import extensions
 from engine.catalogue.models import Architecture, Catalogue, Model
 from engine.errors import UnsupportedError
 from engine.messages import Text
-from engine.requests import Event, Task
+from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
 
 Request = TypeVar("Request")
@@ -33,10 +33,8 @@ class Application(Generic[Request, Result]):
     """A Material symbol's name."""
     order: int = 100
     """Where it stands in lists: lower ones first."""
-    tasks: frozenset[Task]
-    """What its model is asked for."""
     architectures: frozenset[Architecture]
-    """What its model may be."""
+    """What its model may be; whether a runtime can do what is asked of it, the engine says."""
     default_model: str
     picker: str = "model"
     """Key of the model picker on its page, for links."""

@@ -101,7 +101,6 @@ APPLICATION = Application(
     summary=Text("Find the words of a passage that answer a question, or learn that it does not say."),
     icon="quiz",
     order=40,
-    tasks=frozenset({"extract"}),
     architectures=frozenset({"extraction"}),
     default_model="answer-minilm",
     picker="reader",

@@ -131,7 +131,6 @@ APPLICATION = Application(
     summary=Text("Judge how positive, neutral or negative texts are, one or thousands."),
     icon="sentiment_satisfied",
     order=30,
-    tasks=frozenset({"classify"}),
     architectures=frozenset({"classification"}),
     default_model="sentiment-minilm",
     picker="judge",

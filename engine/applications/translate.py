@@ -344,7 +344,6 @@ APPLICATION = Application(
     summary=Text("Translate between English, French, German, Spanish, Chinese and Portuguese, sentence by sentence."),
     icon="translate",
     order=10,
-    tasks=frozenset({"generate"}),
     architectures=frozenset({"causal", "seq2seq"}),
     default_model="gemma-3-270m",
     picker="translator",

@@ -365,7 +365,6 @@ APPLICATION = Application(
     summary=Text("Write stories, poems, lyrics and slogans, with the temperature in your hands."),
     icon="edit_note",
     order=20,
-    tasks=frozenset({"generate"}),
     architectures=frozenset({"causal"}),
     default_model=DEFAULT_MODEL,
     picker="writer",

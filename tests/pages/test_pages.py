@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from benches import Bench
+from benches import Bench, model
 from fakes import FakeBackend
 from streamlit.testing.v1 import AppTest
 
@@ -169,6 +169,14 @@ def test_a_kind_brings_its_length_and_model(open_page: Open) -> None:
 def test_a_hub_id_that_is_none_gets_a_sentence(open_page: Open) -> None:
     app = open_page("models", managed="../etc/passwd")
     assert "There is no model" in app.warning[0].value and not app.exception
+
+
+def test_an_application_without_a_file_is_shown_nowhere(open_page: Open, bench: Bench) -> None:
+    bench.engine.catalogue.add(model("explorer", applications=("explore", "summarize")))
+    app = open_page("models")
+    (table,) = app.dataframe
+    assert dict(zip(table.value["Id"], table.value["For"], strict=True))["explorer"] == ""
+    assert app.button_group(key="used_for").options == ["Translate", "Write", "Sentiment", "Answer"]
 
 
 def test_a_hub_model_is_offered_by_its_id(open_page: Open, bench: Bench) -> None:
