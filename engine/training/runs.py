@@ -80,6 +80,7 @@ def create(
                         "There are {count} runs already. Delete some, or raise PARLANCE_MAX_RUNS.", settings.max_runs),
                 param="run",
             )  # fmt: skip
+        about = {"title": title, "note": note} | _facts(train, validation, lines)
         run_id = jobs.new_id()
         folder = runs / f".new-{run_id}"
         try:
@@ -89,16 +90,25 @@ def create(
             # Where the rows stand in the file that they came from, for findings that name rows.
             numbers = {"train": getattr(train, "numbers", ()), "validation": getattr(validation, "numbers", ())}
             write_json(folder / "data" / "rows.json", {name: list(found) for name, found in numbers.items()})
-            config.save(folder / "config.json")
-            digest = hashlib.sha256(b"".join(lines.values())).hexdigest()[:12]
-            facts = {"train_rows": len(train), "validation_rows": len(validation), "data": digest}
-            write_json(folder / "about.json", {"title": title, "note": note, "created": time.time()} | facts)
-            jobs.describe(folder, "average" if config.mean_of else "training", title)
+            _describe(folder, config, about)
             folder.rename(runs / run_id)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return run_id
+
+
+def _facts(train: Sequence[Any], validation: Sequence[Any], lines: Mapping[str, bytes]) -> dict[str, Any]:
+    """What tells the data of a run apart from others'."""
+    digest = hashlib.sha256(b"".join(lines.values())).hexdigest()[:12]
+    return {"train_rows": len(train), "validation_rows": len(validation), "data": digest}
+
+
+def _describe(folder: Path, config: TrainingConfig, about: Mapping[str, Any]) -> None:
+    """Write the files that say what a run is."""
+    config.save(folder / "config.json")
+    write_json(folder / "about.json", {"created": time.time(), **about})
+    jobs.describe(folder, "average" if config.mean_of else "training", about["title"])
 
 
 def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
