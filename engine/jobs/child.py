@@ -52,8 +52,8 @@ def _finish(job: Job, work: Callable[[], Mapping[str, Any] | None]) -> bool:
 def _fail(job: Job, kind: JobKind, error: Exception) -> None:
     """Say what went wrong, as the kind's own module explains it."""
     job.clean()
-    module = sys.modules.get(kind.module)
-    sentence, advice = getattr(module, "explain", failures.explain)(error)
+    explain = getattr(sys.modules.get(kind.module), "explain", failures.explain)
+    sentence, advice = failures.explain(error) if isinstance(error, PeopleError) else explain(error)
     if not isinstance(error, PeopleError) and not job.secret:
         failures.note(job.folder / "log.txt", error)
     facts = {"error_type": type(error).__name__, "param": getattr(error, "param", None)}

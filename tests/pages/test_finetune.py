@@ -389,6 +389,34 @@ def test_a_run_is_stopped_and_resumed(open_page: Open, settings: Settings, monke
     assert "Stop" in labels(app.run()) and not app.exception
 
 
+def test_a_stop_says_when_it_ends_and_offers_to_end_it_now(
+    open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_SECONDS", "20")
+    values = {"task": "classification", "base": "minilm-l6", **defaults("classification"), "max_steps": 500}
+    run_id = jobs.create(settings, values, ROWS, ROWS[:5], title="Long")
+    jobs.start(settings, run_id)
+    wait_until(lambda: jobs.read(settings, run_id).metrics)
+    now = time.time()
+    lines = [{"step": step, "loss": 1.0, "time": now + 20 * step} for step in (1, 2, 3)]
+    with (jobs.run_folder(settings, run_id) / "metrics.jsonl").open("a") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in lines))
+    status = json.loads((jobs.run_folder(settings, run_id) / "status.json").read_text())
+    (jobs.run_folder(settings, run_id) / "status.json").write_text(json.dumps(status | {"state": "running"}))
+    app = click(open_page("finetune", tune_view="one", run=run_id), "Stop")
+    assert not app.exception and "after this step, about 20 s" in app.toast[0].value
+    assert "Stop now" in labels(app) and jobs.read(settings, run_id).is_stopping
+    began = time.monotonic()
+    app = click(app, "Stop now")
+    assert time.monotonic() - began < 10
+    wait_until(lambda: not jobs.read(settings, run_id).is_alive)
+    told = [toast.value for toast in app.toast]
+    app = app.run()
+    assert jobs.read(settings, run_id).state == "stopped" and "Resume" in labels(app) and not app.error
+    assert any("Stopped" in words and "Long" in words for words in [*told, *(toast.value for toast in app.toast)])
+    assert not app.switch_page("home.py").run().exception
+
+
 @pytest.mark.parametrize("typed", ["../../etc", "no-such-run", "Gone (20200101-000000-abcdef)"])
 def test_a_run_that_is_not_there_gets_a_sentence(open_page: Open, settings: Settings, typed: str) -> None:
     make_run(settings)
