@@ -63,16 +63,17 @@ def read_facts(repository: str, plan: Mapping[str, Any]) -> dict[str, Any]:
         "licence": plan["licence"],
         "size_bytes": size,
         "memory_bytes": int(max(size, 4 * plan["parameters"]) * 1.25) + 150_000_000,
-        "context_tokens": _context_tokens(config),
+        "context_tokens": context_tokens(config),
         "is_chat": plan["is_chat"],
         "prompt_style": style,
         "pair": pair,
     }
 
 
-def _context_tokens(config: Mapping[str, Any]) -> int:
+def context_tokens(config: Mapping[str, Any], default: int = 512) -> int:
+    """Positions that a model has for tokens, by its config.json."""
     names = ("max_position_embeddings", "n_positions", "n_ctx")
-    tokens = next((config[name] for name in names if isinstance(config.get(name), int)), 512)
+    tokens = next((config[name] for name in names if isinstance(config.get(name), int)), default)
     # RoBERTa counts two positions that no token takes.
     return tokens - 2 if tokens % 128 == 2 else tokens
 

@@ -10,6 +10,7 @@ import transformers
 from safetensors import SafetensorError
 
 from engine.backends.memory import is_memory_error
+from engine.backends.pytorch.devices import has_bfloat16
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import LOCAL
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError
@@ -75,13 +76,8 @@ def _dtype(config: TrainingConfig, path: Path) -> torch.dtype:
 
 
 def can_bf16(config: TrainingConfig) -> bool:
-    """Whether bfloat16 is wanted and this machine computes with it: by its own instructions, or well emulated."""
-    if not config.is_bf16:
-        return False
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    """Whether bfloat16 is wanted and this machine computes with it."""
+    return config.is_bf16 and has_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _explained(config: TrainingConfig, error: Exception) -> PeopleError:
@@ -106,12 +102,3 @@ def _misfit(config: TrainingConfig, reason: str | Text) -> InputError:
         "{title} cannot learn the task {task}: its architecture does not fit ({reason}). Choose another base.",
         "base", title=config.base_id or Path(config.base).name, task=config.task, reason=reason,
     )  # fmt: skip
-
-
-def longest(wanted: int, model: Any, tokenizer: Any) -> int:
-    """`wanted` tokens, or as many as the model has positions for."""
-    config = model.config
-    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or wanted
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        positions -= 2
-    return int(min(wanted, positions, tokenizer.model_max_length))

@@ -1,4 +1,4 @@
-"""Checkpoints: weights that learn, optimizer, schedule, chance and the trainer's state, as safetensors and JSON.
+"""Checkpoints: trainable weights, optimizer, schedule, random numbers and the trainer's state, as safetensors and JSON.
 
 A checkpoint gets its name when it is whole, so a kill at any moment leaves the one before.
 """
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.training.run import STATE_FILE, WEIGHTS_FILE, is_whole
 
-OPTIMIZER_FILE, OTHER_FILE, CHANCE_FILE, REST_FILE = (
+OPTIMIZER_FILE, OTHER_FILE, RNG_FILE, REST_FILE = (
     "optimizer.safetensors", "unaveraged.safetensors", "chance.safetensors", "rest.json",
 )  # fmt: skip
 KEPT = 2
@@ -31,7 +31,7 @@ def save(folder: Path, trainer: Any, other: Mapping[str, torch.Tensor]) -> None:
     for path in (temporary, folder):
         shutil.rmtree(path, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(_plain(learning(trainer.model)), temporary / WEIGHTS_FILE)
+    save_file(_plain(trainable(trainer.model)), temporary / WEIGHTS_FILE)
     if other:
         save_file(_plain(other), temporary / OTHER_FILE)
     state = trainer.optimizer.state_dict()
@@ -40,7 +40,7 @@ def save(folder: Path, trainer: Any, other: Mapping[str, torch.Tensor]) -> None:
          for name, value in values.items()},
         temporary / OPTIMIZER_FILE,
     )  # fmt: skip
-    save_file(_chance(), temporary / CHANCE_FILE)
+    save_file(_rng_states(), temporary / RNG_FILE)
     rest = {
         "groups": state["param_groups"],
         "schedule": trainer.lr_scheduler.state_dict(),
@@ -52,8 +52,8 @@ def save(folder: Path, trainer: Any, other: Mapping[str, torch.Tensor]) -> None:
     temporary.rename(folder)
 
 
-def learning(model: Any) -> dict[str, torch.Tensor]:
-    """The weights that learn, by name."""
+def trainable(model: Any) -> dict[str, torch.Tensor]:
+    """The trainable weights, by name."""
     return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
@@ -61,7 +61,7 @@ def learning(model: Any) -> dict[str, torch.Tensor]:
 def load_weights(folder: Path, model: Any) -> None:
     """Put the checkpoint's weights into the model."""
     kept = load_file(folder / WEIGHTS_FILE)
-    for name, weight in learning(model).items():
+    for name, weight in trainable(model).items():
         weight.copy_(kept[name])
 
 
@@ -71,31 +71,31 @@ def load_other(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(path) if path.exists() else {}
 
 
-def load_optimizer(folder: Path, trainer: Any) -> None:
-    """Restore the optimizer and the schedule."""
+def load_optimizer(folder: Path, optimizer: Any, schedule: Any) -> None:
+    """Restore optimizer and schedule."""
     rest = json.loads((folder / REST_FILE).read_text(encoding="utf-8"))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in load_file(folder / OPTIMIZER_FILE).items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = value
-    trainer.optimizer.load_state_dict({"state": state, "param_groups": rest["groups"]})
-    trainer.lr_scheduler.load_state_dict(rest["schedule"])
+    optimizer.load_state_dict({"state": state, "param_groups": rest["groups"]})
+    schedule.load_state_dict(rest["schedule"])
 
 
 def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def _chance() -> dict[str, torch.Tensor]:
+def _rng_states() -> dict[str, torch.Tensor]:
     words = torch.from_numpy(np.random.get_state()[1].astype(np.int64))  # type: ignore[index]
     states = {"torch": torch.get_rng_state(), "numpy": words}
     return states | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 
 
-def load_chance(folder: Path) -> None:
+def load_rng(folder: Path) -> None:
     """Restore the random numbers of Python, NumPy and torch."""
     rest = json.loads((folder / REST_FILE).read_text(encoding="utf-8"))
-    states = load_file(folder / CHANCE_FILE)
+    states = load_file(folder / RNG_FILE)
     version, inner, gauss = rest["python"]
     random.setstate((version, tuple(inner), gauss))
     kind, *others = rest["numpy"]

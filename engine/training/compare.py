@@ -59,7 +59,7 @@ class Comparison:
     held_out_rows: int
     """Rows in the validation file, of which the first were compared."""
     has_new_head: bool
-    """The base brings no head for this task, so its answers are chance."""
+    """The base brings no head for this task, so its answers are random."""
 
 
 def compare(

@@ -159,10 +159,9 @@ def _measure(config: TrainingConfig, lesson: Lesson, folder: Path, scratch: Path
     trainer = make_trainer(replace(config, batch_size=size, accumulation_steps=1, patience=0), lesson, scratch, clock)
     batches = _batches(trainer, size)
     tried, sizes = _chosen(batches, lesson)
-    trainer._get_train_sampler = lambda *_: [index for batch in tried for index in batch]  # type: ignore[method-assign]
+    trainer.order = [index for batch in tried for index in batch]
     trainer.args.max_steps = len(tried)
     trainer.args.eval_strategy, trainer.args.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
-    trainer.args.load_best_model_at_end = False
     trainer.train()
     timed = slice(UNTIMED, len(clock.changing))
     mean = sum(sizes) / len(sizes)
@@ -191,7 +190,7 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def _batches(trainer: Any, batch_size: int) -> list[list[int]]:
     """The batches of the first epoch, as the run will have them."""
-    indices = list(trainer._get_train_sampler())
+    indices = list(trainer.make_order())
     return [indices[at : at + batch_size] for at in range(0, len(indices), batch_size)]
 
 

@@ -38,16 +38,11 @@ class Recorder(TrainerCallback):
         self._board = SummaryWriter(folder, purge_step=state.global_step + 1, flush_secs=FLUSH_SECONDS)
         self._run.update("running", step=state.global_step, max_steps=state.max_steps, **self._memory())
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._mark = time.perf_counter()
-
-    def pause(self, begins: bool) -> None:
-        """Stop the clock of learning while something else is done, then start it again."""
-        if begins:
-            self._seconds += time.perf_counter() - self._mark
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._mark = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._seconds += time.perf_counter() - self._mark
         if self._is_stopped():
             control.should_training_stop = control.should_save = True
             control.should_evaluate |= state.best_global_step is None
@@ -95,7 +90,7 @@ class Recorder(TrainerCallback):
                 self._board.add_scalar(tag, value, step)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        # Samples draw their own chance, so that learning goes the same way with and without them.
+        # Samples draw their own random numbers, so that learning goes the same way with and without them.
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed)

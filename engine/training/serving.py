@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
-from engine.catalogue.checkpoints import TRANSLATION_STYLES
+from engine.catalogue.checkpoints import TRANSLATION_STYLES, context_tokens
 from engine.catalogue.models import PROMPT_STYLES, Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
@@ -125,7 +125,7 @@ def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingCo
         memory_bytes=int(max(size, 4 * parameters) * 1.25) + 150_000_000,
         applications=task.applications,
         source=Folder("model"),
-        context_tokens=_context_tokens(facts, config),
+        context_tokens=context_tokens(facts, config.max_length),
         is_chat=_has_template(folder / "model") and task.is_language_model,
         prompt_style=_prompt_style(config, facts),
         pair=pair,
@@ -164,11 +164,6 @@ def _labels(facts: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(names, dict) or not names:
         raise InputError("The run's model does not name its labels; its folder is damaged. Train it again.")
     return tuple(str(names[number]) for number in sorted(names, key=int))
-
-
-def _context_tokens(facts: Mapping[str, Any], config: TrainingConfig) -> int:
-    names = ("max_position_embeddings", "n_positions")
-    return next((facts[name] for name in names if isinstance(facts.get(name), int)), config.max_length)
 
 
 def _has_template(folder: Path) -> bool:

@@ -19,13 +19,14 @@ from engine.settings import available_cores
 from engine.training import tasks
 from engine.training.average import average
 from engine.training.bases import can_bf16
+from engine.training.checkpoints import load_weights
 from engine.training.config import TrainingConfig, count_steps, located, read_config, steps_between_validations
 from engine.training.data import HiddenTokens
 from engine.training.lessons import Lesson
 from engine.training.methods import to_train
 from engine.training.recording import UNTOLD, Recorder, best_metrics
 from engine.training.run import Run, last_checkpoint
-from engine.training.trainer import Averager, RunTrainer
+from engine.training.trainer import Averager, Restorer, RunTrainer
 from engine.training.turns import is_asked_to_stop
 
 LOGGED_POINTS = 200
@@ -54,13 +55,16 @@ def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]
     has_cache = getattr(lesson.model.config, "use_cache", None)
     recorder = Recorder(run, lesson, config.seed, is_stopped)
     trainer = make_trainer(config, lesson, folder, recorder)
-    trainer.on_pause = recorder.pause
     checkpoint = last_checkpoint(folder)
     trainer.args.eval_on_start = checkpoint is None
+    if checkpoint:
+        trainer.add_callback(Restorer(checkpoint))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         recorder.close()
+    if best := trainer.state.best_global_step:
+        load_weights(folder / "checkpoints" / f"checkpoint-{best}", trainer.model)
     metrics = best_metrics(trainer.state) or trainer.evaluate()
     trainer.model.config.use_cache = has_cache
     _keep(run, config, lesson, trainer.model, metrics)
@@ -151,14 +155,12 @@ def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> Training
         seed=config.seed,
         remove_unused_columns=False,
         label_names=list(lesson.label_names),
-        include_num_input_tokens_seen="non_padding",
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
         logging_steps=max(1, steps // LOGGED_POINTS),
         logging_nan_inf_filter=False,
-        load_best_model_at_end=True,
         metric_for_best_model=task.metric,
         greater_is_better=not task.is_lower_better,
         restore_callback_states_from_checkpoint=True,

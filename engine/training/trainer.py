@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from engine.evaluation.metrics import perplexity
@@ -39,13 +41,13 @@ class Order(torch.utils.data.Sampler[int]):
         return len(self._data)
 
     def __iter__(self) -> Iterator[int]:
-        chance = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
-        indices: list[int] = torch.randperm(len(self._data), generator=chance).tolist()
+        rng = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        indices: list[int] = torch.randperm(len(self._data), generator=rng).tolist()
         if self._lengths is None:
             return iter(indices)
         batches = self._grouped(indices, self._lengths)
         # Only the last batch may be smaller than the others.
-        order = torch.randperm(len(batches) - 1, generator=chance).tolist()
+        order = torch.randperm(len(batches) - 1, generator=rng).tolist()
         shuffled = [*(batches[i] for i in order), batches[-1]]
         longest = max(range(len(batches)), key=lambda i: self._lengths[shuffled[i][0]])  # type: ignore[index]
         if len(shuffled[longest]) == self._batch_size:
@@ -62,7 +64,7 @@ class Order(torch.utils.data.Sampler[int]):
 
 
 class Averager(TrainerCallback):
-    """Keeps an exponential moving average of the weights that learn."""
+    """Keeps an exponential moving average of the trainable weights."""
 
     def __init__(self, decay: float) -> None:
         self._decay = decay
@@ -71,55 +73,72 @@ class Averager(TrainerCallback):
     @torch.no_grad()
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         decay = min(self._decay, (1 + state.global_step) / (10 + state.global_step))
-        for name, weight in checkpoints.learning(model).items():
+        for name, weight in checkpoints.trainable(model).items():
             self.average.setdefault(name, weight.clone()).lerp_(weight, 1 - decay)
 
     @torch.no_grad()
     def swap(self, model: Any) -> None:
         """Exchange the weights and their averages."""
-        for name, weight in checkpoints.learning(model).items():
+        for name, weight in checkpoints.trainable(model).items():
             if name in self.average:
                 held = weight.clone()
                 weight.copy_(self.average[name])
                 self.average[name] = held
 
 
+class Restorer(TrainerCallback):
+    """Puts optimizer and schedule back as they were in a checkpoint."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._checkpoint = checkpoint
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, optimizer: Any = None, lr_scheduler: Any = None, **_: Any
+    ) -> None:
+        checkpoints.load_optimizer(self._checkpoint, optimizer, lr_scheduler)
+
+
 class RunTrainer(Trainer):
     """Judges and saves the averaged weights where there are any; a checkpoint is whole or not there.
 
-    The validation loss is the mean over what is learned (tokens or rows), without label smoothing.
+    The validation loss is the mean over what is learned (tokens or rows), without label smoothing. Three private
+    methods are replaced: nothing public stands where checkpoints are written and read.
     """
 
     averager: Averager | None = None
     label_smoother: Any
     lesson: Lesson
     is_grouped: bool
-    on_pause: Any = None
-    """Called with True before validation and saving, with False after."""
+    order: Sequence[int] | None = None
+    """Indices of the training data in another order than `Order`'s, for a trial."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._loss_sum, self._loss_count = 0.0, 0
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        data = self.train_dataset if train_dataset is None else train_dataset
-        return Order(data, self.args.per_device_train_batch_size, self.args.seed, self.is_grouped)
+    def make_order(self) -> Order:
+        """The order of the training data, epoch by epoch."""
+        return Order(self.train_dataset, self.args.per_device_train_batch_size, self.args.seed, self.is_grouped)
 
-    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-        # The inherited one groups by length and so returns predictions in another order than the rows'.
-        return torch.utils.data.SequentialSampler(eval_dataset)
+    def get_train_dataloader(self) -> Any:
+        loader = DataLoader(
+            self.train_dataset,
+            batch_size=self.args.per_device_train_batch_size,
+            sampler=self.make_order() if self.order is None else self.order,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)
 
-    def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
-        loss: torch.Tensor = super().training_step(*arguments, **options)
+    def training_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(model, inputs, *arguments, **options)
         if not torch.isfinite(loss).all():
             raise DivergedError(self.state.global_step + 1)
-        return loss
-
-    def _track_num_input_tokens(self, inputs: Any) -> None:
-        """Tokens without padding, of source and target."""
+        # Tokens without padding, of source and target.
         self.state.num_input_tokens_seen += int(inputs["attention_mask"].sum())
         if "decoder_input_ids" in inputs:
             self.state.num_input_tokens_seen += int((inputs["labels"] != IGNORED).sum())
+        return loss
 
     def prediction_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
         smoother, self.label_smoother = self.label_smoother, None
@@ -127,7 +146,7 @@ class RunTrainer(Trainer):
             result = super().prediction_step(model, inputs, *arguments, **options)
         finally:
             self.label_smoother = smoother
-        count = _learned(inputs, is_shifted=self._loss_shifts_labels)
+        count = _learned(inputs)
         if result[0] is not None and count:
             self._loss_sum += float(result[0]) * count
             self._loss_count += count
@@ -135,7 +154,7 @@ class RunTrainer(Trainer):
 
     def evaluation_loop(self, *arguments: Any, **options: Any) -> Any:
         self._loss_sum, self._loss_count = 0.0, 0
-        # Reading data draws chance; a run that was judged once more, because it was stopped, must go the same way.
+        # Reading data draws random numbers; a run that was judged once more, as it was stopped, must go the same way.
         with torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else []):
             output = super().evaluation_loop(*arguments, **options)
         if self._loss_count:
@@ -147,73 +166,52 @@ class RunTrainer(Trainer):
         output.metrics.update({f"eval_{name}": value for name, value in examined.items()})
         return output
 
-    def _maybe_log_save_evaluate(self, *arguments: Any, **rest: Any) -> None:
-        is_long = self.control.should_evaluate or self.control.should_save
-        is_averaged = self.averager is not None and is_long
-        if self.averager is not None and is_averaged:
-            self.averager.swap(self.model)
-        if self.on_pause:
-            self.on_pause(True)
+    def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        with self._averaged():
+            metrics: dict[str, float] = super().evaluate(*arguments, **options)
+            return metrics
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averages in place of the weights, while it trains."""
+        averager = self.averager if self.is_in_train else None
+        if averager:
+            averager.swap(self.model)
         try:
-            super()._maybe_log_save_evaluate(*arguments, **rest)
+            yield
         finally:
-            if self.averager is not None and is_averaged:
-                self.averager.swap(self.model)
-            if self.on_pause:
-                self.on_pause(False)
+            if averager:
+                averager.swap(self.model)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        folder = Path(self.args.output_dir)
-        step = self.state.global_step
-        other = self.averager.average if self.averager is not None else {}
-        self.state.best_model_checkpoint = _name(folder, self.state.best_global_step)
-        self._note_callbacks()
-        checkpoints.save(folder / f"checkpoint-{step}", self, other)
-        checkpoints.forget_old(folder, self.state.best_global_step, step)
-
-    def _note_callbacks(self) -> None:
-        """Put what callbacks remember (the patience used up) into the state."""
+        """Private: the inherited one writes optimizer and random numbers by pickle, and a kill leaves half of it."""
+        folder, step = Path(self.args.output_dir), self.state.global_step
         for callback in self.callback_handler.callbacks:
             name = type(callback).__name__
-            if name in self.state.stateful_callbacks:
+            if name in self.state.stateful_callbacks:  # such as the patience used up
                 self.state.stateful_callbacks[name] = callback.state()
-
-    def _init_training_state(self, *arguments: Any) -> tuple[int, int]:
-        counts: tuple[int, int] = super()._init_training_state(*arguments)
-        # The folder may have moved since, and then the path that was saved leads nowhere.
-        best = _name(Path(self.args.output_dir), self.state.best_global_step)
-        self.state.best_model_checkpoint = best if best and Path(best).is_dir() else None
-        return counts
+        with self._averaged():
+            checkpoints.save(folder / f"checkpoint-{step}", self, self.averager.average if self.averager else {})
+        checkpoints.forget_old(folder, self.state.best_global_step, step)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: Any, model: Any = None) -> None:
-        checkpoints.load_weights(Path(resume_from_checkpoint), self.model)
+        """Private: the inherited one knows neither weights of which a part learns, nor averages."""
+        folder = Path(resume_from_checkpoint)
+        checkpoints.load_weights(folder, self.model)
         if self.averager is not None:
-            self.averager.average = {
-                name: tensor.to(self.model.device)
-                for name, tensor in checkpoints.load_other(Path(resume_from_checkpoint)).items()
-            }
+            averages = checkpoints.load_other(folder)
+            self.averager.average = {name: tensor.to(self.model.device) for name, tensor in averages.items()}
             self.averager.swap(self.model)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
-        if checkpoint is not None:
-            checkpoints.load_optimizer(Path(checkpoint), self)
-
     def _load_rng_state(self, checkpoint: Any) -> None:
+        """Private: the one moment, after the data that was seen is passed over, from which dropout draws the same."""
         if checkpoint is not None:
-            checkpoints.load_chance(Path(checkpoint))
-
-    def _load_best_model(self) -> None:
-        checkpoints.load_weights(Path(self.state.best_model_checkpoint), self.model)
+            checkpoints.load_rng(Path(checkpoint))
 
 
-def _name(folder: Path, step: int | None) -> str | None:
-    """The checkpoint of that step, if it is or will be there."""
-    return str(folder / f"checkpoint-{step}") if step else None
-
-
-def _learned(inputs: Any, is_shifted: bool) -> int:
-    """How many tokens (or rows) of a batch count in its loss."""
+def _learned(inputs: Any) -> int:
+    """How many tokens (or rows) of a batch count in its loss; a language model learns none from the first."""
     labels = inputs.get("labels")
     if labels is None or labels.dim() < 2:
         return len(inputs["input_ids"])
-    return int((labels[:, 1:] if is_shifted else labels).ne(IGNORED).sum())
+    return int((labels if "decoder_input_ids" in inputs else labels[:, 1:]).ne(IGNORED).sum())

@@ -32,14 +32,17 @@ def choose_dtype(settings: Settings, device: torch.device) -> torch.dtype:
                 param="dtype", dtype=settings.dtype, known=list(DTYPES),
             )  # fmt: skip
         return DTYPES[settings.dtype]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and _has_fast_bfloat16() else torch.float32
+    if has_bfloat16(device.type):
+        return torch.bfloat16
+    return torch.float16 if device.type == "cuda" else torch.float32
 
 
-def _has_fast_bfloat16() -> bool:
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+def has_bfloat16(device: str) -> bool:
+    """Whether that kind of device multiplies bfloat16 by instructions of its own."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities() if device == "cpu" else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def module_bytes(module: torch.nn.Module) -> int:

@@ -11,6 +11,7 @@ import torch
 from transformers import EvalPrediction
 
 from engine.applications.answer import APPLICATION
+from engine.backends.pytorch.loading import positions
 from engine.backends.spans import Window, best_spans
 from engine.errors import InputError
 from engine.evaluation.metrics import answer_f1, exact_match
@@ -36,7 +37,7 @@ def questions(config: TrainingConfig, folder: Path) -> Lesson:
             "No validation row holds an answer, so nothing can be judged. Add some that do.", "validation_file"
         )
     model, tokenizer, new = bases.start(config, folder, "AutoModelForQuestionAnswering")
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     stride = min(config.stride, length // 2)
     train_set, _, _ = question_features(train_rows, tokenizer, length, stride)
     features, windows, owners = question_features(rows, tokenizer, length, stride)
@@ -140,7 +141,7 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
     """The words that each model takes for the answer, none where it says that there is none; F1 with the right ones."""
     model, tokenizer, new = bases.start(config, folder, "AutoModelForQuestionAnswering")
     model.eval()
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     stride, threshold = min(config.stride, length // 2), float(getattr(model.config, "null_threshold", 1.0))
     texts, judged = [], []
     for row in rows:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from engine.backends.pytorch.loading import positions
 from engine.errors import InputError
 from engine.evaluation.metrics import perplexity
 from engine.training import bases
@@ -29,7 +30,7 @@ def running_text(config: TrainingConfig, folder: Path) -> Lesson:
     """Text in blocks of `max_length` tokens; each row ends with the end token, and blocks go over rows."""
     rows, held_out = (read_rows(Path(file), ("text",)) for file in (config.train_file, config.validation_file))
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     prompts = config.sample_prompts or tuple(
         " ".join(row["text"].split()[:PROMPT_WORDS]) for row in held_out[:DEFAULT_PROMPTS]
     )
@@ -72,7 +73,7 @@ def instructions(config: TrainingConfig, folder: Path) -> Lesson:
     keys = ("prompt", "response")
     rows, held_out = (read_rows(Path(file), keys) for file in (config.train_file, config.validation_file))
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     prompts = config.sample_prompts or tuple(row["prompt"] for row in held_out[:DEFAULT_PROMPTS])
 
     def sample(module: Any) -> list[Shown]:
@@ -185,7 +186,7 @@ def _judge(
 ) -> Verdict:  # fmt: skip
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
     model.eval()
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     features = [feature(tokenizer, row, length) for row in rows]
     losses = list(_losses(model, features, int(tokenizer.pad_token_id or 0)))
     prompts = [prompt(tokenizer, row)[-length:] for row in rows]

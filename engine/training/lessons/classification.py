@@ -11,7 +11,7 @@ import torch
 from transformers import EvalPrediction
 
 from engine.applications.sentiment import APPLICATION
-from engine.backends.pytorch.loading import LOCAL
+from engine.backends.pytorch.loading import LOCAL, positions
 from engine.errors import InputError
 from engine.training import bases
 from engine.training.config import TrainingConfig
@@ -31,7 +31,7 @@ def labels(config: TrainingConfig, folder: Path) -> Lesson:
         )  # fmt: skip
     held_out = read_texts(Path(config.validation_file), names)
     model, tokenizer, new = start(config, folder, names)
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     train_set, validation_set = (text_features(texts, tokenizer, length, names) for texts in (rows, held_out))
     validation_set.sort(key=lambda feature: feature["length"])
     present = np.array(sorted({feature["labels"] for feature in validation_set}))
@@ -79,7 +79,7 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
     names = _labels(folder)
     model, tokenizer, new = start(config, folder, names)
     model.eval()
-    length, judged, said = bases.longest(config.max_length, model, tokenizer), [], []
+    length, judged, said = positions(model.config, tokenizer, config.max_length), [], []
     for first in range(0, len(rows), BATCH):
         batch = rows[first : first + BATCH]
         encoded = tokenizer(

@@ -11,6 +11,7 @@ import torch
 from engine.applications.languages import LANGUAGES
 from engine.applications.translate import APPLICATION
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
+from engine.backends.pytorch.loading import positions
 from engine.catalogue.models import Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import InputError
@@ -56,7 +57,7 @@ def pairs(config: TrainingConfig, folder: Path) -> Lesson:
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
     style = prompt_style(model, tokenizer)
     set_languages(config, tokenizer, style)
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     start, pad = _decoder_start(model, tokenizer), int(tokenizer.pad_token_id)
 
     def features(of: Sequence[Row]) -> list[Feature]:
@@ -169,7 +170,7 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
     style = prompt_style(model, tokenizer)
     set_languages(config, tokenizer, style)
     source, target = tasks.find(config.task).roles
-    length = bases.longest(config.max_length, model, tokenizer)
+    length = positions(model.config, tokenizer, config.max_length)
     texts: list[str] = []
     for first in range(0, len(rows), BATCH):
         prompts = [prompt(config, style, row[source]) for row in rows[first : first + BATCH]]
