@@ -23,6 +23,7 @@ from engine.training import probe, tasks
 from engine.training import runs as jobs
 from engine.training.columns import Rows, apply, split
 from engine.training.config import read_config
+from engine.training.findings import read_finding
 from engine.training.formats import Table, read_table
 from engine.training.probe import main, token_texts
 from engine.training.run import read_metrics
@@ -99,7 +100,7 @@ def test_rows_cut_off_have_the_numbers_of_their_file(tmp_path: Path, base: Path)
     folder = make_run(tmp_path, "classification", rows, rows[:8], base, max_length=32, epochs=1.0)
     found = tried(folder)
     assert found["cut_rows"] == [15, 20]
-    messages = [finding["message"] for finding in found["findings"]]
+    messages = [str(read_finding(finding).message) for finding in found["findings"]]
     assert any(m.startswith("Rows 15 and 20 are longer than max_length (32 tokens)") for m in messages)
     assert any("only 5 steps" in message for message in messages)
 
