@@ -23,7 +23,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError
+from engine import errors
+from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, PeopleError
 from engine.files import read_json, write_json
 from engine.jobs import process, reading
 from engine.jobs.child import perform
@@ -47,7 +48,7 @@ LEFT_SECONDS = 3600.0
 KEPT_SECONDS, MAX_KEPT = 7 * 24 * 3600.0, 200
 """How long a job's folder is kept after its end, and how many at most."""
 ERRORS: dict[str, type[PeopleError]] = {
-    error.__name__: error for error in (BusyError, ConflictError, InputError, NotFoundError, NotReadyError)
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, PeopleError)
 }
 
 

@@ -20,22 +20,24 @@ _TITLE = st.components.v2.component(
     "tab-title",
     html="<span></span>",
     js="""
-// The title stays until the visitor has seen it, whatever Streamlit makes of it meanwhile.
+// The title stays until the visitor has seen it, whatever Streamlit makes of it meanwhile. One at a time keeps it:
+// two would set each other's title for ever.
 const SEEN_MS = 8000;
 export default function ({ data }) {
-  if (!data || window.parlanceTold === data.number) return;
-  window.parlanceTold = data.number;
+  if (!data || window.parlanceTold?.number === data.number) return;
+  window.parlanceTold?.end();
   const own = document.title;
   const tell = () => { if (document.title !== data.title) document.title = data.title; };
   const watch = new MutationObserver(tell);
-  const end = () => { watch.disconnect(); document.title = own; };
+  const end = () => {
+    watch.disconnect();
+    document.removeEventListener("visibilitychange", look);
+    if (document.title === data.title) document.title = own;
+  };
+  const look = () => { if (!document.hidden) setTimeout(end, SEEN_MS); };
+  window.parlanceTold = { number: data.number, end };
   tell();
   watch.observe(document.head, { childList: true, subtree: true, characterData: true });
-  const look = () => {
-    if (document.hidden) return;
-    document.removeEventListener("visibilitychange", look);
-    setTimeout(end, SEEN_MS);
-  };
   document.addEventListener("visibilitychange", look);
   look();
 }
