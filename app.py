@@ -14,7 +14,6 @@ from starlette.concurrency import run_in_threadpool
 
 from engine import http
 from engine.backends import loader as backends
-from engine.backends import threads
 from engine.serving.compose import House
 from pages.parts.curves import library_routes
 from pages.parts.engine import house
@@ -60,8 +59,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     await run_in_threadpool(home.store.prefetch_embedded)
     threading.Thread(target=_prepare_first_page, daemon=True).start()
     is_over = threading.Event()
-    for work in (_warm_up, threads.watch):
-        threading.Thread(target=work, args=(home, is_over), daemon=True).start()
+    threading.Thread(target=_warm_up, args=(home, is_over), daemon=True).start()
     try:
         with http.ended_by_signals():
             yield

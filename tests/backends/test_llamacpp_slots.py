@@ -120,3 +120,65 @@ def test_what_cannot_begin_says_so() -> None:
 
     with pytest.raises(MemoryShortError):
         GrowingServer(start, 32)
+
+
+def test_it_shrinks_when_fewer_were_enough_for_a_while() -> None:
+    servers = GrowingServer(Server, 32)
+    with ExitStack() as running:
+        for _ in range(13):
+            running.enter_context(servers.slot())
+    large = weakref.ref(servers.server)
+    servers.shrink()
+    assert servers.slots == 32, "they were needed since the last look"
+    with ExitStack() as running:
+        for _ in range(6):
+            running.enter_context(servers.slot())
+        servers.shrink()
+        assert servers.slots == 8 and large() is not None, "the large one ends with its last request"
+    assert large() is None
+    servers.shrink()
+    assert servers.slots == 8
+    servers.shrink()
+    assert servers.slots == 4 and servers._step(1) == 4
+    with servers.slot() as server:
+        assert server.slots == 4
+    servers.close()
+    servers.shrink()
+    assert servers.slots == 0
+
+
+def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.backends.ggml.slots.QUIET_SECONDS", 0.02)
+    servers = GrowingServer(Server, 8)
+    with ExitStack() as running:
+        for _ in range(5):
+            running.enter_context(servers.slot())
+        assert servers.slots == 8
+    for _ in range(200):
+        if servers.slots == 4:
+            break
+        threading.Event().wait(0.02)
+    assert servers.slots == 4
+    servers.close()
+
+
+def test_without_memory_for_both_it_stays_and_is_tried_again() -> None:
+    is_short = False
+
+    def start(slots: int) -> Server:
+        if is_short:
+            raise MemoryShortError("There is no memory for more.", param="model")
+        return Server(slots)
+
+    servers = GrowingServer(start, 8)
+    with ExitStack() as running:
+        for _ in range(5):
+            running.enter_context(servers.slot())
+    servers.shrink()
+    is_short = True
+    servers.shrink()
+    assert servers.slots == 8
+    is_short = False
+    servers.shrink()
+    assert servers.slots == 4
+    servers.close()

@@ -1,20 +1,17 @@
-"""Threads: what is chosen from speeds, what is believed of a file, and when the measurement starts."""
+"""Threads: what is chosen from speeds, what is believed of a file, and the command that measures."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from benches import Bench
 
-from engine.backends import threads
+from engine.backends import cores, threads
+from engine.backends.ct2.conversion import convert
 from engine.backends.loader import load
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.store import Store
@@ -23,21 +20,21 @@ from engine.settings import Settings
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(threads, "available_cores", lambda: 4)
-    threads._machine.cache_clear()
+    monkeypatch.setattr(cores, "available_cores", lambda: 4)
+    cores._machine.cache_clear()
     yield
-    threads._machine.cache_clear()
+    cores._machine.cache_clear()
 
 
 def kept(folder: Path, **values: Any) -> Settings:
     """Settings whose cache folder holds a measurement of this machine, with these values."""
-    (folder / threads.FILE).write_text(json.dumps({"machine": threads._machine()} | values))
+    (folder / cores.FILE).write_text(json.dumps({"machine": cores._machine()} | values))
     return Settings(cache_folder=folder)
 
 
-@pytest.mark.parametrize(("cores", "expected"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
-def test_numbers_double_up_to_all_cores(cores: int, expected: list[int]) -> None:
-    assert threads.counts(cores) == expected
+@pytest.mark.parametrize(("number", "expected"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
+def test_numbers_double_up_to_all_cores(number: int, expected: list[int]) -> None:
+    assert threads.counts(number) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,36 +63,46 @@ def test_rounds_alternate() -> None:
 
 def test_the_setting_wins_then_the_measurement_then_all_cores(tmp_path: Path) -> None:
     settings = kept(tmp_path, llamacpp=2)
-    assert threads.threads_for("llamacpp", replace(settings, threads=3)) == 3
-    assert threads.threads_for("llamacpp", settings) == 2
-    assert threads.threads_for("transformers", settings) == 4
-    assert threads.missing(settings) == ["transformers"]
-    assert threads.missing(replace(settings, threads=3)) == threads.missing(replace(settings, prefetch=False)) == []
+    assert cores.threads_for("llamacpp", replace(settings, threads=3)) == 3
+    assert cores.threads_for("llamacpp", settings) == 2
+    assert cores.threads_for("transformers", settings) == 4
 
 
 @pytest.mark.parametrize("best", [0, 5, -1, True, "2", 1.5, None])
 def test_a_number_that_cannot_be_is_not_believed(tmp_path: Path, best: Any) -> None:
     settings = kept(tmp_path, llamacpp=best, transformers=2)
-    assert threads.threads_for("llamacpp", settings) == 4 and threads.missing(settings) == ["llamacpp"]
+    assert cores.threads_for("llamacpp", settings) == 4 and cores.threads_for("transformers", settings) == 2
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "2", '{"llamacpp": 1}', '{"machine": {"cores": 2}, "llamacpp": 1}'])
 def test_a_damaged_file_or_one_of_another_machine_is_left_aside(tmp_path: Path, content: str) -> None:
-    (tmp_path / threads.FILE).write_text(content)
+    (tmp_path / cores.FILE).write_text(content)
     settings = Settings(cache_folder=tmp_path)
-    assert threads.threads_for("llamacpp", settings) == 4
-    assert threads.missing(settings) == ["llamacpp", "transformers"]
+    assert cores.threads_for("llamacpp", settings) == 4
 
 
-def test_one_core_has_nothing_to_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "available_cores", lambda: 1)
-    assert threads.missing(Settings(cache_folder=tmp_path)) == []
+def test_the_command_keeps_what_the_rounds_agree_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(cache_folder=tmp_path / "cache")
+    monkeypatch.setattr(threads, "current", lambda: settings)
+    monkeypatch.setattr(threads, "available_cores", lambda: 4)
+    monkeypatch.setattr(threads, "is_machine_busy", lambda: False)
+    monkeypatch.setattr(threads, "_speed", lambda kind, store, settings: kind)
+    monkeypatch.setattr(threads, "measure", lambda kind, count: 2 if kind == "llamacpp" else None)
+    threads.main()
+    assert (cores.threads_for("llamacpp", settings), cores.threads_for("transformers", settings)) == (2, 4)
+    assert "llamacpp: 2 of 4 threads" in capsys.readouterr().out
+    monkeypatch.setattr(threads, "is_machine_busy", lambda: True)
+    with pytest.raises(SystemExit, match="idle"):
+        threads.main()
 
 
 def test_the_embedded_encoder_is_measured_as_it_serves_and_takes_the_number(tmp_path: Path) -> None:
     settings = kept(tmp_path, transformers=1)
     store = Store(replace(settings, device="cpu"), read_catalogue())
     model = store.catalogue.find(threads.PROBES["transformers"])
+    convert(store.path(model.id))
     try:
         for dtype in ("auto", "float32"):
             assert threads._speed("transformers", store, replace(store.settings, dtype=dtype))(2) > 0
@@ -107,49 +114,3 @@ def test_the_embedded_encoder_is_measured_as_it_serves_and_takes_the_number(tmp_
         backend.close()
     finally:
         store.close()
-
-
-@pytest.fixture
-def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A bench whose measurement would start at once; its child sleeps instead of measuring."""
-    monkeypatch.setattr(threads, "FIRST_SECONDS", 0.0)
-    monkeypatch.setattr(threads, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(threads, "is_machine_busy", lambda: False)
-    bench = Bench(cache_folder=tmp_path, device="cpu")
-    yield bench
-    bench.engine.close()
-
-
-def test_the_measurement_runs_once_when_nothing_is_at_work(watched: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[list[str]] = []
-    start = subprocess.Popen
-
-    def child(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        started.append(command)
-        return start([sys.executable, "-c", ""])
-
-    monkeypatch.setattr(subprocess, "Popen", child)
-    threads.watch(watched.house, threading.Event())
-    assert [command[1:] for command in started] == [["-m", "engine.backends.threads"]]
-
-
-def test_a_visitor_ends_the_measurement_and_it_is_tried_again(watched: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    start = subprocess.Popen
-
-    def child(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        started.append(start([sys.executable, "-c", "import time; time.sleep(60)"]))
-        return started[-1]
-
-    looks = iter([False, True] * threads.TRIES)
-    monkeypatch.setattr(subprocess, "Popen", child)
-    monkeypatch.setattr(type(watched.local), "is_busy", property(lambda engine: next(looks)))
-    threads.watch(watched.house, threading.Event())
-    assert len(started) == threads.TRIES and all(one.poll() is not None for one in started)
-
-
-def test_a_stopping_server_ends_the_wait(watched: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "Popen", lambda *command, **options: pytest.fail("started"))
-    is_over = threading.Event()
-    is_over.set()
-    threads.watch(watched.house, is_over)

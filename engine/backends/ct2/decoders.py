@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import ctranslate2
 
 from engine.backends.abilities import able
+from engine.backends.cores import threads_for
 from engine.backends.ct2.conversion import read_copy
 from engine.backends.memory import free_caches
 from engine.backends.protocol import Job
 from engine.backends.pytorch.decoding import Row
 from engine.backends.pytorch.generation import Restrictions, Rows
 from engine.backends.pytorch.loading import load_outline, load_tokenizer, positions
-from engine.backends.threads import threads_for
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model

@@ -20,12 +20,12 @@ from ctranslate2 import StorageView
 from safetensors.numpy import load_file
 
 from engine.backends.abilities import able
+from engine.backends.cores import threads_for
 from engine.backends.ct2.conversion import HEAD, OUTLINE, read_copy
 from engine.backends.ct2.plain_tokenizer import PlainTokenizer
 from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.memory import free_caches
 from engine.backends.protocol import Job
-from engine.backends.threads import threads_for
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model

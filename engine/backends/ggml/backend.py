@@ -25,14 +25,14 @@ except ImportError:  # a slim system has no OpenMP library; torch brings one
     import xllamacpp
 
 from engine.backends.abilities import able
+from engine.backends.cores import threads_for
+from engine.backends.ggml.large_pages import large_pages
 from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import GrowingServer
-from engine.backends.ggml.zeros import given_back
 from engine.backends.gguf import Header, read_header
 from engine.backends.llamacpp import TASKS
 from engine.backends.protocol import Job
 from engine.backends.texts import safe_length, stop_position
-from engine.backends.threads import threads_for
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
 from engine.sizes import size_in_words
@@ -120,7 +120,7 @@ class LlamaCppBackend:
         if self.device == "cpu":
             _make_reproducible(parameters)
         try:
-            with given_back():
+            with large_pages():
                 return xllamacpp.Server(parameters)
         except RuntimeError as error:
             raise InputError(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.backends.abilities import able
 from engine.backends.batches import group_by_length
+from engine.backends.cores import threads_for
 from engine.backends.marian.decoding import Choice, beams, greedy
 from engine.backends.marian.files import open_student
 from engine.backends.marian.model import EOS, UNKNOWN, Encoded, Student, pad
@@ -20,7 +21,6 @@ from engine.backends.memory import keep_freed_memory
 from engine.backends.protocol import Job
 from engine.backends.pytorch.decoding import Ending, Row, decode
 from engine.backends.texts import Detokenizer, TextStream
-from engine.backends.threads import threads_for
 from engine.catalogue.sources.package import Package
 from engine.errors import PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Alignment, Alternative, Generate, Generation, Token

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.backends.abilities import able
+from engine.backends.cores import threads_for
 from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.memory import free_caches, keep_freed_memory
 from engine.backends.protocol import Job
@@ -26,7 +27,6 @@ from engine.backends.pytorch.forwards import FORWARDS, Inputs, accepts
 from engine.backends.pytorch.generation import Rows, working_bytes
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import count_tokens, load_module, load_tokenizer, positions
-from engine.backends.threads import threads_for
 from engine.backends.transformers import TASKS
 from engine.errors import UnsupportedError
 
