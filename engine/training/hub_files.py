@@ -97,14 +97,14 @@ def _explain(error: Exception | None, repository: str) -> Exception:
     page = f"https://huggingface.co/datasets/{repository}"
     if isinstance(error, errors.GatedRepoError) or status == 403:
         return ConflictError(
-            f"{repository} is gated. Accept its terms at {page}, set HF_TOKEN to your access token, and start again.",
-            param=PARAM,
-        )
+            "{dataset} is gated. Accept its terms at {page}, set HF_TOKEN to your access token, and start again.",
+            PARAM, dataset=repository, page=page,
+        )  # fmt: skip
     if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
         return NotFoundError(
-            f"The Hub has no public data set {repository}. Check the spelling; a private one needs HF_TOKEN.",
-            param=PARAM,
-        )
+            "The Hub has no public data set {dataset}. Check the spelling; a private one needs HF_TOKEN.",
+            PARAM, dataset=repository,
+        )  # fmt: skip
     return hub.explain(error, repository) if not hasattr(error, "retry_seconds") else error
 
 
@@ -134,9 +134,9 @@ def _of_conversion(repository: str, files: Sequence[DataFile], configuration: st
     if configuration not in names:
         if configuration or (len(names) > 1 and "default" not in names):
             raise InputError(
-                f"{repository} has the configurations {_listed(names)}. Write it as {repository}:{names[0]}.",
-                param=PARAM,
-            )
+                "{dataset} has the configurations {names}. Write it as {dataset}:{first}.",
+                PARAM, dataset=repository, names=_listed(names), first=names[0],
+            )  # fmt: skip
         configuration = "default" if "default" in names else next(iter(names), "")
     mine = [(file, path[1].removeprefix("partial-")) for file, path in parts if path[0] == configuration]
     chosen = [file for file, part in mine if part == split]
@@ -149,8 +149,9 @@ def _of_repository(repository: str, files: Sequence[DataFile], configuration: st
     """Files named after the split; the only file there is stands for train."""
     if not files:
         raise UnsupportedError(
-            f"{repository} has no file that Parlance reads ({', '.join(KINDS)}). Choose another data set.", param=PARAM
-        )
+            "{dataset} has no file that Parlance reads ({kinds}). Choose another data set.",
+            PARAM, dataset=repository, kinds=list(KINDS),
+        )  # fmt: skip
     if configuration:
         files = [file for file in files if re.search(rf"(^|[/_.-]){re.escape(configuration)}([/_.-]|$)", file.path)]
     names = "|".join(map(re.escape, SPLITS.get(split, (split,))))
@@ -164,7 +165,12 @@ def _of_repository(repository: str, files: Sequence[DataFile], configuration: st
 
 
 def _no_split(repository: str, split: str, names: Sequence[str]) -> NotFoundError:
-    return NotFoundError(f"{repository} has no split {split}. It has {_listed(names) or 'nothing'}.", param="split")
+    if not names:
+        return NotFoundError("{dataset} has no split {split}, nor any other.", "split", dataset=repository, split=split)
+    return NotFoundError(
+        "{dataset} has no split {split}. It has {names}.",
+        "split", dataset=repository, split=split, names=_listed(names),
+    )  # fmt: skip
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -196,14 +202,14 @@ def _fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float)
             if len(content) > max_bytes:
                 raise _too_large(file, max_bytes)
             if time.monotonic() > end:
-                raise NotReadyError(f"{file.name} came too slowly. Try again, or bring the data as a file.")
+                raise NotReadyError("{file} came too slowly. Try again, or bring the data as a file.", file=file.name)
     if file.size_bytes and len(content) < file.size_bytes:
-        raise NotReadyError(f"{file.name} broke off on its way. Try again.")
+        raise NotReadyError("{file} broke off on its way. Try again.", file=file.name)
     return bytes(content)
 
 
 def _too_large(file: DataFile, max_bytes: int) -> TooLargeError:
     return TooLargeError(
-        f"{file.name} is larger than {max_bytes / 2**20:,.0f} MB. Choose a smaller data set, or bring a part of it.",
-        param=PARAM,
-    )
+        "{file} is larger than {limit:,.0f} MB. Choose a smaller data set, or bring a part of it.",
+        PARAM, file=file.name, limit=max_bytes / 2**20,
+    )  # fmt: skip
