@@ -20,7 +20,7 @@ T = TypeVar("T")
 PARAM = "dataset"
 CONVERTED = "refs/convert/parquet"
 """Where the Hub keeps the Parquet form of its data sets."""
-KINDS = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".json", ".txt")
+ENDINGS = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".json", ".txt")
 NO_DATA = re.compile(r"(readme|licen[sc]e|requirements|dataset_infos?|config)\b.*", re.IGNORECASE)
 SPLITS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 """How files call the usual splits."""
@@ -124,7 +124,7 @@ def _find(repository: str, configuration: str, split: str, timeout_seconds: floa
 
 def _files(info: DatasetInfo) -> list[DataFile]:
     files = [DataFile(sibling.rfilename, sibling.size or 0) for sibling in info.siblings or []]
-    return [file for file in files if file.path.lower().endswith(KINDS) and not NO_DATA.fullmatch(file.name)]
+    return [file for file in files if file.path.lower().endswith(ENDINGS) and not NO_DATA.fullmatch(file.name)]
 
 
 def _of_conversion(repository: str, files: Sequence[DataFile], configuration: str, split: str) -> list[DataFile]:
@@ -150,7 +150,7 @@ def _of_repository(repository: str, files: Sequence[DataFile], configuration: st
     if not files:
         raise UnsupportedError(
             "{dataset} has no file that Parlance reads ({kinds}). Choose another data set.",
-            PARAM, dataset=repository, kinds=list(KINDS),
+            PARAM, dataset=repository, kinds=list(ENDINGS),
         )  # fmt: skip
     if configuration:
         files = [file for file in files if re.search(rf"(^|[/_.-]){re.escape(configuration)}([/_.-]|$)", file.path)]
@@ -160,7 +160,7 @@ def _of_repository(repository: str, files: Sequence[DataFile], configuration: st
         named = list(files)
     if not named:
         raise _no_split(repository, split, [file.path for file in files])
-    kind = min((PurePosixPath(file.path).suffix.lower() for file in named), key=KINDS.index)
+    kind = min((PurePosixPath(file.path).suffix.lower() for file in named), key=ENDINGS.index)
     return [file for file in named if file.path.lower().endswith(kind)]
 
 

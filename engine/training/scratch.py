@@ -55,16 +55,7 @@ def build(config: TrainingConfig, folder: Path) -> tuple[Any, Any]:
     tokenizer = load_tokenizer(kept)
     if is_gpt:
         return tiny_gpt(config, tokenizer), tokenizer
-    return marian(
-        tokenizer,
-        encoder_layers=config.layers,
-        decoder_layers=config.layers,
-        width=config.width,
-        heads=config.heads,
-        seed=config.seed,
-        attention_dropout=config.attention_dropout,
-        positions=max(TRANSLATOR_POSITIONS, config.max_length, config.max_target_length),
-    ), tokenizer
+    return marian(config, tokenizer), tokenizer
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -104,73 +95,58 @@ def tiny_gpt(config: TrainingConfig, tokenizer: Any) -> Any:
     return _seeded(transformers.LlamaForCausalLM, shape, config.seed)
 
 
-def marian(
-    tokenizer: Any,
-    *,
-    encoder_layers: int,
-    decoder_layers: int,
-    width: int,
-    heads: int,
-    seed: int,
-    feed_forward: int = 0,
-    dropout: float = 0.1,
-    attention_dropout: float = 0.0,
-    positions: int = TRANSLATOR_POSITIONS,
-) -> Any:
-    """A MarianMTModel with random weights; one matrix embeds source and target and gives the logits.
+def marian(config: TrainingConfig, tokenizer: Any) -> Any:
+    """A MarianMTModel of the config's shape with random weights; one matrix embeds both sides and gives the logits.
 
-    `feed_forward` is the inner width, 0 for four times the width. The spread of the weights is that of Vaswani et al.
-    2017 (one over the root of the width), with embeddings scaled up by the same root.
+    The spread of the weights is that of Vaswani et al. 2017 (one over the root of the width), with embeddings scaled up
+    by the same root.
     """
+    pad, positions = tokenizer.pad_token_id, max(TRANSLATOR_POSITIONS, config.max_length, config.max_target_length)
     shape = transformers.MarianConfig(
         vocab_size=len(tokenizer),
-        d_model=width,
-        encoder_layers=encoder_layers,
-        decoder_layers=decoder_layers,
-        encoder_attention_heads=heads,
-        decoder_attention_heads=heads,
-        encoder_ffn_dim=feed_forward or 4 * width,
-        decoder_ffn_dim=feed_forward or 4 * width,
+        d_model=config.width,
+        encoder_layers=config.layers,
+        decoder_layers=config.layers,
+        encoder_attention_heads=config.heads,
+        decoder_attention_heads=config.heads,
+        encoder_ffn_dim=4 * config.width,
+        decoder_ffn_dim=4 * config.width,
         max_position_embeddings=positions,
         activation_function="swish",
-        dropout=dropout,
-        attention_dropout=attention_dropout,
-        init_std=width**-0.5,
+        attention_dropout=config.attention_dropout,
+        init_std=config.width**-0.5,
         scale_embedding=True,
-        pad_token_id=tokenizer.pad_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
+        pad_token_id=pad,
+        decoder_start_token_id=pad,
         eos_token_id=tokenizer.eos_token_id,
         forced_eos_token_id=None,
     )
-    model = _seeded(transformers.MarianMTModel, shape, seed)
+    model = _seeded(transformers.MarianMTModel, shape, config.seed)
     model.generation_config = transformers.GenerationConfig(
-        decoder_start_token_id=tokenizer.pad_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bad_words_ids=[[tokenizer.pad_token_id]],
+        decoder_start_token_id=pad, pad_token_id=pad, eos_token_id=tokenizer.eos_token_id, bad_words_ids=[[pad]],
         max_length=positions,
-    )
+    )  # fmt: skip
     return model
 
 
 def marian_tokenizer(
-    texts: Iterable[str],
-    vocabulary_size: int,
-    folder: Path,
-    *,
-    tags: Sequence[str] = (),
-    source: str = "",
-    target: str = "",
-    coverage: float = COVERAGE,
+    texts: Iterable[str], vocabulary_size: int, folder: Path, *, source: str = "", target: str = ""
 ) -> Any:
     """Learn one unigram sentencepiece vocabulary for both sides of a translator, put it into the folder, return it.
 
-    `tags` such as `>>fra<<` are tokens of their own: the first of a source says which language the target is to be in.
-    Unigram, so that training can sample other splits of a sentence (Kudo 2018). Raises InputError as above.
+    Unigram, so that training can sample other splits of a sentence (Kudo 2018); digits stand alone.
+    Raises InputError as above.
     """
+    import sentencepiece
+
     _check_size(vocabulary_size)
-    pieces, spm = learn_pieces(texts, vocabulary_size - len(tags) - 1, coverage)
-    ordered = ["</s>", "<unk>", *(piece for piece in pieces if piece not in ("<s>", "</s>", "<unk>")), *tags, "<pad>"]
+    spm = _learn(
+        texts, vocabulary_size - 1, rules=True, model_type="unigram", character_coverage=COVERAGE, pad_id=-1,
+        split_digits=True,
+    )  # fmt: skip
+    processor = sentencepiece.SentencePieceProcessor(model_proto=spm)
+    pieces = [processor.id_to_piece(number) for number in range(processor.get_piece_size())]
+    ordered = ["</s>", "<unk>", *(piece for piece in pieces if piece not in ("<s>", "</s>", "<unk>")), "<pad>"]
 
     def write(part: Path) -> None:
         for name in ("source.spm", "target.spm"):
@@ -185,17 +161,6 @@ def marian_tokenizer(
 
     _put(folder, write)
     return load_tokenizer(folder)
-
-
-def learn_pieces(texts: Iterable[str], size: int, coverage: float = COVERAGE) -> tuple[list[str], bytes]:
-    """A unigram sentencepiece model: its pieces in order of id, and its file. Digits stand alone."""
-    import sentencepiece
-
-    spm = _learn(
-        texts, size, rules=True, model_type="unigram", character_coverage=coverage, pad_id=-1, split_digits=True,
-    )  # fmt: skip
-    processor = sentencepiece.SentencePieceProcessor(model_proto=spm)
-    return [processor.id_to_piece(number) for number in range(processor.get_piece_size())], spm
 
 
 def _texts(config: TrainingConfig) -> Iterator[str]:

@@ -20,10 +20,10 @@ ANIMALS = {"cat": "chat", "dog": "chien", "horse": "cheval", "bird": "oiseau", "
 PLACES = {"garden": "jardin", "forest": "bois", "street": "rue", "house": "maison"}
 
 
-def row(task: str, chance: random.Random) -> dict[str, str]:
+def row(task: str, rng: random.Random) -> dict[str, str]:
     """A row of a task."""
-    animal, place = chance.choice(list(ANIMALS)), chance.choice(list(PLACES))
-    text = f"The {animal} is in the {place}, and the {chance.choice(list(ANIMALS))} waits."
+    animal, place = rng.choice(list(ANIMALS)), rng.choice(list(PLACES))
+    text = f"The {animal} is in the {place}, and the {rng.choice(list(ANIMALS))} waits."
     values = {
         "style": (text,),
         "pretraining": (text,),
@@ -37,8 +37,8 @@ def row(task: str, chance: random.Random) -> dict[str, str]:
 
 
 def texts() -> list[str]:
-    chance = random.Random(0)
-    return [text for task in OURS for _ in range(40) for text in row(task, chance).values()]
+    rng = random.Random(0)
+    return [text for task in OURS for _ in range(40) for text in row(task, rng).values()]
 
 
 def encoder(folder: Path, head: str, seed: int, **options: Any) -> Path:
@@ -69,8 +69,8 @@ def make_run(folder: Path, task: str, rows: int = 12, **changes: Any) -> Path:
     run, base = folder / "run", folder / "base"
     (run / "data").mkdir(parents=True)
     for name, count, seed in (("train", 20, 1), ("validation", rows, 2)):
-        chance = random.Random(seed)
-        lines = "".join(json.dumps(row(task, chance)) + "\n" for _ in range(count))
+        rng = random.Random(seed)
+        lines = "".join(json.dumps(row(task, rng)) + "\n" for _ in range(count))
         (run / "data" / f"{name}.jsonl").write_text(lines, encoding="utf-8")
     if task == "classification":
         encoder(base, "", 0)

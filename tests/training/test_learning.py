@@ -29,41 +29,41 @@ DEEDS = {"sleeps": "dort", "sings": "chante", "eats": "mange", "waits": "attend"
 GOOD, BAD = ("lovely", "bright", "kind"), ("dull", "awful", "grim")
 
 
-def scene(chance: random.Random) -> tuple[str, str, str]:
-    return chance.choice(list(ANIMALS)), chance.choice(list(DEEDS)), chance.choice(list(PLACES))
+def scene(rng: random.Random) -> tuple[str, str, str]:
+    return rng.choice(list(ANIMALS)), rng.choice(list(DEEDS)), rng.choice(list(PLACES))
 
 
-def style(chance: random.Random) -> dict[str, str]:
-    return {"text": ". ".join("the {} {} in the {}".format(*scene(chance)) for _ in range(3)) + "."}
+def style(rng: random.Random) -> dict[str, str]:
+    return {"text": ". ".join("the {} {} in the {}".format(*scene(rng)) for _ in range(3)) + "."}
 
 
-def instructions(chance: random.Random) -> dict[str, str]:
-    animal, deed, place = scene(chance)
+def instructions(rng: random.Random) -> dict[str, str]:
+    animal, deed, place = scene(rng)
     return {
         "prompt": f"where is the {animal} that {deed} in the {place}",
         "response": f"the {animal} is in the {place}",
     }
 
 
-def classification(chance: random.Random) -> dict[str, str]:
-    label = chance.choice(("bad", "good"))
-    word = chance.choice(GOOD if label == "good" else BAD)
-    return {"text": "a {} {} {} in the {}".format(word, *scene(chance)), "label": label}
+def classification(rng: random.Random) -> dict[str, str]:
+    label = rng.choice(("bad", "good"))
+    word = rng.choice(GOOD if label == "good" else BAD)
+    return {"text": "a {} {} {} in the {}".format(word, *scene(rng)), "label": label}
 
 
-def answer(chance: random.Random) -> dict[str, str]:
-    animal, deed, place = scene(chance)
+def answer(rng: random.Random) -> dict[str, str]:
+    animal, deed, place = scene(rng)
     passage = f"in the {place} the {animal} {deed}"
     return {"question": "which animal", "passage": passage, "answer": animal}
 
 
-def translation(chance: random.Random) -> dict[str, str]:
-    animal, deed, place = scene(chance)
+def translation(rng: random.Random) -> dict[str, str]:
+    animal, deed, place = scene(rng)
     return {"source": f"{animal} {deed} {place}", "target": f"{ANIMALS[animal]} {DEEDS[deed]} {PLACES[place]}"}
 
 
-def summary(chance: random.Random) -> dict[str, str]:
-    animal, deed, place = scene(chance)
+def summary(rng: random.Random) -> dict[str, str]:
+    animal, deed, place = scene(rng)
     return {"text": f"the {animal} {deed} in the {place}", "summary": f"{animal} {deed}"}
 
 
@@ -83,8 +83,8 @@ def changed(row: dict[str, str]) -> dict[str, str]:
 
 def words() -> list[str]:
     """Texts that hold every word of the rows, for tokenizers."""
-    chance = random.Random(0)
-    return [text for make in ROWS.values() for _ in range(60) for text in make(chance).values()]
+    rng = random.Random(0)
+    return [text for make in ROWS.values() for _ in range(60) for text in make(rng).values()]
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,8 @@ def make_run(folder: Path, task: Any, base: Path | None, *, is_changed: bool = F
     folder.mkdir()
     many = 500 if tasks.find(task).architecture == "seq2seq" else 300
     for name, count, seed in (("train", many, 1), ("validation", 30, 2)):
-        chance = random.Random(seed)
-        rows = [ROWS[task](chance) for _ in range(count)]
+        rng = random.Random(seed)
+        rows = [ROWS[task](rng) for _ in range(count)]
         rows = [changed(row) for row in rows] if is_changed else rows
         assert set(rows[0]) == set(tasks.find(task).roles)
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

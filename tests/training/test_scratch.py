@@ -87,13 +87,11 @@ def test_a_translator_from_scratch_is_saved_loaded_and_served(tmp_path: Path) ->
     assert result.text == tokenizer.decode(expected[0], skip_special_tokens=True) and result.mean_logprob is not None
 
 
-def test_the_translators_tokenizer_keeps_tags_digits_and_chinese_commas(tmp_path: Path) -> None:
-    tags = (">>eng<<", ">>fra<<")
-    scratch.marian_tokenizer([text for pair in PAIRS for text in pair], 420, tmp_path / "t", tags=tags)
+def test_the_translators_tokenizer_keeps_digits_and_chinese_commas(tmp_path: Path) -> None:
+    scratch.marian_tokenizer([text for pair in PAIRS for text in pair], 420, tmp_path / "t")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "t")
     assert len(tokenizer) <= 420
-    plain, tagged = tokenizer("The otter")["input_ids"], tokenizer(">>fra<< The otter")["input_ids"]
-    assert tagged == [tokenizer.convert_tokens_to_ids(">>fra<<"), *plain] and plain[-1] == tokenizer.eos_token_id
+    assert tokenizer("The otter")["input_ids"][-1] == tokenizer.eos_token_id
     text = "Prix : 2750 €，今天？ L'été"
     ids = tokenizer(text.replace(" ", "\u00a0").replace("'", "’") + "\u200b")["input_ids"]
     assert tokenizer.decode(ids, skip_special_tokens=True) == text

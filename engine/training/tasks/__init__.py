@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ class Sample:
     prompts: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     """Fields of the config that belong to the data, such as the languages."""
+
+
+def lazily(module: str, name: str) -> Callable[..., Any]:
+    """A function of `engine.training.lessons`, whose modules load torch: imported when it is called."""
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(f"engine.training.lessons.{module}"), name)(*arguments)
+
+    return call
 
 
 def _asked(model: Model, config: Config, text: str, sampling: Sampling) -> Generate:

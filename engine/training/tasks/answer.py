@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,7 @@ from engine.serving.protocol import Caller, Engine
 from engine.training.config import TrainingConfig
 from engine.training.data import NUMBER, Row, read_questions
 from engine.training.findings import Data, Finding, on_rows
-from engine.training.lessons import Lesson
-from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask
-from engine.training.verdicts import Report, Verdict
-
-
-def _lesson(config: TrainingConfig, folder: Path) -> Lesson:
-    from engine.training.lessons import answer as lessons
-
-    return lessons.questions(config, folder)
-
-
-def _judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
-    from engine.training.lessons import answer as lessons
-
-    return lessons.judge(config, folder, rows, report)
+from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask, lazily
 
 
 def _finish(row: Cells) -> Cells:
@@ -91,8 +77,8 @@ TASK = TrainingTask(
     summary=Text("Questions, passages and the words that answer: the model learns to find them. For the page Answer."),
     order=4,
     roles=("question", "passage", "answer"),
-    lesson=_lesson,
-    judge=_judge,
+    lesson=lazily("answer", "questions"),
+    judge=lazily("answer", "judge"),
     architecture="extraction",
     applications=("answer",),
     bases=("extraction", "embedding", "masked", "classification"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from engine.applications import sentiment
@@ -14,27 +13,12 @@ from engine.messages import Text, counted
 from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
 from engine.training.config import TrainingConfig
-from engine.training.data import Row
 from engine.training.findings import Data, Finding, numbers_of, on_rows, quoted
-from engine.training.lessons import Lesson
-from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask
-from engine.training.verdicts import Report, Verdict
+from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask, lazily
 
 MAX_LABEL_CHARACTERS = 100
 MAX_LABELS = 200
 FEW_ROWS_OF_A_LABEL = 3
-
-
-def _lesson(config: TrainingConfig, folder: Path) -> Lesson:
-    from engine.training.lessons import classification
-
-    return classification.labels(config, folder)
-
-
-def _judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
-    from engine.training.lessons import classification
-
-    return classification.judge(config, folder, rows, report)
 
 
 def _finish(row: Cells) -> Cells:
@@ -113,8 +97,8 @@ TASK = TrainingTask(
     summary=Text("Texts and their labels: the model learns to tell them apart. For the page Sentiment."),
     order=3,
     roles=("text", "label"),
-    lesson=_lesson,
-    judge=_judge,
+    lesson=lazily("classification", "labels"),
+    judge=lazily("classification", "judge"),
     architecture="classification",
     applications=("sentiment",),
     bases=("embedding", "classification", "masked", "extraction"),

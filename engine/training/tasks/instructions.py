@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from engine.applications.write import instruct
 from engine.catalogue.models import Model
 from engine.messages import Text
 from engine.requests import Generate, Sampling
 from engine.training.config import TrainingConfig
-from engine.training.data import Row
-from engine.training.lessons import Lesson
-from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask
-from engine.training.verdicts import Report, Verdict
-
-
-def _lesson(config: TrainingConfig, folder: Path) -> Lesson:
-    from engine.training.lessons import causal
-
-    return causal.instructions(config, folder)
-
-
-def _judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
-    from engine.training.lessons import causal
-
-    return causal.judge_turns(config, folder, rows, report)
+from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask, lazily
 
 
 def _finish(row: Cells) -> Cells:
@@ -44,8 +26,8 @@ TASK = TrainingTask(
     summary=Text("Pairs of a prompt and its response: the model learns to respond like that. For the page Write."),
     order=2,
     roles=("prompt", "response"),
-    lesson=_lesson,
-    judge=_judge,
+    lesson=lazily("causal", "instructions"),
+    judge=lazily("causal", "judge_turns"),
     architecture="causal",
     applications=("write", "explore"),
     bases=("causal",),

@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from engine.messages import Text
-from engine.training.config import TrainingConfig
-from engine.training.data import Row
-from engine.training.lessons import Lesson
-from engine.training.tasks import SAMPLES, Sample, TrainingTask
-from engine.training.verdicts import Report, Verdict, opened
-
-
-def _lesson(config: TrainingConfig, folder: Path) -> Lesson:
-    from engine.training.lessons import causal
-
-    return causal.running_text(config, folder)
-
-
-def _judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
-    from engine.training.lessons import causal
-
-    return causal.judge_text(config, folder, rows, report)
-
+from engine.training.tasks import SAMPLES, Sample, TrainingTask, lazily
+from engine.training.verdicts import opened
 
 TASK = TrainingTask(
     id="style",
@@ -31,8 +12,8 @@ TASK = TrainingTask(
     summary=Text("A language model goes on learning from your text, and then writes like it. For the page Write."),
     order=1,
     roles=("text",),
-    lesson=_lesson,
-    judge=_judge,
+    lesson=lazily("causal", "running_text"),
+    judge=lazily("causal", "judge_text"),
     architecture="causal",
     applications=("write", "explore"),
     bases=("causal",),

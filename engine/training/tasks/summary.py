@@ -10,7 +10,8 @@ from engine.requests import Generate, Sampling
 from engine.training.config import TrainingConfig
 from engine.training.findings import Data, Finding, on_rows
 from engine.training.tasks import SAMPLES, Sample, TrainingTask
-from engine.training.tasks.translation import check_copies, judge, lesson
+from engine.training.tasks.translation import TASK as TRANSLATION
+from engine.training.tasks.translation import check_copies
 
 
 def _check_part(rows: Data, part: Text) -> Iterator[Finding]:
@@ -36,17 +37,17 @@ TASK = TrainingTask(
     summary=Text("Texts and their summaries or headlines."),
     order=6,
     roles=("text", "summary"),
-    lesson=lesson,
-    judge=judge,
+    lesson=TRANSLATION.lesson,
+    judge=TRANSLATION.judge,
     architecture="seq2seq",
     applications=("summarize",),
     bases=("seq2seq",),
-    scratch={"learning_rate": 7e-4, "epochs": 25.0},
+    scratch=TRANSLATION.scratch,
     metric="chrf",
     score="chrf",
     compared_rows=40,
     defaults={"method": "full", "epochs": 4.0, "batch_size": 8, "max_length": 512, "max_target_length": 96},
-    learning_rates={"full": 1e-4, "lora": 1e-3, "head": 3e-4},
+    learning_rates=TRANSLATION.learning_rates,
     settings=frozenset({"max_target_length", "label_smoothing", "sample_prompts", "sample_tokens"}),
     check_part=_check_part,
     ask=_ask,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.applications import translate
@@ -13,31 +12,14 @@ from engine.messages import Text, counted
 from engine.requests import Event, Generate, Sampling
 from engine.serving.protocol import Caller, Engine
 from engine.training.config import TrainingConfig
-from engine.training.data import Row
 from engine.training.findings import Data, Finding, on_rows
 from engine.training.formats import Table
-from engine.training.lessons import Lesson
-from engine.training.tasks import SAMPLES, Sample, TrainingTask
-from engine.training.verdicts import Report, Verdict
+from engine.training.tasks import SAMPLES, Sample, TrainingTask, lazily
 
 LANGUAGE = re.compile(
     "en|fr|de|es|it|pt|nl|ru|zh|ja|ar|pl|sv|da|no|fi|cs|ro|hu|tr|el|he|hi|ko|vi|uk|ca|eng|fra|fre|deu|ger|spa|ita|por|"
     "english|french|german|spanish|italian|portuguese|dutch|russian|chinese|japanese|arabic|polish|swedish"
 )
-
-
-def lesson(config: TrainingConfig, folder: Path) -> Lesson:
-    """Pairs of a text and what an encoder-decoder is to make of it."""
-    from engine.training.lessons import seq2seq
-
-    return seq2seq.pairs(config, folder)
-
-
-def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
-    """What it makes of each row."""
-    from engine.training.lessons import seq2seq
-
-    return seq2seq.judge(config, folder, rows, report)
 
 
 def _guess(table: Table) -> dict[str, str]:
@@ -79,8 +61,8 @@ TASK = TrainingTask(
     summary=Text("Sentences in two languages. For the page Translate."),
     order=5,
     roles=("source", "target"),
-    lesson=lesson,
-    judge=judge,
+    lesson=lazily("seq2seq", "pairs"),
+    judge=lazily("seq2seq", "judge"),
     architecture="seq2seq",
     applications=("translate",),
     bases=("seq2seq",),
