@@ -41,8 +41,7 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
         backends.warm_up,
         lambda: import_module("engine.applications.languages").guess_language(""),  # reads its tables, most of a second
         lambda: http.warm_up(home),
-        lambda: import_module("engine.backends.ggml.requantization").prepare(home.store),
-        lambda: import_module("engine.backends.installs").prepare(home.store, is_over),
+        home.store.install_embedded,
     ):
         while home.engine.is_busy and not is_over.is_set():
             is_over.wait(BUSY_SECONDS)

@@ -21,4 +21,10 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
     return LlamaCppBackend(model, path, settings)
 
 
-RUNTIME = Runtime("llamacpp", 20, _tasks, _load, imports=("engine.backends.ggml.backend",))
+def _install(model: Model, path: Path, settings: Settings) -> list[str]:
+    from engine.backends.ggml.requantization import missing_copy
+
+    return missing_copy(model, path, settings)
+
+
+RUNTIME = Runtime("llamacpp", 20, _tasks, _load, _install, imports=("engine.backends.ggml.backend",))

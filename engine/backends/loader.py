@@ -24,6 +24,11 @@ def runtimes_for(model: Model, path: Path, settings: Settings) -> list[Runtime]:
     return [runtime for runtime in runtimes() if runtime.tasks(model, path, settings)]
 
 
+def install_commands(model: Model, path: Path, settings: Settings) -> list[list[str]]:
+    """What makes the copies that runtimes want of these weights and have not got, as arguments of `python -m`."""
+    return list(filter(None, (runtime.install(model, path, settings) for runtime in runtimes())))
+
+
 def load(model: Model, path: Path, settings: Settings, runtime: Runtime | None = None) -> Backend:
     """Load the weights at `path` (a GGUF file or a folder) with a runtime, the fastest where none is named.
 

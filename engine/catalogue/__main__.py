@@ -65,8 +65,9 @@ def _fetch(store: Store, given: argparse.Namespace) -> bool:
 
 def _list(store: Store, given: argparse.Namespace) -> bool:
     for entry in store.entries():
+        copies = f"  ({size_in_words(entry.copies_bytes)} of it are faster copies)" if entry.copies_bytes else ""
         state = "" if entry.is_ready else "  (unfinished or damaged)"
-        print(f"{entry.id:<32}{size_in_words(entry.size_bytes):>10}  {entry.title}{state}")
+        print(f"{entry.id:<32}{size_in_words(entry.size_bytes):>10}  {entry.title}{copies}{state}")
     print(f"{size_in_words(store.size_bytes())} in {store.settings.cache_folder}")
     return False
 

@@ -147,6 +147,12 @@ class Cache:
         """What a model takes, unfinished files too."""
         return folder_bytes(self.whole(model_id)) + folder_bytes(self.partial(model_id))
 
+    def copies_bytes(self, model_id: str) -> int:
+        """What was made of a whole model's files and lies beside them."""
+        known = [MANIFEST, *self.manifest(model_id).get("files", {})]
+        sizes = [path.stat().st_size for name in known if (path := self.whole(model_id) / name).is_file()]
+        return max(0, folder_bytes(self.whole(model_id)) - sum(sizes))
+
     def last_used(self, model_id: str) -> float:
         """In seconds since 1970; 0 when nothing is there."""
         paths = (self.whole(model_id) / MANIFEST, self.partial(model_id) / PROGRESS)

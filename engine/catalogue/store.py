@@ -12,7 +12,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 from engine.catalogue.cache import PROGRESS, Cache
 from engine.catalogue.checkpoints import described
 from engine.catalogue.fetches import Fetch, Heartbeat, read_progress
+from engine.catalogue.installs import Commands, Installs
 from engine.catalogue.models import Catalogue, Model, hub_model
 from engine.catalogue.sources import Availability, Fetching
 from engine.catalogue.sources.hub import HUB_ID
@@ -49,18 +50,22 @@ class Entry:
     size_bytes: int
     last_used: float
     is_ready: bool
+    copies_bytes: int = 0
+    """Of the size: what was made of the weights for runtimes."""
 
 
 class Store:
     """The weights of one machine. Any number of stores, in threads and processes, may share a cache folder."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, commands: Commands = lambda *_: ()) -> None:
         self.settings, self.catalogue = settings, catalogue
         self.in_use: Callable[[str], bool] = lambda model_id: False
         """Set by the engine: whether a model is in memory, and so not to be deleted."""
         self.free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
         self._cache = Cache(settings.cache_folder)
         self._fetches: dict[str, Fetch] = {}
+        self.installs = Installs(commands, settings)
+        """Copies for runtimes, made when weights have come and when somebody opens them."""
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(CONCURRENT_FETCHES)
         catalogue.describe = self._describe
@@ -95,6 +100,12 @@ class Store:
             raise self._not_ready(model, now)
         return model.source.path(model, self._cache)
 
+    def open(self, model_id: str) -> Path:
+        """`path` for somebody who loads the weights; copies that would serve the model faster are made meanwhile."""
+        path = self.path(model_id)
+        self.installs.begin(self.catalogue.find(model_id), path)
+        return path
+
     def fetch(self, model_id: str) -> None:
         """Begin to fetch a model in the background; nothing happens when it is ready or on its way.
 
@@ -116,13 +127,12 @@ class Store:
         """The embedded models that have to be fetched once."""
         return [model for model in self.catalogue.models.values() if model.is_embedded and model.source.is_fetched]
 
-    def ready_embedded(self) -> Iterator[Model]:
-        """The embedded models whose weights are there, to make ready what their first answers would wait for; none
-        where the settings say to do nothing ahead. Each is looked up when its turn comes."""
-        if self.settings.prefetch:
-            for model in list(self.catalogue.models.values()):
-                if model.is_embedded and self.availability(model.id).state == "ready":
-                    yield model
+    def install_embedded(self) -> None:
+        """Begin to make the copies that the first answers of embedded models would do without, unless the settings say
+        to do nothing ahead."""
+        for model in list(self.catalogue.models.values()) if self.settings.prefetch else ():
+            if model.is_embedded and self.availability(model.id).state == "ready":
+                self.open(model.id)
 
     def wait(self, model_id: str, timeout_seconds: float) -> None:
         """Wait for a fetch to end, wherever it runs. Raises as `path` does when the model is not ready then."""
@@ -165,6 +175,7 @@ class Store:
             fetch.transfer.is_stopped.set()
         for fetch in fetches:
             fetch.is_over.wait(5)
+        self.installs.close()
 
     def _not_ready(self, model: Model, now: Availability) -> PeopleError:
         if now.state == "fetching":
@@ -194,7 +205,8 @@ class Store:
         with suppress(NotFoundError):
             model = self.catalogue.find(model_id)
             title, is_ready = model.title, self._cache.problem(model) is None
-        return Entry(model_id, title, self._cache.model_bytes(model_id), self._cache.last_used(model_id), is_ready)
+        size, copies = self._cache.model_bytes(model_id), self._cache.copies_bytes(model_id)
+        return Entry(model_id, title, size, self._cache.last_used(model_id), is_ready, copies)
 
     def _describe(self, model_id: str) -> Model | None:
         """A downloaded Hub model as its own files tell it."""
@@ -226,6 +238,7 @@ class Store:
                 with self._turns:
                     self._fetch(fetch)
                 fetch.end()
+                self.open(fetch.model.id)
             except PeopleError as error:
                 fetch.end(error)
             except Stopped:

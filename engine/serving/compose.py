@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from engine.backends.loader import install_commands
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
@@ -52,8 +53,8 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     catalogue = read_catalogue()
     for model in (*tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
-    store = Store(settings, catalogue)
-    local = LocalEngine(settings, catalogue, store.path)
+    store = Store(settings, catalogue, install_commands)
+    local = LocalEngine(settings, catalogue, store.open)
     store.in_use = local.is_loaded
     return House(store, wrapped(local))
 

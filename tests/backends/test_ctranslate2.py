@@ -17,9 +17,11 @@ import transformers
 
 from engine.backends import loader as backends
 from engine.backends.ct2 import conversion
-from engine.backends.ct2.conversion import NAME, STAMP, convert, find_copy
-from engine.backends.installs import Installs
+from engine.backends.ct2.conversion import COPY, NAME
 from engine.backends.pytorch.backend import TransformersBackend
+from engine.catalogue import copies
+from engine.catalogue.copies import STAMP
+from engine.catalogue.installs import Installs
 from engine.errors import UnsupportedError
 from engine.requests import Generate, Sampling, needs
 from engine.settings import Settings
@@ -57,8 +59,8 @@ def open_quick(folder: Path, threads: int = 2) -> CTranslate2Decoder:
 
 
 def begin(folder: Path) -> Installs:
-    installs = Installs()
-    installs.begin(entry("seq2seq"), folder, AUTO)
+    installs = Installs(backends.install_commands, AUTO)
+    installs.begin(entry("seq2seq"), folder)
     return installs
 
 
@@ -85,7 +87,7 @@ def restrict(folder: Path, **settings: Any) -> None:
 def test_answers_are_torchs(tmp_path: Path, name: str) -> None:
     folder = make(name, tmp_path / "model")
     slow = open_backend("seq2seq", folder)
-    convert(folder)
+    COPY.made(folder)
     quick = open_quick(folder)
     (free,) = run(slow, Generate(PROMPTS[0], sampling=GREEDY, **LANGUAGES.get(name, {})))
     samplings = [
@@ -120,7 +122,7 @@ def test_the_authors_rules_hold(tmp_path: Path, ids: dict[str, Any]) -> None:
         suppress_tokens=[first[7]], **ids,
     )  # fmt: skip
     (expected,) = run(open_backend("seq2seq", folder), request)
-    convert(folder)
+    COPY.made(folder)
     quick = open_quick(folder)
     (result,) = run(quick, request)
     assert quick._rows.make(KeptJob(request)).prefix == [2, 0]
@@ -131,7 +133,7 @@ def test_the_authors_rules_hold(tmp_path: Path, ids: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["marian", "m2m100"])
 def test_int8_answers_are_the_same_alone_and_in_company(tmp_path: Path, name: str) -> None:
     folder = make(name, tmp_path)
-    convert(folder)
+    COPY.made(folder)
     backend = open_quick(folder)
     asked = [Generate(prompt, sampling=replace(GREEDY, seed=1), **LANGUAGES.get(name, {})) for prompt in PROMPTS * 3]
     together = run(backend, *asked)
@@ -144,7 +146,7 @@ def test_int8_answers_are_the_same_alone_and_in_company(tmp_path: Path, name: st
 
 def test_streams_stops_and_leaving_are_each_rows_own(tmp_path: Path) -> None:
     folder = make("bart", tmp_path)
-    convert(folder)
+    COPY.made(folder)
     backend = open_quick(folder)
     long = replace(GREEDY, max_new_tokens=60, seed=1)
     (alone,) = run(backend, Generate("Le renard", sampling=long))
@@ -182,32 +184,32 @@ def test_torch_answers_until_the_copy_is_there_and_what_only_it_can(tmp_path: Pa
 
 def test_a_copy_of_other_weights_or_of_another_version_is_made_again(tmp_path: Path) -> None:
     folder = make("bart", tmp_path)
-    assert find_copy(folder) is None
-    convert(folder)
-    copy = find_copy(folder)
+    assert COPY.find(folder) is None
+    COPY.made(folder)
+    copy = COPY.find(folder)
     assert copy is not None
     made = (copy / "model.bin").stat().st_mtime_ns
-    convert(folder)
+    COPY.made(folder)
     assert (copy / "model.bin").stat().st_mtime_ns == made
     os.utime(folder / "model.safetensors", ns=(1, 1))
-    assert find_copy(folder) is None
-    convert(folder)
-    assert find_copy(folder) and (copy / "model.bin").stat().st_mtime_ns > made
+    assert COPY.find(folder) is None
+    COPY.made(folder)
+    assert COPY.find(folder) and (copy / "model.bin").stat().st_mtime_ns > made
     (copy / STAMP).write_text(json.dumps(json.loads((copy / STAMP).read_text()) | {"version": "0"}))
-    assert find_copy(folder) is None
+    assert COPY.find(folder) is None
     (folder / f".{NAME}.999999999.part").mkdir()
-    convert(folder)
-    assert find_copy(folder) and not list(folder.glob(".*"))
+    COPY.made(folder)
+    assert COPY.find(folder) and not list(folder.glob(".*"))
 
 
 def test_a_damaged_copy_is_left_for_torch_and_made_again(tmp_path: Path) -> None:
     folder = make("bart", tmp_path)
-    convert(folder)
+    COPY.made(folder)
     (folder / NAME / "model.bin").write_bytes(b"no model")
     (quick, _) = backends.runtimes_for(entry("seq2seq"), folder, AUTO)
     backend = backends.load(entry("seq2seq"), folder, AUTO, quick)
     assert backend.dtype != "int8" and run(backend, Generate("sea", sampling=GREEDY))[0].new_tokens
-    assert find_copy(folder) is None
+    assert COPY.find(folder) is None
     wait(begin(folder))
     assert run(open_quick(folder), Generate("sea", sampling=GREEDY))[0].new_tokens
 
@@ -217,36 +219,36 @@ def test_two_processes_make_one_copy_and_an_ended_one_leaves_nothing(tmp_path: P
     both = [begin(folder), begin(folder)]
     for installs in both:
         wait(installs)
-    assert find_copy(folder) and not list(folder.glob(".*"))
+    assert COPY.find(folder) and not list(folder.glob(".*"))
     os.utime(folder / "model.safetensors", ns=(1, 1))
     installs = begin(folder)
     deadline = time.monotonic() + 240
     while not list(folder.glob(".*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     installs.close()
-    assert not installs.is_busy and not list(folder.glob(".*")) and find_copy(folder) is None
+    assert not installs.is_busy and not list(folder.glob(".*")) and COPY.find(folder) is None
 
 
 def test_what_cannot_be_converted_stays_with_torch(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "step_back", lambda: None)
+    monkeypatch.setattr(copies, "step_back", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     folder = make("bart", tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"decoder_attention_heads": 2}))
-    assert conversion.main([str(folder)]) == 1
-    assert "torch answers" in capfd.readouterr().err and not list(folder.glob(".*"))
+    assert copies.main([conversion.__name__, str(folder)]) == 1
+    assert "it serves as it is" in capfd.readouterr().err and not list(folder.glob(".*"))
     installs = begin(folder)
     wait(installs)
-    installs.begin(entry("seq2seq"), folder, AUTO)
+    installs.begin(entry("seq2seq"), folder)
     assert not installs.is_busy, "what failed is not begun again"
     assert [runtime.id for runtime in backends.runtimes_for(entry("seq2seq"), folder, AUTO)] == ["transformers"]
 
 
 def test_who_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     t5, bart = checkpoints.t5(tmp_path / "t5"), make("bart", tmp_path / "bart")
-    convert(bart)
+    COPY.made(bart)
     assert type(backends.load(entry("seq2seq"), t5, AUTO)) is TransformersBackend
     assert type(backends.load(entry("seq2seq"), bart, replace(AUTO, dtype="float32"))) is TransformersBackend
     assert open_quick(bart, threads=1).lanes == 1

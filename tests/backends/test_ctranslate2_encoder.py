@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,10 @@ import transformers
 
 from engine.backends import loader as backends
 from engine.backends.ct2 import conversion
-from engine.backends.ct2.conversion import HEAD, OUTLINE, SAMPLES, convert, find_copy
+from engine.backends.ct2.conversion import COPY, HEAD, OUTLINE, SAMPLES
 from engine.backends.ct2.plain_tokenizer import PlainTokenizer
-from engine.backends.installs import prepare
 from engine.backends.pytorch.backend import TransformersBackend
+from engine.catalogue import copies
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.store import Store
 from engine.errors import NotReadyError, UnsupportedError
@@ -75,7 +75,7 @@ def test_in_float32_answers_are_torchs(
     folder = make(tmp_path, HEADS[architecture])
     expected = run(open_backend(architecture, folder), *ASKED[architecture])
     monkeypatch.setattr(conversion, "QUANTIZATION", "float32")
-    convert(folder)
+    COPY.made(folder)
     backend = open_quick(architecture, folder)
     together = run(backend, *ASKED[architecture])
     for ours, theirs in zip(together, expected, strict=True):
@@ -96,7 +96,7 @@ def test_int8_is_near_and_the_same_alone_and_in_company(
     folder = make(tmp_path, HEADS[architecture])
     torchs = open_backend(architecture, folder)
     expected = run(torchs, *ASKED[architecture])
-    convert(folder)
+    COPY.made(folder)
     backend = open_quick(architecture, folder)
     assert (backend.device, backend.dtype, backend.context_tokens) == ("cpu", "int8", torchs.context_tokens)
     together = run(backend, *ASKED[architecture])
@@ -106,7 +106,7 @@ def test_int8_is_near_and_the_same_alone_and_in_company(
         else:
             assert ours.null_score == pytest.approx(theirs.null_score, abs=0.1)
         assert run(backend, request) == [ours]
-    copy = find_copy(folder)
+    copy = COPY.find(folder)
     assert copy is not None
     made = (copy / "model.bin").stat().st_mtime_ns
     assert run(open_quick(architecture, folder, replace(AUTO, threads=1)), *ASKED[architecture]) == together
@@ -121,17 +121,17 @@ def test_labels_by_themselves_and_one_label_alone(tmp_path: Path) -> None:
     for number, values in enumerate(options):
         folder = bert(tmp_path / str(number), "SequenceClassification", **values)
         (expected,) = run(open_backend("classification", folder), Classify("Good films"))
-        convert(folder)
+        COPY.made(folder)
         (ours,) = run(open_quick("classification", folder), Classify("Good films"))
         assert ours.scores == pytest.approx(expected.scores, abs=0.05)
     with pytest.raises(UnsupportedError, match="predicts a number"):
         score = bert(tmp_path / "score", "SequenceClassification", num_labels=1, problem_type="regression")
-        convert(score)
+        COPY.made(score)
         run(open_quick("classification", score), Classify("Good"))
 
 
 def test_the_wrong_task_and_a_left_job_fail_alone(tmp_path: Path) -> None:
-    convert(bert(tmp_path, "SequenceClassification"))
+    COPY.made(bert(tmp_path, "SequenceClassification"))
     backend = open_quick("classification", tmp_path)
     jobs = [KeptJob(Embed("sea")), KeptJob(Classify("sea"), is_cancelled=True), KeptJob(Classify("sea"))]
     backend.run(jobs)
@@ -142,13 +142,13 @@ def test_the_wrong_task_and_a_left_job_fail_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("file", "content"), [("model.bin", b"x"), (HEAD, b""), (OUTLINE, b"{"), (OUTLINE, b"{}")])
 def test_a_damaged_copy_is_left_for_torch(tmp_path: Path, file: str, content: bytes) -> None:
     folder = bert(tmp_path, "SequenceClassification")
-    convert(folder)
-    copy = find_copy(folder)
+    COPY.made(folder)
+    copy = COPY.find(folder)
     assert copy is not None
     (copy / file).write_bytes(content)
     backend = backends.load(entry("classification"), folder, AUTO)
     assert type(backend) is TransformersBackend and run(backend, Classify("sea"))[0].scores
-    assert find_copy(folder) is None, "it is to be made again"
+    assert COPY.find(folder) is None, "it is to be made again"
 
 
 def test_a_folder_that_cannot_be_written_has_its_copy_in_the_cache(
@@ -157,24 +157,24 @@ def test_a_folder_that_cannot_be_written_has_its_copy_in_the_cache(
     folder, cache = bert(tmp_path / "model", "SequenceClassification"), tmp_path / "cache"
     may = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and may(path, mode))
-    monkeypatch.setattr(conversion, "current", lambda: replace(AUTO, cache_folder=cache))
+    monkeypatch.setattr(copies, "current", lambda: replace(AUTO, cache_folder=cache))
     before = sorted(folder.iterdir())
-    convert(folder)
-    copy = find_copy(folder)
+    COPY.made(folder)
+    copy = COPY.find(folder)
     assert copy is not None and copy.is_relative_to(cache) and sorted(folder.iterdir()) == before
     assert not list(copy.parent.glob(".*"))
     backend = open_quick("classification", folder)
     assert backend.dtype == "int8" and run(backend, Classify("sea"))[0].scores
     monkeypatch.undo()
-    assert find_copy(folder) is None, "it is looked for where it would be made now"
+    assert COPY.find(folder) is None, "it is looked for where it would be made now"
 
 
 def test_what_cannot_be_converted_is_left_to_torch(tmp_path: Path) -> None:
     reader = bert(tmp_path / "reader", "QuestionAnswering")
     headless = bert(tmp_path / "headless", "")
     assert not isinstance(_loaded(entry("classification"), headless), CTranslate2Encoder)
-    assert find_copy(headless) is None
-    convert(reader)
+    assert COPY.find(headless) is None
+    COPY.made(reader)
     assert not isinstance(_loaded(entry("classification"), reader), CTranslate2Encoder), "it reads, it has no labels"
 
 
@@ -187,7 +187,7 @@ def _loaded(model: Any, folder: Path) -> Any:
 
 def test_who_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = bert(tmp_path, "SequenceClassification")
-    convert(folder)
+    COPY.made(folder)
     assert type(backends.load(entry("classification"), folder, replace(AUTO, dtype="float32"))) is TransformersBackend
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     monkeypatch.setattr(conversion, "_is_installed", conversion._is_installed.__wrapped__)
@@ -240,16 +240,24 @@ engine.close()
 
 def test_the_embedded_ones_are_prepared_unless_there_are_copies(tmp_path: Path) -> None:
     folders = {"sentiment-minilm": bert(tmp_path / "labels", "SequenceClassification"), "answer-minilm": tmp_path}
-    store = Store(replace(AUTO, prefetch=True), read_catalogue())
+    store = Store(replace(AUTO, prefetch=True), read_catalogue(), backends.install_commands)
+    entries = [store.catalogue.find(name) for name in folders]
+    store.catalogue.models = {model.id: model for model in entries}
     store.path = folders.__getitem__  # type: ignore[method-assign]
-    store.ready_embedded = lambda: [store.catalogue.find(name) for name in folders]  # type: ignore[method-assign]
-    is_over = threading.Event()
-    is_over.set()
-    prepare(store, is_over)
-    assert find_copy(folders["sentiment-minilm"]) is None
-    prepare(store, threading.Event())
-    copy = find_copy(folders["sentiment-minilm"])
+
+    def prepare(store: Store) -> None:
+        store.install_embedded()
+        while store.installs.is_busy:
+            time.sleep(0.05)
+
+    closed = Store(replace(AUTO, prefetch=False), store.catalogue, backends.install_commands)
+    closed.path = store.path  # type: ignore[method-assign]
+    prepare(closed)
+    assert COPY.find(folders["sentiment-minilm"]) is None
+    prepare(store)
+    copy = COPY.find(folders["sentiment-minilm"])
     assert copy and not list(folders["sentiment-minilm"].glob(".*"))
     made = (copy / "model.bin").stat().st_mtime_ns
-    prepare(store, threading.Event())
+    prepare(store)
     assert (copy / "model.bin").stat().st_mtime_ns == made
+    store.close()

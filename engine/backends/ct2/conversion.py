@@ -1,17 +1,9 @@
-"""A checkpoint gets a copy of itself beside its weights, int8 and in CTranslate2's form, once; in the cache where its
-own folder cannot be written.
-
-`python -m engine.backends.ct2.conversion FOLDER` makes it, behind all other work.
-"""
+"""A checkpoint gets a copy of itself, int8 and in CTranslate2's form; the store has it made (`catalogue.copies`)."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import shutil
-import signal
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,12 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil  # type: ignore[import-untyped]
 from safetensors import SafetensorError
 
 from engine.backends.protocol import DamagedCopyError
-from engine.priority import step_back
-from engine.settings import current, expected_device
+from engine.catalogue.copies import Copy, command
+from engine.settings import expected_device
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
@@ -35,9 +26,6 @@ log = logging.getLogger(__name__)
 
 NAME = "ctranslate2-int8"
 """The copy's folder, inside the checkpoint's."""
-COPIES = "copies"
-"""The cache's folder of the copies of checkpoints that lie where nothing can be written."""
-STAMP = "made_from.json"
 LAYOUT = 1
 """To be raised when this module converts in another way."""
 QUANTIZATION = "int8_float32"
@@ -65,7 +53,7 @@ SAMPLES = ("It's 5\u00a0% COLDER in  Zürich\u2026\nnaïve?", "彼は东京に�
 
 def tasks_of_copy(tasks: Mapping[str, frozenset[str]], model: Model, path: Path, settings: Settings) -> frozenset[str]:
     """Of the tasks by architecture those that the model's copy can do now."""
-    if model.architecture in tasks and can_convert(model, path, settings) and find_copy(path):
+    if model.architecture in tasks and can_convert(model, path, settings) and COPY.find(path):
         return tasks[model.architecture]
     return frozenset()
 
@@ -73,7 +61,7 @@ def tasks_of_copy(tasks: Mapping[str, frozenset[str]], model: Model, path: Path,
 def missing_copy(tasks: Collection[str], model: Model, path: Path, settings: Settings) -> list[str]:
     """The command that makes the copy of a model of these architectures; none where there is no need."""
     is_wanted = model.architecture in tasks and can_convert(model, path, settings)
-    return [__name__, str(path.absolute())] if is_wanted and not find_copy(path) else []
+    return command(__name__, path) if is_wanted and not COPY.find(path) else []
 
 
 def can_convert(model: Model, path: Path, settings: Settings) -> bool:
@@ -111,54 +99,17 @@ def _is_on_cpu(settings: Settings) -> bool:
     return choose_device(settings).type == "cpu"
 
 
-def find_copy(folder: Path) -> Path | None:
-    """The checkpoint's copy, if there is one of these very weights by this version."""
-    for copy in (folder / NAME, _home(folder) / NAME):
-        with suppress(OSError, ValueError):
-            if json.loads((copy / STAMP).read_text(encoding="utf-8")) == _facts(folder):
-                return copy
-    return None
-
-
-def convert(folder: Path) -> None:
-    """Make the copy if it is not there. It appears by renaming, also when two processes make it at once.
-
-    Raises OSError where neither its folder nor the cache can be written and for a full disk, ValueError for a kind that
-    cannot be converted.
-    """
-    if find_copy(folder):
-        return
-    home = _home(folder)
-    _sweep(home)
-    part, old = (home / f".{NAME}.{os.getpid()}.{end}" for end in ("part", "old"))
-    try:
-        part.mkdir(parents=True)
-        facts = _facts(folder)
-        _write(folder, part)
-        (part / STAMP).write_text(json.dumps(facts), encoding="utf-8")
-        with suppress(FileNotFoundError):
-            os.rename(home / NAME, old)
-        os.rename(part, home / NAME)
-    except OSError:
-        if not find_copy(folder):  # else another process was quicker
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
 @contextmanager
 def read_copy(folder: Path, title: str) -> Iterator[Path]:
     """Around the reading of the checkpoint's copy. One that is damaged is given up, as DamagedCopyError says."""
-    copy = find_copy(folder)
+    copy = COPY.find(folder)
     if copy is None:
         raise DamagedCopyError(title)
     try:
         yield copy
     except (RuntimeError, ValueError, KeyError, OSError, SafetensorError) as error:
         log.warning("the copy of %s for CTranslate2 is damaged (%s); torch answers", title, error)
-        with suppress(OSError):
-            (copy / STAMP).unlink()
+        COPY.give_up(folder)
         raise DamagedCopyError(title) from error
 
 
@@ -174,22 +125,6 @@ def _facts(folder: Path) -> dict[str, Any]:
     files = [*(folder / name for name in DESCRIPTIONS), *sorted(folder.glob("*.safetensors"))]
     sources = {path.name: [(status := path.stat()).st_size, status.st_mtime_ns] for path in files if path.is_file()}
     return {"version": version("ctranslate2"), "layout": LAYOUT, "sources": sources}
-
-
-def _home(folder: Path) -> Path:
-    """Where the copy of a checkpoint is made."""
-    if os.access(folder, os.W_OK):
-        return folder
-    place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
-    return current().cache_folder.expanduser() / COPIES / place
-
-
-def _sweep(home: Path) -> None:
-    """Delete what conversions left that were killed."""
-    for path in home.glob(f".{NAME}.*"):
-        number = path.name.split(".")[2]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(folder: Path, target: Path) -> None:
@@ -302,18 +237,4 @@ def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
             raise ValueError("its tokenizer is more than its file")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Convert the checkpoint in the folder named. Returns the exit status."""
-    (folder,) = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    step_back()
-    try:
-        convert(Path(folder))
-    except Exception as error:  # whatever its reading leads to, torch goes on answering
-        print(f"{Path(folder).name} was not converted for CTranslate2; torch answers. {error!r}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+COPY = Copy(NAME, _write, _facts)

@@ -5,20 +5,20 @@ that keep a seed's text from depending on who else is answered.
 from __future__ import annotations
 
 import logging
-import os
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.backends.gguf import BLOCKS, Header, Tensor, read_header, size_of
+from engine.catalogue.copies import Copy, command
 from engine.errors import PeopleError
 from engine.settings import expected_device
 
 if TYPE_CHECKING:
-    from engine.catalogue.store import Store
+    from engine.catalogue.models import Model
+    from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ WIDE_ROW, MOST_GROWTH = 1024, 1.25
 copy may be that mends it: one of Q6_K throughout would be a third larger."""
 CHUNK = 2**22
 """Values that are converted at a time."""
-_one_copy = threading.Lock()
 
 
 def requantized(path: Path, header: Header) -> Path:
@@ -45,39 +44,29 @@ def requantized(path: Path, header: Header) -> Path:
 
     Where little is added, slow weights become Q8_0. Wide K-quants make all K-quants Q4_1 and Q8_0: llama.cpp
     multiplies them in another way from four tokens in a batch on, so that a seed's text depends on who else is
-    answered. The copy appears by renaming, also when two processes make it at once. Where it would grow too much or
-    the disk is full, the file itself stays in use.
+    answered. Where it would grow too much or the disk is full, the file itself stays in use.
     """
-    kinds = _new_kinds(header)
-    if kinds == [tensor.kind for tensor in header.tensors]:
+    if not _is_wanted(header):
         return path
-    copy = path.with_name(path.stem + SUFFIX)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    with _one_copy:
-        if copy.is_file():
-            return copy
-        try:
-            _copy(path, header, kinds, part)
-            part.replace(copy)
-        except OSError as error:
-            log.warning("%s could not be requantized (%s)", path.name, error)
-            return path
-        finally:
-            part.unlink(missing_ok=True)
-    return copy
+    try:
+        return COPY.made(path)
+    except OSError as error:
+        log.warning("%s could not be requantized (%s)", path.name, error)
+        return path
 
 
-def prepare(store: Store) -> None:
-    """Make the copies that the first answer of an embedded model would wait for."""
-    if expected_device(store.settings.device) != "cpu":
-        return
-    for model in store.ready_embedded():
-        if model.runtime == "llamacpp":
-            path = store.path(model.id)
-            try:
-                requantized(path, read_header(path))
-            except PeopleError as error:  # whoever asks for the model is told
-                log.warning("%s is not prepared: %s", model.id, error)
+def missing_copy(model: Model, path: Path, settings: Settings) -> list[str]:
+    """The command that makes the copy; none where there is no need."""
+    if model.runtime != "llamacpp" or expected_device(settings.device) != "cpu" or COPY.find(path):
+        return []
+    try:
+        return command(__name__, path) if _is_wanted(read_header(path)) else []
+    except PeopleError:  # whoever asks for the model is told
+        return []
+
+
+def _is_wanted(header: Header) -> bool:
+    return _new_kinds(header) != [tensor.kind for tensor in header.tensors]
 
 
 def _new_kinds(header: Header) -> list[int]:
@@ -97,6 +86,11 @@ def _new_kinds(header: Header) -> list[int]:
         if header.size_bytes + growth(same) <= MOST_GROWTH * header.size_bytes:
             return same
     return kinds
+
+
+def _write(path: Path, target: Path) -> None:
+    header = read_header(path)
+    _copy(path, header, _new_kinds(header), target)
 
 
 def _copy(path: Path, header: Header, kinds: list[int], target: Path) -> None:
@@ -161,3 +155,6 @@ def _as_q4_1(blocks: Any) -> Any:
     bits = bits.reshape(-1, 2, 16)
     packed = bits[:, 0] | bits[:, 1] << 4
     return np.concatenate([steps.reshape(-1, 2).view(np.uint8), packed], axis=1).reshape(len(blocks), -1)
+
+
+COPY = Copy(SUFFIX, _write)

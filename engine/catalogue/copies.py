@@ -1,0 +1,145 @@
+"""Copies of weights in a runtime's own form: where one lies, whether it is of these very weights, how it appears.
+
+A runtime declares a `Copy`; the store has it made by `python -m engine.catalogue.copies MODULE PATH` (see `installs`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from engine.priority import step_back
+from engine.settings import current
+
+STAMP = "made_from.json"
+"""In a copy that is a folder: what it was made from."""
+FOLDER = "copies"
+"""The cache's folder of the copies of weights that lie where nothing can be written."""
+_one_copy = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One kind of copies, beside the weights; in the cache where their own folder cannot be written."""
+
+    name: str
+    """Of a folder inside the weights' own; for weights in one file what follows its stem, which tells the version."""
+    write: Callable[[Path, Path], None]
+    """Writes the copy of the weights (first) into a folder or file (second). Raises OSError, ValueError."""
+    facts: Callable[[Path], Mapping[str, Any]] = lambda weights: {}
+    """What a copy in a folder depends on: its weights and who wrote it."""
+
+    def find(self, weights: Path) -> Path | None:
+        """The weights' copy, if there is one of these very weights by this version."""
+        for home in (_folder(weights), _home(weights)):
+            copy = home / self._named(weights)
+            if copy.is_file():
+                return copy
+            with suppress(OSError, ValueError):
+                if json.loads((copy / STAMP).read_text(encoding="utf-8")) == self.facts(weights):
+                    return copy
+        return None
+
+    def made(self, weights: Path) -> Path:
+        """The copy, made now if it is not there. It appears by renaming, also when two processes make it at once.
+
+        Raises OSError where neither its folder nor the cache can be written and for a full disk, ValueError for
+        weights that cannot be copied.
+        """
+        with _one_copy:
+            if found := self.find(weights):
+                return found
+            home, name = _home(weights), self._named(weights)
+            _sweep(home, name)
+            part, old = (home / f".{name}.{os.getpid()}.{end}" for end in ("part", "old"))
+            try:
+                self._write(weights, part)
+                with suppress(FileNotFoundError):
+                    os.rename(home / name, old)
+                os.rename(part, home / name)
+            except OSError:
+                if not self.find(weights):  # else another process was quicker
+                    raise
+            finally:
+                _remove(part)
+                _remove(old)
+            return home / name
+
+    def give_up(self, weights: Path) -> None:
+        """Forget a copy that is damaged, so that it is made again."""
+        if found := self.find(weights):
+            with suppress(OSError):
+                (found if found.is_file() else found / STAMP).unlink()
+
+    def _named(self, weights: Path) -> str:
+        return f"{weights.stem}{self.name}" if weights.is_file() else self.name
+
+    def _write(self, weights: Path, part: Path) -> None:
+        (part.parent if weights.is_file() else part).mkdir(parents=True, exist_ok=True)
+        facts = self.facts(weights)
+        self.write(weights, part)
+        if part.is_dir():
+            (part / STAMP).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def command(module: str, weights: Path) -> list[str]:
+    """What has the copy made that the module's COPY declares: the arguments of `python -m`."""
+    return [__name__, module, str(weights.absolute())]
+
+
+def _folder(weights: Path) -> Path:
+    return weights.parent if weights.is_file() else weights
+
+
+def _home(weights: Path) -> Path:
+    """Where the copy of these weights is made."""
+    folder = _folder(weights)
+    if os.access(folder, os.W_OK):
+        return folder
+    place = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
+    return current().cache_folder.expanduser() / FOLDER / place
+
+
+def _sweep(home: Path, name: str) -> None:
+    """Delete what processes left that were killed."""
+    for path in home.glob(f".{name}.*"):
+        number = path.name.removeprefix(f".{name}.").split(".")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the copy that a module declares of the weights at a path, behind all other work."""
+    module, path = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    step_back()
+    try:
+        import_module(module).COPY.made(Path(path))
+    except Exception as error:  # whatever its reading leads to, the weights serve as they are
+        print(f"No copy of {Path(path).name} was made; it serves as it is. {error!r}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
