@@ -61,6 +61,8 @@ class Store:
         self.settings, self.catalogue = settings, catalogue
         self.in_use: Callable[[str], bool] = lambda model_id: False
         """Set by the engine: whether a model is in memory, and so not to be deleted."""
+        self.obstacle: Callable[[Model], Text | None] = lambda model: None
+        """Set by the house: what keeps those who come here from fetching a model."""
         self.free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
         self._cache = Cache(settings.cache_folder)
         self._fetches: dict[str, Fetch] = {}
@@ -109,13 +111,11 @@ class Store:
     def fetch(self, model_id: str) -> None:
         """Begin to fetch a model in the background; nothing happens when it is ready or on its way.
 
-        Raises ConflictError where downloads are off, BusyError when too many wait already, NotFoundError.
+        Raises BusyError when too many wait already, NotFoundError.
         """
         model = self.catalogue.find(model_id)
         if not model.source.is_fetched or self.availability(model.id).state == "ready":
             return
-        if self.settings.is_public and not model.is_embedded:
-            raise ConflictError("Downloads are off on this public site. Use an embedded model.", param="model")
         self._start([model])
 
     def prefetch_embedded(self) -> None:
@@ -152,11 +152,9 @@ class Store:
     def delete(self, model_id: str) -> None:
         """Delete a model's files and unfinished downloads.
 
-        Raises ConflictError when in use, being fetched, or deletions are off; NotFoundError when nothing is there.
+        Raises ConflictError when in use, being fetched, or kept by others; NotFoundError when nothing is there.
         """
         model = self.catalogue.find(model_id)
-        if self.settings.is_public:
-            raise ConflictError("Deletions are off on this public site.", param="model")
         if self.in_use(model.id):
             raise ConflictError("{title} is in use. Unload it first, then delete it.", param="model", title=model.title)
         with self._cache.locked(model.id, gives_up=lambda: True):
@@ -192,9 +190,7 @@ class Store:
         return kind(now.message, param="model", retry_seconds=30.0 if kind is NotReadyError else None)
 
     def _next_step(self, model: Model) -> Text:
-        if self.settings.is_public and model.source.is_fetched and not model.is_embedded:
-            return Text("Downloads are off on this public site; use an embedded model.")
-        return model.source.next_step(model)
+        return (self.obstacle(model) if model.source.is_fetched else None) or model.source.next_step(model)
 
     def _elsewhere(self, model: Model) -> Availability | None:
         """The progress of another process that fetches this model."""

@@ -44,6 +44,11 @@ def check(caller: Caller, action: Action) -> None:
         raise ConflictError(REFUSALS[action], param=PARAMS.get(action, "model"))
 
 
+def obstacle(settings: Settings, action: Action) -> Text | None:
+    """What those who come to a site with these settings are told where they may not do that."""
+    return None if may(caller_of(settings), action) else REFUSALS[action]
+
+
 def caller_of(settings: Settings, id: str = "", priority: Priority = "normal") -> Caller:
     """Somebody who comes to a site with these settings: at home everybody is the host, on a public one a visitor."""
     return Caller(id, "visitor" if settings.is_public else "host", priority)

@@ -9,7 +9,7 @@ from engine.backends.loader import install_commands
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
-from engine.serving.access import check
+from engine.serving.access import Action, check, obstacle
 from engine.serving.local import LocalEngine
 from engine.serving.protocol import Caller, Engine
 from engine.serving.repeats import Repeats
@@ -33,7 +33,7 @@ class House:
 
     def fetch(self, model_id: str, caller: Caller) -> None:
         """Begin to fetch a model's weights. Raises ConflictError for who may not, and as `Store.fetch`."""
-        check(caller, "fetch embedded" if self.catalogue.find(model_id).is_embedded else "fetch")
+        check(caller, _to_fetch(self.catalogue.find(model_id)))
         self.store.fetch(model_id)
 
     def delete(self, model_id: str, caller: Caller) -> None:
@@ -56,7 +56,12 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     store = Store(settings, catalogue, install_commands)
     local = LocalEngine(settings, catalogue, store.open)
     store.in_use = local.is_loaded
+    store.obstacle = lambda model: obstacle(settings, _to_fetch(model))
     return House(store, wrapped(local))
+
+
+def _to_fetch(model: Model) -> Action:
+    return "fetch embedded" if model.is_embedded else "fetch"
 
 
 def wrapped(engine: Engine) -> Engine:

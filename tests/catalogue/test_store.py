@@ -29,6 +29,7 @@ from engine.catalogue.sources.package import Package, Wheel
 from engine.catalogue.store import Store
 from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, UnsupportedError
 from engine.jobs import process
+from engine.serving.compose import open_house
 from engine.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -553,17 +554,14 @@ def test_what_is_being_fetched_is_not_deleted_and_closing_ends_it(
     assert store.entries() == []
 
 
-@pytest.mark.usefixtures("is_filled")
-def test_public_sites_neither_fetch_others_nor_delete(open_store: Callable[..., Store], joined: Model) -> None:
+def test_public_sites_say_that_others_are_not_fetched(open_store: Callable[..., Store], joined: Model) -> None:
     other = replace(joined, id="other", is_embedded=False)
-    store = open_store(joined, other, is_public=True)
-    store.fetch("joined")
+    house = open_house(open_store(is_public=True, prefetch=False).settings, more=[joined, other])
     with pytest.raises(ConflictError, match="Downloads are off"):
-        store.fetch("other")
-    with pytest.raises(ConflictError, match="Downloads are off"):
-        store.path("other")
-    with pytest.raises(ConflictError, match="Deletions are off"):
-        store.delete("joined")
+        house.store.path("other")
+    with pytest.raises(ConflictError, match="Download it first"):
+        house.store.path("joined")
+    house.close()
 
 
 def test_the_first_start_fetches_what_is_embedded(
