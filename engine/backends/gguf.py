@@ -10,9 +10,12 @@ import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from engine.settings import Settings
 
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 STRING, ARRAY = 8, 9
@@ -89,6 +92,10 @@ class Header:
     def trained_context(self) -> int:
         """Longest sequence that the model was trained on, in tokens."""
         return int(self.of_architecture("context_length", 2048))
+
+    def context_tokens(self, settings: Settings) -> int:
+        """Longest prompt plus answer: what is set, within what the model was trained on."""
+        return min(settings.context_tokens, self.trained_context)
 
     @property
     def vocabulary_size(self) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.backends.ggml import TASKS
 from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
 from engine.settings import Settings
-
-TASKS = frozenset({"generate", "sample", "top_logprobs"})
 
 
 def _tasks(model: Model, path: Path, settings: Settings) -> frozenset[str]:

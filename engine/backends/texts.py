@@ -65,36 +65,23 @@ class Detokenizer:
         return piece
 
 
-class TextStream:
-    """Hands the text of one answer on to its job, piece by piece, and notices its stop strings."""
+class HeldText:
+    """Hands the text of one answer on to its job, but for what may be the beginning of a stop string."""
 
-    def __init__(self, job: Job, detokenizer: Detokenizer, stops: Sequence[str]) -> None:
-        self._job, self._detokenizer, self._stops = job, detokenizer, stops
+    def __init__(self, job: Job, stops: Sequence[str]) -> None:
+        self._job, self._stops = job, stops
         self._held: list[tuple[str, Token | None]] = []
-        self.texts: list[str] = []
+        self._texts: list[str] = []
         self.tokens: list[Token] = []
 
     @property
     def text(self) -> str:
         """All that was handed on."""
-        return "".join(self.texts)
+        return "".join(self._texts)
 
-    def push(self, id: int, detail: Callable[[str], Token] | None = None) -> bool:
-        """Take one token; `detail` makes its `Token` where asked for. True when a stop string has come."""
-        piece = self._detokenizer.push(id)
-        self._held.append((piece, detail(piece) if detail else None))
-        return self._release()
-
-    def close(self) -> bool:
-        """Hand on what was held back. True when that ends with a stop string."""
-        self._held.append((self._detokenizer.flush(), None))
-        is_stopped = self._release()
-        for piece, token in self._held:
-            self._hand_on(piece, token)
-        self._held = []
-        return is_stopped
-
-    def _release(self) -> bool:
+    def add(self, piece: str, token: Token | None = None) -> bool:
+        """Take more of the text. True when a stop string has come; the text ends before it."""
+        self._held.append((piece, token))
         text = "".join(piece for piece, _ in self._held)
         end = stop_position(text, self._stops)
         safe = safe_length(text, self._stops) if end is None else end
@@ -109,9 +96,34 @@ class TextStream:
         self._held = []
         return True
 
+    def end(self) -> None:
+        """Hand on what was held back: no more will come."""
+        for piece, token in self._held:
+            self._hand_on(piece, token)
+        self._held = []
+
     def _hand_on(self, piece: str, token: Token | None) -> None:
-        self.texts.append(piece)
+        self._texts.append(piece)
         if token is not None:
             self.tokens.append(token)
         if piece or token is not None:
             self._job.emit(piece, token)
+
+
+class TextStream(HeldText):
+    """The same from tokens."""
+
+    def __init__(self, job: Job, detokenizer: Detokenizer, stops: Sequence[str]) -> None:
+        super().__init__(job, stops)
+        self._detokenizer = detokenizer
+
+    def push(self, id: int, detail: Callable[[str], Token] | None = None) -> bool:
+        """Take one token; `detail` makes its `Token` where asked for. True when a stop string has come."""
+        piece = self._detokenizer.push(id)
+        return self.add(piece, detail(piece) if detail else None)
+
+    def close(self) -> bool:
+        """Hand on what was held back. True when that ends with a stop string."""
+        is_stopped = self.add(self._detokenizer.flush())
+        self.end()
+        return is_stopped

@@ -6,19 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from engine.backends.protocol import Backend, Runtime
+from engine.backends.pytorch import TASKS
 from engine.catalogue.models import Model
 from engine.settings import Settings
-
-WRITING = frozenset({"generate", "sample", "top_logprobs"})
-TASKS: dict[str, frozenset[str]] = {
-    "causal": WRITING | {"score", "embed"},
-    "seq2seq": WRITING,
-    "classification": frozenset({"classify"}),
-    "extraction": frozenset({"extract"}),
-    "masked": frozenset({"fill"}),
-    "embedding": frozenset({"embed"}),
-}
-"""What a checkpoint can do, by what it was made for."""
 
 
 def _tasks(model: Model, path: Path, settings: Settings) -> frozenset[str]:

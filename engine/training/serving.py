@@ -242,7 +242,7 @@ def _wait(child: process.Process, job: Job | None) -> int | None:
 
 def _with_gguf(entry: Model, file: Path, settings: Settings) -> Model:
     header = read_header(file)
-    context = min(settings.context_tokens, header.trained_context)
+    context = header.context_tokens(settings)
     memory = header.size_bytes + header.cache_bytes(context, settings.slots) + 200_000_000
     return replace(
         entry,

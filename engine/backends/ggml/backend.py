@@ -26,13 +26,13 @@ except ImportError:  # a slim system has no OpenMP library; torch brings one
 
 from engine.backends.abilities import able
 from engine.backends.cores import threads_for
+from engine.backends.ggml import TASKS
 from engine.backends.ggml.large_pages import large_pages
 from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import GrowingServer
 from engine.backends.gguf import Header, read_header
-from engine.backends.llamacpp import TASKS
 from engine.backends.protocol import Job
-from engine.backends.texts import safe_length, stop_position
+from engine.backends.texts import HeldText
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
 from engine.sizes import size_in_words
@@ -79,7 +79,7 @@ class LlamaCppBackend:
         self.device = _device(settings.device)
         if self.device == "cpu" and (copy := requantized(path, header)) != path:
             path, header = copy, read_header(copy)
-        self.context_tokens = min(settings.context_tokens, header.trained_context)
+        self.context_tokens = header.context_tokens(settings)
         self.lanes = _fitting_slots(header, self.context_tokens, settings)
         self.dtype = header.dtype
         self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS else 0
@@ -202,10 +202,7 @@ def _make_reproducible(parameters: Any) -> None:
 
 
 class _Stream:
-    """Receives llama.cpp's chunks for one job, hands on text, and ends the request by returning True.
-
-    Text that may be the beginning of a stop string is held back until that is settled.
-    """
+    """Receives llama.cpp's chunks for one job, hands on text, and ends the request by returning True."""
 
     def __init__(
         self, job: Job, request: Generate, sampling: Sampling, title: str, context_tokens: int, started: float
@@ -214,9 +211,7 @@ class _Stream:
         self.title, self.context_tokens = title, context_tokens
         self.prompt_tokens = 0
         self.top_logprobs = request.top_logprobs
-        self.held: list[tuple[str, Token | None]] = []
-        self.texts: list[str] = []
-        self.tokens: list[Token] = []
+        self.text = HeldText(job, sampling.stop)
         self.new_tokens = 0
         self.first_at = self.last_at = 0.0
         self.reason: FinishReason = "cancelled"
@@ -234,15 +229,13 @@ class _Stream:
         """The whole result; raises what went wrong."""
         if self.error is not None:
             raise self.error
-        for text, token in self.held:
-            self._hand_on(text, token)
-        self.held = []
-        logprobs = [token.logprob for token in self.tokens if token.logprob is not None]
+        self.text.end()
+        logprobs = [token.logprob for token in self.text.tokens if token.logprob is not None]
         span = self.last_at - self.first_at
         room = self.context_tokens - self.prompt_tokens
         acted = replace(self.sampling, max_new_tokens=min(self.sampling.max_new_tokens, room))
         return Generation(
-            text="".join(self.texts),
+            text=self.text.text,
             finish_reason=self.reason,
             prompt_tokens=self.prompt_tokens,
             new_tokens=self.new_tokens,
@@ -250,7 +243,7 @@ class _Stream:
             first_token_seconds=self.first_at - self.started if self.first_at else None,
             tokens_per_second=(self.new_tokens - 1) / span if self.new_tokens > 1 and span > 0 else None,
             mean_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
-            tokens=tuple(self.tokens),
+            tokens=tuple(self.text.tokens),
         )
 
     def _take(self, chunk: dict[str, Any]) -> bool:
@@ -269,8 +262,9 @@ class _Stream:
         self.last_at = time.perf_counter()
         self.first_at = self.first_at or self.last_at
         before, self.new_tokens = self.new_tokens, chunk["timings"]["predicted_n"]
-        self.held.append((choice["text"], _token(choice, self.top_logprobs, self.new_tokens - before)))
-        return self._release()
+        is_stopped = self.text.add(choice["text"], _token(choice, self.top_logprobs, self.new_tokens - before))
+        self.reason = "stop" if is_stopped else self.reason
+        return is_stopped
 
     def _error_of(self, error: dict[str, Any]) -> Exception:
         if error.get("type") != "exceed_context_size_error":
@@ -279,30 +273,6 @@ class _Stream:
             "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
             param="prompt", tokens=error["n_prompt_tokens"], model=self.title, limit=self.context_tokens - 1,
         )  # fmt: skip
-
-    def _release(self) -> bool:
-        """Hand on what is safe; True when a stop string has come."""
-        text = "".join(piece for piece, _ in self.held)
-        end = stop_position(text, self.sampling.stop)
-        safe = safe_length(text, self.sampling.stop) if end is None else end
-        while self.held and safe >= len(self.held[0][0]):
-            piece, token = self.held.pop(0)
-            safe -= len(piece)
-            self._hand_on(piece, token)
-        if end is None:
-            return False
-        if safe:
-            piece, token = self.held[0]
-            self._hand_on(piece[:safe], token)
-        self.held, self.reason = [], "stop"
-        return True
-
-    def _hand_on(self, text: str, token: Token | None) -> None:
-        self.texts.append(text)
-        if token is not None:
-            self.tokens.append(token)
-        if text or token is not None:
-            self.job.emit(text, token)
 
 
 def _body(request: Generate, sampling: Sampling, prompt: str | list[int], context_tokens: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from engine.backends.cores import threads_for
 from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.memory import free_caches, keep_freed_memory
 from engine.backends.protocol import Job
+from engine.backends.pytorch import TASKS
 from engine.backends.pytorch.continuous import ContinuousBatch, PausingStepper, try_continuous
 from engine.backends.pytorch.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
 from engine.backends.pytorch.devices import choose_device, choose_dtype, module_bytes
@@ -27,7 +28,6 @@ from engine.backends.pytorch.forwards import FORWARDS, Inputs, accepts
 from engine.backends.pytorch.generation import Rows, working_bytes
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import count_tokens, load_module, load_tokenizer, positions
-from engine.backends.transformers import TASKS
 from engine.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class TransformersBackend:
         self._lock = threading.Lock()
         self.context_tokens = positions(self.module.config, self.tokenizer, settings.context_tokens)
         if "generate" in self.tasks:
-            self._prepare_generation(model.architecture, settings, is_continuous)
+            self._prepare_generation(settings, is_continuous)
         else:
             self.batch = ENCODER_BATCH[self.device]
             self.memory_bytes = working_bytes(module_bytes(self.module))
@@ -100,8 +100,8 @@ class TransformersBackend:
             for task in tasks
         }  # fmt: skip
 
-    def _prepare_generation(self, architecture: str, settings: Settings, is_continuous: bool | None) -> None:
-        is_seq2seq = architecture == "seq2seq"
+    def _prepare_generation(self, settings: Settings, is_continuous: bool | None) -> None:
+        is_seq2seq = bool(self.module.config.is_encoder_decoder)
         self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots
         self._row_tokens = BATCH_TOKENS[self.device] if is_seq2seq else settings.slots * self.context_tokens
         self._row_fill = SEQ2SEQ_FILL if is_seq2seq else 0.0

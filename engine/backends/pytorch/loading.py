@@ -34,7 +34,7 @@ warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 POSITIONS_TAKEN = ("roberta", "xlm-roberta", "camembert", "mpnet")
 """Kinds whose position table begins behind the padding id."""
-UNUSED_HEADS = ("pooler",)
+UNUSED_HEADS = {"embedding": ("pooler",)}
 """Weights that may be missing from an embedding model: what they compute is not used."""
 
 
@@ -111,9 +111,8 @@ def _check_files(title: str, folder: Path) -> None:
 
 
 def _check_report(model: Model, report: dict[str, Any]) -> None:
-    missing = sorted(report["missing_keys"])
-    if model.architecture == "embedding":
-        missing = [name for name in missing if not name.startswith(UNUSED_HEADS)]
+    unused = UNUSED_HEADS.get(model.architecture, ())
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith(unused))
     if missing:
         raise InputError(
             "{model} lacks {count} of the weights that {architecture} needs, such as {first}. "
