@@ -130,11 +130,7 @@ def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> Training
     task, inputs = tasks.find(config.task), len(lesson.train_set)
     steps, _ = count_steps(config, inputs)
     every = steps_between_validations(config, inputs)
-    if config.is_gradient_checkpointed and not getattr(lesson.model, "supports_gradient_checkpointing", False):
-        raise UnsupportedError(
-            "This base cannot compute activations twice: switch is_gradient_checkpointed off.",
-            param="is_gradient_checkpointed",
-        )
+    _check_base(config, lesson)
     return TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         per_device_train_batch_size=config.batch_size,
@@ -168,6 +164,14 @@ def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> Training
         report_to=[],
         disable_tqdm=True,
     )
+
+
+def _check_base(config: TrainingConfig, lesson: Lesson) -> None:
+    if config.is_gradient_checkpointed and not getattr(lesson.model, "supports_gradient_checkpointing", False):
+        raise UnsupportedError(
+            "This base cannot compute activations twice: switch is_gradient_checkpointed off.",
+            param="is_gradient_checkpointed",
+        )
 
 
 def _keep(run: Run, config: TrainingConfig, lesson: Lesson, model: Any, metrics: dict[str, float]) -> None:
