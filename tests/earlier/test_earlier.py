@@ -17,13 +17,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.applications import APPLICATIONS
 from engine.applications.sentiment import SentimentRequest
-from engine.applications.sentiment import run as judge
 from engine.applications.write import WriteRequest
-from engine.applications.write import run as write
-from engine.catalogue.models import Catalogue, read_model
-from engine.catalogue.store import Store
-from engine.serving.local import Engine
+from engine.catalogue.models import read_model
+from engine.serving.compose import House, open_house
+from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.training import runs as jobs
 
@@ -31,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 COMMIT = "5e94367b6ae6897b84fcdd30eb5fa0c2d51865de"
 """The last commit of version 0.1."""
 PATIENCE_SECONDS = 240
+HOST = Caller("test", "host", "normal")
 
 
 @pytest.fixture(scope="session")
@@ -74,12 +74,15 @@ def settings(made: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def engine(settings: Settings, facts: dict[str, Any]) -> Iterator[Engine]:
+def house(settings: Settings, facts: dict[str, Any]) -> Iterator[House]:
     base = dict(facts["model"], source={"kind": "local", "folder": "x"}, title="The base", applications=[])
-    catalogue = Catalogue([read_model("tiny-judge", facts["model"]), read_model("the-base", base)])
-    made = Engine(settings, catalogue, Store(settings, catalogue))
+    made = open_house(settings, more=[read_model("tiny-judge", facts["model"]), read_model("the-base", base)])
     yield made
     made.close()
+
+
+def judge(house: House, request: SentimentRequest) -> Any:
+    return APPLICATIONS["sentiment"].run(house.engine, request, HOST)
 
 
 def wait_until(is_so: Callable[[], Any]) -> None:
@@ -89,20 +92,20 @@ def wait_until(is_so: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
-def test_the_cache_is_taken_as_it_is(engine: Engine, settings: Settings, facts: dict[str, Any]) -> None:
-    assert engine.store.availability("tiny-judge").state == "ready"
+def test_the_cache_is_taken_as_it_is(house: House, settings: Settings, facts: dict[str, Any]) -> None:
+    assert house.store.availability("tiny-judge").state == "ready"
     copies = [*settings.cache_folder.rglob("model.bin")]
     stamps = [copy.stat().st_mtime_ns for copy in copies]
     text, scores = facts["judged"]["text"], facts["judged"]["scores"]
-    judged = judge(engine, SentimentRequest(text, "tiny-judge")).results[0].scores
+    judged = judge(house, SentimentRequest(text, "tiny-judge")).results[0].scores
     assert judged == pytest.approx(scores, abs=1e-4)
     assert len(copies) == 1 and [copy.stat().st_mtime_ns for copy in settings.cache_folder.rglob("model.bin")] == stamps
-    assert [entry.id for entry in engine.store.entries()] == ["tiny-judge"]
-    engine.delete("tiny-judge")
+    assert [entry.id for entry in house.store.entries()] == ["tiny-judge"]
+    house.delete("tiny-judge", HOST)
     assert not [*settings.cache_folder.rglob("*.safetensors")] and not [*settings.cache_folder.rglob("model.bin")]
 
 
-def test_runs_are_listed_and_their_models_are_in_use(engine: Engine, settings: Settings, facts: dict[str, Any]) -> None:
+def test_runs_are_listed_and_their_models_are_in_use(house: House, settings: Settings, facts: dict[str, Any]) -> None:
     runs = facts["runs"]
     views = {view.id: view for view in jobs.listed(settings)}
     assert set(views) == set(runs.values())
@@ -112,14 +115,14 @@ def test_runs_are_listed_and_their_models_are_in_use(engine: Engine, settings: S
     done = views[runs["finished"]]
     assert (done.title, done.note) == ("Finished", "Made before.")
     assert done.status["metrics"]["eval_accuracy"] > 0 and jobs.read(settings, done.id).metrics
-    assert engine.catalogue.find(f"run-{runs['used']}").title == "In use"
-    result = judge(engine, SentimentRequest("the film was superb", f"run-{runs['used']}"))
+    assert house.catalogue.find(f"run-{runs['used']}").title == "In use"
+    result = judge(house, SentimentRequest("the film was superb", f"run-{runs['used']}"))
     assert set(result.results[0].scores) == {"negative", "positive"}
     request = WriteRequest("Once", "free", model=f"run-{runs['writer']}", max_new_tokens=5, temperature=0)
-    assert write(engine, request).new_tokens > 0
+    assert APPLICATIONS["write"].run(house.engine, request, HOST).new_tokens > 0
 
 
-def test_runs_go_on_and_come_into_use(engine: Engine, settings: Settings, facts: dict[str, Any]) -> None:
+def test_runs_go_on_and_come_into_use(house: House, settings: Settings, facts: dict[str, Any]) -> None:
     run_id = facts["runs"]["stopped"]
     step = jobs.read(settings, run_id).checkpoint_step
     jobs.resume(settings, run_id)
@@ -127,8 +130,8 @@ def test_runs_go_on_and_come_into_use(engine: Engine, settings: Settings, facts:
     jobs.stop(settings, run_id)
     wait_until(lambda: not jobs.read(settings, run_id).is_alive)
     assert jobs.read(settings, run_id).state == "stopped"
-    model_id = jobs.use(settings, engine, facts["runs"]["finished"])
-    result = judge(engine, SentimentRequest("the film was superb", model_id))
+    model_id = jobs.use(settings, house.engine, facts["runs"]["finished"])
+    result = judge(house, SentimentRequest("the film was superb", model_id))
     assert set(result.results[0].scores) == {"negative", "positive"}
     jobs.delete(settings, facts["runs"]["new"])
     assert len(jobs.listed(settings)) == 4
