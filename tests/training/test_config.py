@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.training import tasks
 from engine.training.config import (
     SETTINGS,
     TrainingConfig,
+    bounds,
     defaults,
     read_config,
 )
@@ -107,3 +109,12 @@ def test_a_broken_file_gets_a_sentence(tmp_path: Path, text: str, sentence: str)
         read_config(tmp_path / "config.json")
     with pytest.raises(InputError, match="cannot be read"):
         read_config(tmp_path / "nothing.json")
+
+
+def test_a_task_may_have_bounds_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    brief = replace(tasks.find("style"), id="brief", bounds={"max_length": (8, 64)})
+    monkeypatch.setattr(tasks, "registry", lambda: {"brief": brief})
+    assert bounds("max_length", "brief") == (8, 64) and bounds("epochs", "brief") == (0.01, 1000)
+    assert TrainingConfig("brief", "b", "t", "v", max_length=64).max_length == 64
+    with pytest.raises(InputError, match="max_length is 65; for this task choose one from 8 to 64"):
+        TrainingConfig("brief", "b", "t", "v", max_length=65)
