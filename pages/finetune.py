@@ -12,6 +12,7 @@ from pages.parts.after import show_after
 from pages.parts.dataset import choose_columns, choose_data, show_rows, split
 from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
+from pages.parts.language import _
 from pages.parts.launch import (
     choose_base,
     choose_languages,
@@ -28,7 +29,8 @@ from pages.parts.runs import ask_deletion, id_in, name_of, open_run, show_list
 from pages.parts.share import header
 from pages.parts.training_settings import draw_settings, offer_settings_file
 
-VIEWS = {"new": "New run", "runs": "Runs", "one": "One run"}
+VIEWS = {"new": Text("New run"), "runs": Text("Runs"), "one": Text("One run")}
+MODES = {"beginner": Text("Beginner"), "expert": Text("Expert")}
 NOTHING = Finding("note", "file", Text("Nothing is wrong with the rows."))
 settings = get_engine().settings
 
@@ -38,7 +40,7 @@ def new_run() -> None:
     left, right = st.columns([5, 7], gap="large")
     with left:
         mode = st.segmented_control(
-            "View", ["beginner", "expert"], default="beginner", format_func=str.capitalize, key="tune_mode",
+            _("View"), list(MODES), default="beginner", format_func=lambda mode: _(MODES[mode]), key="tune_mode",
             bind="query-params", required=True, label_visibility="collapsed",
         )  # fmt: skip
         task = choose_task()
@@ -48,11 +50,11 @@ def new_run() -> None:
         errors = st.container()
     is_ready = base is not None and data is not None and may("train")
     is_started = buttons.button(
-        "Start", type="primary", icon=":material/model_training:", key="start", disabled=not is_ready
+        _("Start"), type="primary", icon=":material/model_training:", key="start", disabled=not is_ready
     )
-    is_checked = buttons.button("Check", icon=":material/fact_check:", key="check", disabled=not is_ready)
+    is_checked = buttons.button(_("Check"), icon=":material/fact_check:", key="check", disabled=not is_ready)
     if data is None or base is None:
-        right.caption("What the data looks like, and what the preflight says of it, appears here.")
+        right.caption(_("What the data looks like, and what the preflight says of it, appears here."))
         return
     with left:
         mapping, share, keeps_repeats = choose_columns(task, data)
@@ -65,7 +67,7 @@ def new_run() -> None:
         values = settings_of(task, base, data.settings, languages, chosen)
         splits = split(task, data, mapping, share, keeps_repeats, values["seed"])
         if is_started:
-            run_id = start_run(values, splits, f"{tasks.find(task).title}: {data.name}")
+            run_id = start_run(values, splits, f"{_(tasks.find(task).title)}: {data.name}")
             open_run(run_id)
         if is_checked:
             st.session_state["checked"] = True
@@ -80,13 +82,13 @@ def one_run() -> None:
     """The chosen run: its curves, and once it has a model, what to do with it."""
     names = {view.id: name_of(view) for view in jobs.listed(settings)}
     if not names:
-        st.caption("No run yet. The first one starts under New run.")
+        st.caption(_("No run yet. The first one starts under New run."))
         return
     if "run" not in st.session_state and "run" not in st.query_params:
         open_run(next(iter(names)))
     chosen = st.selectbox(
-        "Run", list(names), None, format_func=lambda id: names.get(id, id), key="run", bind="query-params",
-        accept_new_options=True, placeholder="Choose a run",
+        _("Run"), list(names), None, format_func=lambda id: names.get(id, id), key="run", bind="query-params",
+        accept_new_options=True, placeholder=_("Choose a run"),
     )  # fmt: skip
     if not chosen:
         return
@@ -97,14 +99,16 @@ def one_run() -> None:
             show_after(run)
 
 
-header("Fine-tune", "Teach a small model a style, labels or a language, watch it learn, and use it on every page.")
+header(
+    _("Fine-tune"), _("Teach a small model a style, labels or a language, watch it learn, and use it on every page.")
+)
 if not may("train"):
-    st.info("This is a public site: starting, changing and deleting runs is off.", icon=":material/lock:")
+    st.info(_("This is a public site: starting, changing and deleting runs is off."), icon=":material/lock:")
 if "go_to" in st.session_state:
     st.session_state["tune_view"] = st.session_state.pop("go_to")
 view = st.segmented_control(
-    "Part", list(VIEWS), default="new", format_func=VIEWS.__getitem__, key="tune_view", bind="query-params",
-    required=True, label_visibility="collapsed",
+    _("Part"), list(VIEWS), default="new", format_func=lambda view: _(VIEWS[view]), key="tune_view",
+    bind="query-params", required=True, label_visibility="collapsed",
 )  # fmt: skip
 ask_deletion()
 {"new": new_run, "runs": show_list, "one": one_run}[view or "new"]()

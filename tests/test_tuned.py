@@ -169,7 +169,7 @@ def check_answers(working: Engine, model_id: str) -> None:
     result = APPLICATIONS["sentiment"].run(working, SentimentRequest(texts, model_id), HOST)
     assert [score.label for score in result.results] == list(TOPICS)
     assert set(result.results[0].scores) == set(TOPICS) and result.results[0].warning == ""
-    with TestClient(Starlette(routes=routes())) as client:
+    with TestClient(Starlette(routes=routes(lambda: engine.house()))) as client:
         answered = client.post("/api/sentiment", json={"text": texts[1], "model": model_id}).json()
     assert answered["results"][0]["label"] == "broken *device*"
 

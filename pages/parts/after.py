@@ -34,10 +34,10 @@ SHOWN_CHARACTERS = 400
 
 def show_after(run: RunView) -> None:
     """The four things to do with a model, one at a time."""
-    st.subheader("The model", anchor=False)
-    names = {"compare": "Base against tuned", "try": "Try", "use": "Use", "export": "Export"}
+    st.subheader(_("The model"), anchor=False)
+    names = {"compare": _("Base against tuned"), "try": _("Try"), "use": _("Use"), "export": _("Export")}
     chosen = st.segmented_control(
-        "What next", list(names), default="compare", format_func=names.__getitem__, key="after", bind="query-params",
+        _("What next"), list(names), default="compare", format_func=names.__getitem__, key="after", bind="query-params",
         required=True, label_visibility="collapsed",
     )  # fmt: skip
     if run.config is None:
@@ -63,7 +63,9 @@ def _show_comparison(run: RunView, config: TrainingConfig) -> None:
         st.rerun()
     show_failure(job)
     if found is None:
-        st.caption("Base and tuned model work on the same rows held out; figures and answers then stand side by side.")
+        st.caption(
+            _("Base and tuned model work on the same rows held out; figures and answers then stand side by side.")
+        )
     else:
         _draw_comparison(found)
 
@@ -73,24 +75,27 @@ def _draw_comparison(found: Comparison) -> None:
         for name, value in found.tuned.items():
             before = found.base.get(name)
             change = value - before if before is not None else None
-            show_metric(name, value, change, " against the base")
+            show_metric(name, value, change, _(" against the base"))
     if found.has_new_head:
-        st.caption(":material/info: The base brings no head for this task: what it says is chance.")
-    better = "lower is better" if found.is_lower_better else "higher is better"
-    many = f"{len(found.rows)} of {found.held_out_rows} rows held out, the most changed first."
-    st.caption(f"{many} Score: {found.score}, {better}.")
+        st.caption(":material/info: " + _("The base brings no head for this task: what it says is chance."))
+    better = _("lower is better") if found.is_lower_better else _("higher is better")
+    words = _(
+        "{count} of {all} rows held out, the most changed first. Score: {score}, {better}.",
+        count=len(found.rows), all=found.held_out_rows, score=found.score, better=better,
+    )  # fmt: skip
+    st.caption(words)
     for row in found.rows[:SHOWN_CARDS]:
         _draw_change(row)
     rows = [
-        {"Input": row.input, "Expected": row.expected, "Base": row.base, "Tuned": row.tuned,
-         "Base score": row.base_score, "Tuned score": row.tuned_score}
+        {_("Input"): row.input, _("Expected"): row.expected, _("Base"): row.base, _("Tuned"): row.tuned,
+         _("Base score"): row.base_score, _("Tuned score"): row.tuned_score}
         for row in found.rows[:SHOWN_CHANGES]
     ]  # fmt: skip
     number = st.column_config.NumberColumn(format="%.3g")
-    with st.expander(f"The {len(rows)} most changed as a table", icon=":material/table:", key="changes"):
+    with st.expander(_("The {count} most changed as a table", count=len(rows)), icon=":material/table:", key="changes"):
         st.dataframe(
-            rows, hide_index=True, column_config={"Base score": number, "Tuned score": number},
-            alt="Answers of base and tuned model to the same rows.",
+            rows, hide_index=True, column_config={_("Base score"): number, _("Tuned score"): number},
+            alt=_("Answers of base and tuned model to the same rows."),
         )  # fmt: skip
 
 
@@ -98,8 +103,8 @@ def _draw_change(row: ComparedRow) -> None:
     """What was asked and expected, and below it both answers beside each other."""
     with st.container(border=True):
         st.caption(plain(_short(row.input)))
-        sides = {"Expected": (row.expected, None), "Base": (row.base, row.base_score)}
-        sides |= {"Tuned": (row.tuned, row.tuned_score)}
+        sides = {_("Expected"): (row.expected, None), _("Base"): (row.base, row.base_score)}
+        sides |= {_("Tuned"): (row.tuned, row.tuned_score)}
         for place, (name, (text, score)) in zip(st.columns(3), sides.items(), strict=True):
             place.markdown(f"**{name}**" + (f" · {score:.3g}" if score is not None else ""))
             place.markdown(plain(_short(text)) or "–")
@@ -114,7 +119,7 @@ def _short(text: str) -> str:
 
 def _show_try(run: RunView, config: TrainingConfig) -> None:
     if not run.is_used:
-        st.caption("To be asked, the model has to be in the pickers first.")
+        st.caption(_("To be asked, the model has to be in the pickers first."))
         _use_button(run)
         return
     inputs = _inputs(config)
@@ -126,10 +131,10 @@ def _show_try(run: RunView, config: TrainingConfig) -> None:
     places = st.columns(2 if base else 1)
     if base:
         with places[0], st.container(border=True):
-            st.markdown(f"**Base** · {plain(base.title)}")
+            st.markdown(f"**{_('Base')}** · {plain(base.title)}")
             _side("base", run, config, base)
     with places[-1], st.container(border=True):
-        st.markdown(f"**Tuned** · {plain(tuned.title)}")
+        st.markdown(f"**{_('Tuned')}** · {plain(tuned.title)}")
         _side("tuned", run, config, tuned)
 
 
@@ -142,8 +147,8 @@ def _inputs(config: TrainingConfig) -> dict[str, Any] | None:
             field = st.text_area if name == "text" else st.text_input
             values[name] = field(_(label), key=f"try_{name}")
         if task.is_language_model:
-            values["temperature"] = st.slider("Temperature", 0.0, 1.5, 0.7, 0.05, key="try_temperature")
-        if st.form_submit_button("Ask both" if config.base_id else "Ask", type="primary", icon=":material/send:"):
+            values["temperature"] = st.slider(_("Temperature"), 0.0, 1.5, 0.7, 0.05, key="try_temperature")
+        if st.form_submit_button(_("Ask both") if config.base_id else _("Ask"), type="primary", icon=":material/send:"):
             return values
     return None
 
@@ -151,21 +156,21 @@ def _inputs(config: TrainingConfig) -> dict[str, Any] | None:
 def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None:
     task = tasks.find(config.task)
     if task.is_headed and model.architecture != task.architecture:
-        st.caption("Before training this model has no head for the task, so it has nothing to say.")
+        st.caption(_("Before training this model has no head for the task, so it has nothing to say."))
         return
     given = show_answer(
         f"try-{side}-{run.id}",
         lambda engine, inputs, caller: serving.stream(engine, model, config, inputs, caller),
     )
     if given is None:
-        st.caption("The answer appears here.")
+        st.caption(_("The answer appears here."))
     elif hasattr(given.result, "results"):
         (score,) = given.result.results
         probability_bars(score.scores, key=f"try-bars-{side}")
     elif hasattr(given.result, "answer"):
         found = given.result
         sure = percent_in_words(found.score)
-        st.markdown(f"{plain(found.answer) or 'No answer in this text'} · {sure}")
+        st.markdown(f"{plain(found.answer) or _('No answer in this text')} · {sure}")
         show_passage(given.request["text"], found.start, found.end)
 
 
@@ -174,16 +179,16 @@ def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None
 
 def _show_use(run: RunView, config: TrainingConfig) -> None:
     if not run.is_used:
-        st.caption("Puts the model into its page's picker, for everybody on this machine, now and after a restart.")
+        st.caption(_("Puts the model into its page's picker, for everybody on this machine, now and after a restart."))
         _use_button(run)
         return
     model = get_engine().catalogue.find(run.model_id)
-    st.success(f"{plain(model.title)} is in the pickers.", icon=":material/check_circle:")
+    st.success(_("{title} is in the pickers.", title=plain(model.title)), icon=":material/check_circle:")
     with st.container(horizontal=True):
         for application in (each for each in APPLICATIONS.values() if each.offers(model)):
-            label, link = f"Open {application.title}", {application.picker: title_of(model.id)}
+            label, link = _("Open {title}", title=application.title), {application.picker: title_of(model.id)}
             st.page_link(page_of(application), label=label, icon=":material/arrow_forward:", query_params=link)
-        if st.button("Take it out", icon=":material/remove_circle:", key="retire"):
+        if st.button(_("Take it out"), icon=":material/remove_circle:", key="retire"):
             jobs.retire(get_engine().settings, get_engine(), run.id)
             st.rerun()
 

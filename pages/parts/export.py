@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.jobs import work
+from engine.messages import Text
 from engine.training import publish, tasks
 from engine.training import runs as jobs
 from engine.training.config import TrainingConfig
@@ -17,12 +18,12 @@ from pages.parts.language import _
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
-KINDS: dict[Kind, str] = {
-    "safetensors": "Merged weights (safetensors)",
-    "adapter": "LoRA adapter (peft)",
-    "gguf": "GGUF, for llama.cpp",
-    "gguf-adapter": "LoRA adapter as GGUF",
-    "onnx": "ONNX",
+KINDS: dict[Kind, Text] = {
+    "safetensors": Text("Merged weights (safetensors)"),
+    "adapter": Text("LoRA adapter (peft)"),
+    "gguf": Text("GGUF, for llama.cpp"),
+    "gguf-adapter": Text("LoRA adapter as GGUF"),
+    "onnx": Text("ONNX"),
 }
 
 
@@ -38,7 +39,7 @@ def kinds_for(config: TrainingConfig) -> list[Kind]:
 
 def show_export(run: RunView, config: TrainingConfig) -> None:
     """Make a zip with its model card, and offer it for download; below, the way to the Hub."""
-    kind: Kind = st.selectbox(_("Kind"), kinds_for(config), format_func=KINDS.__getitem__, key="export_kind")
+    kind: Kind = st.selectbox(_("Kind"), kinds_for(config), format_func=lambda kind: _(KINDS[kind]), key="export_kind")
     job = work.latest(get_engine().settings, "export", f"{run.id}/{kind}")
     if job and job.is_alive:
         show_job(job, _("Writing the files"))

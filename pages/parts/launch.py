@@ -43,7 +43,7 @@ def choose_task() -> str:
     """The first field: the id of a task."""
     found = tasks.registry()
     chosen: str = st.selectbox(
-        "What to learn", list(found), format_func=lambda id: _(found[id].title), key="tune_task", bind="query-params"
+        _("What to learn"), list(found), format_func=lambda id: _(found[id].title), key="tune_task", bind="query-params"
     )
     st.caption(_(found[chosen].summary))
     return chosen
@@ -57,11 +57,11 @@ def choose_base(task_id: str) -> Model | str | None:
     scratch = [""] if task.scratch is not None else []
     ids = list(dict.fromkeys([first, *fitting] if first else [*scratch, *fitting]))
     chosen = st.selectbox(
-        "Base model", ids, format_func=lambda id: title_of(id) if id else "None: start from scratch",
+        _("Base model"), ids, format_func=lambda id: title_of(id) if id else _("None: start from scratch"),
         key=f"tune_base_{task_id}", bind="query-params", accept_new_options=task.takes_base,
-        help="What the run starts from. Choose from the list, or type the id of a model on the Hugging Face Hub.",
+        help=_("What the run starts from. Choose from the list, or type the id of a model on the Hugging Face Hub."),
     )  # fmt: skip
-    if not chosen or chosen == "None: start from scratch":
+    if not chosen or chosen == _("None: start from scratch"):
         return "" if scratch else None
     with errors_shown():
         model = engine.catalogue.find(as_model_id(chosen))
@@ -80,7 +80,7 @@ def choose_languages(base: Model | str, of_data: Mapping[str, Any]) -> dict[str,
     places = st.columns(2)
     chosen = {}
     for place, label, name, code in zip(
-        places, ("From", "To"), ("source_language", "target_language"), pair, strict=True
+        places, (_("From"), _("To")), ("source_language", "target_language"), pair, strict=True
     ):
         index = known.index(code) if code in known else 0
         key = f"tune_{name}_{pair[0]}_{pair[1]}"
@@ -186,10 +186,10 @@ def _check() -> JobView | None:
 def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Time, memory, disk, lengths in tokens, and the first batch."""
     figures = {
-        "Time": seconds_in_words(probe["estimated_seconds"]),
-        "Steps": f"{probe['steps']:,}",
-        "Memory": size_in_words(probe["estimated_memory_bytes"]),
-        "Disk": size_in_words(probe["estimated_disk_bytes"]),
+        _("Time"): seconds_in_words(probe["estimated_seconds"]),
+        _("Steps"): f"{probe['steps']:,}",
+        _("Memory"): size_in_words(probe["estimated_memory_bytes"]),
+        _("Disk"): size_in_words(probe["estimated_disk_bytes"]),
     }
     places = [*st.columns(2), *st.columns(2)]
     for place, (label, value) in zip(places, figures.items(), strict=True):
@@ -197,10 +197,12 @@ def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     show_findings([read_finding(finding) for finding in probe.get("findings", ())])
     if lengths := probe.get("lengths"):
         limit = values.get("max_length")
-        alt = f"Tokens a row, from {min(lengths)} to {max(lengths)}."
-        curves.draw(curves.histogram("Tokens a row", lengths, "tokens", limit=limit), key="tokens", alt=alt)
-    st.markdown("**What the trainer sees**")
-    st.caption("The first rows as the model gets them. It learns to write the dark parts; the grey ones it only reads.")
+        alt = _("Tokens a row, from {least} to {most}.", least=min(lengths), most=max(lengths))
+        curves.draw(curves.histogram(_("Tokens a row"), lengths, _("tokens"), limit=limit), key="tokens", alt=alt)
+    st.markdown(f"**{_('What the trainer sees')}**")
+    st.caption(
+        _("The first rows as the model gets them. It learns to write the dark parts; the grey ones it only reads.")
+    )
     show_batch(probe.get("batch", ()))
 
 
@@ -209,7 +211,7 @@ def show_batch(batch: Sequence[Mapping[str, Any]]) -> None:
     style = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;font-size:.95rem"
     for row in batch[:SHOWN_BATCH]:
         with st.container(border=True):
-            st.html(f'<div dir="auto" style="{style}">{"".join(map(_piece, _merged(row["tokens"])))}</div>')
+            st.html(f'<div dir="auto" style="{style}">{"".join(map(_piece, _merged(row[_("tokens")])))}</div>')
 
 
 def _merged(tokens: Sequence[Sequence[Any]]) -> list[tuple[str, bool]]:

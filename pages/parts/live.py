@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from engine.jobs.work import when_it_ends
+from engine.messages import Text
 from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.runs import RunView
@@ -37,7 +38,11 @@ from pages.parts.training_settings import fill_settings
 
 SHOWN_STEPS = 12
 """Steps whose samples can be looked at; the latest ones."""
-OTHERS = {"learning_rate": "Learning rate", "grad_norm": "Gradient norm", "tokens_per_second": "Tokens a second"}
+OTHERS = {
+    "learning_rate": Text("Learning rate"),
+    "grad_norm": Text("Gradient norm"),
+    "tokens_per_second": Text("Tokens a second"),
+}
 
 
 def show_live(run: RunView) -> None:
@@ -71,7 +76,7 @@ def _head(run: RunView) -> None:
         if run.is_alive:
             keeps = _("Keeps the best so far.")
             stop_button("stop", run.is_stopping, lambda is_now: jobs.stop(settings, run.id, is_now), keeps)
-        if run.can_resume and st.button("Resume", key="resume", icon=":material/play_arrow:", disabled=is_off):
+        if run.can_resume and st.button(_("Resume"), key="resume", icon=":material/play_arrow:", disabled=is_off):
             with errors_shown():
                 jobs.resume(settings, run.id)
                 st.rerun()
@@ -85,15 +90,15 @@ def _head(run: RunView) -> None:
 
 
 def _edit(run: RunView) -> None:
-    with st.popover("", icon=":material/edit:", help="Title and note, or its settings for a new run"):
+    with st.popover("", icon=":material/edit:", help=_("Title and note, or its settings for a new run")):
         with st.form(f"about-{run.id}", border=False):
-            title = st.text_input("Title", run.title, max_chars=jobs.MAX_TITLE_CHARACTERS)
-            note = st.text_area("Note", run.note, max_chars=jobs.MAX_NOTE_CHARACTERS)
-            if st.form_submit_button("Save"):
+            title = st.text_input(_("Title"), run.title, max_chars=jobs.MAX_TITLE_CHARACTERS)
+            note = st.text_area(_("Note"), run.note, max_chars=jobs.MAX_NOTE_CHARACTERS)
+            if st.form_submit_button(_("Save")):
                 with errors_shown():
                     jobs.annotate(get_engine().settings, run.id, title, note)
                     st.rerun()
-        if run.config and st.button("Use these settings for a new run", key="again", on_click=_again, args=(run,)):
+        if run.config and st.button(_("Use these settings for a new run"), key="again", on_click=_again, args=(run,)):
             st.rerun()
 
 
@@ -108,13 +113,16 @@ def _again(run: RunView) -> None:
 def _cause(run: RunView) -> None:
     """What went wrong and what to change; a word on a run that stopped."""
     if run.state == "failed":
-        st.error(plain(_(run.error or "This run failed, and nothing says why.")), icon=":material/error:")
+        st.error(
+            plain(_(run.error) if run.error else _("This run failed, and nothing says why.")), icon=":material/error:"
+        )
         if run.advice:
             st.info(plain(_(run.advice)), icon=":material/lightbulb:")
     elif run.error:
         st.warning(plain(_(run.error)), icon=":material/warning:")
     elif run.state == "stopped":
-        none = _(run.advice or "It was stopped before it had a model. Resume starts it again.")
+        never = _("It was stopped before it had a model. Resume starts it again.")
+        none = _(run.advice) if run.advice else never
         words = [_("The best model so far is kept.") if run.has_model else none]
         if run.checkpoint_step:
             words.append(_("Resume goes on from step {step}.", step=f"{run.checkpoint_step:,}"))
@@ -134,11 +142,11 @@ def _figures(run: RunView) -> None:
                 change = latest[name] - baseline[name] if isinstance(baseline.get(name), int | float) else None
                 show_metric(name, latest[name], change or None)
         if "loss" in latest:
-            st.metric("Training loss", figure_in_words(latest["loss"]), border=True, height="stretch")
+            st.metric(_("Training loss"), figure_in_words(latest["loss"]), border=True, height="stretch")
         if (speed := run.status.get("tokens_per_second") or latest.get("tokens_per_second")) and run.is_alive:
-            st.metric("Tokens a second", f"{speed:,.0f}", border=True, height="stretch")
+            st.metric(_("Tokens a second"), f"{speed:,.0f}", border=True, height="stretch")
         if memory := run.status.get("memory_bytes"):
-            st.metric("Memory", size_in_words(memory), border=True, height="stretch")
+            st.metric(_("Memory"), size_in_words(memory), border=True, height="stretch")
 
 
 def _charts(run: RunView) -> None:
@@ -147,14 +155,14 @@ def _charts(run: RunView) -> None:
         return
     if not run.metrics:
         if run.is_alive:
-            st.caption("The curves begin with the first validation.")
+            st.caption(_("The curves begin with the first validation."))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         weight = st.slider(
-            "Smoothing", 0.0, 0.95, 0.6, 0.05, key="smoothing", bind="query-params", width=220,
-            help="Weight of the past in the smoothed line of the training loss; the raw values stand behind it.",
+            _("Smoothing"), 0.0, 0.95, 0.6, 0.05, key="smoothing", bind="query-params", width=220,
+            help=_("Weight of the past in the smoothed line of the training loss; the raw values stand behind it."),
         )  # fmt: skip
-        is_log = st.toggle("Log axis", key="log_axis", bind="query-params")
+        is_log = st.toggle(_("Log axis"), key="log_axis", bind="query-params")
     figures = figures_of(run, weight, is_log)
     large = [name for name in figures if name not in OTHERS]
     small = [name for name in figures if name in OTHERS]
@@ -170,11 +178,11 @@ def figures_of(run: RunView, weight: float, is_log: bool) -> dict[str, dict[str,
     rows = run.metrics
     raw = curves.points_of(rows, "loss")
     validation = curves.points_of(rows, "eval_loss")
-    loss = [curves.line("training, raw", raw, curves.TRAIN, is_faint=True)] if weight else []
-    loss.append(curves.line("training", curves.smoothed(raw, weight), curves.TRAIN))
+    loss = [curves.line(_("training, raw"), raw, curves.TRAIN, is_faint=True)] if weight else []
+    loss.append(curves.line(_("training"), curves.smoothed(raw, weight), curves.TRAIN))
     if validation:
-        loss.append(curves.line("validation", validation, curves.VALIDATION, has_dots=True))
-    figures = {"loss": curves.lines("Loss", loss, is_log=is_log, height=340)}
+        loss.append(curves.line(_("validation"), validation, curves.VALIDATION, has_dots=True))
+    figures = {"loss": curves.lines(_("Loss"), loss, is_log=is_log, height=340)}
     names = sorted({name for row in rows for name in row if name.startswith("eval_") and name != "eval_loss"})
     main = f"eval_{tasks.find(run.config.task).metric}" if run.config else ""
     names.sort(key=lambda name: name != main)
@@ -186,18 +194,22 @@ def figures_of(run: RunView, weight: float, is_log: bool) -> dict[str, dict[str,
         if (points := curves.points_of(rows, name))
     ]
     if traces:
-        title = traces[0]["name"] if len(traces) == 1 else "Metrics"
+        title = traces[0]["name"] if len(traces) == 1 else _("Metrics")
         figures["metric"] = curves.lines(title, traces, is_log=is_log and main == "eval_perplexity", height=340)
     for name, title in OTHERS.items():
         if points := curves.points_of(rows, name):
-            traces = [curves.line(title, points, curves.OTHER)]
-            figures[name] = curves.lines(title, traces, is_log=is_log and name == "grad_norm", height=230)
+            traces = [curves.line(_(title), points, curves.OTHER)]
+            figures[name] = curves.lines(_(title), traces, is_log=is_log and name == "grad_norm", height=230)
     return figures
 
 
 def _alt(figure: Mapping[str, Any]) -> str:
-    ends = [f"{t['name']} from {t['y'][0]:.3g} to {t['y'][-1]:.3g}" for t in figure["data"] if t["y"]]
-    return f"{figure['layout']['title']['text']}: {', '.join(ends)}." if ends else "No figures yet."
+    ends = [
+        _("{name} from {first} to {last}", name=t["name"], first=f"{t['y'][0]:.3g}", last=f"{t['y'][-1]:.3g}")
+        for t in figure["data"]
+        if t["y"]
+    ]
+    return f"{figure['layout']['title']['text']}: {', '.join(ends)}." if ends else _("No figures yet.")
 
 
 def _downloads(run: RunView, figures: Sequence[Mapping[str, Any]]) -> None:
@@ -206,14 +218,14 @@ def _downloads(run: RunView, figures: Sequence[Mapping[str, Any]]) -> None:
     table = [{name: row.get(name) for name in names} for row in rows]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
-            "Metrics as CSV", as_csv(table), f"{run.id}.csv", "text/csv", icon=":material/table:", key="csv",
+            _("Metrics as CSV"), as_csv(table), f"{run.id}.csv", "text/csv", icon=":material/table:", key="csv",
             on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "Charts as HTML", lambda: curves.as_html(figures, run.title), f"{run.id}.html", "text/html",
+            _("Charts as HTML"), lambda: curves.as_html(figures, run.title), f"{run.id}.html", "text/html",
             icon=":material/download:", key="html", on_click="ignore",
         )  # fmt: skip
-        st.caption("PNG: the camera above each chart")
+        st.caption(_("PNG: the camera above each chart"))
 
 
 def _samples(samples: Sequence[Mapping[str, Any]]) -> None:
@@ -221,11 +233,11 @@ def _samples(samples: Sequence[Mapping[str, Any]]) -> None:
     if not samples:
         return
     steps = sorted({row["step"] for row in samples})[-SHOWN_STEPS:]
-    st.markdown("**As it learns**")
+    st.markdown(f"**{_('As it learns')}**")
     step = steps[-1]
     if len(steps) > 1:
         step = st.select_slider(
-            "After step", steps, steps[-1], format_func=lambda step: f"{step:,}", key=f"sample-of-{len(steps)}"
+            _("After step"), steps, steps[-1], format_func=lambda step: f"{step:,}", key=f"sample-of-{len(steps)}"
         )
     for row in [row for row in samples if row["step"] == step]:
         with st.container(border=True):
@@ -234,10 +246,12 @@ def _samples(samples: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _details(run: RunView) -> None:
-    with st.expander("Log", icon=":material/terminal:", key="log"):
-        st.code(run.log_tail or "Nothing yet.", language=None, height=260, wrap_lines=True)
-    with st.expander("Command line and settings", icon=":material/code:", key="command"):
-        st.caption("Does the same as this page, from the project's folder; started again it goes on where it stopped.")
+    with st.expander(_("Log"), icon=":material/terminal:", key="log"):
+        st.code(run.log_tail or _("Nothing yet."), language=None, height=260, wrap_lines=True)
+    with st.expander(_("Command line and settings"), icon=":material/code:", key="command"):
+        st.caption(
+            _("Does the same as this page, from the project's folder; started again it goes on where it stopped.")
+        )
         st.code(jobs.command(run.id, get_engine().settings), language="bash")
         if run.config:
             st.code(json.dumps(asdict(run.config), indent=2, ensure_ascii=False), language="json", height=260)

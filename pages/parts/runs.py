@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import ConflictError
+from engine.messages import Text
 from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.runs import RunView
@@ -24,17 +25,17 @@ REFRESH_SECONDS = 2
 A_PAGE = 10
 MAX_COMPARED = 6
 STATES = {
-    "queued": ("waiting", ":material/schedule:", "grey"),
-    "preparing": ("preparing", ":material/hourglass_top:", "blue"),
-    "running": ("running", ":material/play_arrow:", "blue"),
-    "finished": ("finished", ":material/check_circle:", "green"),
-    "stopped": ("stopped", ":material/stop_circle:", "orange"),
-    "failed": ("failed", ":material/error:", "red"),
+    "queued": (Text("waiting"), ":material/schedule:", "grey"),
+    "preparing": (Text("preparing"), ":material/hourglass_top:", "blue"),
+    "running": (Text("running"), ":material/play_arrow:", "blue"),
+    "finished": (Text("finished"), ":material/check_circle:", "green"),
+    "stopped": (Text("stopped"), ":material/stop_circle:", "orange"),
+    "failed": (Text("failed"), ":material/error:", "red"),
 }
-METRIC_NAMES = {
-    "loss": "Validation loss", "f1": "F1", "bleu": "BLEU", "chrf": "chrF", "null_f1": "F1 without answer",
+METRIC_NAMES: dict[str, Text | str] = {
+    "loss": Text("Validation loss"), "f1": "F1", "bleu": "BLEU", "chrf": "chrF", "null_f1": Text("F1 without answer"),
 }  # fmt: skip
-METHODS = {"full": "all weights", "lora": "LoRA", "head": "head only"}
+METHODS = {"full": Text("all weights"), "lora": Text("LoRA"), "head": Text("head only")}
 SHARES = ("accuracy", "f1", "exact_match")
 """Metrics from 0 to 100 percent."""
 
@@ -52,7 +53,7 @@ def id_in(name: str) -> str:
 def metric_name(field: str) -> str:
     """eval_f1 or f1 -> "F1"."""
     name = field.removeprefix("eval_")
-    return METRIC_NAMES.get(name, name.replace("_", " ").capitalize())
+    return _(METRIC_NAMES.get(name, name.replace("_", " ").capitalize()))
 
 
 def figure_in_words(value: Any, field: str = "") -> str:
@@ -76,9 +77,10 @@ def show_metric(field: str, value: Any, change: float | None, words: str = "") -
 
 def state_badge(run: RunView) -> None:
     """The state in its colour."""
-    words, icon, colour = STATES[run.state]
+    text, icon, colour = STATES[run.state]
+    words = _(text)
     if run.queue_position:
-        words = f"waiting, {run.queue_position} in line"
+        words = _("waiting, {place} in the queue", place=run.queue_position)
     st.badge(words, icon=icon, color=colour)  # type: ignore[arg-type]
 
 
@@ -86,14 +88,16 @@ def facts_of(run: RunView) -> str:
     """What a run learns, from what, since when and how well, as Markdown."""
     parts = [f"{datetime.fromtimestamp(run.created):%d %b %Y, %H:%M}"]
     if run.config:
-        start = title_of(run.config.base_id) if run.config.base_id else "a base of one's own"
-        method = "mean of runs" if run.config.mean_of else METHODS[run.config.method]
-        origin = [plain(start), method] if run.config.base else ["from scratch"]
+        start = title_of(run.config.base_id) if run.config.base_id else _("a base of one's own")
+        method = _("mean of runs") if run.config.mean_of else _(METHODS[run.config.method])
+        origin = [plain(start), method] if run.config.base else [_("from scratch")]
         parts = [_(tasks.find(run.config.task).title), *origin, *parts]
         field = f"eval_{tasks.find(run.config.task).metric}"
         if (best := (run.status.get("metrics") or {}).get(field)) is not None:
             before = (run.status.get("baseline") or {}).get(field)
-            was = f" (at the start {figure_in_words(before, field)})" if before is not None else ""
+            was = (
+                " " + _("(at the start {figure})", figure=figure_in_words(before, field)) if before is not None else ""
+            )
             parts.append(f"{metric_name(field)} {figure_in_words(best, field)}{was}")
     return " · ".join(parts)
 
@@ -101,11 +105,15 @@ def facts_of(run: RunView) -> str:
 def show_progress(run: RunView) -> None:
     """How far a live run is."""
     step, steps = run.status.get("step") or 0, run.status.get("max_steps") or 0
-    words = f"Step {step:,} of {steps:,}" if steps else STATES[run.state][0].capitalize()
+    words = (
+        _("Step {step} of {steps}", step=f"{step:,}", steps=f"{steps:,}")
+        if steps
+        else _(STATES[run.state][0]).capitalize()
+    )
     if run.queue_position:
-        words = "Waiting: one run trains at a time, and the others follow by themselves"
+        words = _("Waiting: one run trains at a time, and the others follow by themselves")
     if run.seconds_left is not None:
-        words += f" · about {seconds_in_words(run.seconds_left)} left"
+        words += " · " + _("about {time} left", time=seconds_in_words(run.seconds_left))
     st.progress(run.progress, text=words)
 
 
@@ -132,7 +140,7 @@ def show_list() -> None:
 def _list() -> None:
     views = jobs.listed(get_engine().settings)
     if not views:
-        st.caption("No run yet. The first one starts under New run.")
+        st.caption(_("No run yet. The first one starts under New run."))
     pages = -(-len(views) // A_PAGE)
     number = st.session_state.get("tune_page", 1) if pages > 1 else 1
     for run in views[(number - 1) * A_PAGE : number * A_PAGE]:
@@ -146,7 +154,7 @@ def _row(run: RunView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.title)}**", width="stretch")
         state_badge(run)
-        if st.button("Open", key=f"open-{run.id}", icon=":material/open_in_full:"):
+        if st.button(_("Open"), key=f"open-{run.id}", icon=":material/open_in_full:"):
             open_run(run.id)
         delete_button(run)
     st.caption(facts_of(run))
@@ -160,7 +168,7 @@ def _row(run: RunView) -> None:
 
 def delete_button(run: RunView) -> None:
     """A button that has the page ask; the dialog is the page's, because a list that redraws itself would close it."""
-    if st.button("", key=f"delete-{run.id}", icon=":material/delete:", help="Delete", disabled=run.is_alive):
+    if st.button("", key=f"delete-{run.id}", icon=":material/delete:", help=_("Delete"), disabled=run.is_alive):
         st.session_state["deleting"] = (run.id, run.title)
         st.rerun()
 
@@ -168,14 +176,15 @@ def delete_button(run: RunView) -> None:
 def ask_deletion() -> None:
     """Ask, where a button was pressed."""
     if asked := st.session_state.pop("deleting", None):
-        _confirm_deletion(*asked)
+        st.dialog(_("Delete a run"))(_confirm_deletion)(*asked)
 
 
-@st.dialog("Delete a run")
 def _confirm_deletion(run_id: str, title: str) -> None:
     """Ask once more; curves, checkpoints and model are gone afterwards."""
-    st.markdown(f"Delete **{plain(title)}** with its curves, checkpoints and model? This cannot be undone.")
-    if st.button("Delete", type="primary", icon=":material/delete:", key="delete-now"):
+    st.markdown(
+        _("Delete {title} with its curves, checkpoints and model? This cannot be undone.", title=f"**{plain(title)}**")
+    )
+    if st.button(_("Delete"), type="primary", icon=":material/delete:", key="delete-now"):
         with errors_shown():
             jobs.delete(get_engine().settings, run_id, get_engine())
             if st.session_state.get("tune_view") == "one":
@@ -185,11 +194,11 @@ def _confirm_deletion(run_id: str, title: str) -> None:
 
 def _compare(views: Sequence[RunView]) -> None:
     """Curves of chosen runs in one chart, and the settings in which they differ."""
-    st.subheader("Compare", anchor=False)
+    st.subheader(_("Compare"), anchor=False)
     names = {view.id: name_of(view) for view in views}
     chosen = st.multiselect(
-        "Runs", list(names), format_func=names.__getitem__, key="compared", bind="query-params",
-        max_selections=MAX_COMPARED, placeholder="Choose two or more",
+        _("Runs"), list(names), format_func=names.__getitem__, key="compared", bind="query-params",
+        max_selections=MAX_COMPARED, placeholder=_("Choose two or more"),
     )  # fmt: skip
     if len(chosen) < 2:
         return
@@ -201,26 +210,25 @@ def _compare(views: Sequence[RunView]) -> None:
             *dict.fromkeys(f"eval_{tasks.find(run.config.task).metric}" for run in runs if run.config),
             "loss",
         ]
-        titles = {field: metric_name(field) if field != "loss" else "Training loss" for field in fields}
+        titles = {field: metric_name(field) if field != "loss" else _("Training loss") for field in fields}
         left, right = st.columns([3, 2])
         field = left.segmented_control(
-            "Curve", fields, default="eval_loss", format_func=titles.__getitem__, key="compared_curve", required=True
+            _("Curve"), fields, default="eval_loss", format_func=titles.__getitem__, key="compared_curve", required=True
         )
-        is_log = right.toggle("Log axis", key="compared_log")
+        is_log = right.toggle(_("Log axis"), key="compared_log")
         traces = [
             curves.line(f"{run.title} ({run.id[-6:]})", points, curves.PALETTE[number % len(curves.PALETTE)])
             for number, run in enumerate(runs)
             if (points := curves.points_of(run.metrics, field or "eval_loss"))
         ]
         title = titles[field or "eval_loss"]
-        curves.draw(
-            curves.lines(title, traces, is_log=is_log, height=380), key="overlay", alt=f"{title} of {len(runs)} runs."
-        )
+        words = _("{title} of {count} runs.", title=title, count=len(runs))
+        curves.draw(curves.lines(title, traces, is_log=is_log, height=380), key="overlay", alt=words)
         rows = jobs.differing(settings, chosen)
-        shown = [{"Setting": row["setting"]} | {names[id]: _cell(row[id]) for id in chosen} for row in rows]
-        st.caption("Settings that differ" if shown else "The settings are the same.")
+        shown = [{_("Setting"): row["setting"]} | {names[id]: _cell(row[id]) for id in chosen} for row in rows]
+        st.caption(_("Settings that differ") if shown else _("The settings are the same."))
         if shown:
-            st.dataframe(shown, hide_index=True, alt="Settings in which the runs differ.")
+            st.dataframe(shown, hide_index=True, alt=_("Settings in which the runs differ."))
         _offer_mean(chosen)
 
 
@@ -231,9 +239,9 @@ def _offer_mean(run_ids: Sequence[str]) -> None:
         jobs.check_mean(settings, run_ids)
     except ConflictError as error:
         fault = _(error)
-    words = fault or "One model of the same size, often better than each; it appears among the runs, judged."
+    words = fault or _("One model of the same size, often better than each; it appears among the runs, judged.")
     if st.button(
-        "Make the mean of these models", key="mean", icon=":material/join_inner:", help=words,
+        _("Make the mean of these models"), key="mean", icon=":material/join_inner:", help=words,
         disabled=bool(fault) or not may("train"),
     ):  # fmt: skip
         run_id = jobs.create_mean(settings, run_ids)
