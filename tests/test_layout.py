@@ -33,10 +33,13 @@ ORDER = (
 """The engine from the ground up: a room imports itself and the lines below it, and nothing else of its own line."""
 
 LONGEST_FILE, LONGEST_FUNCTION, MOST_CODE = 400, 40, 11_000
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS = {
+    "engine/backends/ct2/conversion.py:_encoder_spec": "a table: one line a weight of the encoder",
+    "engine/backends/marian/decoding.py:greedy": "one decoding loop, whose steps share a dozen arrays",
+    "engine/backends/marian/decoding.py:beams": "one decoding loop, whose steps share a dozen arrays",
+    "engine/training/runs.py:create": "eight arguments; a folder is made whole or not at all, in one try",
+}
 """Functions over forty lines, and the reason."""
-
-moving = pytest.mark.xfail(reason="the walls are being moved", strict=False)
 
 
 def modules() -> dict[str, Path]:
@@ -53,10 +56,19 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported(path: Path) -> set[str]:
-    """Modules that a file imports anywhere in it, and each name taken from one as if it were one."""
+def imported(path: Path, *, has_types: bool = True) -> set[str]:
+    """Modules that a file imports anywhere in it, and each name taken from one as if it were one.
+
+    `has_types` is whether those count that only the type checker imports.
+    """
     names: set[str] = set()
+    guarded = [
+        node for node in tree(path).body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    left_out = set() if has_types else {inner for node in guarded for inner in ast.walk(node)}
     for node in ast.walk(tree(path)):
+        if node in left_out:
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -64,12 +76,12 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def imports() -> dict[str, set[str]]:
+def imports(*, has_types: bool = True) -> dict[str, set[str]]:
     """Module -> the modules of the engine that it imports, also inside functions."""
     known = modules()
     graph = {}
     for name, path in known.items():
-        taken = {other for other in imported(path) if other in known and other != name}
+        taken = {other for other in imported(path, has_types=has_types) if other in known and other != name}
         # `from engine.serving import local` names the module of the package that it wants.
         graph[name] = {one for one in taken if not any(other.startswith(f"{one}.") for other in taken)}
     return graph
@@ -89,15 +101,13 @@ def room(module: str) -> str:
     return module.removeprefix("engine.").partition(".")[0]
 
 
-@moving
 def test_no_module_imports_itself_in_a_circle() -> None:
     try:
-        TopologicalSorter(imports()).prepare()
+        TopologicalSorter(imports(has_types=False)).prepare()
     except CycleError as error:
         pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
 
 
-@moving
 def test_imports_point_downwards() -> None:
     upward = [
         f"{name} imports {other}"
@@ -128,19 +138,17 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
             yield node.name, (node.end_lineno or 0) - node.lineno + 1 - (text.count("\n") + 1 if text else 0)
 
 
-@moving
+@pytest.mark.xfail(reason="the engine is still larger than the aim", strict=True)
 def test_the_engine_is_small() -> None:
     assert sum(code_lines(path) for path in modules().values()) < MOST_CODE
 
 
-@moving
 def test_no_file_is_long() -> None:
     files = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]
     long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert not {name: count for name, count in long.items() if count > LONGEST_FILE}
 
 
-@moving
 def test_long_functions_have_a_reason() -> None:
     files = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]
     long = {
@@ -165,7 +173,6 @@ def test_pages_hold_no_torch_and_reach_the_engine_through_parts() -> None:
             assert "engine.serving.local" not in names and "engine.catalogue.store" not in names, path
 
 
-@moving
 def test_serving_never_imports_training() -> None:
     for path in (ROOT / "engine").rglob("*.py"):
         if "training" not in path.parts and "evaluation" not in path.parts:
