@@ -203,7 +203,7 @@ def test_a_run_from_start_to_end(settings: Settings, monkeypatch: pytest.MonkeyP
 
 
 def test_runs_queue_rather_than_fight(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.3")
+    monkeypatch.setenv("STAND_IN_SECONDS", "1.5")
     first, second, third = (make(settings, title) for title in "abc")
     jobs.start(settings, first)
     wait_for(settings, first, "running")

@@ -26,7 +26,7 @@ class JobKind:
     """What a stop lets it finish; "" ends it at once."""
     can_resume: bool = False
     max_seconds: float = 1800.0
-    """After so long it is ended; 0 is never."""
+    """After so long its process is ended; 0 is never. A thread of the server keeps its own time."""
     has_network: bool = False
 
 
