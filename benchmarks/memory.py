@@ -7,7 +7,11 @@ from typing import Any
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import Side, Work
+from engine.backends.ggml.slots import STEPS
+from engine.backends.gguf import read_header
 from engine.catalogue.models import Model, read_catalogue
+from engine.catalogue.store import Store
+from engine.settings import Settings
 
 MODELS = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "answer-minilm")
 
@@ -22,15 +26,20 @@ def measure(options: Options, rates: Rates) -> list[Figure]:
         finally:
             side.close()
         rounds.append(
-            {"ours": {"MB": seen["whole"]}, "files": {"MB": seen["files"]}, "libraries": {"MB": seen["libraries"]}}
+            {
+                "ours": {"MB": seen["whole"] - seen["slots"]},
+                "files": {"MB": seen["files"]},
+                "libraries": {"MB": seen["libraries"]},
+                "slots": {"MB": seen["slots"]},
+            }
         )
-    libraries = rounds[0]["libraries"]["MB"]
+    libraries, slots = rounds[0]["libraries"]["MB"], rounds[0]["slots"]["MB"]
     return [
         figure(
-            rounds, "MB", "files", row="memory", work="memory with four applications loaded", reach=1.6,
+            rounds, "MB", "files", row="memory", work="memory with four applications loaded, but for the slots", reach=1.6,
             peer="the files of the weights", is_at_most=True, unit="MB", limit=rounds[0]["files"]["MB"],
             limit_note="the files themselves",
-            note=f"of which {libraries:.0f} MB are the libraries before any weights",
+            note=f"of which {libraries:.0f} MB are the libraries before any weights; the slots hold {slots:.0f} MB more",
         )
     ]  # fmt: skip
 
@@ -51,9 +60,10 @@ def loaded() -> Work:
         for application in APPLICATIONS.values():
             application.run(engine, application.samples[0], CALLER)
         files = sum(weight_bytes(engine.catalogue.find(model)) for model in MODELS)
+        slots = sum(slot_bytes(engine.catalogue.find(model), engine.settings) for model in MODELS)
         held = process.memory_info().rss
         engine.close()
-        return {"whole": held / 1e6, "libraries": libraries / 1e6, "files": files / 1e6}
+        return {"whole": held / 1e6, "libraries": libraries / 1e6, "files": files / 1e6, "slots": slots / 1e6}
 
     return work
 
@@ -61,3 +71,12 @@ def loaded() -> Work:
 def weight_bytes(model: Model) -> int:
     """Size of a model's weights on disk, as the catalogue has it."""
     return read_catalogue().find(model.id).size_bytes
+
+
+def slot_bytes(model: Model, settings: Settings) -> int:
+    """Memory of the slots that a language model begins with; of other models none."""
+    path = Store(settings, read_catalogue()).path(model.id)
+    if not path.is_file():
+        return 0
+    header = read_header(path)
+    return header.cache_bytes(header.context_tokens(settings), min(settings.slots, STEPS[0]))
