@@ -36,10 +36,10 @@ def measure(options: Options, rates: Rates) -> list[Figure]:
     libraries, slots = rounds[0]["libraries"]["MB"], rounds[0]["slots"]["MB"]
     return [
         figure(
-            rounds, "MB", "files", row="memory", work="memory with four applications loaded, but for the slots", reach=1.6,
+            rounds, "MB", "files", row="memory", work="memory with four applications, but for slots", reach=1.6,
             peer="the files of the weights", is_at_most=True, unit="MB", limit=rounds[0]["files"]["MB"],
             limit_note="the files themselves",
-            note=f"of which {libraries:.0f} MB are the libraries before any weights; the slots hold {slots:.0f} MB more",
+            note=f"of which {libraries:.0f} MB are the libraries before any weights; slots hold {slots:.0f} MB more",
         )
     ]  # fmt: skip
 
