@@ -15,6 +15,8 @@ from engine.backends.marian.published import FLOAT32, INT8, LAYER_NAMES, REQUIRE
 from tests.backends.checkpoints import CORPUS
 
 VOCABULARY = 120
+RANGE = 6.0
+"""Largest magnitude of activations."""
 SHAPE = Shape(width=16, heads=2, inner=32, encoder_layers=2, decoder_layers=2, source_size=VOCABULARY)
 NAMES = ("model.xxyy.intgemm.alphas.bin", "vocab.xxyy.spm", "lex.50.50.xxyy.s2t.bin")
 
@@ -69,7 +71,9 @@ def model_file(made: Student, text: str | None = None, **extra: bytes) -> bytes:
         rounded = (value * multiplier).round().to(torch.int8)
         shape = tuple(rounded.shape) if is_embedding else tuple(rounded.T.shape)
         tensors.append((marian, INT8, shape, rounded.numpy().tobytes() + struct.pack("<f", multiplier)))
-    tensors.append(("Wemb_QuantMultA", FLOAT32, (1, 1), bytes(4)))
+        if not is_embedding:
+            tensors.append((f"{marian}_QuantMultA", FLOAT32, (1, 1), struct.pack("<f", 127 / RANGE)))
+    tensors.append(("none_QuantMultA", FLOAT32, (1, 1), struct.pack("<f", 127 / RANGE)))
     tensors += [(name, FLOAT32, (1, 1), content) for name, content in extra.items()]
     content = (text or config(made.shape)).encode() + b"\0"
     tensors.append(("special:model.yml", TEXT, (len(content),), content))

@@ -17,6 +17,7 @@ from engine.backends.marian.decoding import score, translate
 from engine.backends.marian.files import CONFIG, CONVERTED, WEIGHTS, open_student, quantized, save_student
 from engine.backends.marian.model import EOS, UNKNOWN, Shape, pad
 from engine.backends.marian.published import FormatError, read_model, read_shortlist
+from engine.backends.marian.quick import ENGINES, INPUT, QuickStudent, measure_inputs
 from engine.backends.marian_students import TASKS
 from engine.catalogue.sources.folder import Folder
 from engine.catalogue.sources.package import Package
@@ -179,6 +180,29 @@ def test_steps_and_the_parallel_pass_agree() -> None:
                 assert torch.allclose(scored[row][1][step], weights[row, :length], atol=1e-5)
 
 
+@pytest.mark.skipif(torch.backends.quantized.engine not in ENGINES, reason="torch has no such kernels here")
+def test_the_quick_network_says_what_the_exact_one_says_but_for_rounding(tmp_path: Path) -> None:
+    opened = open_student("Tiny", tmp_path, publish(tmp_path))
+    assert isinstance(opened.quick, QuickStudent)
+    ids, lengths = pad([[5, 9, 30, 7, EOS], [12, EOS]])
+    with torch.inference_mode():
+        for network in (opened.student, opened.quick):
+            encoded, cells = network.encode(ids, lengths), network.start(2)
+            states, weights = network.step(encoded, cells, None, 0)
+            states, weights = network.step(encoded, cells, torch.tensor([8, 11]), 1)
+            logits = network.output(torch.arange(20))(states)
+            if network is opened.student:
+                exact = (states, weights, logits)
+    for one, other in zip(exact, (states, weights, logits), strict=True):
+        assert one.shape == other.shape and float((one - other).abs().max()) < 0.1 * float(one.abs().max())
+
+
+def test_ranges_are_measured_for_what_has_none() -> None:
+    found = measure_inputs(student(), [torch.tensor([5, 9, EOS])], [torch.tensor([7, EOS])])
+    assert set(found) == {name for name in read_model(model_file(student()))[1] if name.endswith(INPUT)}
+    assert all(0 < float(value) < 50 for value in found.values())
+
+
 def test_company_changes_no_answer(backend: StudentBackend) -> None:
     requests = [Generate(text, sampling=GREEDY) for text in TEXTS]
     alone = [ask(backend, request)[0] for request in requests]
@@ -241,7 +265,7 @@ def test_rivals_are_other_tokens(backend: StudentBackend) -> None:
     found = ask(backend, Generate(TEXTS[0], sampling=GREEDY), Generate(TEXTS[0], sampling=GREEDY, top_logprobs=3))
     assert found[0].text == found[1].text and not found[0].tokens
     for token in found[1].tokens:
-        assert len(token.top_logprobs) == 3 and all(value <= (token.logprob or 0) for _, value in token.rivals)
+        assert len(token.top_logprobs) == 3 and all(value <= (token.logprob or 0) for _, value in token.top_logprobs)
 
 
 def test_sampling_follows_its_seed(backend: StudentBackend) -> None:

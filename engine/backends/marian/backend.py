@@ -68,7 +68,7 @@ class StudentBackend:
         self.title, self.tasks = model.title, tasks
         digests = model.source.files if isinstance(model.source, Package) else None
         translator = open_student(model.title, path, digests)
-        self._student, self._shortlist = translator.student, translator.shortlist
+        self._student, self._quick, self._shortlist = translator.student, translator.quick, translator.shortlist
         self._source, self._target = translator.source, translator.target
         weights = sum(value.numel() * value.element_size() for value in self._student.parameters())
         self.memory_bytes = weights + WORKING_BYTES
@@ -84,7 +84,7 @@ class StudentBackend:
 
     def close(self) -> None:
         """Free the memory."""
-        del self._student, self._shortlist
+        del self._student, self._quick, self._shortlist
 
     def _generate(self, jobs: Sequence[Job]) -> None:
         greedy_rows: list[StudentRow] = []
@@ -131,7 +131,7 @@ class StudentBackend:
             return row.check() or row.take(choice.id, choice.logprob, self._detail(row, choice), choice.id == EOS)
 
         starts = [row.start for row in rows]
-        greedy(self._student, [row.source for row in rows], take, self._shortlist, starts)
+        greedy(self._quick, [row.source for row in rows], take, self._shortlist, starts)
 
     def _detail(self, row: StudentRow, choice: Choice) -> Callable[[str], Token] | None:
         """What is told of a token, where more than its text is asked for."""
@@ -139,7 +139,7 @@ class StudentBackend:
         if not (request.align or request.top_logprobs) or choice.id == EOS:
             return None
         if request.align:
-            row.shares.append(tuple(choice.weights[: len(row.source)].tolist()))
+            row.shares.append(tuple(choice.shares(len(row.source))))
         rivals = choice.rivals(request.top_logprobs) if request.top_logprobs else ()
         texts = tuple((self._target.piece(id), value) for id, value in rivals)
         return lambda text: Token(text, choice.id, choice.logprob, texts)

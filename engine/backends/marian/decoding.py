@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.backends.marian.model import EOS, Student, pad
-from engine.backends.marian.shortlist import Shortlist, output_for
+from engine.backends.marian.shortlist import Network, Output, Shortlist, output_for
 
 PACK_SHARE = 0.8
 """A batch is packed anew when no more than this share of its rows goes on: copying costs as much as some idle rows."""
@@ -22,10 +22,21 @@ class Choice(NamedTuple):
 
     id: int
     logprob: float
+    place: int
+    """Of the sentence in what follows, which is of the whole batch."""
     weights: Tensor
-    """How it looks at the source: one share for each of the batch's longest source's pieces."""
-    rivals: Callable[[int], list[tuple[int, float]]]
-    """The likeliest so many other ids with their log-probabilities."""
+    logprobs: Tensor
+    output: Output
+
+    def shares(self, count: int) -> list[float]:
+        """How it looks at the first so many pieces of its source."""
+        return list(self.weights[self.place, :count].tolist())
+
+    def rivals(self, count: int) -> list[tuple[int, float]]:
+        """The likeliest so many other ids with their log-probabilities."""
+        values, columns = self.logprobs.topk(min(count + 1, self.logprobs.shape[1]))
+        found = zip(self.output.ids(columns)[self.place].tolist(), values[self.place].tolist(), strict=True)
+        return [(other, value) for other, value in found if other != self.id][:count]
 
 
 class Hypothesis(NamedTuple):
@@ -41,7 +52,7 @@ class Hypothesis(NamedTuple):
 
 
 def greedy(
-    student: Student,
+    student: Network,
     sources: Sequence[Sequence[int]],
     take: Callable[[int, Choice], bool],
     shortlist: Shortlist | None = None,
@@ -60,24 +71,15 @@ def greedy(
     ids: Tensor | None = None
     for step in count():
         states, weights = student.step(encoded, cells, ids, step)
-        logits = output.logits(states)
-        columns = logits.argmax(-1)
+        logprobs = output.logits(states).log_softmax(-1)
+        values, columns = logprobs.max(-1)
         if step < forced_steps:
-            columns = _forced(columns, output.columns, [starts[row][step : step + 1] for row in rows])
-        totals = logits.logsumexp(-1)
-        logprobs = logits.gather(1, columns[:, None])[:, 0] - totals
+            columns = _forced(columns, output, [starts[row][step : step + 1] for row in rows])
+            values = logprobs.gather(1, columns[:, None])[:, 0]
         ids = output.ids(columns)
 
-        def choice(place: int, id: int, logprob: float) -> Choice:
-            def rivals(size: int) -> list[tuple[int, float]]:
-                values, places = logits[place].topk(min(size + 1, logits.shape[1]))  # noqa: B023
-                found = zip(output.ids(places).tolist(), (values - totals[place]).tolist(), strict=True)  # noqa: B023
-                return [(other, value) for other, value in found if other != id][:size]
-
-            return Choice(id, logprob, weights[place], rivals)  # noqa: B023
-
-        for place, (id, logprob) in enumerate(zip(ids.tolist(), logprobs.tolist(), strict=True)):
-            if rows[place] >= 0 and take(rows[place], choice(place, id, logprob)):
+        for place, (id, logprob) in enumerate(zip(ids.tolist(), values.tolist(), strict=True)):
+            if rows[place] >= 0 and take(rows[place], Choice(id, logprob, place, weights, logprobs, output)):
                 rows[place] = -1
         kept = [place for place, row in enumerate(rows) if row >= 0]
         if not kept:
@@ -89,18 +91,17 @@ def greedy(
             rows = [rows[place] for place in kept]
 
 
-def _forced(
-    columns: Tensor, columns_of: Callable[[Sequence[int]], list[int]], given: Sequence[Sequence[int]]
-) -> Tensor:
+def _forced(columns: Tensor, output: Output, given: Sequence[Sequence[int]]) -> Tensor:
     """Columns with those of the rows that have a given id replaced."""
     chosen = columns.tolist()
     for place, ids in enumerate(given):
-        chosen[place : place + 1] = columns_of(ids) or chosen[place : place + 1]
+        for id in ids:
+            chosen[place] = output.column(place, id)
     return torch.tensor(chosen)
 
 
 def translate(
-    student: Student, sources: Sequence[Sequence[int]], shortlist: Shortlist | None = None, per_piece: float = 2.5
+    student: Network, sources: Sequence[Sequence[int]], shortlist: Shortlist | None = None, per_piece: float = 2.5
 ) -> list[list[int]]:
     """Greedy translations of sources that end in EOS, without the end; at most `per_piece` ids for each of a source."""
     results: list[list[int]] = [[] for _ in sources]
@@ -117,7 +118,7 @@ def translate(
 
 
 def beams(
-    student: Student,
+    student: Network,
     source: Sequence[int],
     size: int,
     limit: int,
@@ -126,23 +127,22 @@ def beams(
     start: Sequence[int] = (),
 ) -> list[Hypothesis]:
     """The `size` best translations by mean log-probability, best first; what there is so far once `is_over`."""
-    one = student.encode(*pad([source]))
     output = output_for(student, shortlist, [source], [start])
     alive: list[Hypothesis] = [Hypothesis([], [])]
     ended: list[Hypothesis] = []
-    encoded, cells, ids = one, student.start(1), None
+    encoded, cells, ids = student.encode(*pad([source])), student.start(1), None
     for step in range(limit):
         states, _ = student.step(encoded, cells, ids, step)
         logprobs = output.logits(states).log_softmax(-1)
         totals = torch.tensor([sum(one.logprobs) for one in alive])
         if step < len(start):
-            chosen = [(0, output.columns(start[step : step + 1])[0])]
+            chosen = [(0, output.column(0, start[step]))]
         else:
             flat = (logprobs + totals[:, None]).flatten().topk(min(2 * size, logprobs.numel())).indices
             chosen = [divmod(place, logprobs.shape[1]) for place in flat.tolist()]
         parents: list[int] = []
         going: list[Hypothesis] = []
-        words = output.ids(torch.tensor([column for _, column in chosen])).tolist()
+        words = output.ids(torch.tensor([[column for _, column in chosen]] * len(alive)))[0].tolist()
         for (parent, column), id in zip(chosen, words, strict=True):
             grown = Hypothesis([*alive[parent].ids, id], [*alive[parent].logprobs, float(logprobs[parent, column])])
             if id == EOS:
@@ -154,8 +154,8 @@ def beams(
         if len(ended) >= size or not alive or is_over():
             break
         index = torch.tensor(parents)
-        encoded = encoded.pick(index)
-        cells = [cell[index] for cell in cells]
+        encoded, cells = encoded.pick(index), [cell[index] for cell in cells]
+        output.pick(index)
         ids = torch.tensor([one.ids[-1] for one in alive])
     ended.sort(key=lambda one: -one.score)
     return (ended or sorted(alive, key=lambda one: -one.score))[:size]

@@ -22,11 +22,12 @@ from torch import Tensor
 
 from engine.backends.marian.model import EOS, UNKNOWN, Shape, Student, build, shape_of
 from engine.backends.marian.published import FormatError, Quantized, Weights, read_model, read_shortlist
-from engine.backends.marian.shortlist import Shortlist
+from engine.backends.marian.quick import INPUT, QuickStudent, is_possible
+from engine.backends.marian.shortlist import Network, Shortlist
 from engine.errors import InputError, NotReadyError
 
 MODEL_TYPE = "marian-student"
-CONVERTED = "student-int8"
+CONVERTED = "student"
 """The converted copy's folder, inside the folder of the published files."""
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SCALE = ".scale"
@@ -69,6 +70,8 @@ class Translator:
     source: Vocabulary
     target: Vocabulary
     shortlist: Shortlist | None
+    quick: Network
+    """The same network for answers: in int8 where this machine and the weights can."""
 
 
 def open_student(title: str, folder: Path, digests: Mapping[str, str] | None = None) -> Translator:
@@ -176,6 +179,7 @@ def _read(folder: Path) -> Translator:
     shape = shape_of(config.get("shape") or {})
     tensors = load_file(folder / WEIGHTS)
     offsets, words = tensors.pop(OFFSETS, None), tensors.pop(WORDS, None)
+    inputs = {name: tensors.pop(name) for name in list(tensors) if name.endswith(INPUT)}
     weights = {
         name: tensor.float() * tensors[name + SCALE] if name + SCALE in tensors else tensor.float()
         for name, tensor in tensors.items()
@@ -188,7 +192,9 @@ def _read(folder: Path) -> Translator:
     shortlist = (
         None if offsets is None or words is None else Shortlist(offsets.long(), words.long(), not shape.target_size)
     )
-    return Translator(student, source, target, shortlist)
+    with torch.inference_mode():
+        quick = QuickStudent(student, inputs) if is_possible(inputs) else student
+    return Translator(student, source, target, shortlist, quick)
 
 
 def _vocabulary(folder: Path, side: str) -> Vocabulary:

@@ -7,7 +7,7 @@ embeddings of source, target and output may be one matrix.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -193,6 +193,11 @@ class Student(nn.Module):
     def logits(self, states: Tensor) -> Tensor:
         """Of every token of the target vocabulary."""
         return F.linear(states, self.target_embedding.weight, self.output_bias)
+
+    def output(self, ids: Tensor) -> Callable[[Tensor], Tensor]:
+        """The last product, for these words alone."""
+        weight, bias = self.target_embedding.weight[ids], self.output_bias[ids]
+        return lambda states: F.linear(states, weight, bias)
 
     def _embed(self, embedding: nn.Embedding, ids: Tensor) -> Tensor:
         return F.embedding(ids, embedding.weight) * math.sqrt(self.shape.width)

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from engine.backends.marian.model import Shape
+from engine.backends.marian.quick import INPUT, OUTPUT
 
 FLOAT32, INT8, TEXT = 0x404, 0x4101, 0x101
 MAX_TENSORS = 4096
 CONFIG = "special:model.yml"
+RANGE = "_QuantMultA"
+"""What activations are multiplied by to be int8."""
 SHORTLIST_MAGIC = 0xF11A48D5013417F5
 REQUIRED = {
     "type": "transformer",
@@ -83,8 +86,11 @@ def read_model(data: bytes) -> tuple[Shape, Weights]:
     shape = _shape(blocks.pop(CONFIG)[2].split(b"\0")[0].decode("utf-8", "replace"))
     weights: Weights = {}
     for name, (kind, dimensions, content) in blocks.items():
-        if not name.endswith("_QuantMultA"):  # for activations in int8, which are float32 here
+        if not name.endswith(RANGE):
             weights[_our_name(name)] = _tensor(name, kind, dimensions, content)
+        elif kind == FLOAT32:  # one more is in int8 and says again what the last product's says
+            product = OUTPUT if name == "none" + RANGE else _our_name(name.removesuffix(RANGE)).removesuffix(".weight")
+            weights[product + INPUT] = torch.tensor(127 / _number(name, content))
     return shape, weights
 
 
@@ -164,12 +170,18 @@ def _tensor(name: str, kind: int, dimensions: tuple[int, ...], content: bytes) -
         return _array(content, "<f4", count).flatten()
     if kind != INT8 or len(content) < count + 4:
         raise FormatError(f"{name[:60]} is stored in another way")
-    multiplier = struct.unpack_from("<f", content, count)[0]
-    if not 1e-6 < abs(multiplier) < 1e9:  # also what is no number
-        raise FormatError(f"{name[:60]} has no sound scale")
+    multiplier = _number(name, content[count:])
     # Stored (out, in) whatever is declared, but for embeddings, which are declared as they lie.
     rows, columns = (first, second) if name.endswith("Wemb") else (second, first)
     return Quantized(_array(content, "<i1", count).view(rows, columns), torch.tensor([1 / multiplier]))
+
+
+def _number(name: str, content: bytes) -> float:
+    """A multiplier, from real to int8."""
+    number = float(struct.unpack_from("<f", content)[0]) if len(content) >= 4 else 0.0
+    if not 1e-6 < abs(number) < 1e9:  # also what is no number
+        raise FormatError(f"{name[:60]} has no sound scale")
+    return number
 
 
 def _array(content: bytes, dtype: str, count: int) -> Tensor:

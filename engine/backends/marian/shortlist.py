@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from engine.backends.marian.model import UNKNOWN, Student
+from engine.backends.marian.model import UNKNOWN
 
 FREQUENT = 50
 """The first ids of a vocabulary, which every sentence may need."""
@@ -36,79 +35,100 @@ class Shortlist:
         return found
 
 
+class Network(Protocol):
+    """What decoding asks of a student, the exact one or the quick one."""
+
+    def encode(self, ids: Tensor, lengths: Sequence[int]) -> Any:
+        """Read sources; what comes back can `pick` rows."""
+
+    def start(self, rows: int) -> list[Tensor]:
+        """The decoder's state before the first token."""
+
+    def step(self, encoded: Any, cells: list[Tensor], ids: Tensor | None, place: int) -> tuple[Tensor, Tensor]:
+        """The next state and its alignment; changes `cells`."""
+
+    def output(self, ids: Tensor) -> Callable[[Tensor], Tensor]:
+        """The last product, for these words alone."""
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Of every word."""
+
+
 class Output(Protocol):
     """The last layer for the rows of a batch."""
 
     def logits(self, states: Tensor) -> Tensor:
-        """One column for each word that some row may choose; unknown words have none of the probability."""
+        """One column for each word that a row may choose; unknown words have none of the probability."""
 
     def ids(self, columns: Tensor) -> Tensor:
-        """Ids of columns."""
+        """Ids of columns, (rows) or (rows, some)."""
 
-    def columns(self, ids: Sequence[int]) -> list[int]:
-        """Columns of ids."""
+    def column(self, place: int, id: int) -> int:
+        """A row's column of an id."""
 
     def pick(self, places: Tensor) -> None:
-        """Keep only these rows."""
+        """Only these rows, in this order."""
 
 
 class Whole:
     """All words for every row."""
 
-    def __init__(self, student: Student) -> None:
-        self._student = student
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     def logits(self, states: Tensor) -> Tensor:
-        logits = self._student.logits(states)
+        logits = self._network.logits(states)
         logits[:, UNKNOWN] = float("-inf")
         return logits
 
     def ids(self, columns: Tensor) -> Tensor:
         return columns
 
-    def columns(self, ids: Sequence[int]) -> list[int]:
-        return list(ids)
+    def column(self, place: int, id: int) -> int:
+        return id
 
     def pick(self, places: Tensor) -> None:
         pass
 
 
 class Short:
-    """Each row has its own words, whoever shares the batch: one product over all, with the others' masked."""
+    """Each row has its own words, whoever shares the batch: one product over all of them, of which it takes its own."""
 
-    def __init__(self, student: Student, rows: Sequence[set[int]]) -> None:
-        every = sorted(set().union(*rows) - {UNKNOWN})
-        self._ids = torch.tensor(every)
-        self._weight, self._bias = student.target_embedding.weight[self._ids], student.output_bias[self._ids]
-        self._column = {id: column for column, id in enumerate(every)}
-        self._mask: Tensor | None = None
+    def __init__(self, network: Network, rows: Sequence[set[int]]) -> None:
+        every = torch.tensor(sorted(set().union(*rows) - {UNKNOWN}))
+        self._product = network.output(every)
+        owned = [sorted(row - {UNKNOWN}) for row in rows]
+        width = max(map(len, owned))
+        self._ids = torch.tensor([[*row, *[UNKNOWN] * (width - len(row))] for row in owned])
+        self._columns: Tensor | None = None
         if len(rows) > 1:
-            columns = torch.full((student.output_bias.shape[0],), -1)
-            columns[self._ids] = torch.arange(len(every))
-            self._mask = torch.full((len(rows), len(every)), float("-inf"))
-            for place, row in enumerate(rows):
-                self._mask[place, columns[torch.tensor(sorted(row - {UNKNOWN}))]] = 0.0
+            self._columns = torch.searchsorted(every, self._ids).clamp_(max=len(every) - 1)
+        is_short = min(map(len, owned)) < width
+        self._mask = torch.zeros(self._ids.shape).masked_fill_(self._ids == UNKNOWN, -torch.inf) if is_short else None
 
     def logits(self, states: Tensor) -> Tensor:
-        logits = F.linear(states, self._weight, self._bias)
+        logits = self._product(states)
+        if self._columns is not None:
+            logits = logits.gather(1, self._columns)
         return logits if self._mask is None else logits.add_(self._mask)
 
     def ids(self, columns: Tensor) -> Tensor:
-        return self._ids[columns]
+        return self._ids.gather(1, columns.view(len(self._ids), -1)).view(columns.shape)
 
-    def columns(self, ids: Sequence[int]) -> list[int]:
-        return [self._column[id] for id in ids]
+    def column(self, place: int, id: int) -> int:
+        return int((self._ids[place] == id).nonzero()[0])
 
     def pick(self, places: Tensor) -> None:
-        if self._mask is not None:
-            self._mask = self._mask[places]
+        self._ids = self._ids[places]
+        self._columns = None if self._columns is None else self._columns[places]
+        self._mask = None if self._mask is None else self._mask[places]
 
 
 def output_for(
-    student: Student, shortlist: Shortlist | None, sources: Sequence[Sequence[int]], starts: Sequence[Sequence[int]]
+    network: Network, shortlist: Shortlist | None, sources: Sequence[Sequence[int]], starts: Sequence[Sequence[int]]
 ) -> Output:
     """The last layer for these sentences; `starts` are what their translations must begin with."""
     if shortlist is None:
-        return Whole(student)
+        return Whole(network)
     rows = [shortlist.candidates(source, start) for source, start in zip(sources, starts, strict=True)]
-    return Short(student, rows)
+    return Short(network, rows)
