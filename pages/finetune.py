@@ -12,7 +12,7 @@ from pages.parts.after import show_after
 from pages.parts.dataset import choose_columns, choose_data, show_rows, split
 from pages.parts.engine import get_engine, may
 from pages.parts.errors import errors_shown
-from pages.parts.language import _
+from pages.parts.language import _, labelled
 from pages.parts.launch import (
     choose_base,
     choose_languages,
@@ -40,7 +40,7 @@ def new_run() -> None:
     left, right = st.columns([5, 7], gap="large")
     with left:
         mode = st.segmented_control(
-            _("View"), list(MODES), default="beginner", format_func=lambda mode: _(MODES[mode]), key="tune_mode",
+            _("View"), list(MODES), default="beginner", format_func=labelled(MODES, "tune_mode"), key="tune_mode",
             bind="query-params", required=True, label_visibility="collapsed",
         )  # fmt: skip
         task = choose_task()
@@ -107,7 +107,7 @@ if not may("train"):
 if "go_to" in st.session_state:
     st.session_state["tune_view"] = st.session_state.pop("go_to")
 view = st.segmented_control(
-    _("Part"), list(VIEWS), default="new", format_func=lambda view: _(VIEWS[view]), key="tune_view",
+    _("Part"), list(VIEWS), default="new", format_func=labelled(VIEWS, "tune_view"), key="tune_view",
     bind="query-params", required=True, label_visibility="collapsed",
 )  # fmt: skip
 ask_deletion()

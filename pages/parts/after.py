@@ -9,6 +9,7 @@ import streamlit as st
 from engine.applications import APPLICATIONS
 from engine.catalogue.models import Model
 from engine.jobs import work
+from engine.messages import Text
 from engine.training import compare, serving, tasks
 from engine.training import runs as jobs
 from engine.training.compare import ComparedRow, Comparison
@@ -20,13 +21,19 @@ from pages.parts.engine import caller, get_engine, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
 from pages.parts.jobs import show_failure, show_job
-from pages.parts.language import _
+from pages.parts.language import _, labelled
 from pages.parts.picker import title_of
 from pages.parts.runs import show_metric
 from pages.parts.sizes import percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage
 
+STEPS = {
+    "compare": Text("Base against tuned"),
+    "try": Text("Try"),
+    "use": Text("Use"),
+    "export": Text("Export"),
+}
 SHOWN_CARDS, SHOWN_CHANGES = 4, 25
 SHOWN_CHARACTERS = 400
 """Of a text in a card; the table has it whole."""
@@ -35,10 +42,9 @@ SHOWN_CHARACTERS = 400
 def show_after(run: RunView) -> None:
     """The four things to do with a model, one at a time."""
     st.subheader(_("The model"), anchor=False)
-    names = {"compare": _("Base against tuned"), "try": _("Try"), "use": _("Use"), "export": _("Export")}
     chosen = st.segmented_control(
-        _("What next"), list(names), default="compare", format_func=names.__getitem__, key="after", bind="query-params",
-        required=True, label_visibility="collapsed",
+        _("What next"), list(STEPS), default="compare", format_func=labelled(STEPS, "after"), key="after",
+        bind="query-params", required=True, label_visibility="collapsed",
     )  # fmt: skip
     if run.config is None:
         return

@@ -18,6 +18,8 @@ import streamlit as st
 from starlette.responses import FileResponse
 from starlette.routing import Route
 
+from pages.parts.language import _
+
 TRAIN, VALIDATION, OTHER = "#c8553d", "#1f8a84", "#6a7fb5"
 PALETTE = ("#1f8a84", "#c8553d", "#6a7fb5", "#b8860b", "#8e5ea2", "#4c9f38", "#b0567a", "#5b6b73")
 """Told apart by colour-blind eyes, and readable on light and dark."""
@@ -116,8 +118,8 @@ def line(
         "type": "scatter",
         "mode": "lines+markers" if has_dots or len(points) == 1 else "lines",
         "name": html.escape(name),
-        "x": [x for x, _ in points],
-        "y": [y for _, y in points],
+        "x": [x for x, _y in points],
+        "y": [y for _x, y in points],
         "line": {"color": colour, "width": 1 if is_faint else 2},
         "marker": {"size": 5},
         "cliponaxis": False,
@@ -141,7 +143,7 @@ def lines(
             "hovermode": "x unified",
             "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
             "showlegend": has_legend,
-            "xaxis": {"title": {"text": "step"}, "rangemode": "tozero", "automargin": True},
+            "xaxis": {"title": {"text": _("step")}, "rangemode": "tozero", "automargin": True},
             "yaxis": {"type": "log" if is_log else "linear", "tickformat": ".4~r", "automargin": True},
         },
     }

@@ -140,14 +140,14 @@ def choose_columns(task: str, data: Dataset) -> tuple[columns.Columns, float, bo
     words = ", ".join(f"{role} = {column}" for role, column in data.mapping.items() if column and column != role)
     title = _("Columns: {list}", list=plain(words)) if words else _("Columns and rows held out")
     with st.expander(title, expanded=bool(missing)):
-        places = st.columns(2)
+        places, none = st.columns(2), _("(none)")
         for number, role in enumerate(columns.roles(task)):
             options = ([NONE] if role in optional or role in missing else []) + list(data.table.columns)
             guessed = data.mapping.get(role)
             index = options.index(guessed) if guessed in options else 0
             picked = places[number % 2].selectbox(
                 _(label(role)), options, index, key=f"tune_column_{data.id}_{task}_{role}",
-                format_func=lambda column: _("(none)") if column == NONE else column,
+                format_func=lambda column: none if column == NONE else column,
             )  # fmt: skip
             chosen[role] = None if picked == NONE else picked
         share = _choose_share() if data.held_out is None else 0.0
@@ -194,7 +194,7 @@ def show_rows(task: str, splits: Splits) -> None:
     st.caption(_("{learned:,} rows to learn from, {held:,} held out", learned=learned, held=held))
     views = [view for view in VIEWS if by or view != "Labels"]
     view = st.segmented_control(
-        _("Look at"), views, default="Rows", key="tune_look", required=True, format_func=lambda view: _(VIEWS[view])
+        _("Look at"), views, default="Rows", key="tune_look", required=True, format_func=labelled(VIEWS, "tune_look")
     )
     if view == "Lengths":
         words = [sum(len(str(value).split()) for value in row.values()) for row in splits.usable_train]

@@ -12,7 +12,7 @@ import streamlit as st
 from engine.applications.write import PRESETS
 from engine.messages import Text
 from engine.requests import MAX_SEED, SAMPLING_LIMITS
-from pages.parts.language import _
+from pages.parts.language import _, labelled
 from pages.parts.text import plain
 
 HELP = {
@@ -101,7 +101,7 @@ def _preset(key: str, default: dict[str, float]) -> None:
     now = {field: st.session_state.get(f"{key}_{field}", value) for field, value in default.items()}
     st.session_state[name] = next((title for title, preset in PRESETS.items() if preset == now), None)
     st.pills(
-        _("Preset"), list(PRESETS), key=name, on_change=use, format_func=lambda preset: _(PRESET_NAMES[preset]),
+        _("Preset"), list(PRESETS), key=name, on_change=use, format_func=labelled(PRESET_NAMES, name),
         help=_("Neutral switches every filter off."),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from engine.training.runs import RunView
 from pages.parts.engine import caller, get_engine, may
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import show_failure, show_job
-from pages.parts.language import _
+from pages.parts.language import _, labelled
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
@@ -39,7 +39,9 @@ def kinds_for(config: TrainingConfig) -> list[Kind]:
 
 def show_export(run: RunView, config: TrainingConfig) -> None:
     """Make a zip with its model card, and offer it for download; below, the way to the Hub."""
-    kind: Kind = st.selectbox(_("Kind"), kinds_for(config), format_func=lambda kind: _(KINDS[kind]), key="export_kind")
+    kind: Kind = st.selectbox(
+        _("Kind"), kinds_for(config), format_func=labelled(KINDS, "export_kind"), key="export_kind"
+    )
     job = work.latest(get_engine().settings, "export", f"{run.id}/{kind}")
     if job and job.is_alive:
         show_job(job, _("Writing the files"))

@@ -27,13 +27,22 @@ def labelled(labels: Mapping[Any, Text], key: str) -> Callable[[Any], str]:
 
     Links hold what is shown; what one says in another language is understood.
     """
+    shown = {option: _(label) for option, label in labels.items()}
     said = st.query_params.get(key)
-    if said and key not in st.session_state and said not in map(_, labels.values()):
-        for spoken in map(translations.catalogue, translations.languages()):
-            options = {label.said_in(spoken): option for option, label in labels.items()}
-            if said in options:
-                st.session_state[key] = options[said]
-    return lambda option: _(labels.get(option, str(option)))
+    if said and key not in st.session_state and said not in shown.values():
+        option = understood(labels, said)
+        if option is not None:
+            st.session_state[key] = option
+    return lambda option: shown.get(option, str(option))
+
+
+def understood(labels: Mapping[Any, Text], said: str) -> Any:
+    """The option of which that is the label in some language; None where it is nobody's."""
+    for spoken in map(translations.catalogue, translations.languages()):
+        for option, label in labels.items():
+            if label.said_in(spoken) == said:
+                return option
+    return None
 
 
 def capitalised(sentence: str) -> str:

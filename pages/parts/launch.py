@@ -28,13 +28,14 @@ from pages.parts.dataset import Splits
 from pages.parts.engine import caller, get_engine, house
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import show_job
-from pages.parts.language import _
+from pages.parts.language import _, labelled, understood
 from pages.parts.notices import watch
 from pages.parts.picker import as_model_id, facts, offer, title_of
 from pages.parts.sizes import seconds_in_words, size_in_words
 from pages.parts.text import plain
 
 CHECK = "tune-check"
+SCRATCH = Text("None: start from scratch")
 SEED: int = TrainingConfig.seed
 SHOWN_BATCH = 4
 
@@ -43,8 +44,9 @@ def choose_task() -> str:
     """The first field: the id of a task."""
     found = tasks.registry()
     chosen: str = st.selectbox(
-        _("What to learn"), list(found), format_func=lambda id: _(found[id].title), key="tune_task", bind="query-params"
-    )
+        _("What to learn"), list(found), key="tune_task", bind="query-params",
+        format_func=labelled({id: task.title for id, task in found.items()}, "tune_task"),
+    )  # fmt: skip
     st.caption(_(found[chosen].summary))
     return chosen
 
@@ -56,12 +58,13 @@ def choose_base(task_id: str) -> Model | str | None:
     fitting = [m.id for kind in task.bases for m in engine.catalogue.models.values() if m.architecture == kind]
     scratch = [""] if task.scratch is not None else []
     ids = list(dict.fromkeys([first, *fitting] if first else [*scratch, *fitting]))
+    from_scratch = _(SCRATCH)
     chosen = st.selectbox(
-        _("Base model"), ids, format_func=lambda id: title_of(id) if id else _("None: start from scratch"),
+        _("Base model"), ids, format_func=lambda id: title_of(id) if id else from_scratch,
         key=f"tune_base_{task_id}", bind="query-params", accept_new_options=task.takes_base,
         help=_("What the run starts from. Choose from the list, or type the id of a model on the Hugging Face Hub."),
     )  # fmt: skip
-    if not chosen or chosen == _("None: start from scratch"):
+    if not chosen or understood({"": SCRATCH}, chosen) is not None:
         return "" if scratch else None
     with errors_shown():
         model = engine.catalogue.find(as_model_id(chosen))
@@ -84,7 +87,7 @@ def choose_languages(base: Model | str, of_data: Mapping[str, Any]) -> dict[str,
     ):
         index = known.index(code) if code in known else 0
         key = f"tune_{name}_{pair[0]}_{pair[1]}"
-        chosen[name] = place.selectbox(label, known, index, format_func=lambda code: _(LANGUAGES[code]), key=key)
+        chosen[name] = place.selectbox(label, known, index, format_func=labelled(LANGUAGES, key), key=key)
     return chosen
 
 

@@ -33,7 +33,11 @@ STATES = {
     "failed": (Text("failed"), ":material/error:", "red"),
 }
 METRIC_NAMES: dict[str, Text | str] = {
-    "loss": Text("Validation loss"), "f1": "F1", "bleu": "BLEU", "chrf": "chrF", "null_f1": Text("F1 without answer"),
+    "loss": Text("Validation loss"), "perplexity": Text("Perplexity"), "accuracy": Text("Accuracy"),
+    "f1": "F1", "exact_match": Text("Exact match"), "f1_of_all": Text("F1 of all"), "bleu": "BLEU", "chrf": "chrF",
+    "f1_with_abstention": Text("F1 with abstention"), "null_f1": Text("F1 without answer"),
+    "null_recall": Text("Recall without answer"), "null_threshold": Text("Threshold without answer"),
+    "probability": Text("Probability"),
 }  # fmt: skip
 METHODS = {"full": Text("all weights"), "lora": Text("LoRA"), "head": Text("head only")}
 SHARES = ("accuracy", "f1", "exact_match")
@@ -86,7 +90,7 @@ def state_badge(run: RunView) -> None:
 
 def facts_of(run: RunView) -> str:
     """What a run learns, from what, since when and how well, as Markdown."""
-    parts = [f"{datetime.fromtimestamp(run.created):%d %b %Y, %H:%M}"]
+    parts = [f"{datetime.fromtimestamp(run.created):%Y-%m-%d, %H:%M}"]
     if run.config:
         start = title_of(run.config.base_id) if run.config.base_id else _("a base of one's own")
         method = _("mean of runs") if run.config.mean_of else _(METHODS[run.config.method])
