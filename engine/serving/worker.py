@@ -177,7 +177,11 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         with self._changed:
-            return self.state == "loading" or bool(self._running) or len(self._queue) > 0
+            return self.state == "loading" or self._count_running() > 0 or len(self._queue) > 0
+
+    def _count_running(self) -> int:
+        """Tickets without their end: whoever was just told a result must not find the model still at work on it."""
+        return sum(not ticket.is_done for ticket in self._running)
 
     @property
     def is_wanted(self) -> bool:
@@ -322,7 +326,7 @@ class Worker:
                 device=backend.device if backend else "",
                 dtype=backend.dtype if backend else "",
                 queued=len(self._queue),
-                running=len(self._running),
+                running=self._count_running(),
                 requests=self.statistics.requests,
                 tokens_per_second=self.statistics.tokens_per_second,
                 first_token_seconds=self.statistics.first_token_seconds,

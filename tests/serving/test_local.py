@@ -241,6 +241,17 @@ def test_unload_and_delete_refuse_while_at_work(bench: Bench) -> None:
     assert bench.backends["a"].is_closed and not bench.engine.is_loaded("a")
 
 
+def test_who_has_the_result_finds_the_model_idle(bench: Bench) -> None:
+    """Though the thread that gave it has not come back from the backend yet."""
+    bench.plan["a"] = backend = FakeBackend()
+    work, has_time = backend.run, threading.Event()
+    backend.run = lambda jobs: (work(jobs), has_time.wait(5))  # type: ignore[method-assign,assignment,func-returns-value]
+    bench.engine.run("a", [generate()], HOST)
+    assert not bench.engine.is_busy and bench.engine.status().models[0].running == 0
+    has_time.set()
+    bench.engine.unload("a", HOST)
+
+
 def test_closing_the_engine_ends_what_runs(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(step_seconds=0.01)
     running = bench.engine.stream("a", generate(4096), HOST)
