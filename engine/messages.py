@@ -48,11 +48,14 @@ class Text:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
-        """In what the API describes and answers it is a string."""
+        """A string in what the API describes and answers; from a file also as `as_json` wrote it."""
         from pydantic_core import core_schema
 
-        as_text = core_schema.to_string_ser_schema()
-        return core_schema.no_info_before_validator_function(str, core_schema.str_schema(), serialization=as_text)
+        return core_schema.no_info_plain_validator_function(
+            read,
+            json_schema_input_schema=core_schema.str_schema(),
+            serialization=core_schema.to_string_ser_schema(),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For files and pipes between processes; `read` is the way back."""
@@ -79,6 +82,8 @@ def label(name: str) -> Text:
 
 def read(value: object) -> Text:
     """A Text from its JSON, or from the plain sentence that an earlier version wrote."""
+    if isinstance(value, Text):
+        return value
     if not isinstance(value, Mapping):
         return Text(str(value)) if value else NOTHING
     text = Text(str(value["template"]), **{name: _read(fact) for name, fact in value.get("facts", {}).items()})

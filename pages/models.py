@@ -97,7 +97,7 @@ st.dataframe(
             _("State"): _(STATES[house().store.availability(model.id).state]),
             _("Size"): size_in_words(model.size_bytes) if model.size_bytes else "",
             _("Memory"): size_in_words(model.memory_bytes),
-            _("Licence"): model.licence,
+            _("Licence"): _(model.licence),
             _("Languages"): ", ".join(model.languages),
             _("For"): ", ".join(_(each.title) for each in APPLICATIONS.values() if each.offers(model)),
             _("Id"): model.id,

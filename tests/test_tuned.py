@@ -212,7 +212,7 @@ def test_a_language_model_is_served_by_llama_cpp(settings: Settings, home: House
     entry = working.catalogue.find(model_id)
     assert (entry.title, entry.runtime, entry.is_chat) == ("Pirate", "llamacpp", True)
     assert (entry.family, entry.licence, entry.base_id) == ("Test", "Apache 2.0", "the-base")
-    assert "trained from The base" in entry.note and entry.source.folder.endswith(".gguf")
+    assert "trained from The base" in str(entry.note) and entry.source.folder.endswith(".gguf")
     assert [found.id for found in APPLICATIONS["write"].models(working.catalogue)] == ["the-base", model_id]
     asked = WriteRequest("Once upon", "free", model=model_id, max_new_tokens=5, temperature=0)
     written = APPLICATIONS["write"].run(working, asked, HOST)
@@ -234,7 +234,7 @@ def test_where_llama_cpp_cannot_have_it_transformers_serves(
     run_id = trained(settings, "pretraining", checkpoints.gpt2, base_id="")
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.runtime, entry.is_chat, entry.licence) == ("transformers", False, "yours")
-    assert "trained from scratch" in entry.note and entry.parameters > 10_000
+    assert "trained from scratch" in str(entry.note) and entry.parameters > 10_000
     asked = WriteRequest("Once upon", "free", model=entry.id, max_new_tokens=5, temperature=0)
     written = APPLICATIONS["write"].run(working, asked, HOST)
     assert written.new_tokens > 0

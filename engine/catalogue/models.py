@@ -18,7 +18,7 @@ from engine.catalogue.sources.hub import HUB_ID, Hub
 from engine.catalogue.sources.package import Package
 from engine.errors import NotFoundError
 from engine.extensions import host_file
-from engine.messages import Text
+from engine.messages import NOTHING, Text
 
 AnySource = Package | Hub | Folder | Address
 SOURCES: dict[str, type[AnySource]] = {kind.kind: kind for kind in (Package, Hub, Folder, Address)}
@@ -63,7 +63,7 @@ class Model:
     """Of a fine-tuned run: the model it was trained from."""
     sources: tuple[str, ...] = ()
     """Languages that it translates from, where those are not all of its languages."""
-    note: str = ""
+    note: Text = NOTHING
     """One sentence for people: what it is good for, its terms."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
@@ -128,13 +128,13 @@ def hub_model(model_id: str) -> Model:
         runtime="transformers",
         parameters=0,
         languages=(),
-        licence="see its page",
+        licence=str(Text("see its page")),
         size_bytes=0,
         memory_bytes=0,
         applications=(),
         source=Hub(typed["repository"], typed["revision"] or "main"),
         licence_url=f"https://huggingface.co/{typed['repository']}",
-        note="From the Hub; what it can do is read from its files.",
+        note=Text("From the Hub; what it can do is read from its files."),
     )
 
 

@@ -26,6 +26,7 @@ from engine.errors import ConflictError, InputError, PeopleError, UnsupportedErr
 from engine.files import folder_bytes, read_json, write_json
 from engine.jobs import process
 from engine.jobs.folder import Job, Stopped
+from engine.messages import Text
 from engine.requests import Event, Sampling
 from engine.serving.access import caller_of
 from engine.serving.protocol import Caller
@@ -62,7 +63,7 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path, job: Jo
         is_writer = tasks.find(config.task).is_language_model
         if is_writer and engine.status().device == "cpu" and _convert(config, folder, part, job):
             entry = _with_gguf(entry, part / GGUF_FILE, settings)
-        write_json(part / "model.json", asdict(entry))
+        write_json(part / "model.json", asdict(entry) | {"note": entry.note.as_json()})
         _set_aside(final)
         part.rename(final)
     finally:
@@ -119,7 +120,7 @@ def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingCo
         runtime="transformers",
         parameters=parameters,
         languages=pair or (() if base is None or task.is_headed else base.languages),
-        licence=base.licence if base else "yours" if not config.base else "as its base",
+        licence=base.licence if base else str(Text("as its base") if config.base else Text("yours")),
         licence_url=base.licence_url if base else "",
         size_bytes=size,
         memory_bytes=int(max(size, 4 * parameters) * 1.25) + 150_000_000,
@@ -181,12 +182,19 @@ def _prompt_style(config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     return task.prompt_style
 
 
-def _note(view: RunView, config: TrainingConfig, base: Model | None, names: tuple[str, ...]) -> str:
+def _note(view: RunView, config: TrainingConfig, base: Model | None, names: tuple[str, ...]) -> Text:
     """Where it comes from, and for a classifier what it tells apart."""
-    origin = f"from {base.title}" if base else "from a base of your own" if config.base else "from scratch"
-    day = time.strftime("%d %B %Y", time.localtime(view.created)).lstrip("0")
-    labels = f" Tells apart: {', '.join(names[:MAX_NAMED_LABELS])}{' …' if len(names) > MAX_NAMED_LABELS else ''}."
-    return f"Your own: trained {origin} on {day}.{labels if names else ''}"
+    day = time.strftime("%Y-%m-%d", time.localtime(view.created))
+    if base:
+        note = Text("Your own: trained from {base} on {day}.", base=base.title, day=day)
+    elif config.base:
+        note = Text("Your own: trained from a base of your own on {day}.", day=day)
+    else:
+        note = Text("Your own: trained from scratch on {day}.", day=day)
+    if not names:
+        return note
+    shown = [*names[:MAX_NAMED_LABELS], *(["…"] if len(names) > MAX_NAMED_LABELS else [])]
+    return Text("{note} Tells apart: {labels}.", note=note, labels=shown)
 
 
 def count_parameters(folder: Path) -> int:

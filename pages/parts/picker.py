@@ -55,7 +55,7 @@ def title_of(model_id: str) -> str:
 
 def facts(model: Model) -> str:
     """Size, licence and purpose as Markdown."""
-    licence = plain(model.licence)
+    licence = plain(_(model.licence))
     parts = [
         _("{number} parameters", number=parameters_in_words(model.parameters)) if model.parameters else "",
         f"[{licence}]({model.licence_url})" if model.licence_url else licence,

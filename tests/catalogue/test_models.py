@@ -85,7 +85,7 @@ def test_a_revision_is_a_full_commit_or_main(catalogue: Catalogue) -> None:
 
 
 def test_non_commercial_licence_is_said(catalogue: Catalogue) -> None:
-    assert "forbids commercial use" in catalogue.find("nllb-200-distilled-600m").note
+    assert "forbids commercial use" in str(catalogue.find("nllb-200-distilled-600m").note)
 
 
 def test_a_typed_hub_id_is_a_model(catalogue: Catalogue) -> None:
