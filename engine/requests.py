@@ -158,9 +158,11 @@ class Embed:
 
 @dataclass(frozen=True)
 class Score:
-    """Ask how likely a decoder finds each token of the text after those before it."""
+    """Ask how likely a decoder finds each token of the text after those before it; a translator, given its source."""
 
     text: str
+    source: str = ""
+    """What the text translates."""
     task: Literal["score"] = "score"
 
 
@@ -175,6 +177,8 @@ def resolved(request: Request) -> Request:
 def needs(request: Request) -> frozenset[str]:
     """What a backend must be able to do for a request: its task, and what else it asks for."""
     wanted = {str(request.task)}
+    if isinstance(request, Score) and request.source:
+        return frozenset({"score_translation"})
     if isinstance(request, Generate):
         wanted |= {"sample"} if request.sampling.temperature > 0 else set()
         asked = ("top_logprobs", "beginning", "alternatives", "align")
@@ -291,6 +295,8 @@ class Scoring:
     """The text's tokens, which joined are the text. The first, where nothing comes before it, has no `logprob`."""
 
     tokens: tuple[Token, ...]
+    alignment: Alignment | None = None
+    """Of a translation with its source, where the runtime can tell."""
     is_repeated: bool = field(default=False, compare=False)
 
 

@@ -16,6 +16,7 @@ VERBS = {
     "fill": Text("guess masked words"),
     "embed": Text("embed texts"),
     "score": Text("tell how likely a text is"),
+    "score_translation": Text("tell how likely a translation is"),
     "sample": Text("write with a temperature"),
     "top_logprobs": Text("tell the tokens it did not choose"),
     "beginning": Text("go on from a given beginning"),

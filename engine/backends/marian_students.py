@@ -8,7 +8,7 @@ from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
 from engine.settings import Settings
 
-TASKS = frozenset({"generate", "sample", "top_logprobs", "alternatives", "beginning", "align"})
+TASKS = frozenset({"generate", "sample", "top_logprobs", "alternatives", "beginning", "align", "score_translation"})
 
 
 def _tasks(model: Model, path: Path, settings: Settings) -> frozenset[str]:

@@ -22,7 +22,7 @@ from engine.backends.marian_students import TASKS
 from engine.catalogue.sources.folder import Folder
 from engine.catalogue.sources.package import Package
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
-from engine.requests import Classify, Generate, Generation, Message, Sampling
+from engine.requests import Classify, Generate, Generation, Message, Sampling, Score
 from engine.settings import Settings
 from tests.backends import marian_files
 from tests.backends.checkpoints import KeptJob, entry
@@ -266,6 +266,20 @@ def test_rivals_are_other_tokens(backend: StudentBackend) -> None:
     assert found[0].text == found[1].text and not found[0].tokens
     for token in found[1].tokens:
         assert len(token.top_logprobs) == 3 and all(value <= (token.logprob or 0) for _, value in token.top_logprobs)
+
+
+def test_a_given_translation_is_scored(backend: StudentBackend) -> None:
+    texts = [("the dog jumps", TEXTS[0]), ("city", "sea"), ("dog " * 600, "sea")]
+    jobs = [KeptJob(Score(text, source)) for text, source in texts]
+    backend.run(jobs)
+    for job, (text, _) in zip(jobs[:2], texts[:2], strict=True):
+        tokens, alignment = job.result.tokens, job.result.alignment
+        assert "".join(token.text for token in tokens) == text and all(token.logprob < 0 for token in tokens)
+        assert len(alignment.weights) == len(tokens) and len(alignment.weights[0]) == len(alignment.spans) + 1
+    assert isinstance(jobs[2].error, TooLargeError)
+    alone = KeptJob(Score("city"))
+    backend.run([alone])
+    assert isinstance(alone.error, UnsupportedError)
 
 
 def test_sampling_follows_its_seed(backend: StudentBackend) -> None:

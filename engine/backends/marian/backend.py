@@ -14,8 +14,8 @@ from torch import Tensor
 from engine.backends.abilities import able
 from engine.backends.batches import group_by_length
 from engine.backends.cores import threads_for
-from engine.backends.marian.decoding import Choice, beams, greedy
-from engine.backends.marian.files import open_student
+from engine.backends.marian.decoding import Choice, beams, greedy, score
+from engine.backends.marian.files import Vocabulary, open_student
 from engine.backends.marian.model import EOS, UNKNOWN, Encoded, Student, pad
 from engine.backends.memory import keep_freed_memory
 from engine.backends.protocol import Job
@@ -23,7 +23,7 @@ from engine.backends.pytorch.decoding import Ending, Row, decode
 from engine.backends.texts import Detokenizer, TextStream
 from engine.catalogue.sources.package import Package
 from engine.errors import PeopleError, TooLargeError, UnsupportedError
-from engine.requests import Alignment, Alternative, Generate, Generation, Token
+from engine.requests import Alignment, Alternative, Generate, Generation, Score, Scoring, Token
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
@@ -76,7 +76,9 @@ class StudentBackend:
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
         with torch.inference_mode():
-            self._generate(able(jobs, self.title, self.tasks))
+            mine = able(jobs, self.title, self.tasks)
+            self._score([job for job in mine if isinstance(job.request, Score)])
+            self._generate([job for job in mine if isinstance(job.request, Generate)])
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text, from any thread."""
@@ -110,17 +112,42 @@ class StudentBackend:
             raise UnsupportedError(
                 "{title} takes a text, not messages. Send a plain prompt.", param="messages", title=self.title
             )
-        source = self._source.encode(request.prompt)
-        if len(source) >= CONTEXT_TOKENS:
-            raise TooLargeError(
-                "The text has {count:,} tokens; {title} takes at most {limit:,} at once. Shorten it.",
-                param="prompt", count=len(source), title=self.title, limit=CONTEXT_TOKENS,
-            )  # fmt: skip
+        source = self._ids(self._source, request.prompt, "prompt")
         sampling = request.sampling
         stream = TextStream(job, Detokenizer(self._target.decode), sampling.stop)
         start = self._target.encode(request.beginning) if request.beginning else []
         spans = tuple(self._source.spans(request.prompt)) if request.align else ()
-        return StudentRow(job, request, sampling, stream, [], [*source, EOS], start=start, spans=spans)
+        return StudentRow(job, request, sampling, stream, [], source, start=start, spans=spans)
+
+    def _ids(self, vocabulary: Vocabulary, text: str, param: str) -> list[int]:
+        ids = vocabulary.encode(text)
+        if len(ids) >= CONTEXT_TOKENS:
+            raise TooLargeError(
+                "The text has {count:,} tokens; {title} takes at most {limit:,} at once. Shorten it.",
+                param=param, count=len(ids), title=self.title, limit=CONTEXT_TOKENS,
+            )  # fmt: skip
+        return [*ids, EOS]
+
+    def _score(self, jobs: Sequence[Job]) -> None:
+        """Given translations, in groups of like lengths; exact, and among all words."""
+        given: list[tuple[Job, Score, list[int], list[int]]] = []
+        for job in jobs:
+            request = job.request
+            assert isinstance(request, Score)
+            try:
+                source = self._ids(self._source, request.source, "source")
+                given.append((job, request, source, self._ids(self._target, request.text, "text")))
+            except PeopleError as error:
+                job.fail(error)
+        lengths = [max(len(source), len(target)) for _, _, source, target in given]
+        for group in group_by_length(lengths, BATCH_TOKENS, MIN_FILL):
+            rows = [given[place] for place in group if not given[place][0].is_cancelled]
+            scored = score(self._student, [row[2] for row in rows], [row[3] for row in rows]) if rows else []
+            for (job, request, _, target), (logprobs, weights) in zip(rows, scored, strict=True):
+                texts = [request.text[start:end] for start, end in self._target.spans(request.text)]
+                tokens = tuple(map(Token, texts, target, logprobs))
+                shares = tuple(tuple(one) for one in weights[: len(tokens)].tolist())
+                job.finish(Scoring(tokens, Alignment(tuple(self._source.spans(request.source)), shares)))
 
     def _greedy(self, rows: list[StudentRow]) -> None:
         if not rows:
