@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.catalogue.models import Model
 from engine.catalogue.sources import Availability, State
 from engine.catalogue.transfer import Transfer
-from engine.errors import NotReadyError, PeopleError
+from engine.errors import PeopleError
 from engine.files import read_json, write_json
 from engine.messages import Text, read
 
@@ -41,10 +41,6 @@ class Fetch:
         self.error = error
         self.state = "failed" if error else "ready"
         self.is_over.set()
-
-    def fail(self, sentence: str) -> None:
-        """End with a sentence that names the model's {title}."""
-        self.end(NotReadyError(sentence, title=self.model.title))
 
 
 class Heartbeat:

@@ -238,13 +238,20 @@ class Store:
             except PeopleError as error:
                 fetch.end(error)
             except Stopped:
-                fetch.fail("The download of {title} was stopped. Start it again.")
+                fetch.end(
+                    NotReadyError("The download of {title} was stopped. Start it again.", title=fetch.model.title)
+                )
             except OSError as error:
                 log.exception("fetching %s", fetch.model.id)
                 fetch.end(self._explain_disk(fetch.model, error))
             except Exception:
                 log.exception("fetching %s", fetch.model.id)
-                fetch.fail("Fetching {title} failed for a reason that Parlance does not know; see its log.")
+                fetch.end(
+                    NotReadyError(
+                        "Fetching {title} failed for a reason that Parlance does not know; see its log.",
+                        title=fetch.model.title,
+                    )
+                )
 
     def _fetch(self, fetch: Fetch) -> None:
         model, partial = fetch.model, self._cache.partial(fetch.model.id)

@@ -179,12 +179,13 @@ def defaults(task_id: str, method: str | None = None, *, has_base: bool = True) 
 
 def _in_words(errors: list[ErrorDetails]) -> InputError:
     """The first of pydantic's errors as a sentence; fields that are unknown or missing all in one."""
-    for kind, words in (
-        ("unexpected_keyword_argument", "The config has unknown fields: {names}."),
-        ("missing", "The config lacks {names}."),
-    ):
-        if names := [str(error["loc"][0]) for error in errors if error["type"] == kind]:
-            return InputError(words, param=names[0], names=names)
+    of_kind: dict[str, list[str]] = {}
+    for error in errors:
+        of_kind.setdefault(error["type"], []).append(str(error["loc"][0]))
+    if names := of_kind.get("unexpected_keyword_argument"):
+        return InputError("The config has unknown fields: {names}.", param=names[0], names=names)
+    if names := of_kind.get("missing"):
+        return InputError("The config lacks {names}.", param=names[0], names=names)
     error = errors[0]
     name, context, found = str(error["loc"][0]), error.get("ctx", {}), SETTINGS[str(error["loc"][0])]
     facts: dict[str, Any] = {"field": name, "value": repr(error["input"])[:80]}

@@ -14,9 +14,8 @@ class DivergedError(InputError):
     """The loss is no number any more."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(
-            "The loss at step {step} is not a finite number: the training diverged.", "learning_rate", step=step
-        )
+        sentence = Text("The loss at step {step} is not a finite number: the training diverged.", step=step)
+        super().__init__(sentence, "learning_rate")
 
 
 def explain(error: BaseException) -> tuple[Text, Text]:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from engine.errors import InputError, NotFoundError, PeopleError, UnsupportedError
+from engine.errors import NotFoundError, PeopleError, UnsupportedError
 from engine.messages import Text
 from engine.training.gguf_vocabulary import write_vocabulary
 
@@ -385,8 +385,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        sentence = "The file cannot be written: {reason}. Free disk space."
-        print(InputError(sentence, reason=error.strerror), file=sys.stderr)
+        print(Text("The file cannot be written: {reason}. Free disk space.", reason=error.strerror), file=sys.stderr)
         return 1
     return 0
 
