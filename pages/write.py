@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.applications import write
 from engine.applications.languages import LANGUAGES
-from engine.applications.write import APPLICATION, GENRES, SAMPLES, TONES, Kind, WriteRequest, WriteResult
+from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
 from engine.messages import Text, counted
 from pages.parts.decoding import decoding_controls, settings_in_words
 from pages.parts.engine import get_engine
@@ -38,6 +38,16 @@ ENDS = {
     "length": Text("ended at the length you set"),
     "deadline": Text("ended by the time limit"),
 }
+GENRES = {
+    "": Text("any"), "fantasy": Text("fantasy"), "adventure": Text("adventure"), "mystery": Text("mystery"),
+    "science fiction": Text("science fiction"), "romance": Text("romance"), "comedy": Text("comedy"),
+    "horror": Text("horror"), "fairy tale": Text("fairy tale"),
+}  # fmt: skip
+TONES = {
+    "": Text("any"), "cheerful": Text("cheerful"), "calm": Text("calm"), "melancholic": Text("melancholic"),
+    "dramatic": Text("dramatic"), "playful": Text("playful"), "hopeful": Text("hopeful"), "dark": Text("dark"),
+}  # fmt: skip
+"""What is offered; others can be asked for."""
 
 
 def fill(sample: WriteRequest) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import tomllib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from engine.applications import Application
@@ -31,59 +33,11 @@ PAIR_LABELS = {
 }
 """Pair models that know several written forms of their target must be told which (their model cards)."""
 
-SHOTS: dict[str, tuple[str, ...]] = {
-    "en": (
-        "Good morning, how much is a ticket to the city centre?",
-        "The train to the coast leaves at half past seven, but on Sundays it runs an hour later.",
-        "According to a report published on Monday, food prices rose by 4 percent last year, mainly because "
-        "of the drought in the south.",
-        "Anna Keller, who has worked at the university since 1998, said that the results were promising but "
-        "that more tests were needed.",
-        "The old bridge was destroyed during the war and rebuilt ten years later with money donated by the "
-        "citizens of the town.",
-    ),
-    "fr": (
-        "Bonjour, combien coûte un billet pour le centre-ville ?",
-        "Le train pour la côte part à sept heures et demie, mais le dimanche il circule une heure plus tard.",
-        "Selon un rapport publié lundi, les prix des aliments ont augmenté de 4 % l'année dernière, "
-        "principalement à cause de la sécheresse dans le sud.",
-        "Anna Keller, qui travaille à l'université depuis 1998, a déclaré que les résultats étaient "
-        "prometteurs, mais que d'autres tests étaient nécessaires.",
-        "Le vieux pont a été détruit pendant la guerre et reconstruit dix ans plus tard grâce à l'argent "
-        "donné par les habitants de la ville.",
-    ),
-    "de": (
-        "Guten Morgen, wie viel kostet eine Fahrkarte ins Stadtzentrum?",
-        "Der Zug an die Küste fährt um halb acht ab, sonntags jedoch eine Stunde später.",
-        "Laut einem am Montag veröffentlichten Bericht sind die Lebensmittelpreise im vergangenen Jahr um 4 "
-        "Prozent gestiegen, vor allem wegen der Dürre im Süden.",
-        "Anna Keller, die seit 1998 an der Universität arbeitet, sagte, die Ergebnisse seien "
-        "vielversprechend, es seien aber weitere Tests nötig.",
-        "Die alte Brücke wurde im Krieg zerstört und zehn Jahre später mit Geld, das die Bürger der Stadt "
-        "gespendet hatten, wieder aufgebaut.",
-    ),
-    "es": (
-        "Buenos días, ¿cuánto cuesta un billete al centro de la ciudad?",
-        "El tren a la costa sale a las siete y media, pero los domingos sale una hora más tarde.",
-        "Según un informe publicado el lunes, los precios de los alimentos subieron un 4 % el año pasado, "
-        "sobre todo a causa de la sequía en el sur.",
-        "Anna Keller, que trabaja en la universidad desde 1998, dijo que los resultados eran prometedores, "
-        "pero que hacían falta más pruebas.",
-        "El viejo puente fue destruido durante la guerra y reconstruido diez años después con el dinero que "
-        "donaron los vecinos de la ciudad.",
-    ),
-    "zh": (
-        "早上好，去市中心的票多少钱一张？",
-        "开往海边的火车七点半出发，但星期天要晚一个小时。",
-        "根据周一发布的一份报告，去年食品价格上涨了4%，主要原因是南部的干旱。",
-        "自1998年起在这所大学工作的安娜·凯勒表示，结果很有希望，但还需要更多的测试。",
-        "那座古桥在战争中被毁，十年后用市民捐赠的资金重建。",
-    ),
-}
-"""The same five sentences in every language of the few-shot prompts, written for this project."""
-TAGS = {"en": "English", "fr": "Français", "de": "Deutsch", "es": "Español", "zh": "中文"}
-"""What stands before a line of a few-shot prompt; with English names chrF was 1.3 (en-fr) and 1.5
-(zh-en) points lower on 32 lines of FLORES-200 dev."""
+_PROMPTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+SHOTS: dict[str, list[str]] = _PROMPTS["shots"]
+"""The same sentences in every language of the few-shot prompts."""
+NAMES: dict[str, str] = _PROMPTS["names"]
+"""What stands before a line of such a prompt."""
 
 
 @dataclass(frozen=True)
@@ -288,8 +242,8 @@ def few_shot_prompt(source: str, target: str, text: str, *, is_again: bool = Fal
     shots = list(zip(SHOTS[source], SHOTS[target], strict=True))
     if is_again:
         shots.reverse()
-    lines = [f"{TAGS[source]}: {one}\n{TAGS[target]}: {other}\n" for one, other in shots]
-    return "\n".join([*lines, f"{TAGS[source]}: {text}\n{TAGS[target]}:"])
+    lines = [f"{NAMES[source]}: {one}\n{NAMES[target]}: {other}\n" for one, other in shots]
+    return "\n".join([*lines, f"{NAMES[source]}: {text}\n{NAMES[target]}:"])
 
 
 def _style(model: Model) -> str:

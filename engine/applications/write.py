@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from engine.applications import Application
@@ -17,95 +19,21 @@ from engine.serving.protocol import Caller, Engine
 
 Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
 
-ORDERS: dict[str, str] = {
-    "story": "Write a {tone}short {genre}story{language} about {text}.",
-    "poem": "Write a {tone}{genre}poem{language} about {text}.",
-    "lyrics": "Write the lyrics of a {tone}{genre}song{language}, with verses and a chorus, about {text}.",
-    "slogan": "Write a {tone}slogan{language} of at most ten words for {text}.",
-}
+_PROMPTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+ORDERS: dict[str, str] = _PROMPTS["orders"]
 """What a chat model is asked for; "free" continues the text itself."""
-
-EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
-    "poem": (
-        (
-            "autumn",
-            "The leaves come down without a sound,\nThey paint the garden gold and red,\n"
-            "The wind walks slowly all around\nAnd puts the tired trees to bed.",
-        ),
-    ),
-    "lyrics": (
-        (
-            "waiting for somebody",
-            "[Verse 1]\nThe kettle sings, the lamp is low,\nYour coat still hangs beside the door.\n\n"
-            "[Chorus]\nCome home, come home before the snow,\nThe house is quiet, nothing more.",
-        ),
-    ),
-    "slogan": (
-        ("a coffee shop", "Wake up to something wonderful."),
-        ("a shoe shop", "Every step counts."),
-        ("a toy shop", "Where grown-ups come to play."),
-    ),
-}
-"""Shown to a chat model first, in English; a small one writes prose else. Written for this."""
+EXAMPLES: dict[str, list[list[str]]] = _PROMPTS["examples"]
+"""Shown to a chat model first, in English."""
+OPENINGS: dict[str, dict[str, str]] = _PROMPTS["openings"]
+"""How a base model, which only continues text, is led to each kind, by language."""
 
 MAX_PROMPTS = 16
 """In one request to complete them."""
 MAX_STYLE_CHARACTERS = 60
 """Longest genre or tone."""
-GENRES = {
-    "": Text("any"), "fantasy": Text("fantasy"), "adventure": Text("adventure"), "mystery": Text("mystery"),
-    "science fiction": Text("science fiction"), "romance": Text("romance"), "comedy": Text("comedy"),
-    "horror": Text("horror"), "fairy tale": Text("fairy tale"),
-}  # fmt: skip
-TONES = {
-    "": Text("any"), "cheerful": Text("cheerful"), "calm": Text("calm"), "melancholic": Text("melancholic"),
-    "dramatic": Text("dramatic"), "playful": Text("playful"), "hopeful": Text("hopeful"), "dark": Text("dark"),
-}  # fmt: skip
-"""What the page offers; others can be asked for."""
 
 TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40, "free": 200}
 """A sensible length of each kind."""
-
-OPENINGS: dict[str, dict[str, str]] = {
-    "en": {
-        "story": "A {tone}short {genre}story about {text}.\n\n|Once upon a time",
-        "poem": "Autumn\n\nThe leaves come down without a sound,\nThey paint the garden gold and red,\n"
-        "The wind walks slowly all around\nAnd puts the tired trees to bed.\n\n{title}\n\n",
-        "lyrics": "A {tone}{genre}song about {text}.\n\n|[Verse 1]\n",
-        "slogan": "Advertising slogans\n\nCoffee: Wake up to something wonderful.\nShoes: Every step counts.\n{title}:",
-    },
-    "fr": {
-        "story": "Voici une histoire courte sur le thème suivant : {text}.\n\n|Il était une fois",
-        "poem": "L'automne\n\nLes feuilles tombent sans un bruit,\nLe vent les pousse vers la nuit,\n"
-        "Le vieux jardin devient tout d'or\nEt sous la mousse, l'été dort.\n\n{title}\n\n",
-        "lyrics": "Chanson sur le thème suivant : {text}.\n\n|[Couplet 1]\n",
-        "slogan": "Slogans publicitaires\n\nCafé : Le réveil a du goût.\nChaussures : Chaque pas compte.\n{title} :",
-    },
-    "de": {
-        "story": "Eine kurze Geschichte zum Thema: {text}.\n\n|Es war einmal",
-        "poem": "Herbst\n\nDie Blätter fallen leise nieder,\nDer Garten leuchtet rot und gold,\n"
-        "Der Wind singt seine alten Lieder,\nBis Schlaf die müden Bäume holt.\n\n{title}\n\n",
-        "lyrics": "Ein Lied zum Thema: {text}.\n\n|[Strophe 1]\n",
-        "slogan": "Werbesprüche\n\nKaffee: Der Morgen schmeckt.\nSchuhe: Jeder Schritt zählt.\n{title}:",
-    },
-    "es": {
-        "story": "Un cuento corto sobre el tema: {text}.\n\n|Había una vez",
-        "poem": "Otoño\n\nCaen las hojas sin ruido,\nel jardín se viste de oro,\n"
-        "y el viento, medio dormido,\nguarda del sol su tesoro.\n\n{title}\n\n",
-        "lyrics": "Una canción sobre el tema: {text}.\n\n|[Estrofa 1]\n",
-        "slogan": "Eslóganes publicitarios\n\nCafé: Despierta con sabor.\nZapatos: Cada paso cuenta.\n{title}:",
-    },
-    "zh": {
-        "story": "一个关于“{text}”的小故事。\n\n|从前，",
-        "poem": "秋天\n\n落叶轻轻铺满小路，\n风把黄昏慢慢吹远，\n"
-        "院子里的老树不说话，\n等着月亮挂上屋檐。\n\n{title}\n\n",
-        "lyrics": "一首关于“{text}”的歌。\n\n|【第一段】\n",
-        "slogan": "广告语\n\n咖啡：唤醒每个清晨。\n鞋子：每一步都算数。\n{title}：",
-    },
-}
-"""How a base model, which only continues text, is led to each kind; what stands behind the bar is part of the answer.
-
-The poems and slogans were written for this."""
 
 PRESETS: dict[str, dict[str, float]] = {
     "Precise": {"temperature": 0.3, "top_p": 0.9, "top_k": 50, "min_p": 0.0, "repetition_penalty": 1.15},
