@@ -44,7 +44,12 @@ class Text:
         else:
             template = language.gettext(self.template) if self.template else ""
         facts = {name: _said(fact, language) for name, fact in self.facts.items()}
-        return template.format_map(facts) if facts else template
+        try:
+            return template.format_map(facts) if facts else template
+        except (LookupError, ValueError):  # a translator's slip in a fact's name
+            if language is ENGLISH:
+                raise
+            return self.said_in(ENGLISH)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: Any) -> Any:

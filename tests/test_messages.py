@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gettext
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,16 @@ def test_errors_are_said_in_the_language_that_is_wanted(brackets: None) -> None:
     assert translations.language(["en", CODE]).gettext("Use") == "Use"
 
 
+def test_a_translators_slip_leaves_the_sentence_english() -> None:
+    class Slip(gettext.NullTranslations):
+        def gettext(self, message: str) -> str:
+            return "{feld} fehlt."
+
+    assert Text("{field} is missing.", field="text").said_in(Slip()) == "text is missing."
+    with pytest.raises(KeyError):
+        str(Text("{field} is missing.", name="text"))
+
+
 def test_the_template_is_up_to_date() -> None:
     assert translations.TEMPLATE.read_bytes() == translations.template(), "run `make messages`"
 
@@ -75,7 +86,7 @@ NO_TEXT = {
     "update",
 }
 ELEMENTS = {name for name in [*dir(DeltaGenerator), *dir(st)] if not name.startswith("_")} - NO_TEXT
-TEMPLATE = re.compile(r"[A-Z{][^\n`]*\{\w+(:[^}{]*)?\}[^\n`]*\.$")
+TEMPLATE = re.compile(r"[A-Z{][^\n`]*\{\w+(:[^}{ ]*)?\}[^\n`]*\.$")
 """A sentence with facts; comments and docstrings have backticks around theirs."""
 PROSE = r"[^\W\d_]{2,}"
 TEXTS = {"label", "help", "placeholder", "alt", "text", "title", "body", "delta", "page_title", "show_spinner"}
