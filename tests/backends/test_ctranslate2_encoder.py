@@ -234,6 +234,9 @@ assert result.label == "positive" and found.answers[0].text == "Marie Curie", (r
 assert not {"torch", "transformers"} & set(sys.modules)
 engine.close()
 """
+    store = Store(AUTO, read_catalogue())
+    for name in ("sentiment-minilm", "answer-minilm"):
+        COPY.made(store.path(name))
     environment = os.environ | {"PARLANCE_DEVICE": "cpu"}
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300, env=environment)
 
