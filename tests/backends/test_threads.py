@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.backends import cores, threads
-from engine.backends.ct2.conversion import convert
+from engine.backends.ct2.conversion import COPY
 from engine.backends.loader import load
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.store import Store
@@ -102,7 +102,7 @@ def test_the_embedded_encoder_is_measured_as_it_serves_and_takes_the_number(tmp_
     settings = kept(tmp_path, transformers=1)
     store = Store(replace(settings, device="cpu"), read_catalogue())
     model = store.catalogue.find(threads.PROBES["transformers"])
-    convert(store.path(model.id))
+    COPY.made(store.path(model.id))
     try:
         for dtype in ("auto", "float32"):
             assert threads._speed("transformers", store, replace(store.settings, dtype=dtype))(2) > 0
