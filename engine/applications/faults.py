@@ -21,9 +21,22 @@ def find_fault(source: str, generation: Generation, target: str) -> Text:
         return Text("A sentence repeats itself; the model lost the thread there.")
     if generation.finish_reason == "length":
         return Text("A sentence reached the length limit and may be cut off.")
+    if is_word(source) and is_doubled(text):
+        return Text("A word came back doubled.")
     if is_echo(source, text) or has_wrong_script(text, target):
         return Text("A sentence came back untranslated.")
     return NOTHING
+
+
+def is_word(text: str) -> bool:
+    """Whether a text is one word alone, which translators of sentences read as the beginning of one."""
+    return text.strip().replace("-", "").isalpha()
+
+
+def is_doubled(text: str) -> bool:
+    """Whether a word comes twice, or a comma shows that more was to come: "Hello, the hello" for "Olá"."""
+    words = [word.strip(",.;:!?").casefold() for word in text.split()]
+    return len(set(words)) < len(words) or text.endswith(",")
 
 
 def is_looping(text: str) -> bool:

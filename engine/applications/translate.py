@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.applications import Application
-from engine.applications.faults import find_fault
-from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, names_of
+from engine.applications.faults import find_fault, is_word
+from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, guess_language, names_of
+from engine.applications.literals import Kept, keep_aside, restored
 from engine.applications.segments import split
 from engine.backends.languages import TARGET_TAGS
-from engine.catalogue.models import Model
+from engine.catalogue.models import Catalogue, Model
 from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.evaluation.metrics import bleu, chrf
 from engine.messages import NOTHING, Text
@@ -94,6 +95,16 @@ def languages_of(model: Model) -> list[str]:
     return [code for code in LANGUAGES if code in known]
 
 
+def best_for(catalogue: Catalogue, request: TranslateRequest) -> str | None:
+    """The embedded model that was made for this very pair, where there is one. A source is guessed only for that."""
+    made = {model.pair: model.id for model in APPLICATION.models(catalogue) if model.is_embedded and model.pair}
+    source = request.source
+    if source == "auto" and any(pair and pair[1] == request.target for pair in made):
+        text = request.text if isinstance(request.text, str) else next(iter(request.text), "")
+        source = guess_language(text)[0] if isinstance(text, str) else source
+    return made.get((source, request.target))
+
+
 def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterator[Event]:
     """Translate; the last event's result is a TranslateResult. Sentences run at once, as far as there are slots.
 
@@ -101,7 +112,7 @@ def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterato
     the whole translation so far. Of several texts only the waiting shows.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
-    model = APPLICATION.choose(engine.catalogue, request.model)
+    model = APPLICATION.choose(engine.catalogue, request.model or best_for(engine.catalogue, request))
     texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
     works = [_Work(engine, model, request, text, caller) for text in texts]
     is_one = isinstance(request.text, str)
@@ -136,6 +147,7 @@ class _Work:
         self.source, self.target = _languages(model, request, text if has_words else None)
         self.segments = split(text, self.source)
         self.asked = [segment for segment in self.segments if segment.text]
+        self.kept = [self._kept(segment.text) for segment in self.asked]
         self.sentences: list[Sentence] = []
         self.logprobs: list[tuple[float, int]] = []
         self.settings: dict[str, Any] = {}
@@ -143,11 +155,22 @@ class _Work:
 
     def request(self, index: int, is_again: bool = False) -> Generate:
         """What the model is asked for a sentence."""
-        return ask(self.model, self.asked[index].text, self.source, self.target, is_again=is_again)
+        return ask(self.model, self.kept[index].text, self.source, self.target, is_again=is_again)
+
+    def _kept(self, text: str) -> Kept:
+        """What the model reads: literals are kept aside where it knows nothing but to translate."""
+        return keep_aside(text, self.source, self.target) if _style(self.model) == "pair" else Kept(text)
+
+    def _restored(self, index: int, generation: Generation) -> Generation:
+        """The translation with literals put back, without the stop that a word alone was given for a second try."""
+        text = restored(generation.text.strip(), self.kept[index], self.target)
+        return replace(generation, text=text.removesuffix(".") if is_word(self.asked[index].text) else text)
 
     def show(self, index: int, event: Event) -> Iterator[Event]:
         """Pass on the new text of a sentence. Space at its end waits: it may be the last of it, and then goes."""
         self._raw += event.text
+        if self.kept[index].text != self.asked[index].text:
+            return  # the marks in it mean nothing to a reader: it shows when it is whole
         new = self._raw.strip()[len(self._shown) :]
         if new:
             yield Event("text", text=new if self._shown else self._gap(index) + new, token=event.token)
@@ -155,7 +178,8 @@ class _Work:
 
     def finish(self, index: int, first: Generation) -> Iterator[Event]:
         """Keep a sentence, after a second try where the first looks broken; the better one of both is kept."""
-        source, chosen, is_better = self.asked[index].text, first, False
+        source, is_better = self.asked[index].text, False
+        chosen = first = self._restored(index, first)
         fault = find_fault(source, first, self.target)
         if fault and first.finish_reason != "deadline":
             second = yield from self._again(index)
@@ -175,8 +199,7 @@ class _Work:
         try:
             for event in self.engine.stream(self.model.id, self.request(index, is_again=True), self.caller):
                 if event.kind == "done":
-                    generation: Generation = event.result
-                    return generation
+                    return self._restored(index, event.result)
                 yield event if event.kind in ("queued", "loading") else Event("queued")
         except PeopleError:
             log.info("no second try of a sentence", exc_info=True)
@@ -232,6 +255,8 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
         return Generate(f"translate {LANGUAGES[source]} to {LANGUAGES[target]}: {text}", sampling=sampling)
     if style == "tags":
         return Generate(f"{TARGET_TAGS[target]} {text}", sampling=sampling)
+    if style == "pair" and is_again and is_word(text):
+        return Generate(f"{PAIR_LABELS.get(model.id, '')}{text}.", sampling=replace(sampling, repetition_penalty=1.0))
     if style == "pair":
         return Generate(PAIR_LABELS.get(model.id, "") + text, sampling=sampling)
     return Generate(text, sampling=sampling, source=source, target=target)

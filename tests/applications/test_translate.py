@@ -191,6 +191,33 @@ def test_faults_are_not_seen_where_there_are_none() -> None:
     assert is_looping("a b " * 4) and is_looping("哈哈哈哈") and not is_looping("very very good")
 
 
+def test_a_pair_has_the_embedded_model_that_was_made_for_it(house) -> None:
+    house.backend.say = lambda request: request.prompt.upper()
+    for text, source, target, model in (
+        ("The cat sleeps.", "en", "pt", "firefox-en-pt"),
+        ("O gato está a dormir na cozinha.", "auto", "en", "firefox-pt-en"),
+        ("Le chat dort dans la cuisine.", "fr", "es", "gemma-3-270m"),
+    ):
+        result = translate.APPLICATION.run(house.engine, TranslateRequest(text, source, target), HOST)
+        assert result.model == model
+
+
+def test_literals_are_kept_from_the_model_and_shown_again(house) -> None:
+    house.backend.say = lambda request: request.prompt.replace("Pay", "Pague").replace("at", "em")
+    asked = TranslateRequest("Pay €5 at https://x.org today. Hello.", "en", "pt")
+    events = list(translate.stream(house.engine, asked, HOST))
+    assert house.backend.seen[0].prompt == "Pay X1 at X2 today."
+    assert joined(events) == events[-1].result.translations[0].text
+    assert joined(events) == "Pague 5\u00a0€ em https://x.org today. Hello."
+    assert not any("X1" in event.text for event in events)
+
+
+def test_a_word_alone_that_came_back_doubled_is_asked_for_with_a_full_stop(house) -> None:
+    house.backend.say = lambda request: "Hello." if request.prompt.endswith(".") else "Hello, the hello"
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("Olá", "pt", "en"), HOST).translations
+    assert done.text == "Hello" and done.sentences[0].is_second_try and not done.warning
+
+
 def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> None:
     house.backend.say = loudly
     result = translate.APPLICATION.run(house.engine, TranslateRequest("Il fera beau demain matin.", target="en"), HOST)

@@ -1,0 +1,183 @@
+"""What must come through a translation as it is: addresses, code, names in braces, emoji, sums of money, rare letters.
+
+`keep_aside` puts a mark such as X1 in each one's place, which small translators copy; `restored` puts it back. Quotes
+and dashes are made plain, because their vocabularies have no other, and come back in the target's own style.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MARKS = "XZQKJ"
+"""First letters of marks, of which one that the sentence does not use is taken."""
+LETTERS = {
+    "en": "àáâãçéêíóôõú",  # its vocabulary is shared with Portuguese
+    "pt": "àáâãçéêíóôõú",
+    "fr": "àâæçéèêëîïôœùûüÿ",
+    "de": "äöüßàéè",
+    "es": "áéíñóúüàçè",
+}
+"""Letters beyond a to z that a language's vocabulary has; a word with any other is a name or foreign, and kept."""
+QUOTES = {"fr": "«\u00a0 \u00a0»", "de": "„ “", "es": "« »", "pt": "“ ”", "en": "“ ”"}
+"""Opening and closing quotes of a language, apart by a space."""
+POINT_LANGUAGES = ("en", "zh")
+"""Write 1,234.5; the others 1.234,5."""
+
+_EMOJI = (
+    "[\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff\u2600-\u27bf\u2b50-\u2b55\u231a-\u23ff\u2190-\u21ff"
+    "\u200d\ufe0f\u20e3]+"
+)
+_PATTERNS = (
+    r"`+[^`\n]+`+",
+    r"</?[A-Za-z][^<>\n]*>",
+    r"\{\{[^{}\n]*\}\}|\$?\{[^{}\n]*\}|%\(\w+\)[sdif]|%[sdif]\b",
+    r"(?:https?|ftp)://[^\s<>\"»”]*[^\s<>\"»”.,;:!?)\]']|\bwww\.[^\s<>\"»”]*[^\s<>\"»”.,;:!?)\]']",
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    r"(?<![\w/])(?:[~.]{1,2}(?=/)|[A-Za-z]:(?=\\))?(?:[/\\][\w.+~-]+){2,}[/\\]?|(?<![\w/])~/[\w.+/-]*\w",
+    r"(?<!\w)[@#]\w[\w-]*",
+    r"\b\w+(?:\.\w+)*\(\w*\)",
+    r"\b\w+(?:_\w+)+\b|(?<!\w)_{1,2}\w+",
+    r"(?<!\S)--?[a-z][\w-]*(?:=\S+)?",
+    r"\b[\w-]+\.(?:py|js|ts|c|h|cpp|rs|go|sh|txt|md|pdf|docx?|xlsx?|csv|json|ya?ml|toml|html?|css|xml|png|jpe?g|gif|zip|gz|exe|com|org|net|eu)\b",
+    r"[€£¥₹]\s?\d+(?:[.,\u00a0 ]\d{3})*(?:[.,]\d{1,2})?\b|\d+(?:[.,\u00a0]\d{3})*(?:[.,]\d{1,2})?\s?[€£¥₹]",
+    r"\b\w+\^\w+",
+    r"§+\s?\d[\w.]*",
+    r"\d*[½¼¾⅓⅔⅛]",
+    r"\d+(?:[.,]\d+)?\s?[×÷±]\s?\d+(?:[.,]\d+)?|[≈≤≥≠±~<>]\s?\d+(?:[.,]\d+)?%?",
+    r"\d+(?:[.,]\d+)?\s?°\s?[CFK]?",
+    r"\b\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)+\b",
+    _EMOJI,
+    r"[\\^~{}|<>€£¥§•†‡©®™µ]",
+)
+_LITERAL = re.compile("|".join(_PATTERNS))
+_MONEY = re.compile(r"([€£¥₹])\s?(\d[\d.,\u00a0 ]*\d|\d)|(\d[\d.,\u00a0]*\d|\d)\s?([€£¥₹])")
+_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
+_DASHES = re.compile(r"\s*[—–]\s*")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A sentence as the model reads it, and what to put back: marks in order with what they stand for."""
+
+    text: str
+    literals: tuple[tuple[str, str], ...] = ()
+    has_quotes: bool = False
+    has_apostrophes: bool = False
+    dash: str = ""
+
+
+def keep_aside(sentence: str, source: str, target: str) -> Kept:
+    """Make the sentence fit for a small translator; languages are ISO 639-1 codes."""
+    letter = next((letter for letter in MARKS if not re.search(rf"\b{letter}\d", sentence)), MARKS[0])
+    pieces, literals, place = [], [], 0
+    for number, (start, end) in enumerate(literal_spans(sentence, source), 1):
+        mark = f"{letter}{number}"
+        literals.append((mark, sentence[start:end]))
+        pieces += [sentence[place:start], _spaced(sentence, start, end, mark)]
+        place = end
+    text, style = _plain("".join([*pieces, sentence[place:]]))
+    return Kept(text, tuple((mark, _localised(literal, target)) for mark, literal in literals), *style)
+
+
+def literal_spans(sentence: str, source: str) -> list[tuple[int, int]]:
+    """Where literals stand in a sentence, in order."""
+    found = [match.span() for match in _LITERAL.finditer(sentence)]
+    found += [span for span in _foreign(sentence, source) if not any(a < span[1] and span[0] < b for a, b in found)]
+    return sorted(found)
+
+
+def plain(text: str) -> str:
+    """The text with plain quotes, apostrophes and dashes."""
+    return _plain(text)[0]
+
+
+def missing(translation: str, kept: Kept) -> list[str]:
+    """Literals whose mark is not in the translation exactly once."""
+    return [literal for mark, literal in kept.literals if len(_mark(mark).findall(translation)) != 1]
+
+
+def restored(translation: str, kept: Kept, target: str) -> str:
+    """The translation with literals put back, and quotes and dashes in the target's style.
+
+    A literal whose mark was lost stands at the end, before the full stop: nothing is lost without a sign.
+    """
+    text = _styled(translation, kept, target)
+    lost = []
+    for mark, literal in kept.literals:
+        pattern = _mark(mark)
+        if pattern.search(text):
+            text = pattern.sub(lambda match, literal=literal: literal, text, count=1)  # type: ignore[misc]
+            text = pattern.sub("", text)
+        else:
+            lost.append(literal)
+    if lost:
+        end = re.search(r"[\s.!?…]*$", text)
+        at = end.start() if end else len(text)
+        text = f"{text[:at]} {' '.join(lost)}{text[at:]}"
+    return text
+
+
+def _mark(mark: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){mark[0]}\s?{mark[1:]}(?!\d)", re.IGNORECASE)
+
+
+def _spaced(sentence: str, start: int, end: int, mark: str) -> str:
+    """The mark as a word of its own where the literal touches letters, as emoji do."""
+    before = " " if start and sentence[start - 1].isalnum() else ""
+    after = " " if end < len(sentence) and sentence[end].isalnum() else ""
+    return before + mark + after
+
+
+def _foreign(sentence: str, source: str) -> Iterable[tuple[int, int]]:
+    """Words of letters that the source language's vocabulary does not have."""
+    if source not in LETTERS:
+        return
+    known = set("abcdefghijklmnopqrstuvwxyz'-" + LETTERS[source])
+    for match in _WORD.finditer(sentence):
+        letters = {letter for letter in match[0].lower() if letter not in known}
+        if letters and all("LATIN" in unicodedata.name(letter, "") for letter in letters):
+            yield match.span()
+
+
+def _localised(literal: str, target: str) -> str:
+    """Money as the target writes it: 5 € and 1.234,50 €, or €5 and €1,234.50."""
+    match = _MONEY.fullmatch(literal)
+    if match is None:
+        return literal
+    sign, amount = match[1] or match[4], match[2] or match[3]
+    separators = re.sub(r"\d", "", amount)
+    if target in POINT_LANGUAGES:
+        if separators and re.fullmatch(r"\d{1,3}(?:[.\u00a0 ]\d{3})*(?:,\d{1,2})?", amount):
+            amount = amount.replace(".", "\u00a0").replace(",", ".").replace("\u00a0", ",").replace(" ", ",")
+        return sign + amount
+    if separators and re.fullmatch(r"\d{1,3}(?:,\d{3})*(?:\.\d{1,2})?", amount):
+        group = "\u00a0" if target == "fr" else "."
+        amount = amount.replace(",", "\u2060").replace(".", ",").replace("\u2060", group)
+    return f"{amount}\u00a0{sign}"
+
+
+def _plain(text: str) -> tuple[str, tuple[bool, bool, str]]:
+    """The text with plain quotes, apostrophes and dashes, and which of them it had in another form."""
+    plain = re.sub(r"[«‹]\s*|\s*[»›]|[“”„‟]", '"', text)
+    has_quotes = plain != text
+    even = re.sub(r"[’‘‚]", "'", plain)
+    dash = next((found[0].strip() for found in [_DASHES.search(even)] if found), "")
+    spaced = re.sub(r"(?<=\d)\s*[–—]\s*(?=\d)", "-", even)
+    spaced = re.sub(r"\s*[—–]\s*", " - ", spaced).strip()
+    return spaced.replace("…", "..."), (has_quotes, even != plain, dash)
+
+
+def _styled(text: str, kept: Kept, target: str) -> str:
+    if kept.has_quotes and target in QUOTES and text.count('"') % 2 == 0:
+        opening, closing = QUOTES[target].split(" ")
+        signs = iter([opening, closing] * (text.count('"') // 2))
+        text = re.sub('"', lambda _: next(signs), text)
+    if kept.has_apostrophes:
+        text = re.sub(r"(?<=\w)'(?=\w)", "’", text)
+    if kept.dash:
+        text = re.sub(r" - ", f" {kept.dash} ", text)
+        text = re.sub(r"(?<=\d)-(?=\d)", "–", text)
+    return text

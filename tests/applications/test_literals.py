@@ -1,0 +1,102 @@
+"""What a translation must keep: marks put in and taken out, quotes and dashes in the target's style, and a hundred
+sentences through the embedded students, where these are in the cache."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from engine.applications.literals import Kept, keep_aside, literal_spans, missing, restored
+from engine.applications.translate import APPLICATION, TranslateRequest
+from engine.serving.compose import open_house
+from engine.serving.protocol import Caller
+from engine.settings import current
+from tests.applications.literal_sentences import ENGLISH, PORTUGUESE, rows
+
+TABLES = {("en", "pt"): rows(ENGLISH), ("pt", "en"): rows(PORTUGUESE)}
+CASES = [(source, target, *row) for (source, target), table in TABLES.items() for row in table]
+
+
+@pytest.mark.parametrize(("source", "target", "sentence", "literals"), CASES)
+def test_what_is_kept_aside_comes_back(source: str, target: str, sentence: str, literals: list[str]) -> None:
+    kept = keep_aside(sentence, source, target)
+    back = restored(kept.text, kept, target).replace("\u00a0", " ")
+    assert not missing(kept.text, kept)
+    for literal in literals:
+        if any(sign in literal for sign in "€£") or literal in sentence:
+            assert literal in back
+
+
+def test_spans_lie_apart_and_in_order() -> None:
+    for source, _, sentence, _ in CASES:
+        spans = literal_spans(sentence, source)
+        assert all(one[1] <= other[0] for one, other in pairwise(spans))
+
+
+def test_plain_sentences_stay_as_they_are() -> None:
+    for sentence in ("I paid 20 dollars, not 30.", "It's a well-known fact.", "Olá, tudo bem?", "Café in Zürich"):
+        kept = keep_aside(sentence, "en", "pt")
+        assert kept.text == sentence or kept.literals == (("X1", "Zürich"),)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("en", "“Yes” – he said – it’s"), ("fr", "«\u00a0Yes\u00a0» – he said – it’s"), ("de", "„Yes“ – he said – it’s"),
+     ("es", "«Yes» – he said – it’s")],
+)  # fmt: skip
+def test_quotes_and_dashes_come_back_in_the_targets_style(target: str, expected: str) -> None:
+    kept = keep_aside("„Oui“ – dit-il – c’est", "fr", target)
+    assert kept.text == '"Oui" - dit-il - c\'est'
+    assert restored('"Yes" - he said - it\'s', kept, target) == expected
+
+
+def test_plain_quotes_stay_plain() -> None:
+    kept = keep_aside('"Yes" - it\'s', "en", "fr")
+    assert restored('"Oui" - c\'est', kept, "fr") == '"Oui" - c\'est'
+
+
+@pytest.mark.parametrize(
+    ("sentence", "target", "expected"),
+    [("€5", "fr", "5\u00a0€"), ("£1,234.50", "fr", "1\u00a0234,50\u00a0£"), ("1.234,50 €", "en", "€1,234.50"),
+     ("5 €", "en", "€5"), ("€0.99", "de", "0,99\u00a0€")],
+)  # fmt: skip
+def test_money_is_written_as_the_target_does(sentence: str, target: str, expected: str) -> None:
+    kept = keep_aside(sentence, "en", target)
+    assert restored(kept.text, kept, target) == expected
+
+
+def test_a_lost_mark_is_noticed_and_its_literal_not_lost() -> None:
+    kept = keep_aside("Visit https://x.org now.", "en", "pt")
+    assert missing("Visite agora.", kept) == ["https://x.org"]
+    assert restored("Visite agora.", kept, "pt") == "Visite agora https://x.org."
+    assert restored("Visite x1 e X1 agora.", kept, "pt") == "Visite https://x.org e  agora."
+
+
+def test_a_mark_never_stands_for_what_the_sentence_says() -> None:
+    kept = keep_aside("Seat X1 costs €5.", "en", "pt")
+    assert kept.literals[0][0] != "X1" and "X1" in kept.text
+    assert restored("O lugar X1 custa Z1.", kept, "pt") == "O lugar X1 custa 5\u00a0€."
+
+
+def test_nothing_kept_is_nothing_changed() -> None:
+    assert restored("Bom dia.", Kept("Good morning."), "pt") == "Bom dia."
+
+
+def test_ninety_nine_of_a_hundred_come_through_the_embedded_students() -> None:
+    house = open_house(replace(current(), prefetch=False, threads=1))
+    kept = asked = 0
+    try:
+        for (source, target), table in TABLES.items():
+            model = f"firefox-{source}-{target}"
+            if house.store.availability(model).state != "ready":
+                pytest.skip(f"{model} is not in the cache")
+            request = TranslateRequest([sentence for sentence, _ in table], source, target, model)
+            result = APPLICATION.run(house.engine, request, Caller())
+            for (_, literals), done in zip(table, result.translations, strict=True):
+                asked += len(literals)
+                kept += sum(literal in done.text.replace("\u00a0", " ") for literal in literals)
+    finally:
+        house.engine.close()
+    assert kept >= 0.99 * asked
