@@ -1,6 +1,6 @@
 """Runs as people see them: read from their folders, which tell the truth after a crash, a kill or a restart.
 
-Reading only; what changes a run is in `jobs`. A folder that cannot be read is shown as broken and never in the way.
+Reading only; what changes a run is in `runs`. A folder that cannot be read is shown as broken and never in the way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""For people who do not see the answer grow: on phones it is scrolled to, to screen readers it is read out."""
+"""Accessibility of an answer that streams in: phones scroll to it, screen readers read it out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts in plotly, in colours that colour-blind eyes tell apart and that sit on light and dark."""
+"""Plotly charts in colours that colour-blind people can tell apart, on a light and on a dark page."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Temperature and length in front, everything else folded away.
+"""Controls for decoding: temperature and length in front, the others folded away.
 
-Moving a control does not run the page: what stands there when something is asked is what acts.
+Moving a control does not run the page; the values that count are those at the time of a request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers in words."""
+"""Numbers as people read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as files."""
+"""Tables as CSV files."""
 
 from __future__ import annotations
 
