@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.recipes.literals import literal_spans, plain
+from engine.applications.literals import literal_spans, plain
 
 Pair = tuple[str, str]
 
