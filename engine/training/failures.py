@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Callable
+
 from engine.backends.memory import is_memory_error
 from engine.errors import InputError
 from engine.jobs import failures
 from engine.jobs.failures import is_disk_full
 from engine.messages import Text
 from engine.training.run import LESS_MEMORY
+
+log = logging.getLogger(__name__)
 
 
 class DivergedError(InputError):
@@ -28,6 +34,20 @@ def explain(error: BaseException) -> tuple[Text, Text]:
         advice = Text("Free disk space or delete old runs, then resume this one.")
         return Text("The disk is full; nothing more could be saved."), advice
     return failures.explain(error)
+
+
+def as_command(work: Callable[[], object]) -> int:
+    """Do what a command line asks for and print what it returns; a fault's sentence goes to stderr.
+
+    Returns the exit status.
+    """
+    try:
+        print(work())
+    except Exception as error:
+        log.exception("the command failed")
+        print(in_english(error), file=sys.stderr)
+        return 1
+    return 0
 
 
 def in_english(error: BaseException) -> str:

@@ -7,23 +7,23 @@ Names come from the `gguf` package; what llama.cpp wants otherwise than transfor
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from engine.errors import NotFoundError, PeopleError, UnsupportedError
+from engine.errors import NotFoundError, UnsupportedError
+from engine.files import read_json
 from engine.messages import Text
+from engine.training.failures import as_command
 from engine.training.gguf_vocabulary import write_vocabulary
 
 Dtype = Literal["q8_0", "f16", "f32"]
-Progress = Callable[[int, int], None]
-"""Called with what is done and the whole, both in bytes."""
 
 Array = np.ndarray[Any, Any]
 Change = Callable[[str, Array, Mapping[str, Any]], Array]
@@ -142,21 +142,11 @@ FAMILIES: dict[str, Family] = {
 
 def can_export(folder: Path) -> bool:
     """Whether the model in the folder is of a family that can be written as GGUF. Needs neither torch nor weights."""
-    try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") in FAMILIES
-    except (OSError, ValueError):
-        return False
+    return read_json(folder / "config.json").get("model_type") in FAMILIES
 
 
 def to_gguf(
-    folder: Path,
-    file: Path,
-    *,
-    base: Path | None = None,
-    dtype: Dtype = "q8_0",
-    title: str = "",
-    licence: str = "",
-    progress: Progress | None = None,
+    folder: Path, file: Path, *, base: Path | None = None, dtype: Dtype = "q8_0", title: str = "", licence: str = ""
 ) -> Path:
     """Write the model in `folder` (config.json, safetensors, tokenizer) to `file`, which appears whole or not at all.
 
@@ -169,11 +159,9 @@ def to_gguf(
 
     config = _read_config(folder)
     family = _family(config)
-    shapes = dict(_shapes(folder))
+    shapes = {name: opened.get_slice(name).get_shape() for name, opened in _weights(folder)}
     names = _gguf_names(shapes, family, config)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    writer = gguf.GGUFWriter(None, family.architecture)
-    try:
+    with _written(file, family) as (writer, temporary):
         writer.add_type("model")
         writer.add_name(title or "Fine-tuned model")
         if licence:
@@ -183,19 +171,41 @@ def to_gguf(
         writer.add_file_type({"f32": 0, "f16": 1, "q8_0": 7}[dtype])
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         write_vocabulary(writer, folder, config["vocab_size"], base)
-        _write_tensors(writer, folder, names, shapes, family, config, dtype, temporary, progress)
+        types = {}
+        for name, target in names.items():
+            shape = family.change(name, np.empty(shapes[name], np.bool_), config).shape
+            types[name] = _announce(writer, target, shape, dtype)
+        writer.write_header_to_file(path=temporary)
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        # One after the other, so that only one is in memory.
+        for name, opened in _weights(folder):
+            if name in names:
+                values = family.change(name, opened.get_tensor(name).float().numpy(), config)
+                values = np.ascontiguousarray(values, dtype=np.float32)
+                writer.write_tensor_data(gguf.quantize(values, types[name]))
+    return file
+
+
+@contextmanager
+def _written(file: Path, family: Family) -> Iterator[tuple[Any, Path]]:
+    """A writer, and the file that it is to write, which gets its name when it is whole."""
+    import gguf
+
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    writer = gguf.GGUFWriter(None, family.architecture)
+    try:
+        yield writer, temporary
+        writer.close()
         temporary.replace(file)
     finally:
         writer.close()
         temporary.unlink(missing_ok=True)
-    return file
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise NotFoundError("The run has no finished model yet. Wait until it has saved one.", param="run") from None
+    if not (config := read_json(folder / "config.json")):
+        raise NotFoundError("The run has no finished model yet. Wait until it has saved one.", param="run")
     return config
 
 
@@ -211,8 +221,8 @@ def _family(config: Mapping[str, Any]) -> Family:
     return FAMILIES[kind]
 
 
-def _weights(folder: Path) -> Iterator[Any]:
-    """The folder's safetensors files, opened one after the other."""
+def _weights(folder: Path) -> Iterator[tuple[str, Any]]:
+    """The names of all tensors, each with the opened safetensors file that has it."""
     from safetensors import safe_open
 
     files = sorted(folder.glob("*.safetensors"))
@@ -220,13 +230,8 @@ def _weights(folder: Path) -> Iterator[Any]:
         raise NotFoundError("The run has no finished model yet. Wait until it has saved one.", param="run")
     for file in files:
         with safe_open(file, framework="pt") as opened:
-            yield opened
-
-
-def _shapes(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for opened in _weights(folder):
-        for name in opened.keys():  # noqa: SIM118, it is no mapping
-            yield name, tuple(opened.get_slice(name).get_shape())
+            for name in opened.keys():  # noqa: SIM118, it is no mapping
+                yield name, opened
 
 
 def _gguf_names(shapes: Mapping[str, Any], family: Family, config: Mapping[str, Any]) -> dict[str, str]:
@@ -253,55 +258,23 @@ def _name_map(family: Family, config: Mapping[str, Any]) -> Any:
     return gguf.get_tensor_name_map(architecture, config.get("num_hidden_layers") or config["n_layer"])
 
 
-def _stored_type(name: str, shape: tuple[int, ...], dtype: Dtype) -> Any:
-    """ggml's type for a tensor: vectors and position tables in float32, matrices as asked for where they fit."""
-    from gguf import GGMLQuantizationType
+def _announce(writer: Any, name: str, shape: tuple[int, ...], dtype: Dtype) -> Any:
+    """Tell of a tensor; returns ggml's type for it.
+
+    Vectors and position tables are in float32, matrices as asked for where they fit.
+    """
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     if len(shape) < 2 or name == "position_embd.weight":
-        return GGMLQuantizationType.F32
-    if dtype == "q8_0" and shape[-1] % Q8_0_ROW:
-        return GGMLQuantizationType.F16
-    return GGMLQuantizationType[dtype.upper()]
-
-
-def _write_tensors(
-    writer: Any,
-    folder: Path,
-    names: Mapping[str, str],
-    shapes: Mapping[str, tuple[int, ...]],
-    family: Family,
-    config: Mapping[str, Any],
-    dtype: Dtype,
-    file: Path,
-    progress: Progress | None,
-) -> None:
-    """Announce all tensors, then write one after the other, so that only one is in memory.
-
-    `names` and `shapes` are those in the checkpoint.
-    """
-    from gguf.constants import GGML_QUANT_SIZES
-    from gguf.quants import quantize
-
-    types = {}
-    for name, target in names.items():
-        shape = family.change(name, np.empty(shapes[name], np.bool_), config).shape
-        types[name] = kind = _stored_type(target, shape, dtype)
-        block, size = GGML_QUANT_SIZES[kind]
-        length = int(np.prod(shape)) // block * size
-        writer.add_tensor_info(target, shape, np.dtype(np.float32), length, raw_dtype=kind)
-    writer.write_header_to_file(path=file)
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    done, whole = 0, sum(int(np.prod(shapes[name])) for name in names)
-    for opened in _weights(folder):
-        for name in opened.keys():  # noqa: SIM118, it is no mapping
-            if name not in names:
-                continue
-            values = family.change(name, opened.get_tensor(name).float().numpy(), config)
-            writer.write_tensor_data(quantize(np.ascontiguousarray(values, dtype=np.float32), types[name]))
-            done += values.size
-            if progress is not None:
-                progress(done, whole)
+        kind = GGMLQuantizationType.F32
+    elif dtype == "q8_0" and shape[-1] % Q8_0_ROW:
+        kind = GGMLQuantizationType.F16
+    else:
+        kind = GGMLQuantizationType[dtype.upper()]
+    block, size = GGML_QUANT_SIZES[kind]
+    length = int(np.prod(shape)) // block * size
+    writer.add_tensor_info(name, shape, np.dtype(np.float32), length, raw_dtype=kind)
+    return kind
 
 
 def adapter_to_gguf(adapter: Path, model: Path, file: Path) -> Path:
@@ -318,9 +291,7 @@ def adapter_to_gguf(adapter: Path, model: Path, file: Path) -> Path:
     tensors = dict(_adapter_tensors(adapter, family, config))
     if not tensors:
         raise UnsupportedError("The adapter changes no layer that llama.cpp knows. Export the merged model instead.")
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    writer = gguf.GGUFWriter(temporary, family.architecture)
-    try:
+    with _written(file, family) as (writer, temporary):
         writer.add_type("adapter")
         writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
         writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
@@ -328,23 +299,16 @@ def adapter_to_gguf(adapter: Path, model: Path, file: Path) -> Path:
         writer.add_file_type(0)
         for name, values in tensors.items():
             writer.add_tensor(name, np.ascontiguousarray(values, dtype=np.float32))
-        writer.write_header_to_file()
+        writer.write_header_to_file(path=temporary)
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
-        temporary.replace(file)
-    finally:
-        writer.close()
-        temporary.unlink(missing_ok=True)
     return file
 
 
 def _read_adapter(folder: Path) -> tuple[dict[str, Any], float]:
     """peft's settings, and alpha as llama.cpp takes it: it scales by alpha over rank."""
-    try:
-        settings: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise NotFoundError("The run has no adapter. Only runs with the method lora have one.", param="kind") from None
+    if not (settings := read_json(folder / "adapter_config.json")):
+        raise NotFoundError("The run has no adapter. Only runs with the method lora have one.", param="kind")
     odd = [name for name in ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save") if settings.get(name)]
     if odd or settings.get("peft_type") != "LORA" or settings.get("bias", "none") != "none":
         raise UnsupportedError(
@@ -357,37 +321,26 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Any], float]:
 
 def _adapter_tensors(folder: Path, family: Family, config: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
     known = _name_map(family, config)
-    for opened in _weights(folder):
-        for name in opened.keys():  # noqa: SIM118, it is no mapping
-            layer, _, side = name.removeprefix("base_model.model.").partition(".lora_")
-            target = known.get_name(layer)
-            if target is None or side not in ("A.weight", "B.weight") or not target.startswith("blk."):
-                raise UnsupportedError(
-                    "llama.cpp has no place for the adapter {name}. Export the merged model.", name=name
-                )
-            values = opened.get_tensor(name).float().numpy()
-            if side == "B.weight":
-                values = family.change_adapter(f"{layer}.weight", values, config)
-            yield f"{target}.weight.lora_{side[0].lower()}", values
+    for name, opened in _weights(folder):
+        layer, _, side = name.removeprefix("base_model.model.").partition(".lora_")
+        target = known.get_name(layer)
+        if target is None or side not in ("A.weight", "B.weight") or not target.startswith("blk."):
+            raise UnsupportedError("llama.cpp has no place for the adapter {name}. Export the merged model.", name=name)
+        values = opened.get_tensor(name).float().numpy()
+        if side == "B.weight":
+            values = family.change_adapter(f"{layer}.weight", values, config)
+        yield f"{target}.weight.lora_{side[0].lower()}", values
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write a GGUF file; sentences for people go to stderr. Returns the exit status."""
+    """Write a GGUF file as the command line says. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine.training.gguf_export", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("file", type=Path)
     parser.add_argument("--base", type=Path)
     parser.add_argument("--dtype", choices=get_args(Dtype), default="q8_0")
     given = parser.parse_args(arguments)
-    try:
-        print(to_gguf(given.folder, given.file, base=given.base, dtype=given.dtype))
-    except PeopleError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(Text("The file cannot be written: {reason}. Free disk space.", reason=error.strerror), file=sys.stderr)
-        return 1
-    return 0
+    return as_command(lambda: to_gguf(given.folder, given.file, base=given.base, dtype=given.dtype))
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ llama.cpp rebuilds three kinds: byte-level BPE ("gpt2"), sentencepiece's BPE ("l
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from engine.errors import UnsupportedError
+from engine.files import read_json
 from engine.messages import Text
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-SPECIAL = {"bos": "bos_token", "eos": "eos_token", "unk": "unk_token", "pad": "pad_token"}
 LOWEST_SCORE = -1e6
 """Of pieces that no merge makes: llama.cpp then never prefers them."""
 
@@ -28,22 +28,25 @@ def write_vocabulary(writer: Any, folder: Path, size: int, base: Path | None = N
     """
     if base is not None and _copy(writer, base, size):
         return
-    try:
-        description = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise _unsupported(Text("has no tokenizer.json")) from None
-    names = _special_names(folder)
+    if not (description := read_json(folder / "tokenizer.json")):
+        raise _unsupported(Text("has no tokenizer.json"))
     tokens = _tokens(description, size)
+    write = _writer_of(description)
+    write(writer, description, tokens)
+    writer.add_token_list(tokens)
+    writer.add_token_types(_kinds(description, tokens))
+    _write_special(writer, folder, size)
+
+
+def _writer_of(description: Mapping[str, Any]) -> Callable[[Any, Mapping[str, Any], list[str]], None]:
     kind = description["model"].get("type")
     if kind == "Unigram":
-        _write_unigram(writer, description, tokens)
-    elif kind == "BPE" and "ByteLevel" in _types(description["pre_tokenizer"]):
-        _write_byte_level(writer, description, tokens)
-    elif kind == "BPE" and description["model"].get("byte_fallback"):
-        _write_sentencepiece(writer, description, tokens)
-    else:
-        raise _unsupported(Text("is of the kind {kind}", kind=kind))
-    _write_special(writer, folder, names, {token: number for number, token in enumerate(tokens)})
+        return _write_unigram
+    if kind == "BPE" and "ByteLevel" in _types(description["pre_tokenizer"]):
+        return _write_byte_level
+    if kind == "BPE" and description["model"].get("byte_fallback"):
+        return _write_sentencepiece
+    raise _unsupported(Text("is of the kind {kind}", kind=kind))
 
 
 def _unsupported(what: Text) -> UnsupportedError:
@@ -95,25 +98,19 @@ def _tokens(description: Mapping[str, Any], size: int) -> list[str]:
 
 
 def _kinds(description: Mapping[str, Any], tokens: list[str]) -> list[int]:
+    model, vocabulary = description["model"], description["model"]["vocab"]
+    known = set(vocabulary.values()) if isinstance(vocabulary, dict) else range(len(vocabulary))
     added = {each["id"]: CONTROL if each["special"] else USER_DEFINED for each in description["added_tokens"]}
-    unknown, known = description["model"].get("unk_token"), _known(description)
-    kinds = []
-    for number, token in enumerate(tokens):
-        if token == unknown or number == description["model"].get("unk_id"):
-            kinds.append(UNKNOWN)
-        elif number in added:
-            kinds.append(added[number])
-        elif number not in known:
-            kinds.append(UNUSED)
-        else:
-            is_byte = len(token) == 6 and token.startswith("<0x") and token.endswith(">")
-            kinds.append(BYTE if is_byte and description["model"].get("byte_fallback") else NORMAL)
-    return kinds
 
+    def kind(number: int, token: str) -> int:
+        if token == model.get("unk_token") or number == model.get("unk_id"):
+            return UNKNOWN
+        if number not in known:
+            return added.get(number, UNUSED)
+        is_byte = model.get("byte_fallback") and re.fullmatch("<0x..>", token)
+        return added.get(number, BYTE if is_byte else NORMAL)
 
-def _known(description: Mapping[str, Any]) -> set[int]:
-    vocabulary = description["model"]["vocab"]
-    return set(vocabulary.values()) if isinstance(vocabulary, dict) else set(range(len(vocabulary)))
+    return [kind(number, token) for number, token in enumerate(tokens)]
 
 
 def _pairs(description: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -127,8 +124,6 @@ def _write_byte_level(writer: Any, description: Mapping[str, Any], tokens: list[
         raise _unsupported(Text("changes its text before it splits it"))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_splitting(description))
-    writer.add_token_list(tokens)
-    writer.add_token_types(_kinds(description, tokens))
     writer.add_token_merges([" ".join(pair) for pair in _pairs(description)])
     writer.add_add_space_prefix(False)
 
@@ -156,15 +151,9 @@ def _write_sentencepiece(writer: Any, description: Mapping[str, Any], tokens: li
     ranks: dict[str, float] = {}
     for rank, (left, right) in enumerate(_pairs(description), 1):
         ranks.setdefault(left + right, -float(rank))
-    kinds = _kinds(description, tokens)
-    letters = [kind == NORMAL and len(token) == 1 for token, kind in zip(tokens, kinds, strict=True)]
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list(tokens)
-    writer.add_token_scores(
-        [0.0 if is_letter else ranks.get(token, LOWEST_SCORE) for token, is_letter in zip(tokens, letters, strict=True)]
-    )
-    writer.add_token_types(kinds)
+    writer.add_token_scores([0.0 if len(token) == 1 else ranks.get(token, LOWEST_SCORE) for token in tokens])
     writer.add_add_space_prefix(_begins_with_space(description))
 
 
@@ -174,9 +163,7 @@ def _write_unigram(writer: Any, description: Mapping[str, Any], tokens: list[str
     maps = [step["precompiled_charsmap"] for step in normalizers if step["type"] == "Precompiled"]
     writer.add_tokenizer_model("t5")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list(tokens)
     writer.add_token_scores([float(scores.get(token, LOWEST_SCORE)) for token in tokens])
-    writer.add_token_types(_kinds(description, tokens))
     writer.add_add_space_prefix(_begins_with_space(description))
     writer.add_remove_extra_whitespaces(any(step["type"] == "Replace" and " {2" in str(step) for step in normalizers))
     if maps and maps[0]:
@@ -191,46 +178,18 @@ def _begins_with_space(description: Mapping[str, Any]) -> bool:
     )
 
 
-def _special_names(folder: Path) -> dict[str, str]:
-    """Which tokens begin and end a text, stand for the unknown, and pad."""
-    try:
-        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    named = {short: config.get(name) for short, name in SPECIAL.items()}
-    plain = {short: token["content"] if isinstance(token, dict) else token for short, token in named.items()}
-    return {short: token for short, token in plain.items() if token}
-
-
-def _write_special(writer: Any, folder: Path, names: Mapping[str, str], numbers: Mapping[str, int]) -> None:
+def _write_special(writer: Any, folder: Path, size: int) -> None:
+    """Which tokens begin and end a text and an answer, stand for the unknown, and pad; and the chat template."""
+    import gguf
     import tokenizers
 
-    for short, token in names.items():
-        if token in numbers:
-            getattr(writer, f"add_{short}_token_id")(numbers[token])
-    if (turn := _turn_end(folder)) is not None:
-        writer.add_eot_token_id(turn)
+    special = gguf.SpecialVocab(folder, special_token_types=("bos", "eos", "unk", "pad"), n_vocab=size)
+    ids = special.special_token_ids
+    # A second token that ends answers, where the model has one.
+    ends = read_json(folder / "generation_config.json").get("eos_token_id")
+    if isinstance(ends, list) and len(ends) > 1:
+        ids["eot"] = ends[1]
+    # What the tokenizer itself puts around a text; the package guesses it from some kinds of templates.
     whole = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")).encode("a").ids
-    writer.add_add_bos_token("bos" in names and whole[:1] == [numbers.get(names["bos"])])
-    writer.add_add_eos_token("eos" in names and whole[-1:] == [numbers.get(names["eos"])])
-    if template := _chat_template(folder):
-        writer.add_chat_template(template)
-
-
-def _turn_end(folder: Path) -> int | None:
-    """A second token that ends answers, where the model has one."""
-    try:
-        ends = json.loads((folder / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id")
-    except (OSError, ValueError):
-        return None
-    return int(ends[1]) if isinstance(ends, list) and len(ends) > 1 else None
-
-
-def _chat_template(folder: Path) -> str:
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    try:
-        template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
-    except (OSError, ValueError):
-        return ""
-    return template if isinstance(template, str) else ""
+    special.add_special_token = {"bos": whole[:1] == [ids.get("bos")], "eos": whole[-1:] == [ids.get("eos")]}
+    special.add_to_gguf(writer, quiet=True)

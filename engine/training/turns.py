@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 
 from engine import SPIN_COUNT, priority
+from engine.settings import current
 from engine.training.run import Run
-
-DEFAULT_NICE = 10
-"""Yields to answers, yet still gets on where nothing else works."""
 
 
 def is_asked_to_stop(run: Run, stop: threading.Event) -> bool:
@@ -29,7 +26,4 @@ def spin_freely() -> None:
 
 def step_back() -> None:
     """Lower this process's priority to that of trainings."""
-    level = DEFAULT_NICE
-    with suppress(ValueError):
-        level = int(os.environ.get("PARLANCE_TRAINING_NICE") or DEFAULT_NICE)
-    priority.step_back(level)
+    priority.step_back(current().training_nice)

@@ -207,9 +207,7 @@ def test_llama_cpp_writes_what_transformers_writes(kind: str, tmp_path: Path) ->
 
 def test_q8_0_keeps_rows_that_do_not_fill_its_blocks_in_half_precision(tmp_path: Path) -> None:
     folder = on_grid(llama(tmp_path / "model", byte_pairs(has_template=True), intermediate_size=80))
-    done: list[tuple[int, int]] = []
-    file = to_gguf(folder, tmp_path / "model.gguf", title="Mine", licence="mit", progress=lambda *at: done.append(at))
-    assert done[-1][0] == done[-1][1] > 10_000 and done == sorted(done)
+    file = to_gguf(folder, tmp_path / "model.gguf", title="Mine", licence="mit")
     reader = gguf.GGUFReader(file)
     kinds = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
     assert kinds["blk.0.attn_q.weight"] == kinds["token_embd.weight"] == "Q8_0"
