@@ -10,20 +10,22 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.backends.ct2.conversion import NAME as COPY
-from engine.errors import ConflictError, InputError, PeopleError
+from engine.errors import ConflictError, InputError
 from engine.files import read_json
+from engine.training.config import TrainingConfig
+from engine.training.failures import as_command
 from engine.training.views import RunView
 
 WEIGHTS = "model.safetensors"
 
 
-def average(models: Sequence[Path], target: Path) -> None:
-    """Write the mean of the models into the folder `target`, in the first one's precision.
+def average(models: Sequence[Path], target: Path) -> Path:
+    """Write the mean of the models into the folder `target`, in the first one's precision; returns it.
 
     Raises InputError where a folder holds no weights, or they are not of the same names, shapes and labels.
     """
@@ -55,6 +57,7 @@ def average(models: Sequence[Path], target: Path) -> None:
         metadata = file.metadata()
     shutil.copytree(models[0], target, ignore=shutil.ignore_patterns(WEIGHTS, "README.md", f"*{COPY}*"))
     save_file(mean, target / WEIGHTS, metadata=metadata)
+    return target
 
 
 def _labels(model: Path) -> Any:
@@ -76,23 +79,24 @@ def check_mean(runs: Sequence[tuple[RunView, Path]]) -> None:
                 title=run.title, method=run.config.method, param="runs",
             )  # fmt: skip
         assert first.config
-        if _start(run) != _start(first) or not run.config.base:
+        if _start(run.config) != _start(first.config) or not run.config.base:
             raise ConflictError("A mean needs runs of one task from the same base.", param="runs")
-        if not _are_same(folder / first.config.validation_file, other / run.config.validation_file):
+        if _rows(folder, first.config) != _rows(other, run.config):
             raise ConflictError("A mean needs runs with the same rows held out, to judge it by.", param="runs")
 
 
-def _start(run: RunView) -> dict[str, Any]:
-    """Of a config what must be the same."""
+def _start(config: TrainingConfig) -> list[Any]:
+    """What must be the same."""
     names = ("task", "base", "labels", "source_language", "target_language")
-    return {name: asdict(run.config)[name] for name in names} if run.config else {}
+    return [getattr(config, name) for name in names]
 
 
-def _are_same(one: Path, other: Path) -> bool:
-    try:
-        return one.read_bytes() == other.read_bytes()
-    except OSError:
-        return False
+def _rows(folder: Path, config: TrainingConfig) -> bytes | Path:
+    """The rows held out; where they cannot be read, their path, which is no other run's."""
+    path = folder / config.validation_file
+    with suppress(OSError):
+        return path.read_bytes()
+    return path
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -101,12 +105,7 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     target, *models = map(Path, arguments)
-    try:
-        average(models, target)
-    except (PeopleError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return as_command(lambda: average(models, target))
 
 
 if __name__ == "__main__":

@@ -103,22 +103,21 @@ def hub_name(base: Model | None) -> str:
 
 def _front(facts: Facts, kind: str) -> str:
     """What the Hub reads: licence, base, task, languages."""
-    config, base = facts.config, facts.base
-    lines = ["---"]
-    if base is not None:
-        lines.append(f"license: {LICENCES.get(base.licence, 'other')}")
-        if base.licence not in LICENCES:
-            lines.append(f"license_name: {_quoted(base.licence)}")
-    if name := hub_name(base):
-        lines.append(f"base_model: {name}")
-        lines.append(f"base_model_relation: {'adapter' if 'adapter' in kind else 'finetune'}")
-    lines.append(f"pipeline_tag: {tasks.find(config.task).pipeline}")
-    if kind in LIBRARIES:
-        lines.append(f"library_name: {LIBRARIES[kind]}")
-    languages = [code for code in (config.source_language, config.target_language) if code]
-    if languages:
-        lines += ["language:", *(f"- {code}" for code in languages)]
-    return "\n".join([*lines, "tags:", "- parlance", f"- {'gguf' if 'gguf' in kind else kind}", "---", ""])
+    from huggingface_hub.utils import yaml_dump  # type: ignore[attr-defined]
+
+    licence, name = facts.base.licence if facts.base else "", hub_name(facts.base)
+    fields = {
+        "license": licence and LICENCES.get(licence, "other"),
+        "license_name": "" if licence in LICENCES else licence,
+        "base_model": name,
+        "base_model_relation": name and ("adapter" if "adapter" in kind else "finetune"),
+        "pipeline_tag": tasks.find(facts.config.task).pipeline,
+        "library_name": LIBRARIES.get(kind),
+        "language": [code for code in (facts.config.source_language, facts.config.target_language) if code],
+        "tags": ["parlance", "gguf" if "gguf" in kind else kind],
+    }
+    kept = {name: value for name, value in fields.items() if value}
+    return f"---\n{yaml_dump(kept, sort_keys=False)}---\n"
 
 
 def _introduction(facts: Facts) -> list[str]:
@@ -128,10 +127,8 @@ def _introduction(facts: Facts) -> list[str]:
         what = f"This model translates from {config.source_language} to {config.target_language}."
     if config.mean_of:
         what += f" Its weights are the mean of those of {len(config.mean_of)} runs (model soup, Wortsman et al. 2022)."
-    lines = [f"# {_plain(facts.title)}", "", what]
-    if facts.note:
-        lines += ["", *(f"> {_plain(line)}" for line in facts.note.splitlines())]
-    return [*lines, "", "## Base and licence", "", _licence(facts), ""]
+    note = ["", *(f"> {_plain(line)}" for line in facts.note.splitlines())] if facts.note else []
+    return [f"# {_plain(facts.title)}", "", what, *note, "", "## Base and licence", "", _licence(facts), ""]
 
 
 def _licence(facts: Facts) -> str:
@@ -146,8 +143,7 @@ def _licence(facts: Facts) -> str:
 
 def _figures(facts: Facts) -> list[str]:
     """Metrics of the untrained base and of the kept model on the same held-out rows."""
-    before, after = ({k: v for k, v in (facts.status.get(name) or {}).items() if isinstance(v, int | float)}
-                     for name in ("baseline", "metrics"))  # fmt: skip
+    before, after = (facts.status.get(name) or {} for name in ("baseline", "metrics"))
     chosen = f"eval_{tasks.find(facts.config.task).metric}"
     names = [name for name in after if name.startswith("eval_") and not name.endswith(("runtime", "_per_second"))]
     if not names:
@@ -157,17 +153,16 @@ def _figures(facts: Facts) -> list[str]:
         f"| {name.removeprefix('eval_')} | {_number(before.get(name))} | {_number(after[name])} |" for name in names
     ]
     many = facts.about.get("validation_rows")
-    held = f"Measured on {many:,} rows held out of training.\n" if isinstance(many, int) else ""
+    held = f"Measured on {many:,} rows held out of training.\n" if many else ""
     return ["## Figures", "", held, "| metric | base, untrained | this model |", "|---|---:|---:|", *rows, ""]
 
 
 def _making(facts: Facts) -> list[str]:
     about, config = facts.about, facts.config
-    rows = about.get("train_rows")
-    data = f"{rows:,} rows" if isinstance(rows, int) else "Rows"
+    data = f"{about['train_rows']:,} rows" if about.get("train_rows") else "Rows"
     digest = f" (sha256 of both files begins with `{about['data']}`)" if about.get("data") else ""
-    steps = facts.status.get("best_step")
-    best = f" The weights are those of step {steps}, the best on the held-out rows." if steps else ""
+    step = facts.status.get("best_step")
+    best = f" The weights are those of step {step}, the best on the held-out rows." if step else ""
     whose = ["The settings are those of the first of the runs; `mean_of` names them all.", ""] if config.mean_of else []
     table = [f"| {name} | {_plain(_value(value))} |" for name, value in _settings(config).items()]
     return [
@@ -180,11 +175,8 @@ def _making(facts: Facts) -> list[str]:
 
 def _settings(config: TrainingConfig) -> dict[str, Any]:
     """The settings that had a say in this run."""
-    idle = {
-        *HIDDEN,
-        *(SCRATCH_ONLY if config.base else ()),
-        *({"stride", "max_target_length"} - tasks.find(config.task).settings),
-    }
+    idle = {*HIDDEN} | ({"stride", "max_target_length"} - tasks.find(config.task).settings)
+    idle |= set(SCRATCH_ONLY if config.base else ())
     return {
         name: value
         for name, value in asdict(config).items()
@@ -213,13 +205,9 @@ def _value(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return f"{value:.4g}" if isinstance(value, int | float) else ""
 
 
 def _plain(text: str) -> str:
     """A person's words on one line, as text and not as Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "").replace('"', "") + '"'

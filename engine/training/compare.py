@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
 import sys
 import time
@@ -22,8 +21,12 @@ from engine.files import read_json, write_json
 from engine.jobs.folder import Job
 from engine.training import tasks
 from engine.training.config import TrainingConfig, read_config
+from engine.training.failures import as_command
+from engine.training.failures import explain as explain
+from engine.training.turns import step_back
 
-log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+"""Called with what is done and the whole."""
 
 FILE = "compare.json"
 MAX_ROWS = 2_000
@@ -62,9 +65,7 @@ class Comparison:
     """The base brings no head for this task, so its answers are random."""
 
 
-def compare(
-    folder: Path, limit: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Comparison:
+def compare(folder: Path, limit: int = 0, progress: Progress = lambda done, total: None) -> Comparison:
     """Judge base and tuned model of the run in `folder` on its first `limit` held-out rows; 0 takes the task's default.
 
     Needs torch. Raises NotFoundError without a model, InputError for files that cannot be read, MemoryShortError.
@@ -119,9 +120,15 @@ def read(folder: Path) -> Comparison | None:
     return None
 
 
-def work(job: Job) -> dict[str, Mapping[str, float]]:
-    """The work of a job: compare the models of the run that its config names, and write compare.json there."""
-    folder = job.folder.parents[1] / job.config["run"]
+def write(folder: Path, limit: int = 0, progress: Progress = lambda done, total: None) -> dict[str, Any]:
+    """Compare as `compare` does, write compare.json into the run's folder, and return the metrics of both."""
+    comparison = compare(folder, limit, progress)
+    write_json(folder / FILE, asdict(comparison))
+    return {"base": comparison.base, "tuned": comparison.tuned}
+
+
+def work(job: Job) -> dict[str, Any]:
+    """The work of a job: compare the models of the run that its config names."""
     last = 0.0
 
     def tell(done: int, total: int) -> None:
@@ -130,39 +137,18 @@ def work(job: Job) -> dict[str, Mapping[str, float]]:
             last = time.monotonic()
             job.advance(done, total)
 
-    comparison = compare(folder, progress=tell)
-    write_json(folder / FILE, asdict(comparison))
-    return {"base": comparison.base, "tuned": comparison.tuned}
-
-
-def explain(error: BaseException) -> tuple[Any, Any]:
-    """Why it failed, and what to do."""
-    from engine.training import failures  # loads torch
-
-    return failures.explain(error)
+    return write(job.folder.parents[1] / job.config["run"], progress=tell)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compare, write compare.json and print its metrics; a sentence goes to stderr. Returns the exit status."""
+    """Compare as the command line says and print the metrics. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine.training.compare", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=0)
     given = parser.parse_args(arguments)
-    try:
-        comparison = compare(given.folder, max(given.rows, 0))
-        write_json(given.folder / FILE, asdict(comparison))
-    except Exception as error:
-        from engine.training.failures import in_english
-
-        log.exception("the comparison failed")
-        print(in_english(error), file=sys.stderr)
-        return 1
-    print(json.dumps({"base": comparison.base, "tuned": comparison.tuned}))
-    return 0
+    return as_command(lambda: json.dumps(write(given.folder, max(given.rows, 0))))
 
 
 if __name__ == "__main__":
-    from engine.training.turns import step_back
-
     step_back()
     sys.exit(main())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import re
 import shutil
 import sys
@@ -24,8 +23,9 @@ from engine.jobs.folder import Job
 from engine.training import cards
 from engine.training.cards import Facts
 from engine.training.config import TrainingConfig
-
-log = logging.getLogger(__name__)
+from engine.training.failures import as_command
+from engine.training.failures import explain as explain
+from engine.training.turns import step_back
 
 Kind = Literal["adapter", "safetensors", "gguf", "gguf-adapter", "onnx"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -58,13 +58,6 @@ def work(job: Job) -> dict[str, str]:
     for left in target.glob(".export-*"):  # by an earlier one that was stopped
         shutil.rmtree(left, ignore_errors=True)
     return {"file": export(folder, kind, target).name}
-
-
-def explain(error: BaseException) -> tuple[Any, Any]:
-    """Why it failed, and what to do."""
-    from engine.training import failures  # loads torch
-
-    return failures.explain(error)
 
 
 def gather(folder: Path, kind: Kind, files: Path) -> Facts:
@@ -189,25 +182,15 @@ def _zipped(files: Path, file: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Export and print the zip's path; a sentence goes to stderr. Returns the exit status."""
-    from engine.training.failures import in_english
-
+    """Export as the command line says and print the zip's path. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine.training.export", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("target", type=Path)
     given = parser.parse_args(arguments)
-    try:
-        print(export(given.folder, given.kind, given.target))
-    except Exception as error:
-        log.exception("the export failed")
-        print(in_english(error), file=sys.stderr)
-        return 1
-    return 0
+    return as_command(lambda: export(given.folder, given.kind, given.target))
 
 
 if __name__ == "__main__":
-    from engine.training.turns import step_back
-
     step_back()
     sys.exit(main())

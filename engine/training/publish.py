@@ -61,8 +61,8 @@ def push(
     return jobs.begin(settings, "publish", order, title=view.title, subject=run_id, secret=secret, caller=caller)
 
 
-def _checked_name(repository: object) -> str:
-    name = str(repository).strip().removeprefix("https://huggingface.co/").strip("/")
+def _checked_name(repository: str) -> str:
+    name = repository.strip().removeprefix("https://huggingface.co/").strip("/")
     if not REPOSITORY.fullmatch(name) or "--" in name or ".." in name:
         raise InputError(
             "repository must be a name such as owner/my-model: letters, digits, dots, hyphens and underscores.",
@@ -71,8 +71,8 @@ def _checked_name(repository: object) -> str:
     return name
 
 
-def _checked_token(token: object) -> str:
-    text = str(token).strip()
+def _checked_token(token: str) -> str:
+    text = token.strip()
     if not TOKEN.fullmatch(text):
         raise InputError(
             "token must be an access token of the Hub; make one at {address}.", address=TOKENS_PAGE, param="token"
@@ -110,14 +110,10 @@ def upload(folder: Path, order: dict[str, Any], token: str) -> str:
         try:
             api.upload_folder(repo_id=repository, folder_path=files, commit_message=f"{facts.title}, by Parlance")
         except BaseException:
-            _remove(api, repository)
+            with suppress(Exception):
+                api.delete_repo(repository)
             raise
     return address
-
-
-def _remove(api: Any, repository: str) -> None:
-    with suppress(Exception):
-        api.delete_repo(repository)
 
 
 def _set_timeouts(connect_seconds: float) -> None:
@@ -134,32 +130,30 @@ def _set_timeouts(connect_seconds: float) -> None:
     set_client_factory(client)
 
 
+REFUSALS: dict[int, tuple[type[PeopleError], str, Text]] = {
+    401: (InputError, "token", Text(
+        "The Hub does not know this token. Make one that may write at {address} and paste it whole."
+    )),
+    403: (InputError, "token", Text(
+        "This token may not write to {repository}. Give it the right to write at {address}, or choose a repository "
+        "under your own name."
+    )),
+    404: (NotFoundError, "repository", Text("The Hub knows no owner for {repository}. Check the spelling.")),
+    409: (ConflictError, "repository", Text("The Hub has a repository {repository} already. Choose another name.")),
+}  # fmt: skip
+"""What an answer of the Hub means here: the error, the field at fault, and its sentence."""
+
+
 def told(error: BaseException, repository: str) -> PeopleError:
     """The Hub client's error as a sentence. An error that is not of the network or the Hub is raised again."""
     from huggingface_hub import errors
 
     while type(error) is RuntimeError and error.__cause__ is not None:
         error = error.__cause__
-    status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return NotReadyError("HF_HUB_OFFLINE is set, so nothing is sent to the Hub. Unset it and start again.")
-    if status == 401:
-        return InputError(
-            "The Hub does not know this token. Make one that may write at {address} and paste it whole.",
-            "token", address=TOKENS_PAGE,
-        )  # fmt: skip
-    if status == 403:
-        return InputError(
-            "This token may not write to {repository}. Give it the right to write at {address}, or choose a repository "
-            "under your own name.",
-            "token", repository=repository, address=TOKENS_PAGE,
-        )  # fmt: skip
-    if status == 409:
-        return ConflictError(
-            "The Hub has a repository {repository} already. Choose another name.", "repository", repository=repository
-        )
-    if status == 404:
-        return NotFoundError(
-            "The Hub knows no owner for {repository}. Check the spelling.", "repository", repository=repository
-        )
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in REFUSALS:
+        kind, field, words = REFUSALS[status]
+        return kind(words.template, field, repository=repository, address=TOKENS_PAGE)
     return hub.explain_network(error, Text("then try again. Export the model as a zip meanwhile."))

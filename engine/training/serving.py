@@ -6,7 +6,6 @@ llama.cpp.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -16,6 +15,8 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
 
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
@@ -34,6 +35,7 @@ from engine.settings import Settings
 from engine.training import tasks
 from engine.training.config import TrainingConfig
 from engine.training.export import base_gguf
+from engine.training.run import shapes
 
 if TYPE_CHECKING:
     from engine.serving.protocol import Engine
@@ -198,18 +200,10 @@ def _note(view: RunView, config: TrainingConfig, base: Model | None, names: tupl
 
 
 def count_parameters(folder: Path) -> int:
-    """Weights in a folder's safetensors files, from their headers. Raises InputError for damaged or missing ones.
-
-    Format: https://huggingface.co/docs/safetensors
-    """
+    """Weights in a folder's safetensors files, from their headers. Raises InputError for damaged or missing ones."""
     total = 0
-    try:
-        for file in folder.glob("*.safetensors"):
-            with file.open("rb") as opened:
-                header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-            total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
-        total = 0
+    with suppress(SafetensorError, OSError):
+        total = sum(math.prod(shape) for file in folder.glob("*.safetensors") for shape in shapes(file).values())
     if not total:
         raise InputError("The run's model is damaged: its weights cannot be read. Train it again.", param="run")
     return total
