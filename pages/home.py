@@ -49,7 +49,7 @@ def machine() -> None:
     memory.metric(_("Memory in use"), size_in_words(status.used_bytes), border=True)
     words = _("{part} of {whole}", part=len(ready), whole=len(embedded))
     models.metric(_("Embedded models ready"), words, border=True)
-    if loaded := [model.title for model in status.models if model.state == "ready"]:
+    if loaded := dict.fromkeys(model.title for model in status.models if model.state == "ready"):
         st.caption(_("In memory: {models}.", models=plain(", ".join(loaded))))
     for model in embedded:
         now = states[model.id]

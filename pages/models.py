@@ -45,7 +45,8 @@ def in_memory() -> None:
     for model in status.models:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(model.title)}**  \n{what_it_does(model)}", width="stretch")
-            if may("unload") and st.button(_("Unload"), key=f"unload-{model.id}", icon=":material/eject:"):
+            key = f"unload-{model.id}-{model.runtime}"
+            if may("unload") and st.button(_("Unload"), key=key, icon=":material/eject:"):
                 with errors_shown():
                     engine.unload(model.id, caller())
                     st.rerun(scope="fragment")

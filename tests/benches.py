@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fakes import FakeBackend
+from fakes import FakeBackend, fake_runtime
 
+from engine.backends.protocol import Runtime
 from engine.catalogue.models import Catalogue, Model
 from engine.catalogue.sources import Availability
 from engine.catalogue.sources.folder import Folder
@@ -87,16 +88,21 @@ class Bench:
         self.store = ReadyStore()
         chosen = Settings(memory_bytes=budget, queue_length=queue_length, deadline_seconds=deadline, **settings)
         catalogue = Catalogue(models or (model("a"),))
-        self.local = LocalEngine(chosen, catalogue, lambda id: self.store.path(id), self.load)
+        self.runtimes = [fake_runtime()]
+        """Fastest first."""
+        self.local = LocalEngine(
+            chosen, catalogue, lambda id: self.store.path(id), runtimes=lambda *about: self.runtimes, load=self.load
+        )
         self.engine = wrapped(self.local)
         self.store.in_use = self.engine.is_loaded
         self.house = House(self.store, self.engine)  # type: ignore[arg-type]
 
-    def load(self, model: Model, path: Path, settings: Settings) -> FakeBackend:
+    def load(self, model: Model, path: Path, settings: Settings, runtime: Runtime) -> FakeBackend:
         self.loads.append(model.id)
         time.sleep(self.load_seconds)
-        made = self.plan.get(model.id, FakeBackend(memory_bytes=model.memory_bytes))
+        made = self.plan.get(model.id) or FakeBackend(memory_bytes=model.memory_bytes)
         if isinstance(made, Exception):
             raise made
+        made.tasks = runtime.tasks(model, path, settings)
         self.backends[model.id] = made
         return made

@@ -6,8 +6,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from engine.backends.protocol import Runtime
 from engine.requests import Answer, Classification, Embedding, Extraction, Filling, Generation, Scoring, Token
 from engine.serving.protocol import Caller
+
+
+def fake_runtime(id: str = "fake", speed: int = 1, tasks: frozenset[str] | None = None) -> Runtime:
+    """A runtime that serves every model; a test's own `load` makes the backend."""
+    return Runtime(
+        id, speed, lambda *about: FakeBackend.tasks if tasks is None else tasks, lambda *about: FakeBackend()
+    )
+
 
 HOST, VISITOR = Caller("host", "host"), Caller("visitor", "visitor")
 

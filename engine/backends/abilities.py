@@ -30,17 +30,18 @@ def able(jobs: Sequence[Job], title: str, tasks: Collection[str]) -> list[Job]:
     mine = []
     for job in jobs:
         if missing := needs(job.request).difference(tasks):
-            job.fail(_unable(title, tasks, min(missing)))
+            job.fail(unable(title, tasks, missing))
         else:
             mine.append(job)
     return mine
 
 
-def _unable(title: str, tasks: Collection[str], task: str) -> UnsupportedError:
+def unable(title: str, tasks: Collection[str], missing: Collection[str]) -> UnsupportedError:
+    """What to say where a model cannot do what is missing."""
     return UnsupportedError(
         "{title} can {able}; it cannot {unable}. Choose another model.",
         param="model",
         title=title,
         able=[VERBS[name] for name in VERBS if name in tasks],
-        unable=VERBS[task],
+        unable=VERBS[min(missing)],
     )

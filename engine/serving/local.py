@@ -1,20 +1,22 @@
-"""The engine: asks the store for weights, keeps models within the memory budget, and streams everybody's work.
+"""The engine of this machine: chooses runtimes, keeps models within the memory budget, and streams everybody's work.
 
-The queue and the threads of one model are in `worker`, the rules of turns and eviction in `scheduling`.
+The queue and the threads of one model on one runtime are in `worker`, the rules of turns and eviction in `scheduling`.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from engine.backends import loader as backends
-from engine.backends.protocol import Backend
+from engine.backends import loader
+from engine.backends.abilities import unable
+from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Catalogue, Model
-from engine.errors import ConflictError, MemoryShortError, NotReadyError, PeopleError
-from engine.requests import Event, Request, resolved
+from engine.errors import ConflictError, MemoryShortError, NotReadyError, PeopleError, UnsupportedError
+from engine.requests import Event, Request, needs, resolved
 from engine.serving.access import check
 from engine.serving.identity import identify
 from engine.serving.protocol import Caller, EngineStatus, Priority
@@ -24,53 +26,70 @@ from engine.serving.wrapper import Streaming
 from engine.settings import Settings, expected_device
 from engine.sizes import size_in_words
 
-Load = Callable[[Model, Path, Settings], Backend]
+Key = tuple[str, str]
+"""Of a worker: the model's id and the runtime's."""
 Find = Callable[[str], Path]
 """Where a model's weights are; raises a PeopleError where they are not there."""
+Choose = Callable[[Model, Path, Settings], Sequence[Runtime]]
+"""The runtimes that can serve the weights at a path now, fastest first."""
+Load = Callable[[Model, Path, Settings, Runtime], Backend]
+
+LOOK_SECONDS = 1.0
+"""How long a worker is taken again before it is asked whether a faster runtime is ready by now."""
 
 
 class LocalEngine(Streaming):
     """The engine that works in this process."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, path: Find, load: Load = backends.load) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        path: Find,
+        *,
+        runtimes: Choose = loader.runtimes_for,
+        load: Load = loader.load,
+    ) -> None:
         self.settings, self.catalogue = settings, catalogue
-        self._path = path
-        self._load = load
-        self._workers: dict[str, Worker] = {}
+        self._path, self._runtimes, self._load = path, runtimes, load
+        self._workers: dict[Key, Worker] = {}
+        self._chosen: dict[tuple[str, frozenset[str]], tuple[Worker, float]] = {}
+        """By model and what is needed of it: who did it last, and when that was looked up."""
         self._lock = threading.Condition()
 
     def stream_all(
         self, model_id: str, requests: Sequence[Request], caller: Caller, *, deadline_seconds: float | None = None
     ) -> Iterator[tuple[int, Event]]:
         """Work on many requests at once; see the protocol."""
-        worker, tickets = self._submit(model_id, requests, deadline_seconds, caller.priority)
+        submitted = self._submit(model_id, requests, caller.priority, deadline_seconds)
         try:
-            for index, ticket in enumerate(tickets):
+            for index, (worker, ticket) in enumerate(submitted):
                 for event in worker.events(ticket):
                     yield index, event
         finally:
-            for ticket in tickets:
+            for _, ticket in submitted:
                 ticket.cancel()
 
     def load(self, model_id: str, caller: Caller) -> None:
         """Begin to load a model before anybody asks for it; returns at once."""
-        self._submit(model_id, [], None, caller.priority)
+        with self._lock:
+            self._worker(self.catalogue.find(model_id), frozenset())
 
     def count_tokens(self, model_id: str, text: str) -> int | None:
         """Tokens of the text for that model, or None while it is not loaded."""
-        worker = self._workers.get(model_id)
-        backend = worker.backend if worker else None
-        return backend.count_tokens(text) if backend else None
+        backends = (worker.backend for worker in self._alive(model_id))
+        return next((backend.count_tokens(text) for backend in backends if backend), None)
 
     def is_loaded(self, model_id: str) -> bool:
         """Whether the model is in memory or being read into it."""
-        return self._alive(model_id) is not None
+        return bool(self._alive(model_id))
 
     def weights(self, model_id: str) -> str | None:
         """The weights in memory, else those on the disk; see the protocol."""
         with suppress(PeopleError):
-            worker, model = self._alive(model_id), self.catalogue.find(model_id)
-            return worker.weights if worker else identify(model, self._path(model.id))
+            model, known = self.catalogue.find(model_id), {worker.weights for worker in self._alive(model_id)}
+            known = known or {identify(model, self._path(model.id))}
+            return known.pop() if len(known) == 1 else None
         return None
 
     @property
@@ -82,11 +101,15 @@ class LocalEngine(Streaming):
         """Free an idle model's memory; see the protocol."""
         check(caller, "unload")
         with self._lock:
-            worker = self._workers.get(model_id)
-            if worker and worker.is_busy:
-                raise ConflictError("{title} is at work. Wait until it is idle, then unload it.", title=worker.title)
-            self._workers.pop(model_id, None)
-        if worker:
+            workers = [worker for worker in self._workers.values() if worker.id == model_id]
+            for worker in workers:
+                if worker.is_busy:
+                    raise ConflictError(
+                        "{title} is at work. Wait until it is idle, then unload it.", title=worker.title
+                    )
+            for worker in workers:
+                del self._workers[worker.key]
+        for worker in workers:
             worker.close()
 
     def status(self) -> EngineStatus:
@@ -104,21 +127,60 @@ class LocalEngine(Streaming):
             worker.close()
 
     def _submit(
-        self, model_id: str, requests: Sequence[Request], deadline_seconds: float | None, priority: Priority
-    ) -> tuple[Worker, list[Ticket]]:
+        self, model_id: str, requests: Sequence[Request], priority: Priority, deadline_seconds: float | None
+    ) -> list[tuple[Worker, Ticket]]:
+        """A ticket for each request, those of one runtime as one group in its queue."""
         model, longest = self.catalogue.find(model_id), self.settings.deadline_seconds
+        seconds = min(deadline_seconds or longest, longest)
         requests = [resolved(request) for request in requests]  # before a model is loaded for what cannot act
+        wanted = [needs(request) for request in requests]
         with self._lock:
-            worker = self._alive(model.id) or self._new_worker(model)
-            return worker, worker.submit(requests, min(deadline_seconds or longest, longest), priority)
+            workers = {one: self._worker(model, one) for one in dict.fromkeys(wanted)}
+            owners = [workers[one] for one in wanted]
+            tickets: dict[int, Ticket] = {}
+            for worker in dict.fromkeys(owners):
+                places = [place for place, owner in enumerate(owners) if owner is worker]
+                group = worker.submit([requests[place] for place in places], seconds, priority)
+                tickets |= zip(places, group, strict=True)
+        return [(owner, tickets[place]) for place, owner in enumerate(owners)]
 
-    def _alive(self, model_id: str) -> Worker | None:
-        """The worker that has the model or is about to."""
-        worker = self._workers.get(model_id)
-        return worker if worker and worker.state in ("loading", "ready") else None
+    def _alive(self, model_id: str) -> list[Worker]:
+        """The workers that have the model or are about to."""
+        return [worker for worker in list(self._workers.values()) if worker.id == model_id and worker.is_alive]
 
-    def _new_worker(self, model: Model) -> Worker:
-        path = self._path(model.id)
+    def _worker(self, model: Model, wanted: frozenset[str]) -> Worker:
+        """The worker with the fastest runtime that can do what is wanted."""
+        worker, looked = self._chosen.get((model.id, wanted), (None, 0.0))
+        if worker and worker.is_alive and time.monotonic() - looked < LOOK_SECONDS:
+            return worker
+        try:
+            path = self._path(model.id)
+            runtime = self._runtime(model, path, wanted)
+        except PeopleError:
+            if worker and worker.is_alive:  # what was in memory stays when its files go
+                return worker
+            raise
+        known = self._workers.get((model.id, runtime.id))
+        worker = known if known and known.is_alive else self._new_worker(model, path, runtime)
+        self._chosen[model.id, wanted] = worker, time.monotonic()
+        self._evict([other.key for other in self._alive(model.id) if worker.replaces(other)])
+        return worker
+
+    def _runtime(self, model: Model, path: Path, wanted: frozenset[str]) -> Runtime:
+        tasks = {
+            runtime: runtime.tasks(model, path, self.settings) for runtime in self._runtimes(model, path, self.settings)
+        }
+        for runtime, able in tasks.items():
+            if wanted <= able:
+                return runtime
+        if not tasks:
+            raise UnsupportedError(
+                "Nothing here can run {title}. Choose another model.", param="model", title=model.title
+            )
+        able = frozenset[str]().union(*tasks.values())
+        raise unable(model.title, able, (wanted - able) or wanted)
+
+    def _new_worker(self, model: Model, path: Path, runtime: Runtime) -> Worker:
         if model.memory_bytes > self.settings.memory_bytes:
             raise MemoryShortError(
                 "{title} needs {needed} of memory; the budget is {budget}. Choose a smaller model, or raise "
@@ -128,22 +190,16 @@ class LocalEngine(Streaming):
                 needed=size_in_words(model.memory_bytes),
                 budget=size_in_words(self.settings.memory_bytes),
             )
-        worker = Worker(
-            model.id,
-            model.title,
-            model.memory_bytes,
-            self.settings.queue_length,
-            lambda: self._read(model, path, worker),
-        )
+        worker = Worker(model, runtime, self.settings.queue_length, lambda: self._read(model, path, worker))
         worker.weights = identify(model, path)
-        self._workers[model.id] = worker
+        self._workers[worker.key] = worker
         worker.start()
         return worker
 
     def _read(self, model: Model, path: Path, worker: Worker) -> Backend:
         """Load within the budget: idle models make room, busy ones are waited for while somebody wants this one."""
         with self._lock:
-            while (evicted := self._evictions(model)) is None:
+            while (evicted := self._evictions(worker)) is None:
                 if not worker.is_wanted:
                     raise NotReadyError(
                         "Other models are at work and leave no memory for {title}. Try again in a minute.",
@@ -154,26 +210,26 @@ class LocalEngine(Streaming):
             worker.has_memory = True
         self._evict(evicted)
         try:
-            backend = self._load(model, path, self.settings)
+            backend = self._load(model, path, self.settings, worker.runtime)
         except MemoryShortError:
-            self._evict([other.id for other in self._residents(model.id) if not other.is_busy])
-            backend = self._load(model, path, self.settings)
+            self._evict([other.key for other in self._residents(worker) if not other.is_busy])
+            backend = self._load(model, path, self.settings, worker.runtime)
         if identify(model, path) != worker.weights:
             worker.weights = None  # replaced meanwhile, and nobody knows which of them were read
         return backend
 
-    def _evictions(self, model: Model) -> list[str] | None:
-        return choose_evictions(self._residents(model.id), model.memory_bytes, self.settings.memory_bytes)
+    def _evictions(self, newcomer: Worker) -> list[Key] | None:
+        return choose_evictions(self._residents(newcomer), newcomer.memory_bytes, self.settings.memory_bytes)
 
-    def _evict(self, model_ids: Sequence[str]) -> None:
+    def _evict(self, keys: Sequence[Key]) -> None:
         with self._lock:
-            idle = [self._workers.pop(id) for id in model_ids if id in self._workers and not self._workers[id].is_busy]
+            idle = [self._workers.pop(key) for key in keys if key in self._workers and not self._workers[key].is_busy]
         for worker in idle:
             worker.close()
 
-    def _residents(self, newcomer_id: str = "") -> list[Resident]:
+    def _residents(self, newcomer: Worker | None = None) -> list[Resident]:
         return [
-            Resident(worker.id, worker.memory_bytes, worker.last_used, worker.is_busy)
+            Resident(worker.key, worker.memory_bytes, worker.last_used, worker.is_busy)
             for worker in list(self._workers.values())
-            if worker.id != newcomer_id and worker.has_memory and worker.state in ("loading", "ready")
+            if worker is not newcomer and worker.has_memory and worker.is_alive
         ]

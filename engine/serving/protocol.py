@@ -30,10 +30,14 @@ class Caller:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """A model in memory or on its way there. Times in seconds, medians of the last twenty; None before the first."""
+    """A model in memory with one runtime, or on its way there.
+
+    Times in seconds, medians of the last twenty; None before the first.
+    """
 
     id: str
     title: str
+    runtime: str
     state: State
     memory_bytes: int
     device: str

@@ -128,21 +128,23 @@ def share(waiting: int, batch: int, idle_lanes: int) -> int:
 
 @dataclass(frozen=True)
 class Resident:
-    """A model in memory, as the budget sees it."""
+    """A model in memory with one runtime, as the budget sees it."""
 
-    id: str
+    key: tuple[str, str]
     memory_bytes: int
     last_used: float
     is_busy: bool
 
 
-def choose_evictions(residents: Sequence[Resident], needed_bytes: int, budget_bytes: int) -> list[str] | None:
+def choose_evictions(
+    residents: Sequence[Resident], needed_bytes: int, budget_bytes: int
+) -> list[tuple[str, str]] | None:
     """Idle models to unload, least recently used first, so that `needed_bytes` fit; None while busy ones hinder."""
     free = budget_bytes - sum(resident.memory_bytes for resident in residents)
-    chosen: list[str] = []
+    chosen: list[tuple[str, str]] = []
     for resident in sorted((r for r in residents if not r.is_busy), key=lambda r: r.last_used):
         if free >= needed_bytes:
             break
-        chosen.append(resident.id)
+        chosen.append(resident.key)
         free += resident.memory_bytes
     return chosen if free >= needed_bytes else None

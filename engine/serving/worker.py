@@ -1,4 +1,4 @@
-"""One owner a model: its queue, the threads that work it off, and the tickets people hold meanwhile.
+"""One owner a model and runtime: its queue, the threads that work it off, and the tickets people hold meanwhile.
 
 Which models may be in memory is decided in `local`.
 """
@@ -15,7 +15,8 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from statistics import median
 
-from engine.backends.protocol import Backend
+from engine.backends.protocol import Backend, Runtime
+from engine.catalogue.models import Model
 from engine.errors import MemoryShortError, NotReadyError, PeopleError
 from engine.requests import Event, Request, Result, Token
 from engine.serving.protocol import ModelStatus, Priority, State
@@ -143,10 +144,12 @@ class Ticket:
 
 
 class Worker:
-    """Loads one model in a thread of its own, then works its queue off in `backend.lanes` threads."""
+    """Loads one model on one runtime in a thread of its own, then works its queue off in `backend.lanes` threads."""
 
-    def __init__(self, id: str, title: str, estimate_bytes: int, limit: int, load: Callable[[], Backend]) -> None:
-        self.id, self.title, self.estimate_bytes = id, title, estimate_bytes
+    def __init__(self, model: Model, runtime: Runtime, limit: int, load: Callable[[], Backend]) -> None:
+        self.id, self.title, self.runtime = model.id, model.title, runtime
+        self.key = model.id, runtime.id
+        self._estimate_bytes = model.memory_bytes
         self.state: State = "loading"
         self.has_memory = False
         """Set by the owner of the budget when this model may take its memory."""
@@ -160,7 +163,7 @@ class Worker:
         self._idle = 0
         self._changed = threading.Condition()
         """What idle threads wait on: as many wake as there are new tickets, since one that ends one looks itself."""
-        self._threads = [threading.Thread(target=self._start, name=f"{id}-loader", daemon=True)]
+        self._threads = [threading.Thread(target=self._start, name=f"{self.id}-loader", daemon=True)]
         self._backend: Backend | None = None
 
     def start(self) -> None:
@@ -171,8 +174,19 @@ class Worker:
         return self._backend
 
     @property
+    def is_alive(self) -> bool:
+        """Whether it has the model or is about to."""
+        return self.state in ("loading", "ready")
+
+    def replaces(self, other: Worker) -> bool:
+        """Whether it is ready to do all that the other one does, faster."""
+        if self._backend is None or other.backend is None or self.state != "ready":
+            return False
+        return other.runtime.speed < self.runtime.speed and other.backend.tasks <= self._backend.tasks
+
+    @property
     def memory_bytes(self) -> int:
-        return self._backend.memory_bytes if self._backend else self.estimate_bytes
+        return self._backend.memory_bytes if self._backend else self._estimate_bytes
 
     @property
     def is_busy(self) -> bool:
@@ -321,6 +335,7 @@ class Worker:
             return ModelStatus(
                 id=self.id,
                 title=self.title,
+                runtime=self.runtime.id,
                 state=self.state,
                 memory_bytes=self.memory_bytes,
                 device=backend.device if backend else "",

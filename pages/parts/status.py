@@ -23,7 +23,7 @@ STATES = {
 def status_line() -> None:
     """Where models run, what is loaded, how much memory it takes; redrawn on its own, from numbers only."""
     status = get_engine().status()
-    loaded = [model.title for model in status.models if model.state == "ready"]
+    loaded = dict.fromkeys(model.title for model in status.models if model.state == "ready")
     working = sum(model.running for model in status.models)
     waiting = sum(model.queued for model in status.models)
     lines = [
@@ -44,7 +44,12 @@ def part_of(part_bytes: float, whole_bytes: float) -> str:
 
 def what_it_does(model: ModelStatus) -> str:
     """State, place, memory, line and speed of a model, as Markdown."""
-    facts = [_(STATES[model.state]), f"{model.device} {model.dtype}".strip(), size_in_words(model.memory_bytes)]
+    facts = [
+        _(STATES[model.state]),
+        model.runtime,
+        f"{model.device} {model.dtype}".strip(),
+        size_in_words(model.memory_bytes),
+    ]
     counts = {"working": model.running, "waiting": model.queued, "done": model.requests}
     facts.append(_("{working} at work, {waiting} waiting, {done} done", **counts))
     if model.tokens_per_second:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fakes import FakeBackend
 
-from engine.catalogue.models import Model, read_catalogue
+from engine.catalogue.models import read_catalogue
 from engine.requests import Extraction, Generate, Generation, Token
 from engine.serving.local import LocalEngine
 from engine.settings import Settings
@@ -75,9 +75,6 @@ def house() -> Iterator[House]:
     backend = ScriptedBackend()
     settings = Settings(memory_bytes=10**11, deadline_seconds=30, max_text_characters=2_000, max_rows=50)
 
-    def load(model: Model, path: Path, settings: Settings) -> ScriptedBackend:
-        return backend
-
-    engine = LocalEngine(settings, read_catalogue(), Path, load)
+    engine = LocalEngine(settings, read_catalogue(), Path, load=lambda *about: backend)
     yield House(engine, backend)
     engine.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from benches import Bench, model
-from fakes import HOST, FakeBackend
+from fakes import HOST, FakeBackend, fake_runtime
 
 from engine.errors import (
     BusyError,
@@ -19,8 +19,10 @@ from engine.errors import (
     MemoryShortError,
     NotFoundError,
     NotReadyError,
+    UnsupportedError,
 )
 from engine.requests import Classify, Embed, Generate, Sampling
+from engine.serving import local
 from engine.serving.protocol import Caller
 from engine.serving.worker import CALL_CONCURRENCY
 
@@ -214,7 +216,7 @@ def test_short_memory_at_load_unloads_idle_models_and_tries_once_more() -> None:
     bench = Bench(model("a"), model("b"))
     bench.engine.run("a", [generate()], HOST)
     tries = iter([MemoryShortError("card full"), FakeBackend()])
-    load, bench.local._load = bench.local._load, lambda m, p, s: _raise_or_return(next(tries))
+    load, bench.local._load = bench.local._load, lambda *about: _raise_or_return(next(tries))
     assert bench.engine.run("b", [generate()], HOST)
     assert bench.backends["a"].is_closed
     assert load is not None
@@ -236,7 +238,7 @@ def test_unload_and_delete_refuse_while_at_work(bench: Bench) -> None:
     with pytest.raises(ConflictError):
         bench.house.delete("a", HOST)
     running.close()
-    until(lambda: not bench.local._workers["a"].is_busy)
+    until(lambda: not bench.engine.is_busy)
     bench.house.delete("a", HOST)
     assert bench.backends["a"].is_closed and not bench.engine.is_loaded("a")
 
@@ -305,3 +307,48 @@ def test_work_of_low_priority_leaves_a_lane_to_others_and_waits_for_them(bench: 
     assert len(backend.seen) <= 3
     assert sum(event.kind == "done" for _, event in many) == 4
     single.close()
+
+
+def test_a_request_goes_to_the_fastest_runtime_that_can_do_it(bench: Bench) -> None:
+    bench.runtimes = [fake_runtime("greedy", 2, frozenset({"generate"})), fake_runtime("all", 1)]
+    greedy = replace(generate(), sampling=Sampling(5, 0.0))
+    results = bench.engine.run("a", [generate(3, "drawn"), greedy, generate(3, "other")], HOST)
+    assert [result.text for result in results] == ["drawn drawn drawn ", "one two one two one ", "other other other "]  # type: ignore[union-attr]
+    models = {model.runtime: model.requests for model in bench.engine.status().models}
+    assert models == {"greedy": 1, "all": 2}
+    assert bench.engine.status().used_bytes == 2000, "each worker counts"
+    bench.engine.unload("a", HOST)
+    assert not bench.engine.is_loaded("a")
+
+
+def test_what_no_runtime_can_do_is_refused_before_anything_is_loaded(bench: Bench) -> None:
+    bench.runtimes = [fake_runtime("writer", 1, frozenset({"generate"}))]
+    with pytest.raises(UnsupportedError, match="A can write text; it cannot embed texts"):
+        bench.engine.run("a", [Embed("x")], HOST)
+    bench.runtimes = []
+    with pytest.raises(UnsupportedError, match="Nothing here can run A"):
+        bench.engine.run("a", [generate()], HOST)
+    assert bench.loads == []
+
+
+def test_when_a_faster_runtime_is_ready_later_it_takes_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.0)
+    slow, fast = fake_runtime("slow", 1), fake_runtime("fast", 2, frozenset({"embed"}))
+    bench.runtimes = [slow]
+    bench.engine.run("a", [Embed("x")], HOST)
+    before = bench.backends["a"]
+    bench.runtimes = [fast, slow]
+    bench.engine.run("a", [Embed("y")], HOST)
+    assert {model.runtime for model in bench.engine.status().models} == {"slow", "fast"}, "the slow one does more"
+    bench.runtimes = [replace(fast, id="fastest", speed=3, tasks=slow.tasks)]
+    for text in "ab":
+        bench.engine.run("a", [Embed(text)], HOST)
+    until(lambda: {model.runtime for model in bench.engine.status().models} == {"fastest"})
+    assert before.is_closed
+
+
+def test_what_is_in_memory_answers_when_its_files_are_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.0)
+    bench.engine.run("a", [generate()], HOST)
+    bench.store.error = NotReadyError("It is gone.")
+    assert bench.engine.run("a", [generate()], HOST)

@@ -126,7 +126,7 @@ def test_odd_texts_have_fingerprints() -> None:
 def test_a_hit_needs_no_model_and_no_place_and_leaves_the_statistics_alone(bench: Bench) -> None:
     bench.engine.run("a", [GREEDY], HOST)
     requests = bench.engine.status().models[0].requests
-    bench.local._evict(["a"])
+    bench.local._evict([("a", "fake")])
     events = list(bench.engine.stream("a", GREEDY, HOST))
     assert [event.kind for event in events] == ["text", "done"] and events[0].text == events[1].result.text
     assert bench.loads == ["a"] and bench.engine.status().models == ()
@@ -172,7 +172,7 @@ def test_rows_are_answered_from_both_in_order(bench: Bench) -> None:
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_other_weights_under_the_same_name_answer_for_themselves(bench: Bench, weights: Path, change: str) -> None:
     bench.engine.run("a", [GREEDY], HOST)
-    bench.local._evict(["a"])
+    bench.local._evict([("a", "fake")])
     if change == "content":
         weights.write_bytes(b"others")
     else:
@@ -184,7 +184,7 @@ def test_other_weights_under_the_same_name_answer_for_themselves(bench: Bench, w
 def test_a_new_entry_of_the_catalogue_and_another_model_answer_for_themselves(bench: Bench) -> None:
     bench.engine.run("a", [GREEDY], HOST)
     assert not bench.engine.run("b", [GREEDY], HOST)[0].is_repeated
-    bench.local._evict(["a"])
+    bench.local._evict([("a", "fake")])
     bench.engine.catalogue.add(model("a", prompt_style="few-shot"))
     assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
@@ -206,7 +206,7 @@ def test_deleting_a_model_forgets_what_it_answered(bench: Bench, is_loaded: bool
     for name in ("a", "b"):
         bench.engine.run(name, [GREEDY], HOST)
     if not is_loaded:
-        bench.local._evict(["a"])
+        bench.local._evict([("a", "fake")])
     bench.house.delete("a", HOST)
     assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
     assert bench.engine.run("b", [GREEDY], HOST)[0].is_repeated
@@ -214,7 +214,7 @@ def test_deleting_a_model_forgets_what_it_answered(bench: Bench, is_loaded: bool
 
 def test_a_model_that_is_not_there_answers_nothing(bench: Bench) -> None:
     bench.engine.run("a", [GREEDY], HOST)
-    bench.local._evict(["a"])
+    bench.local._evict([("a", "fake")])
 
     def gone(model_id: str) -> Path:
         raise NotReadyError("It is gone. Download it again.")

@@ -103,11 +103,12 @@ def test_full_line_refuses_with_a_sentence() -> None:
 )
 def test_least_recently_used_idle_models_make_room(needed: int, expected: list[str] | None) -> None:
     residents = [
-        Resident("new", 300, last_used=9, is_busy=False),
-        Resident("busy", 400, last_used=1, is_busy=True),
-        Resident("old", 200, last_used=2, is_busy=False),
+        Resident(("new", ""), 300, last_used=9, is_busy=False),
+        Resident(("busy", ""), 400, last_used=1, is_busy=True),
+        Resident(("old", ""), 200, last_used=2, is_busy=False),
     ]
-    assert choose_evictions(residents, needed, budget_bytes=1000) == expected
+    chosen = choose_evictions(residents, needed, budget_bytes=1000)
+    assert (None if chosen is None else [name for name, _ in chosen]) == expected
 
 
 @pytest.mark.parametrize(
