@@ -89,7 +89,7 @@ class Ours:
         catalogue = Catalogue([model])
         self.engine = LocalEngine(
             settings, catalogue, Store(settings, catalogue).path,
-            load=lambda *about: TransformersBackend(*about[:3], is_continuous=is_continuous),
+            load=lambda model, path, chosen, _: TransformersBackend(model, path, chosen, is_continuous=is_continuous),
         )  # fmt: skip
 
     def run(self, visitors: int, tokens: int) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from benches import Bench, model
 from fakes import HOST, VISITOR
@@ -47,6 +49,8 @@ def test_a_visitor_asks_but_unloads_deletes_and_downloads_nothing() -> None:
     house.fetch("a", VISITOR)
     house.fetch("large", HOST)
     assert bench.store.fetched == ["a", "large"]
+    while house.engine.is_busy:
+        time.sleep(0.01)
     house.engine.unload("a", HOST)
     assert not house.engine.is_loaded("a")
     house.close()

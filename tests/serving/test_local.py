@@ -317,6 +317,7 @@ def test_a_request_goes_to_the_fastest_runtime_that_can_do_it(bench: Bench) -> N
     models = {model.runtime: model.requests for model in bench.engine.status().models}
     assert models == {"greedy": 1, "all": 2}
     assert bench.engine.status().used_bytes == 2000, "each worker counts"
+    until(lambda: not bench.engine.is_busy)
     bench.engine.unload("a", HOST)
     assert not bench.engine.is_loaded("a")
 
