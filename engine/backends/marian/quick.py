@@ -59,6 +59,7 @@ class QuickStudent:
         self._scale = math.sqrt(self._width)
         self._bias = student.output_bias
         self._rows, self._row_scales = _rounded(self._target)
+        self._every: Product | None = None
         self._positions = positions(256, self._width)
         named: dict[str, Any] = dict(student.named_modules())
         self._encoder = [self._encoder_layer(named, f"encoder.{n}") for n in range(self.shape.encoder_layers)]
@@ -106,8 +107,10 @@ class QuickStudent:
         return self._packed(self._rows[ids], self._row_scales[ids], self._bias[ids], self._ranges[OUTPUT])
 
     def logits(self, states: Tensor) -> Tensor:
-        """Of every token of the target vocabulary, exact."""
-        return F.linear(states, self._target, self._bias)
+        """Of every token of the target vocabulary."""
+        if self._every is None:
+            self._every = self.output(torch.arange(len(self._rows)))
+        return self._every(states)
 
     def _position(self, start: int, end: int) -> Tensor:
         if end > len(self._positions):

@@ -1,0 +1,139 @@
+"""A trained child as files that are shipped: int8 weights, vocabularies cut to what they need, measured ranges, a card.
+
+python -m models.recipes.student_export en-fr --data DATA --parent ENPT --run RUN --to models/student-en-fr
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from sentencepiece import sentencepiece_model_pb2
+from torch import Tensor
+
+from benchmarks.translation_quality import FLORES
+from engine.backends.marian.decoding import translate
+from engine.backends.marian.files import (
+    Translator,
+    Vocabulary,
+    open_student,
+    quantized,
+    read_vocabulary,
+    save_student,
+)
+from engine.backends.marian.model import EOS, Shape, Student, build, shape_of
+from engine.backends.marian.published import Weights
+from engine.backends.marian.quick import measure_inputs
+from models.recipes.students import START
+
+HELD_OUT = slice(697, 997)
+"""Lines of FLORES-200 dev that neither training nor choosing read."""
+MEASURED_ON = 60
+"""Sentences that choose, on which ranges are measured too."""
+RANGE_MARGIN = 1.1
+LEAST_COUNT = 6
+"""Rarer pieces are written with smaller ones."""
+
+
+def cut(vocabulary: bytes, used: set[int]) -> tuple[bytes, list[int]]:
+    """A vocabulary with only these pieces, single characters, and what it needs; and the old ids in order."""
+    proto = sentencepiece_model_pb2.ModelProto.FromString(vocabulary)
+    normal = sentencepiece_model_pb2.ModelProto.SentencePiece.NORMAL
+    kept = [
+        id
+        for id, piece in enumerate(proto.pieces)
+        if id in used or piece.type != normal or len(piece.piece.strip("\u2581")) <= 1
+    ]
+    pieces = [proto.pieces[id] for id in kept]
+    del proto.pieces[:]
+    proto.pieces.extend(pieces)
+    return proto.SerializeToString(), kept
+
+
+def used_ids(tensors: dict[str, Tensor], side: int, size: int) -> set[int]:
+    """Ids that one side of the pairs uses, a few times at least."""
+    counts = torch.zeros(size, dtype=torch.long)
+    for name in ("many", "best"):
+        lengths = tensors[f"{name}.lengths"]
+        which = torch.repeat_interleave(torch.arange(len(lengths)) % 2, lengths)
+        counts += torch.bincount(tensors[f"{name}.ids"][which == side].long(), minlength=size)
+    return set((counts >= LEAST_COUNT).nonzero().flatten().tolist())
+
+
+def export(pair: str, parent: Path, run: Path, weights: Path, folder: Path) -> None:
+    """Write the files of the averaged weights in `weights` (a checkpoint's folder)."""
+    told = json.loads((run / START).read_text(encoding="utf-8"))
+    shape, is_target = shape_of(told["shape"]), pair.startswith("en-")
+    mean = load_file(weights / "checkpoint.safetensors")
+    values = {name[5:]: value for name, value in mean.items() if name.startswith("mean.")}
+    english_file = min(parent.glob("*.spm"))
+    side, name = (0, "source") if is_target else (1, "target")
+    english_size = shape.source_size if is_target else shape.target_size
+    english, kept = cut(english_file.read_bytes(), used_ids(load_file(run / "start.safetensors"), side, english_size))
+    values[f"{name}_embedding.weight"] = values[f"{name}_embedding.weight"][kept]
+    if not is_target:
+        values["output_bias"] = values["output_bias"][kept]
+    shape = Shape(**shape.as_dict() | {f"{name}_size": len(kept)})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.spm").write_bytes(english)
+    other = "target" if is_target else "source"
+    (folder / f"{other}.spm").write_bytes((run / "other.spm").read_bytes())
+    student = build(shape, values)
+    sides = [read_vocabulary(folder / f"{one}.spm") for one in ("source", "target")]
+    inputs = _inputs(student, sides, told["choosing"], is_target)
+    rounded: Weights = {name: quantized(value) if value.ndim == 2 else value for name, value in values.items()}
+    save_student(folder, shape, {**rounded, **inputs}, None, {"pair": pair.split("-")})
+
+
+def _inputs(student: Student, sides: list[Vocabulary], choosing: list[Any], is_target: bool) -> dict[str, Tensor]:
+    texts = [row[0 if is_target else 1] for row in choosing[:MEASURED_ON]]
+    sources = [[*sides[0].encode(text), EOS] for text in texts]
+    targets = [[*ids, EOS] for ids in translate(student, sources)]
+    found = measure_inputs(student, list(map(torch.tensor, sources)), list(map(torch.tensor, targets)))
+    return {name: value * RANGE_MARGIN for name, value in found.items()}
+
+
+def held_out_bleu(translator: Translator, pair: str, data: Path) -> float:
+    """As shipped, on the lines that nothing of the training has read."""
+    import sacrebleu
+
+    source, target = pair.split("-")
+    texts, references = (
+        (data / "translation" / f"flores200.{FLORES[code]}.dev").read_text(encoding="utf-8").splitlines()[HELD_OUT]
+        for code in (source, target)
+    )
+    sources = [[*translator.source.encode(text), EOS] for text in texts]
+    order = sorted(range(len(texts)), key=lambda place: len(sources[place]))
+    outputs = [""] * len(texts)
+    for start in range(0, len(order), 32):
+        places = order[start : start + 32]
+        for place, ids in zip(places, translate(translator.quick, [sources[place] for place in places]), strict=True):
+            outputs[place] = translator.target.decode(ids)
+    way = "zh" if target == "zh" else "13a"
+    return float(sacrebleu.corpus_bleu(outputs, [references], tokenize=way).score)
+
+
+def main() -> None:
+    """Export, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pair")
+    for name in ("data", "parent", "run", "to"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    options = parser.parse_args()
+    finished = options.run / "finished"
+    weights = finished if (finished / "checkpoint.safetensors").is_file() else options.run
+    export(options.pair, options.parent, options.run, weights, options.to)
+    translator = open_student(options.pair, options.to)
+    for path in sorted(options.to.iterdir()):
+        print(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+    tokens = json.loads((weights / "progress.json").read_text(encoding="utf-8"))["tokens"]
+    print(f"{tokens:,} target tokens, BLEU {held_out_bleu(translator, options.pair, options.data):.2f} on 300 lines")
+
+
+if __name__ == "__main__":
+    main()
