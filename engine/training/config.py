@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
 from engine.errors import InputError
+from engine.messages import Text
 from engine.training import tasks
 
 Method = Literal["full", "lora", "head"]
@@ -187,32 +188,36 @@ def _in_words(errors: list[ErrorDetails]) -> InputError:
     if names := of_kind.get("missing"):
         return InputError("The config lacks {names}.", param=names[0], names=names)
     error = errors[0]
-    name, context, found = str(error["loc"][0]), error.get("ctx", {}), SETTINGS[str(error["loc"][0])]
-    facts: dict[str, Any] = {"field": name, "value": repr(error["input"])[:80]}
-    if "enum" in found:
-        return InputError("{field} is {value}; choose one of {choices}.", name, **facts, choices=found["enum"])
-    if "minimum" in found:
-        low, high = f"{found['minimum']:g}", f"{found['maximum']:g}"
-        if found["type"] == "integer":
-            return InputError(
-                "{field} is {value}; choose a whole number from {low} to {high}.", name, **facts, low=low, high=high
-            )
-        return InputError(
-            "{field} is {value}; choose a number from {low} to {high}.", name, **facts, low=low, high=high
-        )
-    if found["type"] == "boolean":
-        return InputError("{field} is {value}; choose true or false.", name, **facts)
-    if error["type"] == "too_long":
-        return InputError("{field} takes at most {limit:,} texts.", name, field=name, limit=context["max_length"])
-    if error["type"] == "string_too_long":
-        return InputError(
-            "{field} takes texts of at most {limit:,} characters.", name, field=name, limit=context["max_length"]
-        )
-    if found["type"] == "array":
-        return InputError("{field} must be a list of texts, none of them empty.", name, field=name)
+    name, setting = str(error["loc"][0]), SETTINGS[str(error["loc"][0])]
+    facts: dict[str, Any] = {
+        "field": name,
+        "value": repr(error["input"])[:80],
+        "choices": setting.get("enum"),
+        "low": f"{setting.get('minimum', 0):g}",
+        "high": f"{setting.get('maximum', 0):g}",
+        "limit": error.get("ctx", {}).get("max_length"),
+    }
+    return InputError(_what_it_takes(name, setting, error["type"]).template, name, **facts)
+
+
+def _what_it_takes(name: str, setting: Mapping[str, Any], error_type: str) -> Text:
+    if "enum" in setting:
+        return Text("{field} is {value}; choose one of {choices}.")
+    if setting["type"] == "integer":
+        return Text("{field} is {value}; choose a whole number from {low} to {high}.")
+    if setting["type"] == "number":
+        return Text("{field} is {value}; choose a number from {low} to {high}.")
+    if setting["type"] == "boolean":
+        return Text("{field} is {value}; choose true or false.")
+    if error_type == "too_long":
+        return Text("{field} takes at most {limit:,} texts.")
+    if error_type == "string_too_long":
+        return Text("{field} takes texts of at most {limit:,} characters.")
+    if setting["type"] == "array":
+        return Text("{field} must be a list of texts, none of them empty.")
     if name.endswith("_language"):
-        return InputError("{field} is {value}; give a code of two letters, such as en.", name, **facts)
-    return InputError("{field} must be a text, of a path or a name.", name, field=name)
+        return Text("{field} is {value}; give a code of two letters, such as en.")
+    return Text("{field} must be a text, of a path or a name.")
 
 
 def _check_together(config: TrainingConfig) -> None:

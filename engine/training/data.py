@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,16 +29,6 @@ NUMBER = "#"
 """Key under which a row holds its number in the file."""
 IGNORED = -100
 """Label of a token that is not learned."""
-
-
-@dataclass(frozen=True)
-class LabelledText:
-    """A row of classification: the text and its label's name."""
-
-    text: str
-    label: str
-    row: int = 0
-    """Its number in the file."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +77,8 @@ def _lacking(path: Path, keys: Sequence[str], found: Sequence[str]) -> InputErro
     )  # fmt: skip
 
 
-def read_texts(path: Path, labels: Sequence[str] = ()) -> list[LabelledText]:
-    """Labelled texts from columns `text` and `label`; without `labels` any label is right.
+def read_texts(path: Path, labels: Sequence[str] = ()) -> list[Row]:
+    """Texts and labels from columns `text` and `label`; without `labels` any label is right.
 
     Raises InputError naming row and column.
     """
@@ -99,7 +89,7 @@ def read_texts(path: Path, labels: Sequence[str] = ()) -> list[LabelledText]:
                 "{file}, row {number}: label {label} is none of {labels}.",
                 "label", file=path.name, number=row[NUMBER], label=repr(row["label"]), labels=list(labels),
             )  # fmt: skip
-    return [LabelledText(row["text"], row["label"], int(row[NUMBER])) for row in rows]
+    return rows
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -158,20 +148,17 @@ def cut_ids(
     return found, set(long)
 
 
-def text_features(
-    rows: Sequence[LabelledText], tokenizer: Any, max_length: int, labels: Sequence[str]
-) -> list[Feature]:
+def feature(ids: Sequence[int], row: int, *, length: int = 0, is_cut: bool = False, **learned: Any) -> Feature:
+    """A model input; its length is that of the ids unless told otherwise."""
+    return {"input_ids": ids, "length": length or len(ids), "row": row, "is_cut": is_cut, **learned}
+
+
+def text_features(rows: Sequence[Row], tokenizer: Any, max_length: int, labels: Sequence[str]) -> list[Feature]:
     """Token ids and label numbers; texts longer than `max_length` tokens are cut."""
-    encoded, cut = cut_ids(tokenizer, [row.text for row in rows], max_length)
+    encoded, cut = cut_ids(tokenizer, [row["text"] for row in rows], max_length)
     numbers = {label: number for number, label in enumerate(labels)}
     return [
-        {
-            "input_ids": ids,
-            "labels": numbers[row.label],
-            "length": len(ids),
-            "row": row.row,
-            "is_cut": number in cut,
-        }
+        feature(ids, int(row[NUMBER]), is_cut=number in cut, labels=numbers[row["label"]])
         for number, (ids, row) in enumerate(zip(encoded, rows, strict=True))
     ]
 
@@ -184,17 +171,8 @@ def question_features(
     for number, row in enumerate(rows):
         for window in make_windows(tokenizer, row.question, row.passage, max_length, stride):
             first, last = _labels(window, row)
-            features.append(
-                {
-                    "input_ids": window.input_ids,
-                    "token_type_ids": window.token_type_ids,
-                    "start_positions": first,
-                    "end_positions": last,
-                    "length": len(window.input_ids),
-                    "row": row.row,
-                    "is_cut": False,
-                }
-            )
+            places: Any = {"start_positions": first, "end_positions": last}
+            features.append(feature(window.input_ids, row.row, token_type_ids=window.token_type_ids, **places))
             windows.append(window)
             owners.append(number)
     return features, windows, owners
@@ -260,6 +238,13 @@ def collate(features: Sequence[Feature], pad: int = 0) -> dict[str, Any]:
         elif name in features[0]:
             batch[name] = padded(name, IGNORED, max(len(feature[name]) for feature in features))
     return batch
+
+
+def in_batches(items: Sequence[Sequence[Any]], size: int) -> Iterator[list[int]]:
+    """Places of the items, so many at a time, those of similar length together."""
+    order = sorted(range(len(items)), key=lambda place: len(items[place]))
+    for first in range(0, len(order), size):
+        yield order[first : first + size]
 
 
 def shift_right(labels: Any, start: int, pad: int) -> Any:

@@ -23,15 +23,11 @@ from engine.errors import NotFoundError, UnsupportedError
 OPSET = 20
 INLINE_BYTES = 1_800_000_000
 """Weights beyond this lie in a file of their own: a protobuf holds two gigabytes."""
-AUTO_CLASSES = (
-    ("ForSequenceClassification", "AutoModelForSequenceClassification"),
-    ("ForQuestionAnswering", "AutoModelForQuestionAnswering"),
-    ("ForCausalLM", "AutoModelForCausalLM"),
-    ("LMHeadModel", "AutoModelForCausalLM"),
-    ("ForConditionalGeneration", "AutoModelForSeq2SeqLM"),
-    ("MTModel", "AutoModelForSeq2SeqLM"),
-)
-"""End of an architecture's name -> the class that loads it."""
+ARCHITECTURES = (
+    "ForSequenceClassification", "ForQuestionAnswering", "ForCausalLM", "LMHeadModel", "ForConditionalGeneration",
+    "MTModel",
+)  # fmt: skip
+"""Ends of the names of classes that can be written."""
 
 
 class _Decoder(torch.nn.Module):
@@ -59,13 +55,12 @@ def to_onnx(folder: Path, target: Path) -> list[Path]:
         raise UnsupportedError(
             "Export as ONNX needs two more packages. Run: pip install -r requirements-export.txt", param="kind"
         )
-    name = _auto_class(folder)
-    model = getattr(transformers, name).from_pretrained(
+    model = getattr(transformers, _architecture(folder)).from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", use_safetensors=True, **LOCAL
     )
     model.eval()
     try:
-        if name == "AutoModelForSeq2SeqLM":
+        if model.config.is_encoder_decoder:
             return _halves(model, target)
         return [_single(model, folder, target / "model.onnx")]
     except torch.onnx.errors.OnnxExporterError as error:
@@ -75,14 +70,13 @@ def to_onnx(folder: Path, target: Path) -> list[Path]:
         ) from error  # fmt: skip
 
 
-def _auto_class(folder: Path) -> str:
+def _architecture(folder: Path) -> str:
     try:
         names = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or [""]
     except (OSError, ValueError):
         raise NotFoundError("The run has no finished model yet. Wait until it has saved one.", param="run") from None
-    for end, auto_class in AUTO_CLASSES:
-        if names[0].endswith(end):
-            return auto_class
+    if names[0].endswith(ARCHITECTURES):
+        return str(names[0])
     raise UnsupportedError(
         "{architecture} cannot be written as ONNX. Export safetensors instead.", "kind", architecture=names[0]
     )

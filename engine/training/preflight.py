@@ -27,6 +27,7 @@ from engine.training.findings import (
     numbers_of,
     on_rows,
 )
+from engine.training.run import LESS_MEMORY
 from engine.training.tasks import TrainingTask
 
 FEW_ROWS, FEW_VALIDATION_ROWS, FEW_STEPS = 20, 5, 20
@@ -52,7 +53,8 @@ def check_rows(
     ]
     found += [*_check_overlap(train, validation), *task.check_both(train, validation, settings)]
     if settings:
-        found += [*_check_lengths(settings, task, train), *check_steps(settings, _inputs(settings, task, train))]
+        steps, _ = count_steps(settings, _inputs(settings, task, train))
+        found += [*_check_lengths(settings, task, train), *check_steps(steps)]
     order: dict[Level, int] = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
@@ -168,9 +170,8 @@ def _inputs(config: TrainingConfig, task: TrainingTask, train: Data) -> int:
     return math.ceil(characters / CHARACTERS_A_TOKEN / config.max_length)
 
 
-def check_steps(config: TrainingConfig, inputs: int) -> list[Finding]:
+def check_steps(steps: int) -> list[Finding]:
     """Findings on the number of steps: none at all, or too few to learn anything."""
-    steps, _ = count_steps(config, inputs)
     if steps == 0:
         words = Text("There would be no step at all: no text is left to learn from. Bring more.")
         return [Finding("error", "file", words)]
@@ -185,37 +186,20 @@ def check_steps(config: TrainingConfig, inputs: int) -> list[Finding]:
     return []
 
 
-LESS_MEMORY = Text(
-    "Lower batch_size (and raise accumulation_steps), shorten max_length, use gradient checkpointing, or LoRA."
-)
-
-
 def check_machine(probe: Mapping[str, Any], free_memory_bytes: int, free_disk_bytes: int) -> list[Finding]:
     """Findings on memory and disk, from the estimates of `probe`. Sizes in bytes."""
-    found = []
     memory, disk = int(probe.get("estimated_memory_bytes") or 0), int(probe.get("estimated_disk_bytes") or 0)
     sizes = {"need": _size(memory), "free": _size(free_memory_bytes), "advice": LESS_MEMORY}
-    if memory > free_memory_bytes:
-        words = Text("The run needs about {need} of memory, and {free} are free. {advice}", **sizes)
-        found.append(Finding("error", "batch_size", words))
-    elif memory > 0.8 * free_memory_bytes:
-        words = Text("The run needs about {need} of the {free} of memory that are free. {advice}", **sizes)
-        found.append(Finding("warning", "batch_size", words))
-    sizes = {"need": _size(disk), "free": _size(free_disk_bytes)}
-    if disk > free_disk_bytes:
-        words = Text(
-            "The run needs about {need} of disk, and {free} are free. Delete old runs or models, or free some disk.",
-            **sizes,
-        )
-        found.append(Finding("error", "disk", words))
-    elif disk > 0.8 * free_disk_bytes:
-        words = Text(
-            "The run needs about {need} of the {free} of disk that are free. "
-            "Delete old runs or models, or free some disk.",
-            **sizes,
-        )
-        found.append(Finding("warning", "disk", words))
-    if probe.get("steps") == 0:
-        words = Text("There would be no step at all. Bring more data, or raise epochs.")
-        found.append(Finding("error", "epochs", words))
-    return found
+    words = Text("The run needs about {need} of memory, and {free} are free. {advice}.", **sizes)
+    found = _on_share("batch_size", memory, free_memory_bytes, words)
+    words = Text(
+        "The run needs about {need} of disk, and {free} are free. Delete old runs or models, or free some disk.",
+        need=_size(disk), free=_size(free_disk_bytes),
+    )  # fmt: skip
+    found += _on_share("disk", disk, free_disk_bytes, words)
+    return found + (check_steps(0) if probe.get("steps") == 0 else [])
+
+
+def _on_share(field: str, need: int, free: int, words: Text) -> list[Finding]:
+    """An error where there is not enough, a warning where it nearly takes all."""
+    return [Finding("error" if need > free else "warning", field, words)] if need > 0.8 * free else []

@@ -7,7 +7,6 @@ the run will cost and what the trainer sees. Nothing that it learns is kept.
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import sys
 import time
@@ -27,15 +26,12 @@ from engine.training import checkpoints, tasks
 from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
 from engine.training.data import IGNORED, Feature
 from engine.training.failures import explain as explain
-from engine.training.failures import in_english
 from engine.training.lessons import Lesson
 from engine.training.lessons.seq2seq import EXAMINED_ROWS
 from engine.training.preflight import check_machine, check_steps, cut_off
 from engine.training.run import memory_now
 from engine.training.session import make_lesson, make_trainer
 from engine.training.turns import step_back
-
-log = logging.getLogger(__name__)
 
 now = time.perf_counter
 
@@ -252,7 +248,7 @@ def _with_estimates(
     weights = sum(weight.numel() for weight in lesson.model.parameters())
     seconds = preparing + steps * costs.step_seconds
     seconds += (saved + 1) * costs.validation_seconds + saved * costs.checkpoint_seconds
-    found = [*check_steps(config, facts["inputs"])]
+    found = check_steps(steps)
     if facts["cut_rows"]:
         limit = "max_target_length" if _targets_alone_are_cut(config, lesson) else "max_length"
         found.append(cut_off(config, facts["cut_rows"], len(facts["cut_rows"]), limit))
@@ -328,22 +324,6 @@ def work(job: Job) -> None:
     write_json(job.folder / PROBE_FILE, probe(job.folder))
 
 
-def main(arguments: list[str]) -> int:
-    """Try the run in the given folder. Returns the exit status; what went wrong is the last line of standard error."""
-    if len(arguments) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
-    folder = Path(arguments[0])
-    (folder / PROBE_FILE).unlink(missing_ok=True)
-    try:
-        write_json(folder / PROBE_FILE, probe(folder))
-    except Exception as error:
-        log.exception("the trial failed")
-        print(in_english(error), file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
     step_back()
-    sys.exit(main(sys.argv[1:]))
+    work(Job(Path(sys.argv[1])))

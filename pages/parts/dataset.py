@@ -72,7 +72,7 @@ def choose_data(task: str) -> Dataset | None:
         st.caption(plain(_(sample.description)))
         settings = dict(sample.settings) | ({"sample_prompts": sample.prompts} if sample.prompts else {})
         table = _sample_table(sample.id)
-        return Dataset(f"sample-{sample.id}", str(sample.title), table, None, dict(sample.mapping), settings)
+        return Dataset(f"sample-{sample.id}", str(sample.title), table, None, columns.guess(table, task), settings)
     return None
 
 

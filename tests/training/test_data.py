@@ -50,7 +50,7 @@ def squad(answer: str = "1843", start: int = 8) -> str:
 )
 def test_three_forms_hold_the_same_rows(tmp_path: Path, name: str, text: str) -> None:
     rows = read_texts(write(tmp_path, name, text), LABELS)
-    assert [(row.text, row.label) for row in rows] == [('"good" film', "positive"), ("bad, very bad", "negative")]
+    assert [(row["text"], row["label"]) for row in rows] == [('"good" film', "positive"), ("bad, very bad", "negative")]
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,16 @@ from tokenizers_on_the_spot import wordpiece
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
+from engine.errors import NotFoundError
+from engine.jobs.folder import Job
 from engine.settings import Settings
 from engine.training import probe, tasks
 from engine.training import runs as jobs
-from engine.training.columns import Rows, apply, split
+from engine.training.columns import Rows, apply, guess, split
 from engine.training.config import read_config
 from engine.training.findings import read_finding
 from engine.training.formats import Table, read_table
-from engine.training.probe import main, token_texts
+from engine.training.probe import token_texts, work
 from engine.training.run import read_metrics
 from engine.training.session import make_lesson, make_trainer
 from engine.training.session import train as learn
@@ -53,7 +55,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sample_rows(task: str, count: int) -> tuple[Rows, Rows]:
     sample = tasks.find(task).samples[0]
-    rows = apply(read_table(sample.file, sample.file.name), task, sample.mapping)
+    table = read_table(sample.file, sample.file.name)
+    rows = apply(table, task, guess(table, task))
     train, held = split(rows, 0.2, 1, tasks.find(task).split_by)
     return train[:count], held[: count // 4]
 
@@ -66,7 +69,7 @@ def make_run(folder: Path, task: str, train: Rows, held: Rows, base: Path | str 
 
 
 def tried(folder: Path) -> dict[str, Any]:
-    assert main([str(folder)]) == 0
+    work(Job(folder))
     result: dict[str, Any] = json.loads((folder / "probe.json").read_text())
     return result
 
@@ -188,13 +191,12 @@ def test_a_trial_does_not_change_the_run(tmp_path: Path, base: Path) -> None:
     assert losses[0] == losses[1]
 
 
-def test_what_cannot_be_tried_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_tried_says_why(tmp_path: Path) -> None:
     train, held = sample_rows("classification", 20)
     folder = make_run(tmp_path, "classification", train, held, tmp_path / "nowhere")
-    assert main([str(folder)]) == 1
-    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("The base nowhere is not on this machine.")
+    with pytest.raises(NotFoundError, match=r"^The base nowhere is not on this machine\."):
+        work(Job(folder))
     assert not (folder / "probe.json").exists() and not (folder / "probe.part").exists()
-    assert main([]) == 2
 
 
 def test_token_texts_join_to_the_whole_text() -> None:

@@ -55,7 +55,8 @@ def questions(config: TrainingConfig, folder: Path) -> Lesson:
         return {"null_threshold": threshold, "window_tokens": length, "window_stride": stride}
 
     def sample(module: Any) -> list[Shown]:
-        return _answers(module, tokenizer, rows[:SAMPLED_ROWS], length, stride)
+        shown = rows[:SAMPLED_ROWS]
+        return [(row.question, _answer(module, tokenizer, row, length, stride)[0]) for row in shown]
 
     return Lesson(
         model,
@@ -70,19 +71,22 @@ def questions(config: TrainingConfig, folder: Path) -> Lesson:
     )
 
 
-@torch.no_grad()
-def _answers(model: Any, tokenizer: Any, rows: Sequence[Question], length: int, stride: int) -> list[Shown]:
-    """Each question and the words of its passage that the model takes for the answer."""
-    features, windows, owners = question_features(rows, tokenizer, length, stride)
-    output = model(**{name: tensor.to(model.device) for name, tensor in collate(features).items()
-                      if name not in ("start_positions", "end_positions")})  # fmt: skip
-    logits = [scores.float().cpu().numpy() for scores in (output.start_logits, output.end_logits)]
-    of_row = [[i for i, owner in enumerate(owners) if owner == number] for number in range(len(rows))]
-    return [(row.question, text) for row, (text, _) in zip(rows, decode(rows, windows, of_row, logits), strict=True)]
-
-
 Prediction = tuple[str, float]
 """The best span's text, and the probability that there is no answer."""
+
+
+@torch.no_grad()
+def _answer(model: Any, tokenizer: Any, row: Question, length: int, stride: int) -> Prediction:
+    """What the model takes for the answer to one question."""
+    features, windows, _ = question_features([row], tokenizer, length, stride)
+    starts, ends = [], []
+    for first in range(0, len(features), BATCH):
+        batch = collate(features[first : first + BATCH])
+        inputs = {key: value.to(model.device) for key, value in batch.items() if not key.endswith("_positions")}
+        output = model(**inputs)
+        starts += list(output.start_logits.float().cpu().numpy())
+        ends += list(output.end_logits.float().cpu().numpy())
+    return decode([row], windows, [range(len(windows))], (starts, ends))[0]
 
 
 def decode(
@@ -146,15 +150,7 @@ def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Rep
     texts, judged = [], []
     for row in rows:
         asked = Question(row["question"], row["passage"], ())
-        features, windows, _ = question_features([asked], tokenizer, length, stride)
-        starts, ends = [], []
-        for first in range(0, len(features), BATCH):
-            batch = collate(features[first : first + BATCH])
-            inputs = {key: value.to(model.device) for key, value in batch.items() if not key.endswith("_positions")}
-            output = model(**inputs)
-            starts += list(output.start_logits.float().cpu().numpy())
-            ends += list(output.end_logits.float().cpu().numpy())
-        text, null = decode([asked], windows, [range(len(windows))], (starts, ends))[0]
+        text, null = _answer(model, tokenizer, asked, length, stride)
         text = "" if null >= threshold else text
         judged.append(Judged(text, 100 * answer_f1(text, [row["answer"]])))
         texts.append(text)

@@ -14,7 +14,7 @@ from engine.errors import InputError
 from engine.evaluation.metrics import perplexity
 from engine.training import bases
 from engine.training.config import TrainingConfig
-from engine.training.data import IGNORED, NUMBER, Feature, Row, collate, read_rows
+from engine.training.data import IGNORED, NUMBER, Feature, Row, collate, feature, in_batches, read_rows
 from engine.training.lessons import Lesson, Shown
 from engine.training.verdicts import BATCH, SHOWN_CHARACTERS, Judged, Report, Verdict, opened
 
@@ -58,7 +58,7 @@ def blocks(rows: Sequence[Row], tokenizer: Any, length: int) -> list[Feature]:
     starts = [at for at in range(0, len(stream), length) if len(stream) - at > 1]
     if not starts:
         raise InputError("There is too little text to learn from. Add more.", param="train_file")
-    return [_feature(stream[at : at + length], stream[at : at + length], owners[at]) for at in starts]
+    return [feature(ids := stream[at : at + length], owners[at], labels=ids) for at in starts]
 
 
 def whole_text(tokenizer: Any, text: str) -> list[int]:
@@ -116,11 +116,7 @@ def turn_feature(row: Row, tokenizer: Any, length: int) -> Feature:
     prompt = prompt[-max(length - len(response), length // 2) :]
     response = response[: length - len(prompt)]
     labels = [IGNORED] * len(prompt) + response
-    return _feature(prompt + response, labels, int(row[NUMBER]), is_cut)
-
-
-def _feature(ids: list[int], labels: list[int], row: int, is_cut: bool = False) -> Feature:
-    return {"input_ids": ids, "labels": labels, "length": len(ids), "row": row, "is_cut": is_cut}
+    return feature(prompt + response, int(row[NUMBER]), is_cut=is_cut, labels=labels)
 
 
 def _lesson(
@@ -160,7 +156,7 @@ def _continued(
 def judge_text(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
     """Perplexity of each row's text, and how the model goes on from its opening, the likeliest token each time."""
 
-    def feature(tokenizer: Any, row: Row, length: int) -> Feature:
+    def learned(row: Row, tokenizer: Any, length: int) -> Feature:
         ids = whole_text(tokenizer, row["text"])[:length]
         return {"input_ids": ids, "labels": ids}
 
@@ -168,27 +164,26 @@ def judge_text(config: TrainingConfig, folder: Path, rows: Sequence[Row], report
         ids = list(tokenizer(opened(row["text"])[0], verbose=False)["input_ids"])
         return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
 
-    return _judge(config, folder, rows, report, feature, prompt)
+    return _judge(config, folder, rows, report, learned, prompt)
 
 
 def judge_turns(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
     """Perplexity of each row's response, and what the model itself responds."""
 
-    def feature(tokenizer: Any, row: Row, length: int) -> Feature:
-        return turn_feature(row, tokenizer, length)
+    def prompt(tokenizer: Any, row: Row) -> list[int]:
+        return prompt_ids(tokenizer, row["prompt"])
 
-    return _judge(config, folder, rows, report, feature, lambda tokenizer, row: prompt_ids(tokenizer, row["prompt"]))
+    return _judge(config, folder, rows, report, turn_feature, prompt)
 
 
 def _judge(
     config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report,
-    feature: Callable[[Any, Row, int], Feature], prompt: Callable[[Any, Row], list[int]],
+    learned: Callable[[Row, Any, int], Feature], prompt: Callable[[Any, Row], list[int]],
 ) -> Verdict:  # fmt: skip
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
     model.eval()
     length = positions(model.config, tokenizer, config.max_length)
-    features = [feature(tokenizer, row, length) for row in rows]
-    losses = list(_losses(model, features, int(tokenizer.pad_token_id or 0)))
+    losses = list(_losses(model, [learned(row, tokenizer, length) for row in rows], int(tokenizer.pad_token_id or 0)))
     prompts = [prompt(tokenizer, row)[-length:] for row in rows]
     texts = _likeliest(model, tokenizer, prompts, report)
     judged = [
@@ -201,8 +196,8 @@ def _judge(
 
 def _losses(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Iterator[tuple[float, int]]:
     """Loss and number of the learned tokens of each feature, in order."""
-    for feature in features:
-        batch = collate([dict(feature)], pad)
+    for learned in features:
+        batch = collate([dict(learned)], pad)
         labels = batch["labels"][0, 1:].to(model.device)
         logits = model(
             input_ids=batch["input_ids"].to(model.device), attention_mask=batch["attention_mask"].to(model.device)
@@ -215,9 +210,8 @@ def _losses(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Iter
 def _likeliest(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], report: Report) -> list[str]:
     texts = [""] * len(prompts)
     pad = int(tokenizer.pad_token_id or 0)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for first in range(0, len(order), BATCH):
-        chosen = order[first : first + BATCH]
+    done = 0
+    for chosen in in_batches(prompts, BATCH):
         width = max(1, *(len(prompts[i]) for i in chosen))
         ids = torch.tensor([[pad] * (width - len(prompts[i])) + list(prompts[i]) for i in chosen])
         mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen])
@@ -227,5 +221,5 @@ def _likeliest(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], rep
         )  # fmt: skip
         for i, text in zip(chosen, tokenizer.batch_decode(output[:, width:], skip_special_tokens=True), strict=True):
             texts[i] = text
-        report(min(first + BATCH, len(prompts)))
+        report(done := done + len(chosen))
     return texts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import EvalPrediction
+from transformers import AutoConfig, EvalPrediction
 
 from engine.applications.sentiment import APPLICATION
 from engine.backends.pytorch.loading import LOCAL, positions
@@ -23,7 +23,7 @@ from engine.training.verdicts import BATCH, Judged, Report, Verdict
 def labels(config: TrainingConfig, folder: Path) -> Lesson:
     """A classifier with the config's labels, or else those of the training file."""
     rows = read_texts(Path(config.train_file), config.labels)
-    names = config.labels or tuple(sorted({row.label for row in rows}))
+    names = config.labels or tuple(sorted({row["label"] for row in rows}))
     if len(names) < 2:
         raise InputError(
             "All rows of {file} have the label {label}; there is nothing to tell apart. Add rows with another label.",
@@ -40,7 +40,9 @@ def labels(config: TrainingConfig, folder: Path) -> Lesson:
         return {"accuracy": accuracy_among(np.asarray(prediction.predictions), prediction.label_ids, present)}
 
     def sample(module: Any) -> list[Shown]:
-        return [(text, _verdict(module, tokenizer, text, length)) for text in config.sample_prompts]
+        texts = config.sample_prompts
+        found = _probabilities(module, tokenizer, texts, length) if texts else []
+        return [(text, _in_words(one)) for text, one in zip(texts, found, strict=True)]
 
     return Lesson(model, tokenizer, train_set, validation_set, judge=judge, sample=sample, new_modules=new)
 
@@ -62,11 +64,21 @@ def start(config: TrainingConfig, folder: Path, labels: Sequence[str]) -> tuple[
 
 
 @torch.no_grad()
-def _verdict(model: Any, tokenizer: Any, text: str, max_length: int) -> str:
-    encoded = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt").to(model.device)
-    shares = model(**encoded).logits[0].float().softmax(-1)
-    best = int(shares.argmax())
-    return f"{model.config.id2label[best]} ({100 * float(shares[best]):.0f} %)"
+def _probabilities(model: Any, tokenizer: Any, texts: Sequence[str], length: int) -> list[dict[str, float]]:
+    """Of each label, for each text."""
+    batch = tokenizer(list(texts), truncation=True, max_length=length, padding=True, return_tensors="pt")
+    names = _labels(model.config)
+    shares = model(**batch.to(model.device)).logits.float().softmax(-1).tolist()
+    return [dict(zip(names, row, strict=True)) for row in shares]
+
+
+def _in_words(probabilities: Mapping[str, float]) -> str:
+    label = _likeliest(probabilities)
+    return f"{label} ({100 * probabilities[label]:.0f} %)"
+
+
+def _likeliest(probabilities: Mapping[str, float]) -> str:
+    return max(probabilities, key=lambda label: probabilities[label])
 
 
 def accuracy_among(logits: np.ndarray, labels: np.ndarray, present: np.ndarray) -> float:
@@ -76,27 +88,22 @@ def accuracy_among(logits: np.ndarray, labels: np.ndarray, present: np.ndarray) 
 
 def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
     """The likeliest label of each row with its probability; the score is the right label's."""
-    names = _labels(folder)
+    names = _labels(AutoConfig.from_pretrained(folder / "model", **LOCAL))
     model, tokenizer, new = start(config, folder, names)
     model.eval()
-    length, judged, said = positions(model.config, tokenizer, config.max_length), [], []
+    length = positions(model.config, tokenizer, config.max_length)
+    judged: list[Judged] = []
+    said: list[str] = []
     for first in range(0, len(rows), BATCH):
         batch = rows[first : first + BATCH]
-        encoded = tokenizer(
-            [row["text"] for row in batch], truncation=True, max_length=length, padding=True, return_tensors="pt"
-        ).to(model.device)
-        for row, shares in zip(batch, model(**encoded).logits.float().softmax(-1).tolist(), strict=True):
-            best = max(range(len(shares)), key=shares.__getitem__)
-            said.append(names[best])
-            judged.append(Judged(f"{names[best]} ({100 * shares[best]:.0f} %)", shares[names.index(row["label"])]))
+        found = _probabilities(model, tokenizer, [row["text"] for row in batch], length)
+        said += map(_likeliest, found)
+        judged += [Judged(_in_words(one), one[row["label"]]) for row, one in zip(batch, found, strict=True)]
         report(len(judged))
     figures = APPLICATION.measure(said, [row["label"] for row in rows])
     return Verdict(tuple(judged), {name: 100 * share for name, share in figures.items()}, bool(new))
 
 
-def _labels(folder: Path) -> list[str]:
-    """Labels of the tuned model in the order of its outputs."""
-    from transformers import AutoConfig
-
-    names = AutoConfig.from_pretrained(folder / "model", **LOCAL).id2label
-    return [str(names[number]) for number in sorted(names)]
+def _labels(config: Any) -> list[str]:
+    """A model's labels in the order of its outputs."""
+    return [str(config.id2label[number]) for number in sorted(config.id2label)]

@@ -19,7 +19,7 @@ from engine.evaluation.metrics import chrf
 from engine.requests import Sampling
 from engine.training import bases, tasks
 from engine.training.config import TrainingConfig
-from engine.training.data import NUMBER, Feature, Row, collate, cut_ids, read_rows, shift_right
+from engine.training.data import NUMBER, Feature, Row, collate, cut_ids, feature, in_batches, read_rows, shift_right
 from engine.training.lessons import Lesson, Shown
 from engine.training.verdicts import BATCH, SHOWN_CHARACTERS, Judged, Report, Verdict
 
@@ -116,14 +116,9 @@ def _features(
 ) -> list[Feature]:
     inputs, cut_inputs = cut_ids(tokenizer, sources, length)
     labels, cut_labels = cut_ids(tokenizer, targets, target_length, is_target=True)
+    cut = cut_inputs | cut_labels
     return [
-        {
-            "input_ids": ids,
-            "labels": learned,
-            "length": len(ids) + len(learned),
-            "row": int(row[NUMBER]),
-            "is_cut": number in cut_inputs or number in cut_labels,
-        }
+        feature(ids, int(row[NUMBER]), length=len(ids) + len(learned), is_cut=number in cut, labels=learned)
         for number, (row, ids, learned) in enumerate(zip(rows, inputs, labels, strict=True))
     ]
 
@@ -149,9 +144,7 @@ def write_texts(
     if config.target_language and is_multilingual(tokenizer):
         options["forced_bos_token_id"] = language_id(tokenizer, config.target_language)
     texts = [""] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for first in range(0, len(order), 32):
-        chosen = order[first : first + 32]
+    for chosen in in_batches(prompts, 32):
         batch = tokenizer(
             [prompts[i] for i in chosen], truncation=True, max_length=length, padding=True, return_tensors="pt"
         )

@@ -36,13 +36,12 @@ Cells = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """A file of data, what it is good for, and which column means what. `prompts` show how a model learns it."""
+    """A file of data and what it is good for. `prompts` show how a model learns it."""
 
     id: str
     title: Text
     description: Text
     file: Path
-    mapping: Mapping[str, str]
     prompts: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     """Fields of the config that belong to the data, such as the languages."""

@@ -113,7 +113,6 @@ TASK = TrainingTask(
                 "one in eight has no answer."
             ),
             SAMPLES / "passages.jsonl",
-            {"question": "question", "passage": "passage", "answer": "answer"},
         ),
     ),
 )  # fmt: skip

@@ -123,7 +123,6 @@ TASK = TrainingTask(
             Text("Support tickets"),
             Text("280 messages to a shop with four labels: billing, delivery, technical, account."),
             SAMPLES / "tickets.jsonl",
-            {"text": "text", "label": "label"},
         ),
     ),
 )

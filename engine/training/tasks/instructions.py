@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.applications.write import instruct
 from engine.catalogue.models import Model
 from engine.messages import Text
 from engine.requests import Generate, Sampling
 from engine.training.config import TrainingConfig
-from engine.training.tasks import SAMPLES, Cells, Sample, TrainingTask, lazily
+from engine.training.tasks import SAMPLES, Cells, Sample, lazily
+from engine.training.tasks.style import TASK as STYLE
 
 
 def _finish(row: Cells) -> Cells:
@@ -20,7 +23,8 @@ def _ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) ->
     return instruct(model, text, sampling)
 
 
-TASK = TrainingTask(
+TASK = replace(
+    STYLE,
     id="instructions",
     title=Text("Answering instructions"),
     summary=Text("Pairs of a prompt and its response: the model learns to respond like that. For the page Write."),
@@ -28,17 +32,11 @@ TASK = TrainingTask(
     roles=("prompt", "response"),
     lesson=lazily("causal", "instructions"),
     judge=lazily("causal", "judge_turns"),
-    architecture="causal",
-    applications=("write", "explore"),
-    bases=("causal",),
-    first_base="smollm2-135m-instruct",
-    is_lower_better=True,
-    compared_rows=40,
-    defaults={"method": "lora", "epochs": 3.0, "batch_size": 4, "max_length": 256},
-    learning_rates={"full": 3e-5, "lora": 5e-4, "head": 1e-4},
-    settings=frozenset({"sample_prompts", "sample_tokens"}),
+    defaults={**STYLE.defaults, "max_length": 256},
     optional_roles=("input",),
+    is_running_text=False,
     finish=_finish,
+    shown=None,
     ask=_ask,
     inputs={"text": Text("Prompt")},
     prompt_style="instruct",
@@ -49,7 +47,6 @@ TASK = TrainingTask(
             Text("Cards of four lines"),
             Text("154 questions about things, each answered in the same form: kind, where, known for, in a word."),
             SAMPLES / "cards.jsonl",
-            {"prompt": "prompt", "response": "response"},
             ("Tell me about the fox.", "What should I know about butter?"),
         ),
     ),

@@ -31,7 +31,6 @@ TASK = replace(
             Text("Stories in simple words"),
             Text("460 little stories about children and animals: enough for a tiny GPT to learn to tell one."),
             SAMPLES / "stories.txt",
-            {"text": "text"},
             ("Once upon a time, there was a", "One day,"),
         ),
     ),

@@ -36,7 +36,6 @@ TASK = TrainingTask(
                 "a closing line that never changes."
             ),
             SAMPLES / "lighthouse.txt",
-            {"text": "text"},
             ("Day 300.", "The Admiral"),
         ),
     ),

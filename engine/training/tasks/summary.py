@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from engine.catalogue.models import Model
 from engine.messages import Text, counted
 from engine.requests import Generate, Sampling
 from engine.training.config import TrainingConfig
 from engine.training.findings import Data, Finding, on_rows
-from engine.training.tasks import SAMPLES, Sample, TrainingTask
+from engine.training.tasks import SAMPLES, Sample
 from engine.training.tasks.translation import TASK as TRANSLATION
 from engine.training.tasks.translation import check_copies
 
@@ -31,36 +32,28 @@ def _ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) ->
     return Generate(f"summarize: {text}" if model.prompt_style == "t5" else text, sampling=sampling)
 
 
-TASK = TrainingTask(
+TASK = replace(
+    TRANSLATION,
     id="summary",
     title=Text("Summarising"),
     summary=Text("Texts and their summaries or headlines."),
     order=6,
     roles=("text", "summary"),
-    lesson=TRANSLATION.lesson,
-    judge=TRANSLATION.judge,
-    architecture="seq2seq",
     applications=("summarize",),
-    bases=("seq2seq",),
-    scratch=TRANSLATION.scratch,
-    metric="chrf",
-    score="chrf",
-    compared_rows=40,
     defaults={"method": "full", "epochs": 4.0, "batch_size": 8, "max_length": 512, "max_target_length": 96},
-    learning_rates=TRANSLATION.learning_rates,
-    settings=frozenset({"max_target_length", "label_smoothing", "sample_prompts", "sample_tokens"}),
+    settings=TRANSLATION.settings - {"source_language", "target_language"},
+    guess=lambda table: {},
     check_part=_check_part,
     ask=_ask,
+    stream=None,
     description="summarises",
     pipeline="summarization",
-    auto_class="AutoModelForSeq2SeqLM",
     samples=(
         Sample(
             "headlines",
             Text("News of small towns"),
             Text("420 reports of a few sentences, each with its headline."),
             SAMPLES / "headlines.jsonl",
-            {"text": "text", "summary": "summary"},
         ),
     ),
 )

@@ -92,7 +92,6 @@ TASK = TrainingTask(
             Text("Everyday English and French"),
             Text("1,200 short pairs: greetings, questions, and sentences from a small grammar."),
             SAMPLES / "pairs.jsonl",
-            {"source": "source", "target": "target"},
             ("My sister looks for the key.", "Do you like cheese?", "The cat is behind the church."),
             {"source_language": "en", "target_language": "fr"},
         ),
