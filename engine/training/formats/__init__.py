@@ -6,14 +6,13 @@ owner finds it in the file. Which column means what is for `columns`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConflictError, InputError, TooLargeError, UnsupportedError
 from engine.messages import Text
-from engine.training.formats._base import MAX_BYTES, MAX_ROWS, PARAM, Table, counted_rows, decoded
+from engine.training.formats._base import MAX_BYTES, MAX_ROWS, Table, about, counted_rows, decoded
 from engine.training.formats._delimited import read_csv, read_tsv
 from engine.training.formats._objects import read_json, read_jsonl, squad, squad_articles
 from engine.training.formats._parquet import read_parquet
@@ -42,25 +41,24 @@ def read_table(data: bytes | Path, name: str) -> Table:
     become columns of their own (`answers.text`), a chat's messages `messages.user` and `messages.assistant`.
     Raises InputError, TooLargeError or UnsupportedError with the row's number.
     """
-    name = _shown(name)
-    content = _content(data, name)
-    _refuse_packed(content, name)
-    reader = READERS.get(Path(name).suffix.lower())
-    if reader is None:
-        raise UnsupportedError(
-            "{file} is of no known kind. Bring one of {kinds}.", PARAM, file=name, kinds=sorted(READERS)
-        )
-    if not content.strip():
-        raise InputError("{file} is empty.", PARAM, file=name)
-    table = reader(content, name)
-    if not table.rows:
-        raise InputError("{file} has no rows below its column names.", PARAM, file=name)
+    with about(name):
+        content = _content(data)
+        _refuse_packed(content)
+        reader = READERS.get(Path(name).suffix.lower())
+        if reader is None:
+            raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=sorted(READERS))
+        if not content.strip():
+            raise InputError("is empty.")
+        table = reader(content)
+        if not table.rows:
+            raise InputError("has no rows below its column names.")
     return table
 
 
 def read_squad(path: Path, name: str) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
     """Questions of a SQuAD file with all their answers: question, passage, answers. Raises InputError."""
-    return squad(squad_articles(_content(path, name), name), name)
+    with about(name):
+        yield from squad(squad_articles(_content(path)))
 
 
 def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
@@ -101,40 +99,29 @@ def _joined(tables: Sequence[Table], note: Text) -> Table:
     return Table(columns, rows, note=note)
 
 
-def _shown(name: str) -> str:
-    """A file's name as it stands in sentences: without folders, of sensible length."""
-    short = "".join(c for c in re.split(r"[/\\]", name)[-1] if c.isprintable())
-    return short if len(short) <= 60 else f"{short[:40]}…{short[-15:]}"
-
-
-def _content(data: bytes | Path, name: str) -> bytes:
-    size = len(data) if isinstance(data, bytes) else _size(data, name)
+def _content(data: bytes | Path) -> bytes:
+    if isinstance(data, Path) and not data.is_file():
+        raise InputError("cannot be found. Check its path.")
+    size = len(data) if isinstance(data, bytes) else data.stat().st_size
     if size > MAX_BYTES:
         raise TooLargeError(
-            "{file} has {size:,.0f} MB; the limit is {limit:,.0f} MB. Bring a part of it.",
-            PARAM, file=name, size=size / 2**20, limit=MAX_BYTES / 2**20,
+            "has {size:,.0f} MB; the limit is {limit:,.0f} MB. Bring a part of it.",
+            size=size / 2**20, limit=MAX_BYTES / 2**20,
         )  # fmt: skip
     return data if isinstance(data, bytes) else data.read_bytes()
 
 
-def _size(path: Path, name: str) -> int:
-    if not path.is_file():
-        raise InputError("{file} cannot be found. Check its path.", PARAM, file=name)
-    return path.stat().st_size
-
-
-def _refuse_packed(content: bytes, name: str) -> None:
+def _refuse_packed(content: bytes) -> None:
     for magic, what in PACKED.items():
         if content.startswith(magic):
             raise UnsupportedError(
-                "{file} is {kind}. Unpack it, or save the sheet as CSV (UTF-8), and bring the file inside.",
-                PARAM, file=name, kind=what,
-            )  # fmt: skip
+                "is {kind}. Unpack it, or save the sheet as CSV (UTF-8), and bring the file inside.", kind=what
+            )
 
 
-def _read_text(content: bytes, name: str) -> Table:
+def _read_text(content: bytes) -> Table:
     """Paragraphs, which empty lines part; lines where there is no empty line."""
-    lines = decoded(content, name).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = decoded(content).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kept = [line.rstrip() for line in lines]
     has_paragraphs = "" in "\n".join(kept).strip("\n").split("\n")
     rows: list[dict[str, Any]] = []
@@ -147,10 +134,10 @@ def _read_text(content: bytes, name: str) -> Table:
         else:
             rows.append({"text": line})
             numbers.append(number)
-    return Table(("text",), list(counted_rows(rows, name)), numbers)
+    return Table(("text",), list(counted_rows(rows)), numbers)
 
 
-READERS: dict[str, Callable[[bytes, str], Table]] = {
+READERS: dict[str, Callable[[bytes], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".jsonl": read_jsonl,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import InputError, TooLargeError
+from engine.errors import InputError, PeopleError, TooLargeError
 from engine.messages import Text
 
 MAX_BYTES = 200 * 2**20
 """Of a file, and of all its texts unpacked."""
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 200
-PARAM = "file"
 OTHER_ENCODINGS: dict[bytes, str] = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -33,38 +34,51 @@ class Table:
             object.__setattr__(self, "numbers", range(1, len(self.rows) + 1))
 
 
-def decoded(content: bytes, name: str) -> str:
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Begin what is wrong with a file, which its readers say without a subject, with its name."""
+    try:
+        yield
+    except PeopleError as error:
+        raise type(error)("{file} {problem}", "file", file=_shown(name), problem=error.text) from None
+
+
+def _shown(name: str) -> str:
+    """A file's name as it stands in sentences: without folders, of sensible length."""
+    short = "".join(c for c in re.split(r"[/\\]", name)[-1] if c.isprintable())
+    return short if len(short) <= 60 else f"{short[:40]}…{short[-15:]}"
+
+
+def decoded(content: bytes) -> str:
     """Decoded UTF-8, with or without its mark. Raises InputError with the line that is something else."""
     for mark, encoding in OTHER_ENCODINGS.items():
         if content.startswith(mark):
-            raise InputError("{file} is {encoding} text. Save it as UTF-8.", PARAM, file=name, encoding=encoding)
+            raise InputError("is {encoding} text. Save it as UTF-8.", encoding=encoding)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            "{file}, row {number}: this is not UTF-8 text (byte {byte}), perhaps Windows-1252 or another old encoding. "
+            "at row {number}: this is not UTF-8 text (byte {byte}), perhaps Windows-1252 or another old encoding. "
             "Save the file as UTF-8.",
-            PARAM, file=name, number=content.count(b"\n", 0, error.start) + 1, byte=f"0x{content[error.start]:02x}",
+            number=content.count(b"\n", 0, error.start) + 1, byte=f"0x{content[error.start]:02x}",
         ) from None  # fmt: skip
     if "\0" in text:
         raise InputError(
-            "{file}, row {number}: this holds zero bytes, so it is no text file.",
-            PARAM, file=name, number=text.count("\n", 0, text.index("\0")) + 1,
+            "at row {number}: this holds zero bytes, so it is no text file.",
+            number=text.count("\n", 0, text.index("\0")) + 1,
         )  # fmt: skip
     return text
 
 
-def counted_rows(rows: Iterable[Any], name: str) -> Iterator[Any]:
+def counted_rows(rows: Iterable[Any]) -> Iterator[Any]:
     """The rows, up to the limit. Raises TooLargeError."""
     for number, row in enumerate(rows, 1):
         if number > MAX_ROWS:
-            raise TooLargeError(
-                "{file} has more than {limit:,} rows. Bring a part of it.", PARAM, file=name, limit=MAX_ROWS
-            )
+            raise TooLargeError("has more than {limit:,} rows. Bring a part of it.", limit=MAX_ROWS)
         yield row
 
 
-def table_of_objects(rows: Iterable[Mapping[str, Any]], numbers: Sequence[int], name: str) -> Table:
+def table_of_objects(rows: Iterable[Mapping[str, Any]], numbers: Sequence[int]) -> Table:
     """A table of named values; what is nested becomes columns of its own."""
     flat = [_flat(row) for row in rows]
     columns: dict[str, None] = {}
@@ -72,11 +86,11 @@ def table_of_objects(rows: Iterable[Mapping[str, Any]], numbers: Sequence[int], 
         columns.update(dict.fromkeys(row))
         if len(columns) > MAX_COLUMNS:
             raise TooLargeError(
-                "{file}, row {number}: this makes more than {limit} columns. Give all rows the same few names.",
-                PARAM, file=name, number=number, limit=MAX_COLUMNS,
+                "at row {number}: this makes more than {limit} columns. Give all rows the same few names.",
+                number=number, limit=MAX_COLUMNS,
             )  # fmt: skip
     if flat and not columns:
-        raise InputError("{file} has rows without a single named value.", PARAM, file=name)
+        raise InputError("has rows without a single named value.")
     return Table(tuple(columns), [{column: row.get(column) for column in columns} for row in flat], numbers)
 
 

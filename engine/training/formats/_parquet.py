@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.errors import InputError, TooLargeError
-from engine.training.formats._base import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, PARAM, Table, table_of_objects
+from engine.training.formats._base import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Table, table_of_objects
 
 
-def read_parquet(content: bytes, name: str) -> Table:
+def read_parquet(content: bytes) -> Table:
     """Columns of text, numbers and lists of them; what else a file holds is left out."""
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -18,40 +18,36 @@ def read_parquet(content: bytes, name: str) -> Table:
     try:
         buffer = pa.BufferReader(content)
         facts = pq.ParquetFile(buffer)
-        _check_parquet(facts.metadata, name)
+        _check_parquet(facts.metadata)
         # Text as a dictionary stays as small as it is stored, however often a row repeats it.
         texts = [field.name for field in facts.schema_arrow if pa.types.is_string(field.type)]
         names = [field.name for field in facts.schema_arrow if _can_hold_text(field.type)]
         if not names:
-            raise InputError("{file} has no column of text or numbers.", PARAM, file=name)
+            raise InputError("has no column of text or numbers.")
         file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
-        rows = list(_parquet_rows(file, names, name))
+        rows = list(_parquet_rows(file, names))
     except (pa.ArrowException, OSError) as error:
         words = str(error).partition("\n")[0][:120]
-        raise InputError(
-            "{file} is no whole Parquet file, perhaps cut off ({reason}).", PARAM, file=name, reason=words
-        ) from None
-    return table_of_objects(rows, range(1, len(rows) + 1), name)
+        raise InputError("is no whole Parquet file, perhaps cut off ({reason}).", reason=words) from None
+    return table_of_objects(rows, range(1, len(rows) + 1))
 
 
-def _check_parquet(facts: Any, name: str) -> None:
+def _check_parquet(facts: Any) -> None:
     """Refuse what would unpack to more than the limits, before anything is unpacked."""
     unpacked = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
     if facts.num_rows > MAX_ROWS or facts.num_columns > MAX_COLUMNS:
         raise TooLargeError(
-            "{file} has {rows:,} rows and {columns:,} columns; the limits are {most_rows:,} and {most_columns}. "
+            "has {rows:,} rows and {columns:,} columns; the limits are {most_rows:,} and {most_columns}. "
             "Bring a part of it.",
-            PARAM, file=name, rows=facts.num_rows, columns=facts.num_columns, most_rows=MAX_ROWS,
+            rows=facts.num_rows, columns=facts.num_columns, most_rows=MAX_ROWS,
             most_columns=MAX_COLUMNS,
         )  # fmt: skip
     if unpacked > MAX_BYTES:
-        raise _unpacks_to_too_much(name)
+        raise _unpacks_to_too_much()
 
 
-def _unpacks_to_too_much(name: str) -> TooLargeError:
-    return TooLargeError(
-        "{file} unpacks to more than {limit:,.0f} MB. Bring a part of it.", PARAM, file=name, limit=MAX_BYTES / 2**20
-    )
+def _unpacks_to_too_much() -> TooLargeError:
+    return TooLargeError("unpacks to more than {limit:,.0f} MB. Bring a part of it.", limit=MAX_BYTES / 2**20)
 
 
 def _can_hold_text(kind: Any) -> bool:
@@ -64,7 +60,7 @@ def _can_hold_text(kind: Any) -> bool:
     return not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_nested(kind))
 
 
-def _parquet_rows(file: Any, names: Sequence[str], name: str) -> Iterator[dict[str, Any]]:
+def _parquet_rows(file: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Rows in small batches, counted as they are unpacked; numbers that stand for labels become their names."""
     labels = _label_names(file.schema_arrow.metadata or {})
     left = MAX_BYTES
@@ -75,7 +71,7 @@ def _parquet_rows(file: Any, names: Sequence[str], name: str) -> Iterator[dict[s
             row = {column: values[index] for column, values in columns.items()}
             left -= sum(len(cell) for cell in row.values() if isinstance(cell, str))
             if left < 0:
-                raise _unpacks_to_too_much(name)
+                raise _unpacks_to_too_much()
             yield {column: _named(cell, labels.get(column)) for column, cell in row.items()}
 
 
