@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Any
 
 import streamlit as st
@@ -15,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from engine import http
 from engine.backends import loader as backends
 from engine.serving.compose import House
+from pages.parts import first_page
 from pages.parts.curves import library_routes
 from pages.parts.engine import house
 from pages.parts.errors import page_failed
@@ -24,22 +23,15 @@ WARM_UP_SECONDS = 3.0
 BUSY_SECONDS = 0.25
 """Between two looks whether somebody waits for an answer, whom that loading would slow down."""
 
-FIRST_PAGE = ("numpy", "PIL.Image", "engine.applications", "pages.parts.status", "pages.parts.streaming")
-"""What the first page is drawn with."""
-
-
-def _prepare_first_page() -> None:
-    """Do what the first page would wait for, while the browser still loads its own part."""
-    for name in FIRST_PAGE:
-        import_module(name)
-    inspect.stack()  # Streamlit asks for it at its first element; it looks for the file of every module, 70 ms
-
 
 def _warm_up(home: House, is_over: threading.Event) -> None:
+    """Do what the first requests would wait for, as each room declares it, while nobody waits for an answer."""
+    from engine import applications  # a sixth of a second, for which the server's start need not wait
+
     is_over.wait(WARM_UP_SECONDS)
     for step in (
         backends.warm_up,
-        lambda: import_module("engine.applications.languages").guess_language(""),  # reads its tables, most of a second
+        applications.warm_up,
         lambda: http.warm_up(home),
         home.store.install_embedded,
     ):
@@ -56,7 +48,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     http.send_at_once()
     home = await run_in_threadpool(house)
     await run_in_threadpool(home.store.prefetch_embedded)
-    threading.Thread(target=_prepare_first_page, daemon=True).start()
+    threading.Thread(target=first_page.prepare, daemon=True).start()
     is_over = threading.Event()
     threading.Thread(target=_warm_up, args=(home, is_over), daemon=True).start()
     try:

@@ -49,6 +49,8 @@ class Application(Generic[Request, Result]):
     """By name: (predictions, references) -> figure; empty where only people can judge."""
     page: str = ""
     """Its file in `pages/`; without one it gets a page with a text in and a text out."""
+    prepare: Callable[[], object] | None = None
+    """Reads what its first request would wait for; done ahead, soon after the server's start."""
     suits: Callable[[Model], bool] | None = None
     """Whether its picker offers a model from the Hub, which no catalogue entry describes; None asks `architectures`."""
 
@@ -91,3 +93,10 @@ def _found() -> dict[str, Application[Any, Any]]:
 
 APPLICATIONS = _found()
 """By id, in the order of the pages."""
+
+
+def warm_up() -> None:
+    """Do what the first requests would wait for."""
+    for application in APPLICATIONS.values():
+        if application.prepare:
+            application.prepare()

@@ -72,6 +72,11 @@ def guess_language(text: str) -> tuple[str, float]:
     return str(language), float(probability)
 
 
+def read_tables() -> None:
+    """Read what guessing takes, most of a second."""
+    _identifier()
+
+
 def detect_language(text: str, allowed: Iterable[str]) -> str:
     """The text's language. Raises InputError when the guess is unsure or the language is not among those allowed."""
     language, probability = guess_language(text)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.applications import Application
-from engine.applications.languages import LANGUAGES, SURE, guess_language
+from engine.applications.languages import LANGUAGES, SURE, guess_language, read_tables
 from engine.catalogue.models import Model
 from engine.evaluation.metrics import accuracy
 from engine.messages import NOTHING, Text
@@ -141,4 +141,5 @@ APPLICATION = Application(
     samples=SAMPLES,
     metrics={"accuracy": accuracy},
     page="sentiment.py",
+    prepare=read_tables,
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.applications import Application
 from engine.applications.faults import find_fault, is_word
-from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, guess_language, names_of
+from engine.applications.languages import LANGUAGES, SPACELESS, detect_language, guess_language, names_of, read_tables
 from engine.applications.literals import Kept, keep_aside, restored
 from engine.applications.segments import split
 from engine.backends.languages import TARGET_TAGS
@@ -333,5 +333,6 @@ APPLICATION = Application(
     samples=SAMPLES,
     metrics={"bleu": bleu, "chrf": chrf},
     page="translate.py",
+    prepare=read_tables,
     suits=lambda model: model.pair is not None or model.prompt_style == "codes",
 )

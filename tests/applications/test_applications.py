@@ -71,3 +71,11 @@ def from_the_hub(**facts: Any) -> Model:
 )
 def test_a_model_from_the_hub_is_offered_where_it_suits(facts: dict[str, Any], offered: list[str]) -> None:
     assert [each.id for each in APPLICATIONS.values() if each.offers(from_the_hub(**facts))] == offered
+
+
+def test_warming_up_reads_the_tables_of_languages() -> None:
+    from engine.applications import languages, warm_up
+
+    languages._identifier.cache_clear()
+    warm_up()
+    assert languages._identifier.cache_info().currsize == 1
