@@ -26,8 +26,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.backends.marian.decoding import translate
-from engine.backends.marian.files import Vocabulary, open_student, read_vocabulary
+from engine.backends.marian.files import Translator, Vocabulary, open_student, read_vocabulary
 from engine.backends.marian.model import EOS, Student, build, pad, shape_of
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.sources.package import Package
 from models.recipes.student_data import Pair, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
 
@@ -228,6 +230,15 @@ def dev_bleu(student: Student, task: Task) -> float:
     return float(sacrebleu.corpus_bleu(outputs, [references], tokenize=way).score)
 
 
+def open_parent(folder: Path) -> Translator:
+    """A student in the cache, by the entry of the catalogue whose files these are; or one of ours."""
+    for model in read_catalogue().models.values():
+        files = model.source.files if isinstance(model.source, Package) and model.runtime == "marian" else {}
+        if files and all((folder / name).is_file() for name in files):
+            return open_student(model.title, folder, files)
+    return open_student(folder.name, folder)
+
+
 def prepare(options: argparse.Namespace) -> tuple[Task, Student]:
     """The untrained child, and the pairs as ids; made once, kept in the run's folder."""
     run: Path = options.run
@@ -237,7 +248,7 @@ def prepare(options: argparse.Namespace) -> tuple[Task, Student]:
     told, tensors = json.loads((run / START).read_text(encoding="utf-8")), load_file(run / "start.safetensors")
     child = build(shape_of(told["shape"]), {name[6:]: value for name, value in tensors.items() if name[:6] == "child."})
     side = "target" if options.pair.startswith("en-") else "source"
-    parent = open_student("parent", options.head or options.parent)
+    parent = open_parent(options.head or options.parent)
     english, other = parent.source if side == "target" else parent.target, read_vocabulary(run / "other.spm")
     both = (english, other) if side == "target" else (other, english)
     many, best = _unpacked(tensors, "many"), _unpacked(tensors, "best")
@@ -250,8 +261,8 @@ def _begin(options: argparse.Namespace, run: Path) -> None:
     rng = random.Random(SEED)
     pairs = read_pairs(options.data, options.pair.replace("en", "").strip("-"), rng)
     print(f"{len(pairs.many)} pairs, {len(pairs.best)} of the best, {len(pairs.choosing)} that choose", flush=True)
-    translator = open_student("parent", options.parent)
-    parent = open_student("parent", options.head) if options.head else translator
+    translator = open_parent(options.parent)
+    parent = open_parent(options.head) if options.head else translator
     texts = [other for _, other in pairs.best + rng.sample(pairs.many, min(len(pairs.many), VOCABULARY_TEXTS))]
     vocabulary = make_vocabulary(texts, options.vocabulary, run / "other.spm", options.threads)
     short = [pair for pair in pairs.many if len(pair[0].split()) <= MAX_WORDS]

@@ -36,6 +36,8 @@ MIN_FILL = 0.3
 CONTEXT_TOKENS = 512
 """Positions go on for ever, but beyond 130 to 170 pieces a student loses the thread: who asks cuts texts before."""
 WORKING_BYTES = 32 * 2**20
+MEMORY_SHARE = 3
+"""Memory of the weights over their file: int8 for the products, and embeddings in float16."""
 ENDING = Ending((EOS,))
 
 
@@ -68,10 +70,9 @@ class StudentBackend:
         self.title, self.tasks = model.title, tasks
         digests = model.source.files if isinstance(model.source, Package) else None
         translator = open_student(model.title, path, digests)
-        self._student, self._quick, self._shortlist = translator.student, translator.quick, translator.shortlist
+        self._translator, self._quick, self._shortlist = translator, translator.quick, translator.shortlist
         self._source, self._target = translator.source, translator.target
-        weights = sum(value.numel() * value.element_size() for value in self._student.parameters())
-        self.memory_bytes = weights + WORKING_BYTES
+        self.memory_bytes = WORKING_BYTES + MEMORY_SHARE * translator.weights_bytes
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
@@ -86,7 +87,7 @@ class StudentBackend:
 
     def close(self) -> None:
         """Free the memory."""
-        del self._student, self._quick, self._shortlist
+        del self._translator, self._quick, self._shortlist
 
     def _generate(self, jobs: Sequence[Job]) -> None:
         greedy_rows: list[StudentRow] = []
@@ -99,7 +100,7 @@ class StudentBackend:
             if row.request.alternatives:
                 self._beam(row)
             elif row.sampling.temperature > 0 or row.sampling.repetition_penalty != 1:
-                decode(_Stepper(self._student), [row], ENDING, self._target.piece)
+                decode(_Stepper(self._translator.student), [row], ENDING, self._target.piece)
             else:
                 greedy_rows.append(row)
         for group in group_by_length([len(row.source) for row in greedy_rows], BATCH_TOKENS, MIN_FILL):
@@ -142,7 +143,7 @@ class StudentBackend:
         lengths = [max(len(source), len(target)) for _, _, source, target in given]
         for group in group_by_length(lengths, BATCH_TOKENS, MIN_FILL):
             rows = [given[place] for place in group if not given[place][0].is_cancelled]
-            scored = score(self._student, [row[2] for row in rows], [row[3] for row in rows]) if rows else []
+            scored = score(self._translator.student, [row[2] for row in rows], [row[3] for row in rows]) if rows else []
             for (job, request, _, target), (logprobs, weights) in zip(rows, scored, strict=True):
                 texts = [request.text[start:end] for start, end in self._target.spans(request.text)]
                 tokens = tuple(map(Token, texts, target, logprobs))
@@ -176,11 +177,15 @@ class StudentBackend:
         if row.check():
             return
         size, limit = row.request.alternatives + 1, row.sampling.max_new_tokens
-        found = beams(self._student, row.source, size, limit, lambda: row.job.is_cancelled, self._shortlist, row.start)
+        found = beams(
+            self._translator.student, row.source, size, limit, lambda: row.job.is_cancelled, self._shortlist, row.start
+        )
         row.alternatives = tuple(Alternative(self._target.decode(one.ids), one.score) for one in found[1:])
         best = found[0]
         if row.request.align:
-            _, weights = self._student.decode(self._student.encode(*pad([row.source])), torch.tensor([best.ids]))
+            _, weights = self._translator.student.decode(
+                self._translator.student.encode(*pad([row.source])), torch.tensor([best.ids])
+            )
             row.shares = [tuple(one) for one in weights[0].tolist()][: len(best.ids) - (best.ids[-1] == EOS)]
         for id, logprob in zip(best.ids, best.logprobs, strict=True):
             if row.check() or row.take(id, logprob, partial(Token, id=id, logprob=logprob), id == EOS):

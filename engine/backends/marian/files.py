@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,24 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Translator:
-    """All that translates one direction."""
+    """All that translates one direction; its folder, from which the exact network is read when it is needed."""
 
-    student: Student
+    folder: Path
     source: Vocabulary
     target: Vocabulary
     shortlist: Shortlist | None
     quick: Network
-    """The same network for answers: in int8 where this machine and the weights can."""
+    """For answers: in int8 where this machine and the weights can, else the exact one."""
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the file."""
+        return (self.folder / WEIGHTS).stat().st_size
+
+    @cached_property
+    def student(self) -> Student:
+        """The network in float32, for what must be exact: scores, sampling, training."""
+        return self.quick if isinstance(self.quick, Student) else _network(self.folder)[0]
 
 
 def open_student(title: str, folder: Path, digests: Mapping[str, str] | None = None) -> Translator:
@@ -173,28 +184,33 @@ def quantized(weight: Tensor) -> Quantized:
 
 
 def _read(folder: Path) -> Translator:
+    student, tensors = _network(folder)
+    inputs = {name: value for name, value in tensors.items() if name.endswith(INPUT)}
+    shape = student.shape
+    source, target = _vocabulary(folder, "source"), _vocabulary(folder, "target")
+    if len(source) != shape.source_size or len(target) != (shape.target_size or shape.source_size):
+        raise ValueError("its vocabularies are of another size than its weights")
+    shortlist = None
+    if OFFSETS in tensors:
+        shortlist = Shortlist(tensors[OFFSETS], tensors[WORDS], is_shared=not shape.target_size)
+    with torch.inference_mode():
+        quick = QuickStudent(student, inputs) if is_possible(inputs) else student
+    return Translator(folder, source, target, shortlist, quick)
+
+
+def _network(folder: Path) -> tuple[Student, dict[str, Tensor]]:
+    """The exact network, and what else is in its file."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if config.get("model_type") != MODEL_TYPE:
         raise ValueError("it is another kind of model")
-    shape = shape_of(config.get("shape") or {})
     tensors = load_file(folder / WEIGHTS)
-    offsets, words = tensors.pop(OFFSETS, None), tensors.pop(WORDS, None)
-    inputs = {name: tensors.pop(name) for name in list(tensors) if name.endswith(INPUT)}
+    others = {name: tensors.pop(name) for name in list(tensors) if name in (OFFSETS, WORDS) or name.endswith(INPUT)}
     weights = {
         name: tensor.float() * tensors[name + SCALE] if name + SCALE in tensors else tensor.float()
         for name, tensor in tensors.items()
         if not name.endswith(SCALE)
     }
-    student = build(shape, weights)
-    source, target = _vocabulary(folder, "source"), _vocabulary(folder, "target")
-    if len(source) != shape.source_size or len(target) != (shape.target_size or shape.source_size):
-        raise ValueError("its vocabularies are of another size than its weights")
-    shortlist = (
-        None if offsets is None or words is None else Shortlist(offsets.long(), words.long(), not shape.target_size)
-    )
-    with torch.inference_mode():
-        quick = QuickStudent(student, inputs) if is_possible(inputs) else student
-    return Translator(student, source, target, shortlist, quick)
+    return build(shape_of(config.get("shape") or {}), weights), others
 
 
 def _vocabulary(folder: Path, side: str) -> Vocabulary:

@@ -55,10 +55,11 @@ class QuickStudent:
         self.shape: Shape = student.shape
         self._ranges = {name.removesuffix(INPUT): float(value) for name, value in inputs.items()}
         self._heads, self._width = student.shape.heads, student.shape.width
-        self._source, self._target = student.source_embedding.weight, student.target_embedding.weight
+        self._source = student.source_embedding.weight.half()
+        self._target = student.target_embedding.weight.half() if student.shape.target_size else self._source
         self._scale = math.sqrt(self._width)
         self._bias = student.output_bias
-        self._rows, self._row_scales = _rounded(self._target)
+        self._rows, self._row_scales = _rounded(student.target_embedding.weight)
         self._every: Product | None = None
         self._positions = positions(256, self._width)
         named: dict[str, Any] = dict(student.named_modules())
@@ -71,7 +72,7 @@ class QuickStudent:
         """Read sources that end in EOS."""
         rows, width = ids.shape
         mask = padding_mask(lengths, width) if min(lengths) < width else None
-        x = (F.embedding(ids, self._source) * self._scale + self._position(0, width)).flatten(0, 1)
+        x = (F.embedding(ids, self._source).float() * self._scale + self._position(0, width)).flatten(0, 1)
         for attend, out, norm, feed in self._encoder:
             queries, keys, values = attend(x).view(rows, width, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
             mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from engine.backends.marian.model import UNKNOWN
 
@@ -19,20 +21,19 @@ MULTIPLE = 8
 class Shortlist:
     """For each source id the target ids that it may become: `ids[offsets[i]:offsets[i + 1]]`."""
 
-    def __init__(self, offsets: Tensor, ids: Tensor, is_shared: bool) -> None:
-        self._lists = [part.tolist() for part in ids.tensor_split(offsets[1:-1])]
-        self._is_shared = is_shared
+    def __init__(self, offsets: Tensor, ids: Tensor, *, is_shared: bool) -> None:
+        self._offsets, self._ids, self._is_shared = offsets.numpy(), ids.numpy(), is_shared
 
-    def candidates(self, source: Sequence[int], forced: Sequence[int] = ()) -> set[int]:
-        """The target ids for a sentence, those that it must begin with among them."""
-        found = set(range(FREQUENT)).union(forced, *(self._lists[id] for id in source))
-        if self._is_shared:
-            found.update(source)
-        extra = FREQUENT
-        while len(found) % MULTIPLE:
-            found.add(extra)
-            extra += 1
-        return found
+    def candidates(self, source: Sequence[int], forced: Sequence[int] = ()) -> Tensor:
+        """The target ids for a sentence in order, those that it must begin with among them."""
+        lists = [self._ids[self._offsets[id] : self._offsets[id + 1]] for id in source]
+        own = source if self._is_shared else ()
+        found = np.unique(np.concatenate([*lists, np.arange(FREQUENT), np.array([*own, *forced], np.int64)]))
+        missing = -len(found) % MULTIPLE
+        if missing:
+            nexts = np.setdiff1d(np.arange(FREQUENT, FREQUENT + len(found) + MULTIPLE), found)[:missing]
+            found = np.sort(np.concatenate([found, nexts]))
+        return torch.from_numpy(found.astype(np.int64))
 
 
 class Network(Protocol):
@@ -94,17 +95,14 @@ class Whole:
 class Short:
     """Each row has its own words, whoever shares the batch: one product over all of them, of which it takes its own."""
 
-    def __init__(self, network: Network, rows: Sequence[set[int]]) -> None:
-        every = torch.tensor(sorted(set().union(*rows) - {UNKNOWN}))
+    def __init__(self, network: Network, rows: Sequence[Tensor]) -> None:
+        owned = [row[row != UNKNOWN] for row in rows]
+        every = torch.cat(owned).unique()
         self._product = network.output(every)
-        owned = [sorted(row - {UNKNOWN}) for row in rows]
-        width = max(map(len, owned))
-        self._ids = torch.tensor([[*row, *[UNKNOWN] * (width - len(row))] for row in owned])
-        self._columns: Tensor | None = None
-        if len(rows) > 1:
-            self._columns = torch.searchsorted(every, self._ids).clamp_(max=len(every) - 1)
-        is_short = min(map(len, owned)) < width
-        self._mask = torch.zeros(self._ids.shape).masked_fill_(self._ids == UNKNOWN, -torch.inf) if is_short else None
+        self._ids = pad_sequence(owned, batch_first=True, padding_value=UNKNOWN)
+        is_padding = self._ids == UNKNOWN
+        self._columns = torch.searchsorted(every, self._ids) if len(rows) > 1 else None
+        self._mask = torch.zeros(self._ids.shape).masked_fill_(is_padding, -torch.inf) if is_padding.any() else None
 
     def logits(self, states: Tensor) -> Tensor:
         logits = self._product(states)
