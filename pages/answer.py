@@ -5,12 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult
-from engine.applications.sentiment import confidence_in_words
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised
 from pages.parts.picker import pick_model
 from pages.parts.share import header
-from pages.parts.sizes import percent_in_words
+from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage, show_text
 
@@ -25,7 +24,7 @@ def show_found(passage: str, found: AnswerResult) -> None:
     """The answer with how sure the model is, where it stands, and what came next."""
     if found.answer:
         show_text(found.answer)
-        st.caption(capitalised(f"{_(confidence_in_words(found.score))} ({percent_in_words(found.score)})"))
+        st.caption(capitalised(f"{confidence_in_words(found.score)} ({percent_in_words(found.score)})"))
     else:
         st.subheader(_("No answer in this text"), anchor=False)
         sure, share = confidence_in_words(found.score), percent_in_words(found.score)

@@ -12,7 +12,6 @@ from engine.applications.sentiment import (
     SAMPLES,
     SentimentRequest,
     SentimentResult,
-    confidence_in_words,
 )
 from engine.messages import Text
 from pages.parts.charts import label_in_words, probability_bars, stacked_bars
@@ -20,6 +19,7 @@ from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_model
 from pages.parts.share import header
+from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
@@ -41,7 +41,7 @@ def fill(sample: SentimentRequest) -> None:
 def show_one(text: str, result: SentimentResult) -> None:
     (score,) = result.results
     label = capitalised(label_in_words(score.label))
-    st.subheader(f"{plain(label)}, {_(confidence_in_words(score.score))}", anchor=False)
+    st.subheader(f"{plain(label)}, {confidence_in_words(score.score)}", anchor=False)
     show_text(text[:300] + ("…" if len(text) > 300 else ""))
     probability_bars(score.scores, key="bars")
     if score.warning:
@@ -59,7 +59,7 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     names = {label: label_in_words(label) for label in scores[0].scores}
     columns = {label: f"P({name})" if name in map(_, TAKEN) else name for label, name in names.items()}
     table = [
-        {verdict: names[score.label], confidence: _(confidence_in_words(score.score)), row: text}
+        {verdict: names[score.label], confidence: confidence_in_words(score.score), row: text}
         | {columns[label]: share for label, share in score.scores.items()}
         for text, score in zip(texts, scores, strict=True)
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.languages import LANGUAGES
-from engine.applications.sentiment import confidence_in_words
 from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, languages_of
 from engine.messages import Text
 from pages.parts.decoding import settings_in_words
@@ -13,6 +12,7 @@ from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
+from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import answer_of, ask, show_answer
 
 KEY = "translation"
@@ -83,7 +83,7 @@ with right:
         st.stop()
     (done,) = answer.result.translations
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        facts = [] if done.score is None else [f"{_(confidence_in_words(done.score))} ({done.score:.0%})"]
+        facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
         facts.append(_("translated from {language}", language=LANGUAGES[done.source]))
         st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(answer.text, "translation")

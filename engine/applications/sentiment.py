@@ -66,13 +66,6 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
     yield Event("done", result=SentimentResult([judged[number] for number in range(len(texts))], model.id))
 
 
-def confidence_in_words(score: float) -> Text:
-    """A probability in words that people read rightly."""
-    if score >= 0.6:
-        return Text("very sure") if score >= 0.85 else Text("fairly sure")
-    return Text("unsure")
-
-
 def _score(result: Classification, model: Model, warning: Text) -> SentimentScore:
     """Labels that a person trained stay as they are, even those that we have words of our own for."""
     scores = dict(result.scores) if model.labels else in_our_labels(result.scores)

@@ -35,16 +35,6 @@ MAX_STYLE_CHARACTERS = 60
 TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40, "free": 200}
 """A sensible length of each kind."""
 
-PRESETS: dict[str, dict[str, float]] = {
-    "Precise": {"temperature": 0.3, "top_p": 0.9, "top_k": 50, "min_p": 0.0, "repetition_penalty": 1.15},
-    "Balanced": {"temperature": 0.7, "top_p": 0.95, "top_k": 50, "min_p": 0.0, "repetition_penalty": 1.1},
-    "Creative": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.08, "repetition_penalty": 1.05},
-    "Neutral": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
-}
-"""Named settings; Neutral is the model's own distribution without any filter.
-
-Top-k also spares work: of 262,144 words Gemma would sort all for top-p at every step, a fifth of its time."""
-
 DEFAULT_MODEL = "smollm2-135m-instruct"
 CONTINUING_MODEL = "gemma-3-270m"
 """Multilingual, and no chat model."""

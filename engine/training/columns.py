@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -62,9 +62,6 @@ class Rows(Sequence[dict[str, Any]]):
             return Rows(self.values[index], self.numbers[index])
         return self.values[index]
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.values)
-
     def pick(self, indices: Sequence[int]) -> Rows:
         """The rows at these places, in this order."""
         return Rows([self.values[i] for i in indices], [self.numbers[i] for i in indices])
@@ -96,15 +93,10 @@ def _plain(name: str) -> str:
 def _by_name(table: Table, role: str, taken: set[str]) -> str | None:
     """The column with the likeliest name; the last part of a dotted name (`data.text`) counts as one too."""
     free = [column for column in table.columns if column not in taken]
-    for name in NAMES.get(role, (_plain(role),)):
-        for column in free:
-            if _plain(column) == name:
-                return column
-    for name in NAMES.get(role, (_plain(role),)):
-        for column in free:
-            if "." in column and _plain(column.rpartition(".")[2]) == name:
-                return column
-    return None
+    whole = {_plain(column): column for column in reversed(free)}
+    last = {_plain(column.rpartition(".")[2]): column for column in reversed(free)}
+    names = NAMES.get(role, (_plain(role),))
+    return next((names_of[name] for names_of in (whole, last) for name in names if name in names_of), None)
 
 
 def _by_content(table: Table, role: str, taken: set[str]) -> str | None:

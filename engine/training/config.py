@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -122,6 +122,7 @@ class TrainingConfig:
     """Width of a model from scratch; a multiple of twice the heads."""
     heads: Annotated[int, Field(ge=1, le=64)] = 4
     """Attention heads of a model from scratch."""
+    # The 256 bytes and special tokens come first, so that no text is unknown; the rest is for what the texts repeat.
     vocabulary_size: Annotated[int, Field(ge=300, le=200_000)] = 4000
     """Most tokens of a tokenizer from scratch."""
     tokenizer: Tokenizer = "bpe"
@@ -295,6 +296,3 @@ def make_config(values: Any) -> TrainingConfig:
     if not isinstance(values, dict):
         raise InputError("The run's config must be a JSON object.", "config")
     return TrainingConfig(**values)
-
-
-NAMES = tuple(field.name for field in fields(TrainingConfig))

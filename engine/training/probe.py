@@ -6,7 +6,6 @@ the run will cost and what the trainer sees. Nothing that it learns is kept.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -20,7 +19,7 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from engine.files import write_json
+from engine.files import read_json, write_json
 from engine.jobs.folder import Job
 from engine.training import checkpoints, tasks
 from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
@@ -141,11 +140,7 @@ def _facts(config: TrainingConfig, lesson: Lesson, folder: Path) -> dict[str, An
 
 def _row_numbers(folder: Path) -> Mapping[int, int]:
     """From lines of train.jsonl to the rows of the file that a person brought, where the run knows them."""
-    try:
-        numbers = json.loads((folder / "data" / "rows.json").read_text(encoding="utf-8"))["train"]
-        return {line: int(number) for line, number in enumerate(numbers, 1)}  # empty where rows came without numbers
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    return dict(enumerate(read_json(folder / "data" / "rows.json").get("train") or [], 1))
 
 
 def _measure(config: TrainingConfig, lesson: Lesson, folder: Path, scratch: Path) -> Costs:
@@ -164,7 +159,8 @@ def _measure(config: TrainingConfig, lesson: Lesson, folder: Path, scratch: Path
     a_token = sum(clock.learning[timed]) / max(1, sum(_size(batch, lesson) for batch in tried[timed]))
     changing = sum(clock.changing[timed]) / len(clock.changing[timed])
     validation = _time_validation(config, lesson, trainer, folder)
-    saving = _seconds(lambda: checkpoints.save(scratch / "checkpoint-1", trainer, _averages(trainer)))
+    averages = trainer.averager.average if trainer.averager else {}
+    saving = _seconds(lambda: checkpoints.save(scratch / "checkpoint-1", trainer, averages))
     return Costs(
         step_seconds=min(config.accumulation_steps, len(batches)) * a_token * mean + changing,
         validation_seconds=validation,
@@ -172,10 +168,6 @@ def _measure(config: TrainingConfig, lesson: Lesson, folder: Path, scratch: Path
         checkpoint_bytes=sum(path.stat().st_size for path in (scratch / "checkpoint-1").iterdir()),
         memory_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else memory_now()["memory_bytes"],
     )
-
-
-def _averages(trainer: Any) -> Mapping[str, torch.Tensor]:
-    return trainer.averager.average if trainer.averager is not None else {}
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -22,8 +22,6 @@ from engine.training import tasks
 from engine.training.config import Tokenizer, TrainingConfig
 from engine.training.formats import read_table
 
-SMALLEST_VOCABULARY = 300
-"""The 256 bytes and special tokens come first, so that no text is unknown; the rest is for what the texts repeat."""
 COVERAGE = 0.9995
 """Share of the texts' characters that get tokens of their own; the rarest are written as bytes."""
 MAX_TOKENIZER_CHARACTERS = 20_000_000
@@ -69,7 +67,6 @@ def train_tokenizer(texts: Iterable[str], kind: Tokenizer, vocabulary_size: int,
     `bpe` is byte-level BPE (as GPT-2's), `sentencepiece` BPE over characters with bytes for rare ones (as Llama's).
     Raises InputError for too small a vocabulary, or no text.
     """
-    _check_size(vocabulary_size)
     learn = _byte_level if kind == "bpe" else _sentencepiece
     tokenizer = learn([text for text in texts if text.strip()], vocabulary_size)
     _put(folder, lambda part: tokenizer.save_pretrained(part))
@@ -81,7 +78,7 @@ def tiny_gpt(config: TrainingConfig, tokenizer: Any) -> Any:
     shape = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=config.width,
-        intermediate_size=_multiple(config.width * 8 // 3, 32),
+        intermediate_size=-(-(config.width * 8 // 3) // 32) * 32,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
         num_key_value_heads=config.heads,
@@ -139,7 +136,6 @@ def marian_tokenizer(
     """
     import sentencepiece
 
-    _check_size(vocabulary_size)
     spm = _learn(
         texts, vocabulary_size - 1, rules=True, model_type="unigram", character_coverage=COVERAGE, pad_id=-1,
         split_digits=True,
@@ -177,14 +173,6 @@ def _limited(texts: Iterable[str]) -> Iterator[str]:
             return
         left -= len(text)
         yield text
-
-
-def _check_size(vocabulary_size: int) -> None:
-    if vocabulary_size < SMALLEST_VOCABULARY:
-        raise InputError(
-            "vocabulary_size is {size}; a tokenizer from scratch needs at least {least}.",
-            "vocabulary_size", size=vocabulary_size, least=SMALLEST_VOCABULARY,
-        )  # fmt: skip
 
 
 def _byte_level(texts: Sequence[str], vocabulary_size: int) -> Any:
@@ -250,7 +238,13 @@ def _learn(texts: Iterable[str], size: int, *, rules: bool = False, **options: A
                 sentence_iterator=iter(lines), model_writer=written, vocab_size=size, **common | options
             )
         except RuntimeError as error:
-            raise _too_small(size, error) from error
+            if "required_chars" not in str(error):
+                raise
+            raise InputError(
+                "vocabulary_size is too small: {size:,} tokens do not hold the bytes and the characters of these "
+                "texts. Choose a larger one.",
+                "vocabulary_size", size=size,
+            ) from error  # fmt: skip
     return written.getvalue()
 
 
@@ -258,16 +252,6 @@ def _rules() -> str:
     """Normalisation as sentencepiece reads it: code points, a tab, what they become."""
     lines = [f"{ord(character):X}\t20" for character in SPACES] + [f"{ord(character):X}\t" for character in INVISIBLE]
     return "\n".join([*lines, f"{ord('’'):X}\t{ord(chr(39)):X}"]) + "\n"
-
-
-def _too_small(size: int, error: RuntimeError) -> Exception:
-    if "required_chars" not in str(error):
-        return error
-    return InputError(
-        "vocabulary_size is too small: {size:,} tokens do not hold the bytes and the characters of these texts. "
-        "Choose a larger one.",
-        "vocabulary_size", size=size,
-    )  # fmt: skip
 
 
 def _no_text() -> InputError:
@@ -282,10 +266,6 @@ def _put(folder: Path, write: Any) -> None:
     write(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
-
-
-def _multiple(number: int, of: int) -> int:
-    return -(-number // of) * of
 
 
 def _seeded(kind: Any, shape: Any, seed: int) -> Any:

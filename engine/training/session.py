@@ -31,8 +31,6 @@ from engine.training.turns import is_asked_to_stop
 
 LOGGED_POINTS = 200
 """Lines of training loss that a run has, about."""
-LARGEST_HALF = 65_504.0
-"""What fp16 can hold."""
 
 
 def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]:
@@ -184,5 +182,6 @@ def _keep(run: Run, config: TrainingConfig, lesson: Lesson, model: Any, metrics:
         run.keep(model, lesson.tokenizer, "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()
     model.config.update(lesson.settings(metrics))
-    is_small = all(float(weight.detach().abs().max()) < LARGEST_HALF for weight in model.parameters())
+    largest = torch.finfo(torch.float16).max
+    is_small = all(float(weight.detach().abs().max()) < largest for weight in model.parameters())
     run.keep(model.half() if is_small else model, lesson.tokenizer)

@@ -12,11 +12,10 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from engine.errors import PeopleError
 from engine.jobs.folder import logged
@@ -67,15 +66,14 @@ def _in_turn(run: Run, stop: threading.Event) -> int:
 
 @contextmanager
 def _stopped_by_signal(stop: threading.Event) -> Iterator[None]:
-    restore: list[Callable[[], Any]] = []
-    if threading.current_thread() is threading.main_thread():
-        previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-        restore.append(lambda: signal.signal(signal.SIGTERM, previous))
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
         yield
     finally:
-        for undo in restore:
-            undo()
+        signal.signal(signal.SIGTERM, previous)
 
 
 if __name__ == "__main__":

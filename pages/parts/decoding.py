@@ -9,7 +9,6 @@ from typing import Any
 
 import streamlit as st
 
-from engine.applications.write import PRESETS
 from engine.messages import Text
 from engine.requests import MAX_SEED, SAMPLING_LIMITS
 from pages.parts.language import _, labelled
@@ -32,6 +31,15 @@ NAMES = {
     "stop": Text("stop"),
     "seed": Text("seed"),
 }
+PRESETS: dict[str, dict[str, float]] = {
+    "Precise": {"temperature": 0.3, "top_p": 0.9, "top_k": 50, "min_p": 0.0, "repetition_penalty": 1.15},
+    "Balanced": {"temperature": 0.7, "top_p": 0.95, "top_k": 50, "min_p": 0.0, "repetition_penalty": 1.1},
+    "Creative": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.08, "repetition_penalty": 1.05},
+    "Neutral": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
+}
+"""Named settings; Neutral is the model's own distribution without any filter.
+
+Top-k also spares work: of 262,144 words Gemma would sort all for top-p at every step, a fifth of its time."""
 PRESET_NAMES = {
     "Precise": Text("Precise"),
     "Balanced": Text("Balanced"),

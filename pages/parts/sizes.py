@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.sizes import seconds_in_words, size_in_words
 from pages.parts.language import _
 
-__all__ = ["parameters_in_words", "percent_in_words", "seconds_in_words", "size_in_words"]
+__all__ = ["confidence_in_words", "parameters_in_words", "percent_in_words", "seconds_in_words", "size_in_words"]
 
 
 def percent_in_words(share: float) -> str:
@@ -13,6 +13,13 @@ def percent_in_words(share: float) -> str:
     if share < 0.01:
         return _("under 1%")
     return _("over 99%") if share > 0.99 else f"{share:.0%}"
+
+
+def confidence_in_words(score: float) -> str:
+    """A probability in words that people read rightly."""
+    if score >= 0.6:
+        return _("very sure") if score >= 0.85 else _("fairly sure")
+    return _("unsure")
 
 
 def parameters_in_words(count: int) -> str:

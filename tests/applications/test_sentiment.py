@@ -6,8 +6,9 @@ import pytest
 from fakes import HOST
 
 from engine.applications import sentiment
-from engine.applications.sentiment import SentimentRequest, confidence_in_words, in_our_labels
+from engine.applications.sentiment import SentimentRequest, in_our_labels
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
+from pages.parts.sizes import confidence_in_words
 
 
 def test_one_text(house) -> None:

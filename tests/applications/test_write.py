@@ -8,10 +8,11 @@ import pytest
 from fakes import HOST
 
 from engine.applications import write
-from engine.applications.write import OPENINGS, ORDERS, PRESETS, TOKENS, WriteRequest, ask
+from engine.applications.write import OPENINGS, ORDERS, TOKENS, WriteRequest, ask
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
+from pages.parts.decoding import PRESETS
 
 CATALOGUE = read_catalogue()
 WHALE = WriteRequest("a whale in the bay.", "story", "adventure", "hopeful")

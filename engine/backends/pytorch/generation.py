@@ -38,6 +38,17 @@ def working_bytes(weights_bytes: int) -> int:
     return int(weights_bytes * WORKING_SHARE) + WORKING_BYTES
 
 
+def decoder_start(generation: Any, config: Any, tokenizer: Any) -> int:
+    """The token that a decoder starts from."""
+    candidates = (
+        getattr(generation, "decoder_start_token_id", None),
+        getattr(config, "decoder_start_token_id", None),
+        tokenizer.bos_token_id,
+        tokenizer.pad_token_id,
+    )
+    return next((int(id) for id in candidates if id is not None), 0)
+
+
 class Rows:
     """Makes the rows of one model. `lock` guards the tokenizer, whose state its calls change."""
 
@@ -181,13 +192,7 @@ class Rows:
             return list(self.tokenizer(request.prompt, verbose=False)["input_ids"])
 
     def _decoder_prefix(self, request: Generate) -> list[int]:
-        candidates = (
-            getattr(self.generation, "decoder_start_token_id", None),
-            getattr(self.config, "decoder_start_token_id", None),
-            self.tokenizer.bos_token_id,
-            self.tokenizer.pad_token_id,
-        )
-        start = next((int(id) for id in candidates if id is not None), 0)
+        start = decoder_start(self.generation, self.config, self.tokenizer)
         if is_multilingual(self.tokenizer):
             return [start, self._known(request.target, "target", language_id)]
         forced = getattr(self.generation, "forced_bos_token_id", None)

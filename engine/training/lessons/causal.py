@@ -28,20 +28,14 @@ DEFAULT_PROMPTS, PROMPT_WORDS = 2, 6
 
 def running_text(config: TrainingConfig, folder: Path) -> Lesson:
     """Text in blocks of `max_length` tokens; each row ends with the end token, and blocks go over rows."""
-    rows, held_out = (read_rows(Path(file), ("text",)) for file in (config.train_file, config.validation_file))
-    model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
-    length = positions(model.config, tokenizer, config.max_length)
-    prompts = config.sample_prompts or tuple(
-        " ".join(row["text"].split()[:PROMPT_WORDS]) for row in held_out[:DEFAULT_PROMPTS]
-    )
 
-    def sample(module: Any) -> list[Shown]:
-        return [
-            (text, _continued(module, tokenizer, tokenizer(text)["input_ids"], config, SAMPLING)) for text in prompts
-        ]
+    def opening(row: Row) -> str:
+        return " ".join(row["text"].split()[:PROMPT_WORDS])
 
-    train_set, validation_set = (blocks(texts, tokenizer, length) for texts in (rows, held_out))
-    return _lesson(config, model, tokenizer, train_set, validation_set, sample)
+    def asked(tokenizer: Any, text: str) -> list[int]:
+        return list(tokenizer(text)["input_ids"])
+
+    return _lesson(config, folder, ("text",), blocks, opening, asked, SAMPLING)
 
 
 def blocks(rows: Sequence[Row], tokenizer: Any, length: int) -> list[Feature]:
@@ -70,20 +64,14 @@ def whole_text(tokenizer: Any, text: str) -> list[int]:
 
 def instructions(config: TrainingConfig, folder: Path) -> Lesson:
     """Prompts in the form in which serving asks the base; only the responses are learned."""
-    keys = ("prompt", "response")
-    rows, held_out = (read_rows(Path(file), keys) for file in (config.train_file, config.validation_file))
-    model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
-    length = positions(model.config, tokenizer, config.max_length)
-    prompts = config.sample_prompts or tuple(row["prompt"] for row in held_out[:DEFAULT_PROMPTS])
 
-    def sample(module: Any) -> list[Shown]:
-        return [
-            (text, _continued(module, tokenizer, prompt_ids(tokenizer, text), config, {"do_sample": False}))
-            for text in prompts
-        ]
+    def turns(rows: Sequence[Row], tokenizer: Any, length: int) -> list[Feature]:
+        return [turn_feature(row, tokenizer, length) for row in rows]
 
-    train_set, validation_set = ([turn_feature(row, tokenizer, length) for row in texts] for texts in (rows, held_out))
-    return _lesson(config, model, tokenizer, train_set, validation_set, sample)
+    def opening(row: Row) -> str:
+        return row["prompt"]
+
+    return _lesson(config, folder, ("prompt", "response"), turns, opening, prompt_ids, {"do_sample": False})
 
 
 def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
@@ -120,9 +108,20 @@ def turn_feature(row: Row, tokenizer: Any, length: int) -> Feature:
 
 
 def _lesson(
-    config: TrainingConfig, model: Any, tokenizer: Any, train_set: list[Feature], validation_set: list[Feature],
-    sample: Any,
+    config: TrainingConfig, folder: Path, keys: Sequence[str],
+    features: Callable[[Sequence[Row], Any, int], list[Feature]], opening: Callable[[Row], str],
+    asked: Callable[[Any, str], list[int]], sampling: Mapping[str, Any],
 ) -> Lesson:  # fmt: skip
+    """`opening` is what of a held-out row is a sample prompt, `asked` how the model reads one."""
+    rows, held_out = (read_rows(Path(file), keys) for file in (config.train_file, config.validation_file))
+    model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
+    length = positions(model.config, tokenizer, config.max_length)
+    prompts = config.sample_prompts or tuple(map(opening, held_out[:DEFAULT_PROMPTS]))
+
+    def sample(module: Any) -> list[Shown]:
+        return [(text, _continued(module, tokenizer, asked(tokenizer, text), config, sampling)) for text in prompts]
+
+    train_set, validation_set = (features(texts, tokenizer, length) for texts in (rows, held_out))
     validation_set.sort(key=lambda feature: feature["length"])
     return Lesson(
         model,
@@ -137,9 +136,9 @@ def _lesson(
 
 @torch.no_grad()
 def _continued(
-    model: Any, tokenizer: Any, ids: Sequence[int], config: TrainingConfig, sampling: Mapping[str, Any] = SAMPLING
+    model: Any, tokenizer: Any, ids: Sequence[int], config: TrainingConfig, sampling: Mapping[str, Any]
 ) -> str:
-    """The model's continuation of the ids, drawn unless told otherwise."""
+    """The model's continuation of the ids."""
     device = next(model.parameters()).device
     prompt = torch.tensor([list(ids) or [tokenizer.eos_token_id or 0]], device=device)
     output = model.generate(

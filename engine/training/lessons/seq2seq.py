@@ -11,6 +11,7 @@ import torch
 from engine.applications.languages import LANGUAGES
 from engine.applications.translate import APPLICATION
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
+from engine.backends.pytorch.generation import decoder_start
 from engine.backends.pytorch.loading import positions
 from engine.catalogue.models import Model
 from engine.catalogue.sources.folder import Folder
@@ -54,11 +55,8 @@ def pairs(config: TrainingConfig, folder: Path) -> Lesson:
     source, target = tasks.find(config.task).roles
     files = (config.train_file, config.validation_file)
     rows, held_out = (read_rows(Path(file), (source, target)) for file in files)
-    model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
-    style = prompt_style(model, tokenizer)
-    set_languages(config, tokenizer, style)
-    length = positions(model.config, tokenizer, config.max_length)
-    start, pad = _decoder_start(model, tokenizer), int(tokenizer.pad_token_id)
+    model, tokenizer, style, length = _started(config, folder)
+    start, pad = decoder_start(model.generation_config, model.config, tokenizer), int(tokenizer.pad_token_id)
 
     def features(of: Sequence[Row]) -> list[Feature]:
         sources = [prompt(config, style, row[source]) for row in of]
@@ -92,6 +90,14 @@ def pairs(config: TrainingConfig, folder: Path) -> Lesson:
     )  # fmt: skip
 
 
+def _started(config: TrainingConfig, folder: Path) -> tuple[Any, Any, str, int]:
+    """Model and tokenizer, how it is asked, and how many tokens it reads."""
+    model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
+    style = prompt_style(model, tokenizer)
+    set_languages(config, tokenizer, style)
+    return model, tokenizer, style, positions(model.config, tokenizer, config.max_length)
+
+
 def set_languages(config: TrainingConfig, tokenizer: Any, style: str) -> None:
     """Tell a multilingual tokenizer the languages. Raises InputError for one that it does not know."""
     if "target_language" not in tasks.find(config.task).settings or style == "pair":
@@ -123,17 +129,6 @@ def _features(
     ]
 
 
-def _decoder_start(model: Any, tokenizer: Any) -> int:
-    """The token that the decoder starts from, looked for in the order of serving."""
-    candidates = (
-        getattr(model.generation_config, "decoder_start_token_id", None),
-        getattr(model.config, "decoder_start_token_id", None),
-        tokenizer.bos_token_id,
-        tokenizer.pad_token_id,
-    )
-    return next((int(id) for id in candidates if id is not None), 0)
-
-
 @torch.no_grad()
 def write_texts(
     model: Any, tokenizer: Any, prompts: Sequence[str], length: int, tokens: int, config: TrainingConfig
@@ -158,12 +153,9 @@ def write_texts(
 
 def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
     """Translations or summaries, and the chrF of each."""
-    model, tokenizer, _ = bases.start(config, folder, "AutoModelForSeq2SeqLM")
+    model, tokenizer, style, length = _started(config, folder)
     model.eval()
-    style = prompt_style(model, tokenizer)
-    set_languages(config, tokenizer, style)
     source, target = tasks.find(config.task).roles
-    length = positions(model.config, tokenizer, config.max_length)
     texts: list[str] = []
     for first in range(0, len(rows), BATCH):
         prompts = [prompt(config, style, row[source]) for row in rows[first : first + BATCH]]
