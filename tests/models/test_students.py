@@ -1,0 +1,106 @@
+"""The recipe of the students' children, whole, on a few sentences and a small random parent."""
+
+from __future__ import annotations
+
+import argparse
+import lzma
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.backends.marian.files import open_student
+from engine.backends.marian.model import EOS
+from models.recipes import students
+from models.recipes.student_data import marked, read_pairs
+from models.recipes.student_export import cut, export
+from models.recipes.student_start import align
+from models.recipes.students import Trainer, open_parent, prepare, train
+from tests.backends import marian_files
+from tests.backends.checkpoints import CORPUS
+
+PAIRS = [(english, english.upper()) for english in CORPUS[:8]] * 30
+SIZE = 70
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files as the recipe reads them, of made-up sentences."""
+    folder = tmp_path_factory.mktemp("data") / "translation"
+    (folder / "ntrex").mkdir(parents=True)
+    pool = [f"tatoeba\t{a}\t{b}" for a, b in PAIRS] + ["newstest\tNot this one.\tPas celle-ci."]
+    with lzma.open(folder / "en-fr.train.tsv.xz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(pool) + "\n")
+    for name, side in (("eng_Latn", 0), ("fra_Latn", 1)):
+        lines = [f"{PAIRS[place % 8][side]}" for place in range(997)]
+        (folder / f"flores200.{name}.dev").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, side in (("src.eng", 0), ("ref.fra", 1)):
+        (folder / "ntrex" / f"newstest2019-{name}.txt").write_text("\n".join(pair[side] for pair in PAIRS[:5]) + "\n")
+    return folder.parent
+
+
+def options(data: Path, parent: Path, run: Path, pair: str = "en-fr") -> argparse.Namespace:
+    return argparse.Namespace(pair=pair, data=data, parent=parent, head=None, run=run, threads=1, vocabulary=SIZE)
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parent")
+    open_student("Parent", folder, marian_files.publish(folder))
+    for name in ("source.spm", "target.spm"):
+        (folder / name).write_bytes(marian_files.vocabulary())
+    for path in (folder / "student").iterdir():
+        path.rename(folder / path.name)
+    return folder
+
+
+def test_sets_that_may_not_be_shipped_or_read_stay_out(data: Path) -> None:
+    pairs = read_pairs(data, "fr", random.Random(1))
+    assert len(pairs.many) == len(PAIRS) and len(pairs.best) == 505 and len(pairs.choosing) == 197
+    assert not any("Not this" in english for english, _ in pairs.many)
+
+
+def test_literals_of_both_sides_are_marked() -> None:
+    assert marked("Run `ls` at €5.", "Lancez `ls` pour 5 €.") == ("Run X1 at €5.", "Lancez X1 pour 5 €.")
+
+
+def test_model_one_finds_what_goes_together() -> None:
+    rows = [([2, 3], [5, 6]), ([2], [5]), ([3, 4], [6, 7]), ([4], [7])] * 3
+    found = align(rows, 8, 9).to_dense()
+    assert [int(found[new].argmax()) for new in (2, 3, 4)] == [5, 6, 7]
+    assert float(found[2, 5]) > 0.8
+
+
+def test_a_cut_vocabulary_spells_what_it_used_to() -> None:
+    whole = marian_files.vocabulary()
+    smaller, kept = cut(whole, set(range(40)))
+    assert kept[:2] == [0, 1] and len(kept) < marian_files.VOCABULARY
+    assert len(smaller) < len(whole)
+
+
+@pytest.mark.parametrize("pair", ["en-fr", "fr-en"])
+def test_a_child_learns_goes_on_and_is_exported(
+    data: Path, parent: Path, tmp_path: Path, pair: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(students, "dev_bleu", lambda student, task: 1.0)  # which would take most of the time
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    given = options(data, parent, tmp_path, pair)
+    task, child = prepare(given)
+    trainer = Trainer(task, child, tmp_path)
+    rows = next(task.batches(1, 0.5))
+    assert all(side[-1] == EOS for row in rows for side in row)
+    first = trainer.step(rows, 1.0)
+    losses = [trainer.step(rows, 1.0) for _ in range(15)]
+    assert losses[-1] < first
+    train(trainer, trainer.progress.tokens + 1500, tmp_path)
+    again_task, again_child = prepare(given)
+    again = Trainer(again_task, again_child, tmp_path)
+    assert again.load(tmp_path) and again.progress.tokens == trainer.progress.tokens
+    for name, value in trainer.student.named_parameters():
+        assert torch.equal(value, dict(again.student.named_parameters())[name])
+    train(again, again.progress.tokens + 500, tmp_path / "finished", again.progress.tokens)
+    export(pair, parent, tmp_path, tmp_path / "finished", tmp_path / "shipped")
+    shipped = open_student(pair, tmp_path / "shipped")
+    assert shipped.student.shape.target_size and open_parent(parent).student.shape.target_size == 0
