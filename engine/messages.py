@@ -7,7 +7,7 @@ HTTP API has it said in the visitor's language, for which `translations` finds t
 from __future__ import annotations
 
 import gettext
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Language = gettext.NullTranslations
@@ -97,34 +97,28 @@ def read(value: object) -> Text:
 
 
 def said(value: Any, language: Language = ENGLISH) -> Any:
-    """A value for JSON, with each Text in it said in that language."""
+    """A value for JSON, with each Text and each error in it said in that language."""
+    return _changed(value, lambda text: text.said_in(language))
+
+
+def _changed(value: Any, change: Callable[[Text], Any]) -> Any:
+    if isinstance(value, Exception):
+        value = getattr(value, "text", value)
     if isinstance(value, Text):
-        return value.said_in(language)
+        return change(value)
     if isinstance(value, Mapping):
-        return {name: said(one, language) for name, one in value.items()}
-    return [said(one, language) for one in value] if isinstance(value, list | tuple) else value
+        return {name: _changed(one, change) for name, one in value.items()}
+    return [_changed(one, change) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _said(fact: Any, language: Language) -> Any:
-    fact = _text_of(fact)
-    if isinstance(fact, Text):
-        return fact.said_in(language)
-    if isinstance(fact, list | tuple):
-        return ", ".join(str(_said(one, language)) for one in fact)
-    return fact
-
-
-def _text_of(fact: Any) -> Any:
-    return getattr(fact, "text", fact) if isinstance(fact, Exception) else fact
+    fact = said(fact, language)
+    return ", ".join(map(str, fact)) if isinstance(fact, list) else fact
 
 
 def _as_json(fact: Any) -> Any:
-    fact = _text_of(fact)
-    if isinstance(fact, Text):
-        return fact.as_json()
-    if isinstance(fact, list | tuple):
-        return [_as_json(one) for one in fact]
-    return fact if isinstance(fact, str | int | float | bool) or fact is None else str(fact)
+    fact = _changed(fact, Text.as_json)
+    return fact if isinstance(fact, dict | list | str | int | float | bool) or fact is None else str(fact)
 
 
 def _read(fact: Any) -> Any:

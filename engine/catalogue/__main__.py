@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from engine.catalogue.models import read_catalogue
+from engine.catalogue.models import Model, read_catalogue
 from engine.catalogue.store import Store
 from engine.errors import PeopleError
 from engine.settings import current
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     store = Store(current(), read_catalogue())
     try:
-        return int(COMMANDS[given.command or "prefetch"](store, given))
+        return int(_run(store, given))
     except PeopleError as error:
         print(error, file=sys.stderr)
         return 1
@@ -55,53 +55,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prefetch(store: Store, given: argparse.Namespace) -> bool:
-    return _fetch_all(store, [model.id for model in store.embedded()])
+def _run(store: Store, given: argparse.Namespace) -> bool:
+    """Whether something failed, which does not end the rest."""
+    if given.command in ("list", "delete"):
+        for id in getattr(given, "ids", ()):
+            store.delete(id)
+        _list(store)
+        return False
+    models = store.embedded() if given.command != "fetch" else list(map(store.catalogue.find, given.ids))
+    return not all([_follow(store, model) for model in models])  # noqa: C419
 
 
-def _fetch(store: Store, given: argparse.Namespace) -> bool:
-    return _fetch_all(store, [store.catalogue.find(id).id for id in given.ids])
-
-
-def _list(store: Store, given: argparse.Namespace) -> bool:
+def _list(store: Store) -> None:
     for entry in store.entries():
         copies = f"  ({size_in_words(entry.copies_bytes)} of it are faster copies)" if entry.copies_bytes else ""
         state = "" if entry.is_ready else "  (unfinished or damaged)"
         print(f"{entry.id:<32}{size_in_words(entry.size_bytes):>10}  {entry.title}{copies}{state}")
     print(f"{size_in_words(store.size_bytes())} in {store.settings.cache_folder}")
-    return False
 
 
-def _delete(store: Store, given: argparse.Namespace) -> bool:
-    for id in given.ids:
-        store.delete(id)
-    return _list(store, given)
-
-
-def _fetch_all(store: Store, ids: Sequence[str]) -> bool:
-    """Fetch one after the other; says whether any failed, which does not end the rest."""
-    return not all([_follow(store, id) for id in ids])  # noqa: C419
-
-
-def _follow(store: Store, model_id: str) -> bool:
+def _follow(store: Store, model: Model) -> bool:
     """Fetch one model with its progress on the terminal; says whether it is ready then."""
-    store.fetch(model_id)
-    title = store.catalogue.find(model_id).title
+    store.fetch(model.id)
     is_terminal, printed = sys.stdout.isatty(), time.monotonic()
-    while (now := store.availability(model_id)).state == "fetching":
+    while (now := store.availability(model.id)).state == "fetching":
         if is_terminal or time.monotonic() - printed > LINE_SECONDS:
             printed = time.monotonic()
             speed = f"{size_in_words(now.bytes_per_second)}/s" if now.bytes_per_second else now.message
             left = f", {seconds_in_words(now.seconds_left)} left" if now.seconds_left is not None else ""
-            line = f"{title}: {size_in_words(now.done_bytes)} of {size_in_words(now.total_bytes)}, {speed}{left}"
+            line = f"{model.title}: {size_in_words(now.done_bytes)} of {size_in_words(now.total_bytes)}, {speed}{left}"
             print(f"\r{line:<100}" if is_terminal else line, end="" if is_terminal else "\n", flush=True)
         time.sleep(LOOK_SECONDS)
-    last = f"{title}: {'ready' if now.state == 'ready' else now.message}"
+    last = f"{model.title}: {'ready' if now.state == 'ready' else now.message}"
     print(f"\r{last:<100}" if is_terminal else last, flush=True)
     return now.state == "ready"
 
-
-COMMANDS = {"prefetch": _prefetch, "fetch": _fetch, "list": _list, "delete": _delete}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -63,18 +63,16 @@ class Cache:
     def renew(self, model: Model, transfer: Transfer) -> bool:
         """Whether files whose times changed (a copied cache) have the noted sha256; then their times are noted anew."""
         manifest, folder = self.manifest(model.id), self.whole(model.id)
-        if not model.source.is_of(manifest):
+        files = manifest.get("files", {})
+        if not files or not model.source.is_of(manifest):
             return False
-        digests = {name: facts["sha256"] for name, facts in manifest.get("files", {}).items()}
-        for name, digest in digests.items():
+        for name, facts in files.items():
             path = folder / name
-            if not path.is_file() or path.stat().st_size != manifest["files"][name]["size"]:
+            if not path.is_file() or path.stat().st_size != facts["size"] or sha256(path, transfer) != facts["sha256"]:
                 return False
-            if sha256(path, transfer) != digest:
-                return False
-        if digests:
-            write_json(folder / MANIFEST, manifest | {"files": _stamp(folder, digests)})
-        return bool(digests)
+        digests = {name: facts["sha256"] for name, facts in files.items()}
+        write_json(folder / MANIFEST, manifest | {"files": _stamp(folder, digests)})
+        return True
 
     def install(self, model_id: str, files: Path, digests: Mapping[str, str], notes: Mapping[str, Any]) -> None:
         """Give a folder of checked files its final name, in place of what was there."""
@@ -139,8 +137,8 @@ class Cache:
 
     def model_ids(self) -> list[str]:
         """The models of which something is there, whole or not."""
-        places = (("models", MANIFEST), ("partial", PROGRESS))
-        notes = (read_json(path / name) for place, name in places for path in subfolders(self.folder / place))
+        places = (f"models/*/{MANIFEST}", f"partial/*/{PROGRESS}")
+        notes = (read_json(path) for place in places for path in sorted(self.folder.glob(place)))
         return list(dict.fromkeys(str(note["id"]) for note in notes if "id" in note))
 
     def model_bytes(self, model_id: str) -> int:
@@ -167,13 +165,6 @@ class Cache:
 def key(model_id: str) -> str:
     """A model's folder name. Ids hold no "--", so no two share one."""
     return model_id.replace(":", "--").replace("/", "--").replace("@", "--")
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder that may not be there."""
-    with suppress(OSError):
-        return sorted(path for path in folder.iterdir() if path.is_dir())
-    return []
 
 
 def _stamp(folder: Path, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,6 @@ A runtime declares a `Copy`; the store has it made by `python -m engine.catalogu
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from engine.files import read_json, write_json
 from engine.priority import step_back
 from engine.settings import current
 
@@ -48,9 +48,8 @@ class Copy:
             copy = home / self._named(weights)
             if copy.is_file():
                 return copy
-            with suppress(OSError, ValueError):
-                if json.loads((copy / STAMP).read_text(encoding="utf-8")) == self.facts(weights):
-                    return copy
+            if (made_from := read_json(copy / STAMP)) and made_from == self.facts(weights):
+                return copy
         return None
 
     def made(self, weights: Path) -> Path:
@@ -92,7 +91,7 @@ class Copy:
         facts = self.facts(weights)
         self.write(weights, part)
         if part.is_dir():
-            (part / STAMP).write_text(json.dumps(facts), encoding="utf-8")
+            write_json(part / STAMP, facts)
 
 
 def command(module: str, weights: Path) -> list[str]:

@@ -30,6 +30,7 @@ class Fetch:
         self.is_waiting = True
         """For its turn here, or for another process that fetches the same model."""
         self.is_over = threading.Event()
+        self._noted = 0.0
 
     @property
     def progress(self) -> Availability:
@@ -42,29 +43,13 @@ class Fetch:
         self.state = "failed" if error else "ready"
         self.is_over.set()
 
-
-class Heartbeat:
-    """Keeps the progress file fresh."""
-
-    def __init__(self, path: Path, fetch: Fetch) -> None:
-        self._path, self._fetch, self._last = path, fetch, 0.0
-
-    def beat(self) -> None:
-        if time.monotonic() - self._last >= HEARTBEAT_SECONDS:
-            self._last = time.monotonic()
-            self._write(is_going=True)
-
-    def end(self) -> None:
-        """Say that nobody works on it any more, where the file is still there."""
-        if self._path.parent.exists():
-            with suppress(OSError):
-                self._write(is_going=False)
-
-    def _write(self, is_going: bool) -> None:
-        transfer = self._fetch.transfer
-        note = {"id": self._fetch.model.id, "is_going": is_going, "done": transfer.done_bytes}
-        more = {"total": transfer.total_bytes, "speed": transfer.bytes_per_second, "step": transfer.step.as_json()}
-        write_json(self._path, note | more)
+    def note(self, path: Path, *, is_going: bool = True) -> None:
+        """Keep the progress file fresh, and at the end say in it that nobody works on it any more."""
+        if is_going and time.monotonic() - self._noted < HEARTBEAT_SECONDS:
+            return
+        self._noted, now = time.monotonic(), self.transfer
+        note = {"id": self.model.id, "is_going": is_going, "done": now.done_bytes, "total": now.total_bytes}
+        write_json(path, note | {"speed": now.bytes_per_second, "step": now.step.as_json()})
 
 
 def read_progress(path: Path) -> Availability | None:

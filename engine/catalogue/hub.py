@@ -5,27 +5,23 @@ safetensors only: no pickle, no code.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
+from engine.errors import ConflictError, NotFoundError, NotReadyError, PeopleError, UnsupportedError
 from engine.messages import Text
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
-ERRORS: dict[str, type[PeopleError]] = {
-    kind.__name__: kind for kind in (ConflictError, InputError, NotFoundError, NotReadyError, UnsupportedError)
-}
 SMALL_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(json|txt|spm|model|jinja)|1_Pooling/config\.json")
 WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 SMALL_FILE_BYTES = 64 * 2**20
@@ -157,46 +153,52 @@ def get_files(plan: Mapping[str, Any], folder: Path, timeout_seconds: float) -> 
         part.replace(path)
 
 
-def explain(error: Exception, repository: str) -> PeopleError:
-    """The Hub client's error as a sentence. An error that is not of the network or the Hub is raised again."""
+def explain(error: BaseException, repository: str, param: str = "model") -> PeopleError:
+    """The error of who asked for a model or a data set, as a sentence. One that is not the Hub's is raised again."""
     from huggingface_hub import errors
 
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        return NotReadyError("HF_HUB_OFFLINE is set, so nothing is fetched from the Hub. Unset it and start again.")
+    if isinstance(error, PeopleError):
+        return error
+    status = status_of(error)
+    facts: dict[str, Any] = {"param": param, "repository": repository}
     if isinstance(error, errors.RevisionNotFoundError):
-        return NotFoundError(
-            "{repository} has no such revision. Leave it out to take the main one.",
-            param="model",
-            repository=repository,
-        )  # fmt: skip
-    status = getattr(getattr(error, "response", None), "status_code", None)
+        return NotFoundError("{repository} has no such revision. Leave it out to take the main one.", **facts)
     if isinstance(error, errors.GatedRepoError) or status == 403:
+        page = f"https://huggingface.co/{'datasets/' if param == 'dataset' else ''}{repository}"
         return ConflictError(
             "{repository} is gated. Accept its terms at {page}, set HF_TOKEN to your access token, and start again.",
-            param="model", repository=repository, page=f"https://huggingface.co/{repository}",
+            page=page, **facts,
         )  # fmt: skip
     if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
+        kind = Text("data set") if param == "dataset" else Text("model")
         return NotFoundError(
-            "The Hub has no public model {repository}. Check the spelling; a private one needs HF_TOKEN.",
-            param="model", repository=repository,
+            "The Hub has no public {kind} {repository}. Check the spelling; a private one needs HF_TOKEN.",
+            kind=kind, **facts,
         )  # fmt: skip
-    return explain_network(error, Text("then try again; the embedded models work without it."))
+    return explain_network(error)
 
 
-def explain_network(error: BaseException, then: Text) -> PeopleError:
-    """A slow, failing or unreachable Hub as a sentence, which for the last ends in `then`; else the error is raised."""
+def explain_network(error: BaseException) -> PeopleError:
+    """A Hub that fails, is slow or out of reach as a sentence; another error is raised again."""
+    from huggingface_hub import errors
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return NotReadyError("HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it and start again.")
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
         return NotReadyError("The Hub has not answered in time. Check the network, then try again.")
-    if status is not None:
+    if status := status_of(error):
         return NotReadyError("The Hub answered with error {status}. Try again in a few minutes.", status=status)
     if isinstance(error, httpx.HTTPError):
         return NotReadyError(
-            "The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, {then}", then=then
+            "The Hub cannot be reached. Check the network, or set HF_ENDPOINT to a mirror, then try again."
         )
     raise error
+
+
+def status_of(error: BaseException) -> int | None:
+    """What the Hub answered with, where that is the error."""
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _end_with_parent() -> None:
@@ -207,35 +209,24 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`plan` prints a plan as JSON; `get` reads it from its folder and fetches. Errors are printed as JSON too."""
-    parser = argparse.ArgumentParser(prog="python -m engine.catalogue.hub")
-    parser.add_argument("--timeout", type=float, default=10.0)
-    commands = parser.add_subparsers(dest="command", required=True)
-    plan = commands.add_parser("plan")
-    plan.add_argument("repository")
-    plan.add_argument("revision")
-    get = commands.add_parser("get")
-    get.add_argument("plan", type=Path)
-    get.add_argument("folder", type=Path)
-    given = parser.parse_args(arguments)
+def main() -> int:
+    """Print a plan as JSON (`plan`), or fetch the files of a written one (`get`). Errors are printed as JSON too."""
+    command, timeout, *given = sys.argv[1:]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     answer: dict[str, Any] = {}
-    repository = ""
+    repository = given[0]
     try:
         import huggingface_hub  # noqa: F401
 
         print("started", flush=True)
-        if given.command == "plan":
-            repository = given.repository
-            answer = make_plan(repository, given.revision, given.timeout)
+        if command == "plan":
+            answer = make_plan(repository, given[1], float(timeout))
         else:
-            steps = json.loads(given.plan.read_text(encoding="utf-8"))
-            repository = steps["repository"]
-            get_files(steps, given.folder, given.timeout)
+            plan = json.loads(Path(given[1]).read_text(encoding="utf-8"))
+            get_files(plan, Path(given[2]), float(timeout))
     except Exception as error:
-        shown = error if isinstance(error, PeopleError) else explain(error, repository)
-        answer = {"error": type(shown).__name__, "text": shown.text.as_json(), "param": shown.param}
+        told = explain(error, repository)
+        answer = {"error": type(told).__name__, "text": told.text.as_json(), "param": told.param}
     print("\n" + json.dumps(answer), flush=True)
     return 1 if "error" in answer else 0
 

@@ -77,13 +77,9 @@ class Catalogue:
     """The known models by id, in the order of the pickers (defaults first)."""
 
     def __init__(self, models: Iterable[Model]) -> None:
-        self.models: dict[str, Model] = {}
+        self.models = {model.id: model for model in models}
         self.describe: Callable[[str], Model | None] = lambda model_id: None
         """Set by the store: a downloaded Hub model as its files describe it."""
-        for model in models:
-            if model.id in self.models:
-                raise CatalogueError(f"{model.id}: this id is taken twice")
-            self.models[model.id] = model
 
     def find(self, model_id: str) -> Model:
         """The model of that id; `hub:owner/name[@revision]` also before it is downloaded, then without applications.

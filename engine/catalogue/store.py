@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.catalogue.cache import PROGRESS, Cache
 from engine.catalogue.checkpoints import described
-from engine.catalogue.fetches import Fetch, Heartbeat, read_progress
+from engine.catalogue.fetches import Fetch, read_progress
 from engine.catalogue.installs import Commands, Installs
 from engine.catalogue.models import Catalogue, Model, hub_model
 from engine.catalogue.sources import Availability, Fetching
@@ -230,6 +230,7 @@ class Store:
     def _work(self, fetches: Sequence[Fetch]) -> None:
         """Fetch these one after the other; whatever happens, each ends as ready or failed with a sentence."""
         for fetch in fetches:
+            title = fetch.model.title
             try:
                 with self._turns:
                     self._fetch(fetch)
@@ -238,20 +239,13 @@ class Store:
             except PeopleError as error:
                 fetch.end(error)
             except Stopped:
-                fetch.end(
-                    NotReadyError("The download of {title} was stopped. Start it again.", title=fetch.model.title)
-                )
+                fetch.end(NotReadyError("The download of {title} was stopped. Start it again.", title=title))
             except OSError as error:
                 log.exception("fetching %s", fetch.model.id)
                 fetch.end(self._explain_disk(fetch.model, error))
             except Exception:
                 log.exception("fetching %s", fetch.model.id)
-                fetch.end(
-                    NotReadyError(
-                        "Fetching {title} failed for a reason that Parlance does not know; see its log.",
-                        title=fetch.model.title,
-                    )
-                )
+                fetch.end(NotReadyError("Fetching {title} failed for a reason unknown; see the log.", title=title))
 
     def _fetch(self, fetch: Fetch) -> None:
         model, partial = fetch.model, self._cache.partial(fetch.model.id)
@@ -261,15 +255,15 @@ class Store:
             if self._cache.problem(model) is None or self._cache.renew(model, fetch.transfer):
                 return
             partial.mkdir(parents=True, exist_ok=True)
-            heartbeat = Heartbeat(partial / PROGRESS, fetch)
-            fetch.transfer.on_change = heartbeat.beat
+            fetch.transfer.on_change = lambda: fetch.note(partial / PROGRESS)
             try:
                 fetched = model.source.fetch(self._fetching(fetch))
                 self._cache.install(model.id, partial / "files", fetched.digests, fetched.notes)
                 if told := self._describe(model.id):
                     self.catalogue.add(told)
             finally:
-                heartbeat.end()
+                with suppress(OSError):  # the folder is gone where all went well
+                    fetch.note(partial / PROGRESS, is_going=False)
                 self._cache.drop_empty(model.id)
 
     def _fetching(self, fetch: Fetch) -> Fetching:

@@ -89,38 +89,25 @@ def run_child(
     The process does not outlive this call. Raises Stopped, or NotReadyError when the folder stays as it is for
     `silent_seconds` (a child that is starting has START_SECONDS).
     """
-    before = transfer.done_bytes
-    transfer.skip_to(before + min(folder_bytes(folder), expected_bytes))
+    before, size = transfer.done_bytes, folder_bytes(folder)
+    transfer.skip_to(before + min(size, expected_bytes))
+    patience, since = START_SECONDS, time.monotonic()
     with (folder / "output.txt").open("w+", encoding="utf-8", errors="replace") as output:
-        watch = _Silence(silent_seconds, folder_bytes(folder))
         child = process.start(command, log=output, environment=environment, has_network=True, has_tokens=True)
         try:
             while child.poll() is None:
                 time.sleep(POLL_SECONDS)
-                size = folder_bytes(folder)
+                last, size = size, folder_bytes(folder)
                 transfer.reach(before + min(size, expected_bytes))
-                watch.check(size)
+                if silent_seconds and size != last:  # the first growth: a child says that it has started
+                    patience, since = silent_seconds + 1, time.monotonic()
+                elif silent_seconds and time.monotonic() - since > patience:
+                    raise NotReadyError(
+                        "The Hub has not answered for {seconds} seconds. Check the network, then try again; what "
+                        "arrived is kept.",
+                        seconds=round(silent_seconds),
+                    )
         finally:
             process.end(child)
         output.seek(0)
         return child.returncode, output.read()[-4000:]
-
-
-class _Silence:
-    """Notices a folder that does not grow. The first growth (a child says that it has started) starts the clock."""
-
-    def __init__(self, limit_seconds: float | None, size: int) -> None:
-        self._limit, self._size = limit_seconds, size
-        self._since, self._has_begun = time.monotonic(), False
-
-    def check(self, size: int) -> None:
-        if self._limit is None:
-            return
-        if size != self._size:
-            self._size, self._since, self._has_begun = size, time.monotonic(), True
-        elif time.monotonic() - self._since > (self._limit + 1 if self._has_begun else START_SECONDS):
-            raise NotReadyError(
-                "The Hub has not answered for {seconds} seconds. Check the network, then try again; what arrived is "
-                "kept.",
-                seconds=round(self._limit),
-            )

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.catalogue import hub
-from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, TooLargeError, UnsupportedError
+from engine.errors import InputError, NotFoundError, NotReadyError, TooLargeError, UnsupportedError
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import DatasetInfo
@@ -85,27 +85,8 @@ def _within(seconds: float, repository: str, work: Callable[[], T]) -> T:
     if "result" in kept:
         result: T = kept["result"]
         return result
-    raise _explain(kept.get("error"), repository) from kept.get("error")
-
-
-def _explain(error: Exception | None, repository: str) -> Exception:
-    from huggingface_hub import errors
-
-    if error is None:
-        return NotReadyError("The Hub has not answered in time. Check the network, or bring the data as a file.")
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    page = f"https://huggingface.co/datasets/{repository}"
-    if isinstance(error, errors.GatedRepoError) or status == 403:
-        return ConflictError(
-            "{dataset} is gated. Accept its terms at {page}, set HF_TOKEN to your access token, and start again.",
-            PARAM, dataset=repository, page=page,
-        )  # fmt: skip
-    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
-        return NotFoundError(
-            "The Hub has no public data set {dataset}. Check the spelling; a private one needs HF_TOKEN.",
-            PARAM, dataset=repository,
-        )  # fmt: skip
-    return hub.explain(error, repository) if not hasattr(error, "retry_seconds") else error
+    error = kept.get("error") or TimeoutError()
+    raise hub.explain(error, repository, PARAM) from error
 
 
 def _find(repository: str, configuration: str, split: str, timeout_seconds: float) -> Found:
@@ -183,10 +164,8 @@ def fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float) 
         raise _too_large(file, max_bytes)
     try:
         return _fetch(found, file, max_bytes, timeout_seconds)
-    except TooLargeError:
-        raise
     except Exception as error:
-        raise _explain(error, found.id) from error
+        raise hub.explain(error, found.id, PARAM) from error
 
 
 def _fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalogue import hub
-from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError
+from engine.errors import ConflictError, InputError, NotFoundError, PeopleError
 from engine.jobs import work as jobs
 from engine.jobs.folder import Job
 from engine.messages import Text
@@ -146,14 +146,10 @@ REFUSALS: dict[int, tuple[type[PeopleError], str, Text]] = {
 
 def told(error: BaseException, repository: str) -> PeopleError:
     """The Hub client's error as a sentence. An error that is not of the network or the Hub is raised again."""
-    from huggingface_hub import errors
-
     while type(error) is RuntimeError and error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        return NotReadyError("HF_HUB_OFFLINE is set, so nothing is sent to the Hub. Unset it and start again.")
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = hub.status_of(error)
     if status in REFUSALS:
         kind, field, words = REFUSALS[status]
         return kind(words.template, field, repository=repository, address=TOKENS_PAGE)
-    return hub.explain_network(error, Text("then try again. Export the model as a zip meanwhile."))
+    return hub.explain_network(error)

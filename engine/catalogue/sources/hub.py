@@ -8,19 +8,19 @@ import logging
 import os
 import re
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from engine import errors
 from engine.catalogue.cache import PLAN
 from engine.catalogue.checkpoints import read_facts
-from engine.catalogue.hub import ERRORS
 from engine.catalogue.sources import Fetched, Fetching, Kept
 from engine.catalogue.transfer import Transfer, run_child, sha256
 from engine.errors import NotReadyError
 from engine.files import folder_bytes, read_json, write_json
+from engine.jobs import process
 from engine.messages import Text, read
 from engine.settings import ROOT
 
@@ -61,7 +61,7 @@ class Hub(Kept):
         files.mkdir(exist_ok=True)
         work.check_room(facts["size_bytes"] - folder_bytes(files))
         write_json(work.folder / PLAN, plan)
-        _ask(["get", str(work.folder / PLAN), str(files)], files, transfer, work.timeout_seconds)
+        _ask(work, "get", self.repository, str(work.folder / PLAN), str(files), folder=files, transfer=transfer)
         transfer.step = Text("checking")
         (files / "output.txt").unlink(missing_ok=True)
         digests = {file["name"]: _checked(files / file["name"], file, transfer) for file in plan["files"]}
@@ -73,29 +73,29 @@ class Hub(Kept):
         commit = work.known["commit"] if work.known.get("revision") == self.revision else self.revision
         work.transfer.step = Text("asking the Hub")
         silent = Transfer(0, work.transfer.beat)
-        plan = _ask(["plan", self.repository, commit], work.folder, silent, work.timeout_seconds)
+        plan = _ask(work, "plan", self.repository, commit, folder=work.folder, transfer=silent)
         work.transfer.step = Text("")
         return plan | {"revision": self.revision}
 
 
-def _ask(arguments: Sequence[str], folder: Path, transfer: Transfer, timeout_seconds: float) -> dict[str, Any]:
+def _ask(work: Fetching, command: str, *arguments: str, folder: Path, transfer: Transfer) -> dict[str, Any]:
     """Run the Hub's client in a child process; returns what it prints. Raises its PeopleError, Stopped.
 
-    Ended when no byte has come for `timeout_seconds`.
+    Ended when nothing has come for the time that a download may be silent.
     """
-    command = [sys.executable, "-m", "engine.catalogue.hub", "--timeout", str(timeout_seconds), *arguments]
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {"PYTHONPATH": paths, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
     # Warnings would count as a sign of life while the client quietly tries again and again.
     environment["HF_HUB_VERBOSITY"] = "error"
-    code, output = run_child(command, environment, folder, transfer, transfer.total_bytes, timeout_seconds)
+    child = process.python("engine.catalogue.hub", command, str(work.timeout_seconds), *arguments)
+    code, output = run_child(child, environment, folder, transfer, transfer.total_bytes, work.timeout_seconds)
     try:
         answer = dict(json.loads(output.strip().rpartition("\n")[2]))
     except ValueError:
         log.warning("the Hub client ended with %s: %s", code, output)
         raise NotReadyError("The download from the Hub was interrupted. Try again; what arrived is kept.") from None
     if "error" in answer:
-        raise ERRORS.get(answer["error"], NotReadyError)(read(answer["text"]), param=answer.get("param"))
+        raise getattr(errors, answer["error"])(read(answer["text"]), param=answer["param"])
     return answer
 
 
