@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from engine.backends.protocol import DamagedCopyError
 from engine.catalogue.copies import Copy, command
+from engine.files import read_json
 from engine.settings import expected_device
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def can_convert(model: Model, path: Path, settings: Settings) -> bool:
 
 
 def _has_kind(architecture: str, folder: Path) -> bool:
-    config = _read_config(folder)
+    config = read_json(folder / "config.json")
     if config.get("model_type") not in KINDS.get(architecture, ()):
         return False
     if architecture == "seq2seq":
@@ -116,13 +117,6 @@ def read_copy(folder: Path, title: str) -> Iterator[Path]:
         raise DamagedCopyError(title) from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return config if isinstance(config, dict) else {}
-    return {}
-
-
 def _facts(folder: Path) -> dict[str, Any]:
     """What a copy depends on: who made it, and its source's files with their sizes and times."""
     files = [*(folder / name for name in DESCRIPTIONS), *sorted(folder.glob("*.safetensors"))]
@@ -139,7 +133,7 @@ def _write(folder: Path, target: Path) -> None:
     with torch.no_grad():
         spec = (
             _encoder_spec(folder, target)
-            if _read_config(folder).get("model_type") in ENCODERS
+            if read_json(folder / "config.json").get("model_type") in ENCODERS
             else _seq2seq_spec(folder)
         )
     spec.validate()

