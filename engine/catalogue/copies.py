@@ -21,7 +21,6 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from engine.files import read_json, write_json
-from engine.priority import step_back
 from engine.settings import current
 
 STAMP = "made_from.json"
@@ -128,10 +127,9 @@ def _remove(path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the copy that a module declares of the weights at a path, behind all other work."""
+    """Make the copy that a module declares of the weights at a path."""
     module, path = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    step_back()
     try:
         import_module(module).COPY.made(Path(path))
     except Exception as error:  # whatever its reading leads to, the weights serve as they are

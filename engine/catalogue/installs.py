@@ -8,11 +8,14 @@ from pathlib import Path
 
 from engine.catalogue.models import Model
 from engine.jobs import process
+from engine.priority import LAST
 from engine.settings import Settings
 
 Commands = Callable[[Model, Path, Settings], Iterable[list[str]]]
 """What is to be run (arguments of `python -m`) for the copies that runtimes want of a model and have not got."""
 LOOK_SECONDS = 0.1
+NICE: int | None = LAST
+"""Copies are made behind all other work."""
 
 
 class Installs:
@@ -57,7 +60,7 @@ class Installs:
     def _run(self, command: list[str]) -> bool:
         if self._is_over.is_set():
             return False
-        child = process.start(process.python(*command))
+        child = process.start(process.python(*command), nice=NICE)
         try:
             while child.poll() is None and not self._is_over.wait(LOOK_SECONDS):
                 pass

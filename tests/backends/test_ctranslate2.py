@@ -20,6 +20,7 @@ from engine.backends.ct2 import conversion
 from engine.backends.ct2.conversion import COPY, NAME
 from engine.backends.pytorch.backend import TransformersBackend
 from engine.catalogue import copies
+from engine.catalogue import installs as installs_module
 from engine.catalogue.copies import STAMP
 from engine.catalogue.installs import Installs
 from engine.errors import UnsupportedError
@@ -37,6 +38,12 @@ PROMPTS = ["The quick brown fox jumps over the dog", "Le renard", "Once upon a t
 AUTO = Settings(device="cpu", threads=2, context_tokens=96)
 LANGUAGES = {"m2m100": {"source": "en", "target": "fr"}}
 FAMILIES = ["marian", "m2m100", "bart", "mbart"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies are waited for, also where others keep all cores busy."""
+    monkeypatch.setattr(installs_module, "NICE", None)
 
 
 def make(name: str, folder: Path) -> Path:
@@ -232,7 +239,6 @@ def test_two_processes_make_one_copy_and_an_ended_one_leaves_nothing(tmp_path: P
 def test_what_cannot_be_converted_stays_with_torch(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copies, "step_back", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     folder = make("bart", tmp_path)
     config = json.loads((folder / "config.json").read_text())

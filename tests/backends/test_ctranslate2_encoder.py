@@ -19,7 +19,7 @@ from engine.backends.ct2 import conversion
 from engine.backends.ct2.conversion import COPY, HEAD, OUTLINE, SAMPLES
 from engine.backends.ct2.plain_tokenizer import PlainTokenizer
 from engine.backends.pytorch.backend import TransformersBackend
-from engine.catalogue import copies
+from engine.catalogue import copies, installs
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.store import Store
 from engine.errors import NotReadyError, UnsupportedError
@@ -40,6 +40,12 @@ ASKED: dict[str, list[Request]] = {
     "extraction": [Extract(question, PASSAGE) for question in ("Who discovered it?", "When?", "?")],
 }
 HEADS = {"classification": "SequenceClassification", "extraction": "QuestionAnswering"}
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies are waited for, also where others keep all cores busy."""
+    monkeypatch.setattr(installs, "NICE", None)
 
 
 def distilbert(folder: Path, head: str) -> Path:
