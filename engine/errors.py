@@ -6,6 +6,7 @@ Pages and the HTTP API say its `text` in the visitor's language; the API answers
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from engine.messages import Text
@@ -31,6 +32,13 @@ class PeopleError(Exception):
 
 class InputError(PeopleError):
     """A field holds something that cannot be worked on."""
+
+
+def not_among(field: str, value: object, choices: Iterable[object]) -> InputError:
+    """The error for a value that is none of those there are."""
+    return InputError(
+        "{field} is {value}; choose one of {choices}.", field, field=field, value=repr(value), choices=list(choices)
+    )
 
 
 class NotFoundError(PeopleError):

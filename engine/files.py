@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,23 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+@contextmanager
+def placed(final: Path) -> Iterator[Path]:
+    """A new folder to fill, which gets its name when it is whole; what had the name before goes afterwards."""
+    temporary, before = (final.with_name(final.name + end) for end in (".part", ".before"))
+    for path in (temporary, before):
+        shutil.rmtree(path, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if final.exists():
+            final.rename(before)
+        temporary.rename(final)
+    finally:
+        for path in (temporary, before):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from engine.applications import Application
 from engine.applications.languages import LANGUAGES
 from engine.catalogue.models import Model
-from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.errors import InputError, TooLargeError, UnsupportedError, not_among
 from engine.messages import Text
 from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
 from engine.serving.protocol import Caller, Engine
@@ -225,33 +225,20 @@ def _order(request: WriteRequest, text: str) -> str:
 
 def _check(request: WriteRequest) -> None:
     if request.kind not in TOKENS:
-        raise _unknown("kind", request.kind, TOKENS)
+        raise not_among("kind", request.kind, TOKENS)
     if request.language not in LANGUAGES:
-        raise _unknown("language", request.language, LANGUAGES)
+        raise not_among("language", request.language, LANGUAGES)
     for name in ("genre", "tone"):
         clean_text(getattr(request, name), name, MAX_STYLE_CHARACTERS, can_be_empty=True)
     if not isinstance(request.stop, list | tuple) or not all(isinstance(text, str) for text in request.stop):
         raise InputError("{field} must be a list of texts.", param="stop", field="stop")
 
 
-def _unknown(field: str, value: object, known: Iterable[str]) -> InputError:
-    return InputError(
-        "{field} is {value}; choose one of {known}.", param=field, field=field, value=repr(value), known=list(known)
-    )
-
-
 def _sampling(request: WriteRequest) -> Sampling:
-    line_end = ("\n",) if request.kind == "slogan" else ()
-    return Sampling(
-        max_new_tokens=TOKENS[request.kind] if request.max_new_tokens is None else request.max_new_tokens,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        top_k=request.top_k,
-        min_p=request.min_p,
-        repetition_penalty=request.repetition_penalty,
-        stop=(*request.stop, *line_end),
-        seed=request.seed,
-    )
+    given = {field.name: getattr(request, field.name) for field in fields(Sampling)}
+    if request.max_new_tokens is None:
+        given["max_new_tokens"] = TOKENS[request.kind]
+    return Sampling(**given | {"stop": (*request.stop, *(["\n"] if request.kind == "slogan" else []))})
 
 
 def _result(before: str, generation: Generation, model: Model) -> WriteResult:

@@ -13,13 +13,13 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.files import read_json
+from engine.files import placed, read_json
 from engine.messages import Text
 from engine.serving.protocol import Caller
 
@@ -100,21 +100,9 @@ class Job:
         if path.exists() and path.stat().st_mtime < self._status["process_started"] - 1:
             path.unlink(missing_ok=True)
 
-    @contextmanager
-    def placed(self, name: str) -> Iterator[Path]:
-        """A new folder to fill, which gets its name when it is whole; what had the name before goes afterwards."""
-        temporary, final, before = (self.folder / f"{name}{end}" for end in (".part", "", ".before"))
-        for path in (temporary, before):
-            shutil.rmtree(path, ignore_errors=True)
-        temporary.mkdir()
-        try:
-            yield temporary
-            if final.exists():
-                final.rename(before)
-            temporary.rename(final)
-        finally:
-            for path in (temporary, before):
-                shutil.rmtree(path, ignore_errors=True)
+    def placed(self, name: str) -> AbstractContextManager[Path]:
+        """A new folder to fill, as `files.placed`."""
+        return placed(self.folder / name)
 
     def clean(self) -> None:
         """Remove what a kill or a full disk left half-written."""

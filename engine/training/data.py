@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from engine.backends.spans import Window, label_window, make_windows
 from engine.errors import InputError
@@ -16,14 +16,8 @@ Feature = dict[str, Any]
 """One model input: `input_ids`, its labels, its `length` in tokens, its `row` in the file and whether it `is_cut`."""
 
 
-class Features(Protocol):
-    """What a trainer reads features from: a list, or something that makes them when asked."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Feature: ...
-
-
+Features = Sequence[Feature]
+"""What a trainer reads features from: a list, or something that makes them when asked."""
 Row = dict[str, str]
 NUMBER = "#"
 """Key under which a row holds its number in the file."""
@@ -185,7 +179,7 @@ def _labels(window: Window, row: Question) -> tuple[int, int]:
     return label_window(window, start, start + len(text))
 
 
-class HiddenTokens:
+class HiddenTokens(Sequence[Feature]):
     """Features whose tokens, but for the special ones, are hidden behind the mask token at random at each reading.
 
     Items are counted and read as in a list; what is hidden follows from seed, epoch and index, so that a resumed run
@@ -205,7 +199,7 @@ class HiddenTokens:
     def __len__(self) -> int:
         return len(self._features)
 
-    def __getitem__(self, index: int) -> Feature:
+    def __getitem__(self, index: int) -> Feature:  # type: ignore[override]
         import numpy as np
 
         feature = self._features[index]

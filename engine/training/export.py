@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engine.backends.ct2.conversion import NAME as COPY
-from engine.errors import ConflictError, InputError, NotFoundError
+from engine.errors import ConflictError, NotFoundError, not_among
 from engine.jobs import reading
 from engine.jobs.folder import Job
 from engine.training import cards
@@ -63,7 +63,7 @@ def work(job: Job) -> dict[str, str]:
 def gather(folder: Path, kind: Kind, files: Path) -> Facts:
     """Put an export's files and its card into the new folder `files`. Raises as `export`."""
     if kind not in WRITERS:
-        raise InputError("kind is {kind}; choose one of {kinds}.", kind=repr(kind), kinds=list(KINDS), param="kind")
+        raise not_among("kind", kind, KINDS)
     facts = cards.read_facts(folder)
     if not (folder / "model" / "config.json").is_file():
         raise NotFoundError("This run has no model yet. Wait until it has saved one.", param="run")

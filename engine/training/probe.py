@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def _tried(lines: Sequence[str]) -> Sequence[str]:
 
 def _facts(config: TrainingConfig, lesson: Lesson, folder: Path) -> dict[str, Any]:
     """What can be told without a step: counts, lengths, rows cut off, the first batch."""
-    lengths = [lesson.train_set[index]["length"] for index in range(len(lesson.train_set))]
+    lengths = [feature["length"] for feature in lesson.train_set]
     steps, _ = count_steps(config, len(lengths))
     numbers = _row_numbers(folder)
     cut = [numbers.get(row, row) for row in lesson.cut_rows]
@@ -268,8 +269,7 @@ def _free_memory() -> int:
 
 
 def _targets_alone_are_cut(config: TrainingConfig, lesson: Lesson) -> bool:
-    cut = (lesson.train_set[index] for index in range(len(lesson.train_set)))
-    sources = [len(feature["input_ids"]) for feature in cut if feature["is_cut"]]
+    sources = [len(feature["input_ids"]) for feature in lesson.train_set if feature["is_cut"]]
     return _has_targets(config) and max(sources, default=0) < config.max_length
 
 
@@ -279,8 +279,8 @@ def _has_targets(config: TrainingConfig) -> bool:
 
 def first_batch(config: TrainingConfig, lesson: Lesson) -> list[dict[str, list[Piece]]]:
     """The first rows that the trainer sees, token by token, each with whether it is learned."""
-    count = min(SHOWN_ROWS, config.batch_size, len(lesson.train_set))
-    return [{"tokens": _pieces(config, lesson, lesson.train_set[index])} for index in range(count)]
+    shown = islice(lesson.train_set, min(SHOWN_ROWS, config.batch_size))
+    return [{"tokens": _pieces(config, lesson, feature)} for feature in shown]
 
 
 def _pieces(config: TrainingConfig, lesson: Lesson, feature: Feature) -> list[Piece]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalogue import hub
-from engine.errors import ConflictError, InputError, NotFoundError, PeopleError
+from engine.errors import ConflictError, InputError, NotFoundError, PeopleError, not_among
 from engine.jobs import work as jobs
 from engine.jobs.folder import Job
 from engine.messages import Text
@@ -57,7 +57,7 @@ def push(
     }  # fmt: skip
     secret = _checked_token(token)
     if kind not in KINDS:
-        raise InputError("kind is {kind}; choose one of {kinds}.", kind=repr(kind), kinds=list(KINDS), param="kind")
+        raise not_among("kind", kind, KINDS)
     return jobs.begin(settings, "publish", order, title=view.title, subject=run_id, secret=secret, caller=caller)
 
 

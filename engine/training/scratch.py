@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import transformers
 
 from engine.backends.pytorch.loading import LOCAL
 from engine.errors import InputError
+from engine.files import placed
 from engine.training import tasks
 from engine.training.config import Tokenizer, TrainingConfig
 from engine.training.formats import read_table
@@ -69,7 +69,8 @@ def train_tokenizer(texts: Iterable[str], kind: Tokenizer, vocabulary_size: int,
     """
     learn = _byte_level if kind == "bpe" else _sentencepiece
     tokenizer = learn([text for text in texts if text.strip()], vocabulary_size)
-    _put(folder, lambda part: tokenizer.save_pretrained(part))
+    with placed(folder) as part:
+        tokenizer.save_pretrained(part)
     return load_tokenizer(folder)
 
 
@@ -144,7 +145,7 @@ def marian_tokenizer(
     pieces = [processor.id_to_piece(number) for number in range(processor.get_piece_size())]
     ordered = ["</s>", "<unk>", *(piece for piece in pieces if piece not in ("<s>", "</s>", "<unk>")), "<pad>"]
 
-    def write(part: Path) -> None:
+    with placed(folder) as part:
         for name in ("source.spm", "target.spm"):
             (part / name).write_bytes(spm)
         vocabulary = {piece: number for number, piece in enumerate(ordered)}
@@ -154,8 +155,6 @@ def marian_tokenizer(
             "model_max_length": TRANSLATOR_POSITIONS,
         }  # fmt: skip
         (part / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-
-    _put(folder, write)
     return load_tokenizer(folder)
 
 
@@ -256,16 +255,6 @@ def _rules() -> str:
 
 def _no_text() -> InputError:
     return InputError("train_file holds no text to learn a tokenizer from. Choose another file.", param="train_file")
-
-
-def _put(folder: Path, write: Any) -> None:
-    """Have `write` fill a folder beside, and rename it into place, so that a kill leaves none or a whole one."""
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    write(part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
 
 
 def _seeded(kind: Any, shape: Any, seed: int) -> Any:

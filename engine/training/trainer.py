@@ -29,7 +29,7 @@ class Order(torch.utils.data.Sampler[int]):
 
     def __init__(self, data: Features, batch_size: int, seed: int, is_grouped: bool) -> None:
         self._data, self._batch_size, self._seed, self._epoch = data, batch_size, seed, 0
-        self._lengths = [data[i]["length"] for i in range(len(data))] if is_grouped else None
+        self._lengths = [feature["length"] for feature in data] if is_grouped else None
 
     def set_epoch(self, epoch: int) -> None:
         """The next iteration is that epoch's."""

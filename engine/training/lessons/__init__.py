@@ -41,5 +41,4 @@ class Lesson:
     @property
     def cut_rows(self) -> list[int]:
         """Numbers in the training file of the rows that are longer than the model is shown."""
-        features = (self.train_set[index] for index in range(len(self.train_set)))
-        return sorted({feature["row"] for feature in features if feature["is_cut"]})
+        return sorted({feature["row"] for feature in self.train_set if feature["is_cut"]})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalogue.models import Architecture, Model
-from engine.errors import InputError, NotFoundError
+from engine.errors import NotFoundError, not_among
 from engine.extensions import modules
 from engine.messages import Text
 from engine.requests import Event, Generate, Sampling
@@ -190,13 +190,7 @@ def find(task_id: str) -> TrainingTask:
     """A task by its id. Raises InputError with the choices."""
     tasks = registry()
     if task_id not in tasks:
-        raise InputError(
-            "{field} is {value}; choose one of {choices}.",
-            "task",
-            field="task",
-            value=repr(task_id),
-            choices=list(tasks),
-        )
+        raise not_among("task", task_id, tasks)
     return tasks[task_id]
 
 
