@@ -90,14 +90,12 @@ class Cache:
         if not (partial / PLAN).exists() and not list(partial.glob("*.whl")):
             shutil.rmtree(partial, ignore_errors=True)
 
-    def has(self, model_id: str) -> bool:
-        """Whether anything of the model is there, whole or not."""
-        return self.whole(model_id).exists() or self.partial(model_id).exists()
-
-    def delete(self, model_id: str) -> None:
-        """Delete all that is there of a model. Raises ConflictError where the system says it is open."""
-        self.remove(self.whole(model_id))
-        self.remove(self.partial(model_id))
+    def delete(self, model_id: str) -> bool:
+        """Delete all that is there of a model; was there anything? Raises ConflictError where it is open elsewhere."""
+        found = [folder for folder in (self.whole(model_id), self.partial(model_id)) if folder.exists()]
+        for folder in found:
+            self.remove(folder)
+        return bool(found)
 
     def remove(self, folder: Path) -> None:
         """Take a folder away in one step, then delete it. Raises ConflictError where the system says it is open."""

@@ -48,7 +48,9 @@ class Installs:
     def close(self) -> None:
         """End what is under way; nothing of it stays."""
         self._is_over.set()
-        for thread in list(self._threads):
+        with self._lock:  # one that is listed is also started then
+            threads = list(self._threads)
+        for thread in threads:
             thread.join()
 
     def _work(self, model: Model, path: Path) -> None:

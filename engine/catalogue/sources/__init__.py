@@ -126,9 +126,8 @@ class Kept(Source):
         return cache.whole(model.id)
 
     def delete(self, model: Model, cache: Cache) -> None:
-        if not cache.has(model.id):
+        if not cache.delete(model.id):
             raise NotFoundError("Nothing of {title} is in the cache.", param="model", title=model.title)
-        cache.delete(model.id)
 
     def next_step(self, model: Model) -> Text:
         licence, size = model.licence, self.download_bytes(model)
