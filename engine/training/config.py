@@ -283,12 +283,9 @@ def located(config: TrainingConfig, folder: Path) -> TrainingConfig:
 
     So a run's folder can move, and holds no paths of its machine but the base's.
     """
-    train, validation = folder / config.train_file, folder / config.validation_file
-    return replace(
-        config,
-        train_file=str(train) if train.exists() else config.train_file,
-        validation_file=str(validation) if validation.exists() else config.validation_file,
-    )
+    files = {name: folder / getattr(config, name) for name in ("train_file", "validation_file")}
+    found: dict[str, Any] = {name: str(file) for name, file in files.items() if file.exists()}
+    return replace(config, **found)
 
 
 def make_config(values: Any) -> TrainingConfig:

@@ -13,7 +13,7 @@ from engine.messages import Text, label
 from engine.settings import Settings
 from engine.training import columns, tasks
 from engine.training.columns import Rows
-from engine.training.formats import Table, fetch_dataset, read_table
+from engine.training.formats import READERS, Table, fetch_dataset, read_table
 from pages.parts import curves
 from pages.parts.engine import get_engine
 from pages.parts.errors import errors_shown
@@ -21,7 +21,7 @@ from pages.parts.language import _, labelled
 from pages.parts.text import plain
 
 UPLOAD, HUB = "upload", "hub"
-TYPES = ["csv", "tsv", "jsonl", "json", "parquet", "txt"]
+TYPES = [ending.removeprefix(".") for ending in READERS]
 MAX_UPLOAD_MB = 200
 SHOWN_ROWS, SHOWN_CHARACTERS = 100, 300
 NONE = ""
