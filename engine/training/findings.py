@@ -58,9 +58,13 @@ def named_rows(numbers: Sequence[int], total: int | None = None) -> Text:
 
 def on_rows(level: Level, field: str, rows: Data, indices: Sequence[int], message: Text) -> Finding:
     """A finding on the rows at these places, which the message names as `{rows}`."""
-    numbers = numbers_of(rows, indices)
-    message.facts["rows"] = named_rows(numbers, len(indices))
-    return Finding(level, field, message, numbers)
+    return on_numbers(level, field, numbers_of(rows, indices), len(indices), message)
+
+
+def on_numbers(level: Level, field: str, numbers: Sequence[int], total: int, message: Text) -> Finding:
+    """A finding on rows by their numbers, which may be the first of `total`; the message names them as `{rows}`."""
+    message.facts["rows"] = named_rows(numbers, total)
+    return Finding(level, field, message, tuple(numbers[:MAX_KEPT_ROWS]))
 
 
 def quoted(labels: Sequence[str] | Mapping[str, int]) -> str:

@@ -16,17 +16,7 @@ from engine.sizes import size_in_words as _size
 from engine.training import tasks
 from engine.training.columns import empty_roles, identity, shared_text
 from engine.training.config import TrainingConfig, count_steps
-from engine.training.findings import (
-    HELD_OUT,
-    LEARNED,
-    MAX_KEPT_ROWS,
-    Data,
-    Finding,
-    Level,
-    named_rows,
-    numbers_of,
-    on_rows,
-)
+from engine.training.findings import HELD_OUT, LEARNED, Data, Finding, Level, numbers_of, on_numbers, on_rows
 from engine.training.run import LESS_MEMORY
 from engine.training.tasks import TrainingTask
 
@@ -157,9 +147,9 @@ def cut_off(config: TrainingConfig, numbers: Sequence[int], total: int, limit: s
     words = counted(
         "{rows} is longer than {limit} ({tokens} tokens) and will be cut off. Raise {limit}, or shorten the texts.",
         "{rows} are longer than {limit} ({tokens} tokens) and will be cut off. Raise {limit}, or shorten the texts.",
-        total, rows=named_rows(numbers, total), limit=limit, tokens=getattr(config, limit),
+        total, limit=limit, tokens=getattr(config, limit),
     )  # fmt: skip
-    return Finding("warning", limit, words, tuple(numbers[:MAX_KEPT_ROWS]))
+    return on_numbers("warning", limit, numbers, total, words)
 
 
 def _inputs(config: TrainingConfig, task: TrainingTask, train: Data) -> int:
