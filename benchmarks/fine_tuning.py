@@ -17,9 +17,9 @@ from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import THREADS, Work, alternate, opened
 from benchmarks.texts import mixed_rows
+from engine.jobs.folder import json_lines
 from engine.settings import Settings
 from engine.training import runs as jobs
-from engine.training.run import read_metrics
 from engine.training.turns import spin_freely
 
 BATCH, MAX_LENGTH, LABELS = 16, 128, ("bad", "good", "so-so")
@@ -89,11 +89,11 @@ def training(threads: int) -> Iterator[None]:
     run = jobs.create(settings, values, labelled(2000), labelled(20), title="A run that does not end")
     jobs.start(settings, run)
     try:
-        while not any("loss" in line for line in read_metrics(settings.runs_folder / run)):
+        while not any("loss" in line for line in json_lines(settings.runs_folder / run / "metrics.jsonl")):
             time.sleep(0.2)
         yield
     finally:
-        jobs.kill(settings, run)
+        jobs.stop(settings, run, is_now=True)
         shutil.rmtree(settings.runs_folder, ignore_errors=True)
 
 

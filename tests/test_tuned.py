@@ -37,6 +37,7 @@ from engine.settings import Settings
 from engine.training import runs as jobs
 from pages.parts import engine
 from tests.backends import checkpoints
+from tests.training.told import kill
 
 PATIENCE_SECONDS = 240
 PAGE = Path(__file__).parents[1] / "pages" / "sentiment.py"
@@ -144,11 +145,11 @@ def test_trained_killed_resumed_used_and_deleted(settings: Settings, working: En
         jobs.use(settings, working, run_id)
     jobs.start(settings, run_id)
     wait_until(lambda: jobs.read(settings, run_id).checkpoint_step)
-    jobs.kill(settings, run_id)
+    kill(settings, run_id)
     wait_until(lambda: "SIGKILL" in str(jobs.read(settings, run_id).error))
     killed = jobs.read(settings, run_id)
     assert killed.state == "failed" and not killed.is_alive and killed.checkpoint_step
-    jobs.resume(settings, run_id)
+    jobs.start(settings, run_id)
     wait_until(lambda: jobs.read(settings, run_id).state not in ("queued", "preparing", "running"))
     done = jobs.read(settings, run_id)
     assert done.state == "finished", done.log_tail

@@ -9,9 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,12 @@ from engine.sizes import seconds_in_words
 
 def perform(job: Job, kind: JobKind, *house: Any) -> bool:
     """Have the kind's module do the work in its turn; says whether it came to its end."""
-    work: Callable[[], Mapping[str, Any] | None] = lambda: import_module(kind.module).work(job, *house)  # noqa: E731
     try:
-        if not kind.queue:
-            return _finish(job, work)
-        with turn(job, lambda: job.is_stop_asked, kind.queue) as is_mine:
-            if not is_mine:
-                raise Stopped
-            return _finish(job, work)
+        with turn(job, lambda: job.is_stop_asked, kind.queue) if kind.queue else nullcontext():
+            job.update("running")
+            result = import_module(kind.module).work(job, *house)
+            job.update("finished", result=dict(result or {}))
+            return True
     except Stopped:
         job.update("stopped")
     except Exception as error:
@@ -43,17 +40,10 @@ def perform(job: Job, kind: JobKind, *house: Any) -> bool:
     return False
 
 
-def _finish(job: Job, work: Callable[[], Mapping[str, Any] | None]) -> bool:
-    job.update("running")
-    job.update("finished", result=dict(work() or {}))
-    return True
-
-
 def _fail(job: Job, kind: JobKind, error: Exception) -> None:
     """Say what went wrong, as the kind's own module explains it."""
     job.clean()
-    explain = getattr(sys.modules.get(kind.module), "explain", failures.explain)
-    sentence, advice = failures.explain(error) if isinstance(error, PeopleError) else explain(error)
+    sentence, advice = getattr(sys.modules.get(kind.module), "explain", failures.explain)(error)
     if not isinstance(error, PeopleError) and not job.secret:
         failures.note(job.folder / "log.txt", error)
     facts = {"error_type": type(error).__name__, "param": getattr(error, "param", None)}
@@ -88,12 +78,12 @@ def main(arguments: list[str]) -> int:
     kind = kinds()[str(job.about["kind"])]
     job.forget_stop()
     job.clean()
-    signal.signal(signal.SIGTERM, partial(_ended, job))
+    signal.signal(signal.SIGTERM, _ended)
     with logged(job.folder / "log.txt"), _limited(job, kind.max_seconds):
         return 0 if perform(job, kind) else 1
 
 
-def _ended(job: Job, *_: Any) -> None:
+def _ended(*_: Any) -> None:
     raise Stopped
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -129,20 +129,12 @@ def is_alive(status: Mapping[str, Any]) -> bool:
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a file, oldest first; a line that a kill cut in two is left out."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    return [row for line in lines if (row := _parsed(line)) is not None]
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
+    """The objects in all whole lines of a file, oldest first; a line that a kill cut in two is left out."""
+    rows: list[Any] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def end_last_line(path: Path) -> None:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 
 from engine.files import read_json
 from engine.jobs.folder import AT_ONCE, LIVE, STOP_FILE, State, is_alive
-from engine.messages import Text
+from engine.messages import NOTHING, Text
 from engine.messages import read as read_text
 from engine.sizes import size_in_words
 
@@ -38,41 +37,61 @@ FULL_BYTES = 64 * 2**20
 Cause = Literal["", "never begun", "disk", "memory", "unknown"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How a job stands by its files and its process."""
+    """How a job stands by its files and its process, at one moment."""
 
+    folder: Path
     state: State
     status: Mapping[str, Any]
-    """status.json."""
-    error: Text
+    """status.json, with that state."""
+    error: Text = NOTHING
+    """What went wrong."""
+    advice: Text = NOTHING
+    """What to change or do next."""
     cause: Cause = ""
-    """Why its process is gone, where it said nothing itself."""
+    """Why its process is gone, where it said nothing itself, or that it has none yet."""
+    is_stopping: bool = False
+    """It was asked to stop, and has not yet."""
 
     @property
     def is_alive(self) -> bool:
         return self.state in LIVE
+
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        if self.state == "finished":
+            return 1.0
+        step, steps = self.status.get("step") or 0, self.status.get("max_steps") or 0
+        return min(1.0, max(0.0, step / steps)) if steps else 0.0
 
 
 def standing(folder: Path) -> Standing:
     """How the job in the folder stands. Raises ValueError and others for files that anybody may have damaged."""
     path = folder / "status.json"
     status = dict(read_object(path))
+
+    def stands(state: State, error: Text = NOTHING, cause: Cause = "", **more: Any) -> Standing:
+        return Standing(folder=folder, state=state, status=status | {"state": state}, error=error, cause=cause, **more)
+
     if not path.exists():
-        return Standing("stopped", status, Text(""), "never begun")
+        return stands("stopped", cause="never begun")
     state = status.get("state")
     if state not in (*LIVE, "finished", "stopped", "failed"):
         raise ValueError("status.json does not tell how it stands")
     launch = read_object(folder / "launch.json")
     if state in LIVE and "pid" not in status and launch.get("launched") == status.get("launched"):
         status |= {name: launch[name] for name in ("pid", "process_started") if name in launch}
+    stop = folder / STOP_FILE
     if state not in LIVE or _is_working(status):
-        return Standing(cast(State, state), status, told(status, "error"))
-    if was_ended_at_once(folder):
-        return Standing("stopped", status, Text(""))
+        error, advice = (read_text(status.get(name)) for name in ("error", "advice"))
+        return stands(state, error, advice=advice, is_stopping=state in LIVE and stop.exists())
+    if stop.exists() and stop.read_text(encoding="utf-8") == AT_ONCE:
+        return stands("stopped")
     if "pid" not in status:
-        return Standing("failed", status, Text("The server ended before the process began."), "never begun")
-    return Standing("failed", status, *_ending(folder, status, launch))
+        return stands("failed", Text("The server ended before the process began."), "never begun")
+    return stands("failed", *_ending(folder, status, launch))
 
 
 def _is_working(status: Mapping[str, Any]) -> bool:
@@ -81,21 +100,11 @@ def _is_working(status: Mapping[str, Any]) -> bool:
     return time.time() - float(status.get("updated") or 0) < GRACE_SECONDS
 
 
-def told(status: Mapping[str, Any], name: str) -> Text:
-    """A sentence of the status, as this version or an earlier one wrote it."""
-    return read_text(status.get(name))
-
-
-def is_stopping(folder: Path) -> bool:
-    """Whether it was asked to stop."""
-    return (folder / STOP_FILE).exists()
-
-
-def was_ended_at_once(folder: Path) -> bool:
-    """Whether its process was ended because somebody wanted it ended at once."""
+def folders(parent: Path, name: re.Pattern[str]) -> list[Path]:
+    """Folders of jobs, or of runs, by what their names look like."""
     with suppress(OSError):
-        return (folder / STOP_FILE).read_text(encoding="utf-8") == AT_ONCE
-    return False
+        return [path for path in parent.iterdir() if name.fullmatch(path.name) and path.is_dir()]
+    return []
 
 
 def _ending(folder: Path, status: Mapping[str, Any], launch: Mapping[str, Any]) -> tuple[Text, Cause]:
@@ -119,8 +128,7 @@ def _ending(folder: Path, status: Mapping[str, Any], launch: Mapping[str, Any]) 
 
 def _how_it_ended(code: Any, status: Mapping[str, Any]) -> Text:
     if isinstance(code, int) and code < 0:
-        names = {number.value: number.name for number in signal.Signals}
-        name = names.get(-code, str(-code))
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             return Text("The process was killed ({signal}).", signal=name)
         return Text("It crashed ({signal}).", signal=name)
@@ -148,38 +156,26 @@ def out_of_memory_kills() -> int:
     return 0
 
 
-def share_done(standing: Standing) -> float:
-    """0 to 1."""
-    if standing.state == "finished":
-        return 1.0
-    step, steps = standing.status.get("step") or 0, standing.status.get("max_steps") or 0
-    return min(1.0, max(0.0, step / steps)) if steps else 0.0
+def pace(status: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
+    """Seconds a step, by the last lines that this process wrote, validations included, and seconds left.
 
-
-def seconds_a_step(status: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> float | None:
-    """The pace of the last lines that this process wrote, validations included; None before there are two."""
-    points = _points(status, metrics)
-    if len(points) < 2 or points[-1][0] <= points[0][0] or points[-1][1] <= points[0][1]:
-        return None
-    return float((points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0]))
-
-
-def seconds_left(status: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> float | None:
-    """By that pace; None while unknown."""
-    pace, points = seconds_a_step(status, metrics), _points(status, metrics)
-    if pace is None or not status.get("max_steps"):
-        return None
-    return max(0.0, float((status["max_steps"] - points[-1][0]) * pace - (time.time() - points[-1][1])))
-
-
-def _points(status: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    None before there are two lines.
+    """
     since = float(status.get("process_started") or 0)
     points = [(row["step"], row["time"]) for row in metrics if row.get("time", 0) >= since and "step" in row]
-    return points[-SPEED_LINES:]
+    if not points:
+        return None, None
+    (first, begin), (last, end) = points[-SPEED_LINES:][0], points[-1]
+    if last <= first or end <= begin:
+        return None, None
+    a_step = float((end - begin) / (last - first))
+    left = (status["max_steps"] - last) * a_step - (time.time() - end) if status.get("max_steps") else None
+    return a_step, None if left is None else max(0.0, left)
 
 
 MAX_CACHED = 4_000
-_files: OrderedDict[Path, tuple[tuple[int, int, int], Any]] = OrderedDict()
+_files: dict[Path, tuple[tuple[int, int, int], Any]] = {}
+"""The last that were asked for, the latest at the end."""
 _files_lock = threading.Lock()
 
 
@@ -191,15 +187,15 @@ def cached(path: Path, parse: Callable[[Path], Any], default: Any) -> Any:
         return default
     stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
     with _files_lock:
-        kept = _files.get(path)
+        kept = _files.pop(path, None)
         if kept is not None and kept[0] == stamp:
-            _files.move_to_end(path)
+            _files[path] = kept
             return kept[1]
     value = parse(path)
     with _files_lock:
         _files[path] = (stamp, value)
         while len(_files) > MAX_CACHED:
-            _files.popitem(last=False)
+            del _files[next(iter(_files))]
     return value
 
 

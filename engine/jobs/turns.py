@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from engine.files import read_json
-from engine.jobs.folder import Job, is_alive
+from engine.jobs.folder import Job, Stopped, is_alive
 
 LOCK_FILE = ".lock"
 """Of a folder of runs, whose queue is one."""
@@ -18,8 +18,8 @@ LOOK_SECONDS = 0.5
 
 
 @contextmanager
-def turn(job: Job, is_stopped: Callable[[], bool], queue: str = "") -> Iterator[bool]:
-    """Wait until no other of the queue works and none came before; yields False when stopped while waiting.
+def turn(job: Job, is_stopped: Callable[[], bool], queue: str = "") -> Iterator[None]:
+    """Wait until no other of the queue works and none came before. Raises Stopped when stopped while waiting.
 
     The kernel gives the turn back when this process ends in any way.
     """
@@ -32,8 +32,10 @@ def turn(job: Job, is_stopped: Callable[[], bool], queue: str = "") -> Iterator[
                 lock.acquire(timeout=0)
                 break
         time.sleep(LOOK_SECONDS)
+    if not lock.is_locked:
+        raise Stopped
     try:
-        yield lock.is_locked
+        yield
     finally:
         lock.release()
 

@@ -6,14 +6,13 @@ Their folders are in `.jobs` of the runs folder; a fine-tuning run is a job with
 
 from __future__ import annotations
 
-import errno
 import re
 import secrets
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,8 +27,10 @@ from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError
 from engine.files import read_json, write_json
 from engine.jobs import process, reading
 from engine.jobs.child import perform
-from engine.jobs.folder import AT_ONCE, STOP_FILE, Job, State, is_alive
+from engine.jobs.failures import is_disk_full
+from engine.jobs.folder import AT_ONCE, STOP_FILE, Job, State
 from engine.jobs.kinds import JobKind, kinds
+from engine.jobs.reading import Standing
 from engine.messages import Text, counted
 from engine.serving.protocol import Caller
 from engine.settings import Settings
@@ -52,27 +53,16 @@ ERRORS: dict[str, type[PeopleError]] = {
 }
 
 
-@dataclass(frozen=True)
-class JobView:
+@dataclass(frozen=True, kw_only=True)
+class JobView(Standing):
     """One job at one moment."""
 
     id: str
-    folder: Path
     kind: str
     title: str
     subject: str
     """What it is about, such as a run; with the kind it finds the job again."""
     created: float
-    state: State
-    status: Mapping[str, Any]
-    error: Text
-    advice: Text
-    progress: float
-    is_stopping: bool
-
-    @property
-    def is_alive(self) -> bool:
-        return self.state in ("queued", "preparing", "running")
 
     @property
     def seconds(self) -> float:
@@ -101,29 +91,29 @@ def begin(
     `secret` reaches the process alone, never a file. Raises ConflictError where the same is at work, BusyError,
     NotReadyError (disk full).
     """
-    job_id = f"{kind}-{new_id()}"
-    with disk_explained(), _making(settings):
-        _check_start(settings, kind, subject)
-        folder = _folder(settings) / job_id
-        part = folder.with_name(f".new-{job_id}")
-        part.mkdir()
-        write_json(part / "config.json", config)
-        describe(part, kind, title, subject, caller)
-        part.rename(folder)
-        start(settings, folder, house=house, secret=secret)
-    return job_id
+    with disk_explained():
+        folder = _folder(settings) / MAKING / new_id()
+        folder.mkdir(parents=True)
+        write_json(folder / "config.json", config)
+    try:
+        return adopt(settings, folder, kind, title=title, subject=subject, caller=caller, house=house, secret=secret)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # where it was not begun
 
 
 def adopt(
-    settings: Settings, folder: Path, kind: str, *, title: str = "", subject: str = "", caller: Caller = HOST
-) -> str:
+    settings: Settings, folder: Path, kind: str, *, title: str = "", subject: str = "", caller: Caller = HOST,
+    house: Any = None, secret: str = "",
+) -> str:  # fmt: skip
     """Take a folder that is made already (with its config.json) as a job's, and start it; returns its id."""
-    job_id = f"{kind}-{new_id()}"
-    with disk_explained(), _making(settings):
-        _check_start(settings, kind, subject)
-        describe(folder, kind, title, subject, caller)
-        final = folder.rename(_folder(settings) / job_id)
-        start(settings, final)
+    job_id, jobs = f"{kind}-{new_id()}", _folder(settings)
+    with disk_explained():
+        jobs.mkdir(parents=True, exist_ok=True)
+        with held(jobs / ".making.lock", Text("Another job is just being started. Try again in a moment.")):
+            _sweep(settings)
+            _check_start(settings, kind, subject)
+            describe(folder, kind, title, subject, caller)
+            start(settings, folder.rename(jobs / job_id), house=house, secret=secret)
     return job_id
 
 
@@ -191,14 +181,14 @@ def kind_of(folder: Path) -> JobKind:
 
 def listed(settings: Settings) -> list[JobView]:
     """All jobs of this folder, newest first."""
-    views = [view for path in _folders(settings) if (view := _safe(path))]
+    views = [view for path in reading.folders(_folder(settings), ID) if (view := _safe(path))]
     return sorted(views, key=lambda view: -view.created)
 
 
 def read(settings: Settings, job_id: str) -> JobView:
     """One job. Raises NotFoundError."""
-    folder = _folder(settings, make=False) / job_id if isinstance(job_id, str) and ID.fullmatch(job_id) else None
-    view = _safe(folder) if folder and folder.is_dir() else None
+    is_id = isinstance(job_id, str) and ID.fullmatch(job_id)
+    view = _safe(_folder(settings) / job_id) if is_id and (_folder(settings) / job_id).is_dir() else None
     if view is None:
         raise NotFoundError("There is no job {name}.", name=repr(str(job_id)[:80]), param="job")
     return view
@@ -218,20 +208,14 @@ def _safe(folder: Path) -> JobView | None:
 
 def view_of(folder: Path) -> JobView:
     """The job in that folder, among the runs as well. Raises whatever a damaged file leads to."""
-    about, found = reading.read_object(folder / "job.json"), reading.standing(folder)
+    about = reading.read_object(folder / "job.json")
     return JobView(
+        **vars(reading.standing(folder)),
         id=folder.name,
-        folder=folder,
         kind=str(about.get("kind") or "training"),
         title=str(reading.read_object(folder / "about.json").get("title") or about.get("title") or folder.name),
         subject=str(about.get("subject") or ""),
         created=float(about.get("created") or 0),
-        state=found.state,
-        status=found.status,
-        error=found.error,
-        advice=reading.told(found.status, "advice"),
-        progress=reading.share_done(found),
-        is_stopping=found.is_alive and reading.is_stopping(folder),
     )
 
 
@@ -249,7 +233,8 @@ def stop(folder: Path, seconds_a_step: float | None = None, is_now: bool = False
     if kind.runs_in == "server":
         return Text("It ends in a moment.")
     if ends_now:
-        _end(found.status, signal.SIGKILL if is_now else signal.SIGTERM)
+        if "pid" in found.status:
+            process.signal_group(found.status["pid"], signal.SIGKILL if is_now else signal.SIGTERM)
         return Text("It was ended.")
     return when_it_ends(found.state, seconds_a_step)
 
@@ -266,16 +251,6 @@ def when_it_ends(state: State, seconds_a_step: float | None) -> Text:
     return Text("It ends after this step, about {time}, and keeps the best so far.", time=time_left)
 
 
-def _end(status: Mapping[str, Any], number: int) -> None:
-    if "pid" in status and is_alive(status):
-        process.signal_group(status["pid"], number)
-
-
-def kill(status: Mapping[str, Any]) -> None:
-    """End the process of a status at once, with all that it has started."""
-    _end(status, signal.SIGKILL)
-
-
 def delete(settings: Settings, job_id: str) -> None:
     """Delete a job's folder. Raises NotFoundError, ConflictError while it is at work."""
     view = read(settings, job_id)
@@ -289,12 +264,11 @@ def new_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def check_room(folder: Path, room_bytes: int) -> None:
+def check_room(folder: Path) -> None:
     """Raise NotReadyError where the disk is nearly full."""
-    if shutil.disk_usage(folder).free < room_bytes:
-        raise NotReadyError(
-            "The disk has less than {size} left. Free some space, then start.", size=size_in_words(room_bytes)
-        )
+    if shutil.disk_usage(folder).free < ROOM_BYTES:
+        size = size_in_words(ROOM_BYTES)
+        raise NotReadyError("The disk has less than {size} left. Free some space, then start.", size=size)
 
 
 @contextmanager
@@ -317,7 +291,7 @@ def disk_explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        if is_disk_full(error):
             raise NotReadyError("The disk is full. Delete runs, models or other files, then try again.") from error
         raise NotReadyError(
             "The runs folder cannot be written ({reason}). Check PARLANCE_RUNS_FOLDER and its permissions.",
@@ -335,36 +309,26 @@ def _check_start(settings: Settings, kind: str, subject: str) -> None:
                     "{count} jobs are at work. Wait for one to end, or stop one.", MAX_LIVE),
             retry_seconds=60,
         )  # fmt: skip
-    check_room(_folder(settings), ROOM_BYTES)
+    check_room(_folder(settings))
 
 
-@contextmanager
-def _making(settings: Settings) -> Iterator[None]:
-    folder = _folder(settings)
-    with held(folder / ".making.lock", Text("Another job is just being started. Try again in a moment.")):
-        _sweep(settings)
-        yield
+def drop_left(paths: Iterable[Path]) -> None:
+    """Delete what was left halfway long ago."""
+    for path in paths:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _sweep(settings: Settings) -> None:
     """Drop jobs that ended long ago, those beyond the limit, and what was left halfway."""
-    for path in (*_folder(settings).glob(".new-*"), *(_folder(settings) / MAKING).glob("*")):
-        if time.time() - path.stat().st_mtime > LEFT_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
-    for number, path in enumerate(sorted(_folders(settings), key=lambda path: -path.stat().st_mtime)):
+    drop_left((_folder(settings) / MAKING).glob("*"))
+    newest_first = sorted(reading.folders(_folder(settings), ID), key=lambda path: -path.stat().st_mtime)
+    for number, path in enumerate(newest_first):
         is_old = number >= MAX_KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS
         if is_old and not ((view := _safe(path)) and view.is_alive):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _folder(settings: Settings, make: bool = True) -> Path:
-    folder = settings.runs_folder.absolute() / FOLDER
-    if make:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _folders(settings: Settings) -> list[Path]:
-    with suppress(OSError):
-        return [path for path in _folder(settings, make=False).iterdir() if ID.fullmatch(path.name) and path.is_dir()]
-    return []
+def _folder(settings: Settings) -> Path:
+    return settings.runs_folder.absolute() / FOLDER

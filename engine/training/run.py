@@ -15,8 +15,7 @@ import psutil  # type: ignore[import-untyped]
 from safetensors import SafetensorError, safe_open
 
 from engine.files import read_json
-from engine.jobs import reading
-from engine.jobs.folder import Job, end_last_line, json_lines, remove
+from engine.jobs.folder import Job, end_last_line, remove
 from engine.messages import Text
 
 LESS_MEMORY = Text(
@@ -61,27 +60,16 @@ class Run(Job):
             remove(path)
 
 
-def read_status(folder: Path) -> dict[str, Any]:
-    """What `status.json` says, with the state `failed` where it says `running` but its process is gone."""
-    found = reading.standing(folder)
-    return dict(found.status) | {"state": found.state, "error": str(found.error)}
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines of `metrics.jsonl`, oldest first; a line that a kill cut in two is left out."""
-    return json_lines(folder / "metrics.jsonl")
-
-
-def read_samples(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines of `samples.jsonl`, oldest first."""
-    return json_lines(folder / "samples.jsonl")
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """A run's checkpoints by step, newest first; each got its name when it was whole."""
+    paths = (folder / "checkpoints").glob("checkpoint-*")
+    found = {int(end): path for path in paths if (end := path.name.removeprefix("checkpoint-")).isdecimal()}
+    return dict(sorted(found.items(), reverse=True))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run; damaged ones are passed over."""
-    found = [path for path in (folder / "checkpoints").glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
-    newest_first = sorted(found, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    return next((path for path in newest_first if is_whole(path)), None)
+    return next((path for path in checkpoints(folder).values() if is_whole(path)), None)
 
 
 def is_whole(checkpoint: Path) -> bool:

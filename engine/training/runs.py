@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError
 from engine.files import read_json, write_json
 from engine.jobs import work as jobs
-from engine.jobs.folder import Job, State
+from engine.jobs.folder import Job
 from engine.messages import Text, counted
 from engine.requests import clean_text
 from engine.serving import access
@@ -34,20 +34,13 @@ if TYPE_CHECKING:
     from engine.serving.compose import House
     from engine.serving.protocol import Caller, Engine
 
-__all__ = [
-    "RunView", "State", "annotate", "base_folder", "begin_use", "check_mean", "command", "create", "create_mean",
-    "delete", "differing", "kill", "listed", "read", "resume", "retire", "run_folder", "start", "stop", "use",
-]  # fmt: skip
+__all__ = ["RunView", "listed", "read", "run_folder"]
 
 MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
 CHILD = "engine.training.train"
 """What a run is started with."""
 MAX_LIVE = 4
 """Runs at work and waiting; each is a process that has its libraries in memory."""
-ROOM_BYTES = 512 * 2**20
-"""Free disk space without which none is started; the preflight knows the run's own need."""
-LEFT_SECONDS = 3600.0
-"""After this long, what an interrupted creation left is swept away."""
 
 
 def create(
@@ -80,7 +73,8 @@ def create(
                         "There are {count} runs already. Delete some, or raise PARLANCE_MAX_RUNS.", settings.max_runs),
                 param="run",
             )  # fmt: skip
-        about = {"title": title, "note": note} | _facts(train, validation, lines)
+        digest = hashlib.sha256(b"".join(lines.values())).hexdigest()[:12]
+        facts = {"train_rows": len(train), "validation_rows": len(validation), "data": digest}
         run_id = jobs.new_id()
         folder = runs / f".new-{run_id}"
         try:
@@ -90,25 +84,14 @@ def create(
             # Where the rows stand in the file that they came from, for findings that name rows.
             numbers = {"train": getattr(train, "numbers", ()), "validation": getattr(validation, "numbers", ())}
             write_json(folder / "data" / "rows.json", {name: list(found) for name, found in numbers.items()})
-            _describe(folder, config, about)
+            config.save(folder / "config.json")
+            write_json(folder / "about.json", {"created": time.time(), "title": title, "note": note} | facts)
+            jobs.describe(folder, "average" if config.mean_of else "training", title)
             folder.rename(runs / run_id)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return run_id
-
-
-def _facts(train: Sequence[Any], validation: Sequence[Any], lines: Mapping[str, bytes]) -> dict[str, Any]:
-    """What tells the data of a run apart from others'."""
-    digest = hashlib.sha256(b"".join(lines.values())).hexdigest()[:12]
-    return {"train_rows": len(train), "validation_rows": len(validation), "data": digest}
-
-
-def _describe(folder: Path, config: TrainingConfig, about: Mapping[str, Any]) -> None:
-    """Write the files that say what a run is."""
-    config.save(folder / "config.json")
-    write_json(folder / "about.json", {"created": time.time(), **about})
-    jobs.describe(folder, "average" if config.mean_of else "training", about["title"])
 
 
 def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
@@ -134,7 +117,7 @@ def check_mean(settings: Settings, run_ids: Sequence[str]) -> None:
 
 
 def start(settings: Settings, run_id: str) -> None:
-    """Start a run, or go on with one from its last checkpoint; it waits for its turn by itself.
+    """Start a run, or go on with one from its last checkpoint, in the same order of rows; it waits for its turn.
 
     Raises NotFoundError, ConflictError (alive, finished, a public site), BusyError, NotReadyError (disk full).
     """
@@ -147,11 +130,6 @@ def start(settings: Settings, run_id: str) -> None:
         jobs.start(settings, folder, kept=kept, program=CHILD)
 
 
-def resume(settings: Settings, run_id: str) -> None:
-    """Go on with a stopped, failed or killed run from its last checkpoint, in the same order of rows. As `start`."""
-    start(settings, run_id)
-
-
 def stop(settings: Settings, run_id: str, is_now: bool = False) -> Text:
     """Ask a live run to end after the step it is in and to keep the best so far, or end it at once.
 
@@ -161,15 +139,6 @@ def stop(settings: Settings, run_id: str, is_now: bool = False) -> Text:
     _check_public(settings)
     view = read(settings, run_id)
     return jobs.stop(run_folder(settings, run_id), view.seconds_a_step, is_now)
-
-
-def kill(settings: Settings, run_id: str) -> None:
-    """End the process of a live run at once, as the system might; its checkpoints stay. As `stop`."""
-    _check_public(settings)
-    view = read(settings, run_id)
-    if not view.is_alive or "pid" not in view.status:
-        raise ConflictError("This run is not at work, so there is nothing to end.", param="run")
-    jobs.kill(view.status)
 
 
 def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> None:
@@ -301,7 +270,7 @@ def _check_start(settings: Settings, view: RunView, folder: Path) -> None:
                     "{count} runs are at work or waiting. Wait for one to end, or stop one.", MAX_LIVE),
             retry_seconds=60,
         )  # fmt: skip
-    jobs.check_room(folder, ROOM_BYTES)
+    jobs.check_room(folder)
 
 
 @contextmanager
@@ -321,14 +290,10 @@ def _sweep(runs: Path) -> None:
     for path in runs.glob(".?*.lock"):
         if not (runs / path.name[1:].removesuffix(".lock")).exists():
             path.unlink(missing_ok=True)
-    for path in runs.glob(".new-*"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+    jobs.drop_left(runs.glob(".new-*"))
 
 
 def _settings_of(view: RunView) -> dict[str, Any]:
-    config = asdict(view.config) if view.config else {}
-    data = {name: view.facts[name] for name in ("train_rows", "validation_rows", "data") if name in view.facts}
-    hidden = ("train_file", "validation_file", "base" if config.get("base_id") else "")
-    return {name: value for name, value in config.items() if name not in hidden} | data
+    table = (asdict(view.config) if view.config else {}) | dict(view.facts)
+    hidden = ["train_file", "validation_file", "created", "title", "note", *(["base"] if table.get("base_id") else [])]
+    return {name: value for name, value in table.items() if name not in hidden}

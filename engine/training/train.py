@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import PeopleError
-from engine.jobs.folder import logged
+from engine.jobs.folder import Stopped, logged
 from engine.jobs.turns import turn
 from engine.training.run import Run
 from engine.training.turns import is_asked_to_stop, spin_freely, step_back
@@ -52,15 +52,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _in_turn(run: Run, stop: threading.Event) -> int:
-    with turn(run, partial(is_asked_to_stop, run, stop)) as is_mine:
-        if is_mine:
+    try:
+        with turn(run, partial(is_asked_to_stop, run, stop)):
             run.update("preparing")
             # Only now torch, which takes seconds and memory, of which a run that waits needs none.
             from engine.training.session import train
 
             print(json.dumps(train(run.folder, stop)))
-        else:
-            run.update("stopped")
+    except Stopped:
+        run.update("stopped")
     return 0
 
 

@@ -78,7 +78,7 @@ def _head(run: RunView) -> None:
             stop_button("stop", run.is_stopping, lambda is_now: jobs.stop(settings, run.id, is_now), keeps)
         if run.can_resume and st.button(_("Resume"), key="resume", icon=":material/play_arrow:", disabled=is_off):
             with errors_shown():
-                jobs.resume(settings, run.id)
+                jobs.start(settings, run.id)
                 st.rerun()
         _edit(run)
         delete_button(run)

@@ -125,7 +125,7 @@ def test_runs_are_listed_and_their_models_are_in_use(house: House, settings: Set
 def test_runs_go_on_and_come_into_use(house: House, settings: Settings, facts: dict[str, Any]) -> None:
     run_id = facts["runs"]["stopped"]
     step = jobs.read(settings, run_id).checkpoint_step
-    jobs.resume(settings, run_id)
+    jobs.start(settings, run_id)
     wait_until(lambda: (jobs.read(settings, run_id).status.get("step") or 0) > step)
     jobs.stop(settings, run_id)
     wait_until(lambda: not jobs.read(settings, run_id).is_alive)

@@ -27,6 +27,7 @@ from engine.jobs.folder import STOP_FILE
 from engine.settings import ROOT, Settings
 from engine.training import runs as jobs
 from engine.training.run import Run
+from tests.training.told import kill
 
 PATIENCE_SECONDS = 60
 ROWS = [{"text": f"text {number}", "label": "ab"[number % 2], "other": 1} for number in range(4)]
@@ -41,7 +42,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     yield made
     for view in jobs.listed(made):
         if view.is_alive:
-            jobs.kill(made, view.id)
+            jobs.stop(made, view.id, is_now=True)
 
 
 def make(settings: Settings, title: str = "A run", **changes: Any) -> str:
@@ -119,7 +120,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_run(settings: Settings, monkeypa
 
 def test_a_start_without_room_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = make(settings)
-    monkeypatch.setattr(jobs, "ROOM_BYTES", 2**62)
+    monkeypatch.setattr(work, "ROOM_BYTES", 2**62)
     with pytest.raises(NotReadyError, match="Free some space"):
         jobs.start(settings, run_id)
     assert jobs.read(settings, run_id).state == "stopped"
@@ -145,7 +146,7 @@ def test_what_is_no_run_is_not_found_by_anything(settings: Settings, tmp_path: P
     make(settings)
     (tmp_path / "x").mkdir()
     engine: Any = None
-    for function in (jobs.read, jobs.start, jobs.resume, jobs.stop, jobs.kill, jobs.delete):
+    for function in (jobs.read, jobs.start, jobs.stop, jobs.delete):
         with pytest.raises(NotFoundError):
             function(settings, run_id)
     for refused in (
@@ -163,8 +164,8 @@ def test_a_public_site_shows_runs_and_changes_none(settings: Settings) -> None:
     run_id = make(settings)
     public, engine = Settings(runs_folder=settings.runs_folder, is_public=True), None
     changes: list[Callable[[], Any]] = [
-        lambda: make(public), lambda: jobs.start(public, run_id), lambda: jobs.resume(public, run_id),
-        lambda: jobs.stop(public, run_id), lambda: jobs.kill(public, run_id), lambda: jobs.delete(public, run_id),
+        lambda: make(public), lambda: jobs.start(public, run_id), lambda: jobs.stop(public, run_id),
+        lambda: jobs.stop(public, run_id, is_now=True), lambda: jobs.delete(public, run_id),
         lambda: jobs.annotate(public, run_id, "t", ""), lambda: jobs.use(public, engine, run_id),  # type: ignore[arg-type]
         lambda: jobs.retire(public, engine, run_id),  # type: ignore[arg-type]
     ]  # fmt: skip
@@ -230,7 +231,7 @@ def test_stop_keeps_and_resume_goes_on_from_the_checkpoint(settings: Settings, m
     stopped = wait_for(settings, run_id, "stopped")
     assert stopped.can_resume and not stopped.error
     monkeypatch.setenv("STAND_IN_SECONDS", "0.001")
-    jobs.resume(settings, run_id)
+    jobs.start(settings, run_id)
     done = wait_for(settings, run_id, "finished")
     assert steps_of(done) == list(range(1, 41)) and steps_of(done, "eval_loss") == list(range(0, 41, 5))
     assert done.status["started"] == stopped.status["started"]
@@ -258,7 +259,7 @@ def test_killed_at_any_moment_nothing_that_was_done_is_lost(
     for _ in range(6):
         jobs.start(settings, run_id)
         time.sleep(chance.uniform(0.05, 0.9))
-        jobs.kill(settings, run_id) if jobs.read(settings, run_id).is_alive else None
+        kill(settings, run_id) if jobs.read(settings, run_id).is_alive else None
         view = wait_for(settings, run_id, "failed", "finished")
         if view.state == "failed":
             assert view.can_resume
@@ -269,7 +270,7 @@ def test_killed_at_any_moment_nothing_that_was_done_is_lost(
         if view.state == "finished":
             break
     else:
-        jobs.resume(settings, run_id)
+        jobs.start(settings, run_id)
     assert steps_of(wait_for(settings, run_id, "finished")) == list(range(1, 61))
 
 
@@ -426,7 +427,7 @@ def test_a_number_that_another_process_got_later_is_not_the_run(settings: Settin
     view = jobs.read(settings, folder.name)
     assert view.state == "failed" and not view.is_alive
     with pytest.raises(ConflictError):
-        jobs.kill(settings, folder.name)
+        jobs.stop(settings, folder.name, is_now=True)
     jobs.delete(settings, folder.name)
 
 

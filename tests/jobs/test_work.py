@@ -14,7 +14,7 @@ import pytest
 from benches import Bench
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
-from engine.jobs import work
+from engine.jobs import process, work
 from engine.jobs.folder import STOP_FILE, Job
 from engine.jobs.kinds import kinds
 from engine.jobs.work import JobView
@@ -182,7 +182,7 @@ def test_why_a_job_failed_is_told_as_its_process_raised_it(settings: Settings) -
 def test_a_killed_job_tells_the_truth(settings: Settings) -> None:
     job_id = begin(settings, 1000, 0.05)
     job = wait_until(lambda: (view := work.read(settings, job_id)).progress and view)
-    work.kill(job.status)
+    process.kill_group(job.status["pid"])
     job = ended(settings, job_id)
     assert job.state == "failed"
     wait_until(lambda: "killed (SIGKILL)" in str(work.read(settings, job_id).error))

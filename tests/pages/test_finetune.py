@@ -45,7 +45,7 @@ def settings(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     yield bench.engine.settings
     for view in jobs.listed(bench.engine.settings):
         if view.is_alive and view.status.get("pid") != os.getpid():
-            jobs.kill(bench.engine.settings, view.id)
+            jobs.stop(bench.engine.settings, view.id, is_now=True)
 
 
 def make_run(settings: Settings, state: str = "finished", title: str = "Tickets", **status: Any) -> str:

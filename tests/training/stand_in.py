@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from engine.jobs.folder import Stopped
 from engine.jobs.turns import turn
 from engine.training.config import read_config
 from engine.training.run import STATE_FILE, WEIGHTS_FILE, Run, last_checkpoint, memory_now
@@ -60,13 +61,13 @@ def work(run: Run, steps: int) -> None:
 def main(folder: Path) -> None:
     step_back()
     run = Run(folder)
-    with turn(run, lambda: run.is_stop_asked) as has_turn:
-        if not has_turn:
-            run.update("stopped")
-            return
-        run.update("preparing", nice=os.nice(0), has_token="HF_TOKEN" in os.environ)
-        print("at work in", folder.name, flush=True)
-        work(run, read_config(folder / "config.json").max_steps)
+    try:
+        with turn(run, lambda: run.is_stop_asked):
+            run.update("preparing", nice=os.nice(0), has_token="HF_TOKEN" in os.environ)
+            print("at work in", folder.name, flush=True)
+            work(run, read_config(folder / "config.json").max_steps)
+    except Stopped:
+        run.update("stopped")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from engine.errors import PeopleError
 from engine.training import tasks
 from engine.training.config import TrainingConfig
 from engine.training.measure import measure
-from engine.training.run import read_metrics, read_samples, read_status
 from engine.training.session import train
 from tests.backends import checkpoints
+from tests.training.told import read_metrics, read_samples, read_status
 
 ANIMALS = {"cat": "chat", "dog": "chien", "horse": "cheval", "bird": "oiseau", "cow": "vache", "fox": "renard"}
 PLACES = {"garden": "jardin", "forest": "bois", "street": "rue", "river": "fleuve", "house": "maison"}

@@ -28,9 +28,9 @@ from engine.training.config import read_config
 from engine.training.findings import read_finding
 from engine.training.formats import Table, read_table
 from engine.training.probe import token_texts, work
-from engine.training.run import read_metrics
 from engine.training.session import make_lesson, make_trainer
 from engine.training.session import train as learn
+from tests.training.told import read_metrics
 
 
 @pytest.fixture(autouse=True)

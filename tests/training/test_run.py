@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from engine.jobs.folder import is_alive
-from engine.training.run import Run, read_metrics, read_samples, read_status
+from engine.training.run import Run
+from tests.training.told import read_metrics, read_samples, read_status
 
 
 def test_a_line_cut_by_a_kill_costs_only_itself(tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from engine.jobs.turns import waiting
 from engine.training.config import TrainingConfig
 from engine.training.measure import measure
 from engine.training.recording import Recorder
-from engine.training.run import Run, last_checkpoint, read_metrics, read_status
+from engine.training.run import Run, last_checkpoint
 from engine.training.session import train
 from engine.training.train import main
+from tests.training.told import read_metrics, read_status
 
 PATIENCE_SECONDS = 240
 """For a child process on a machine that others keep busy."""
