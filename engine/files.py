@@ -1,4 +1,4 @@
-"""JSON files that are read whatever is in them and replaced in one step, and how large a folder is."""
+"""JSON files that are read whatever is in them and replaced in one step, folders that appear whole, and their size."""
 
 from __future__ import annotations
 
@@ -29,12 +29,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
+def remove(path: Path) -> None:
+    """A file or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def placed(final: Path) -> Iterator[Path]:
     """A new folder to fill, which gets its name when it is whole; what had the name before goes afterwards."""
-    temporary, before = (final.with_name(final.name + end) for end in (".part", ".before"))
+    temporary, before = (final.with_name(f"{final.name}{end}") for end in (".part", ".before"))
     for path in (temporary, before):
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -43,7 +51,7 @@ def placed(final: Path) -> Iterator[Path]:
         temporary.rename(final)
     finally:
         for path in (temporary, before):
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
 
 
 def folder_bytes(folder: Path) -> int:

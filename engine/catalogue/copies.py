@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -20,7 +19,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.files import read_json, write_json
+from engine.files import read_json, remove, write_json
 from engine.settings import current
 
 STAMP = "made_from.json"
@@ -72,8 +71,8 @@ class Copy:
                 if not self.find(weights):  # else another process was quicker
                     raise
             finally:
-                _remove(part)
-                _remove(old)
+                remove(part)
+                remove(old)
             return home / name
 
     def give_up(self, weights: Path) -> None:
@@ -116,14 +115,7 @@ def _sweep(home: Path, name: str) -> None:
     for path in home.glob(f".{name}.*"):
         number = path.name.removeprefix(f".{name}.").split(".")[0]
         if number.isdigit() and not psutil.pid_exists(int(number)):
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+            remove(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,17 +9,16 @@ import json
 import logging
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.files import placed, read_json
+from engine.files import placed, read_json, remove
 from engine.messages import Text
 from engine.serving.protocol import Caller
 
@@ -27,6 +26,9 @@ State = Literal["queued", "preparing", "running", "finished", "stopped", "failed
 LIVE: tuple[State, ...] = ("queued", "preparing", "running")
 STOP_FILE, AT_ONCE = "stop", "now"
 """The file that asks a job to stop, and what is in it where its process was ended at once."""
+
+KEPT_FIELDS = ("started", "baseline", "metrics", "best_step")
+"""What of the status outlives a restart."""
 
 
 class Stopped(BaseException):
@@ -36,13 +38,10 @@ class Stopped(BaseException):
 class Job:
     """The writing side: replaces the status, appends metrics, puts results in place last."""
 
-    kept_fields: ClassVar[tuple[str, ...]] = ("started",)
-    """What of the status outlives a restart."""
-
     def __init__(self, folder: Path, secret: str = "") -> None:
         self.folder, self.secret = folder, secret
         before = read_json(folder / "status.json")
-        self._status: dict[str, Any] = {name: before[name] for name in self.kept_fields if name in before}
+        self._status: dict[str, Any] = {name: before[name] for name in KEPT_FIELDS if name in before}
         self._status |= {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
         self._status.setdefault("started", time.time())
         end_last_line(folder / "metrics.jsonl")
@@ -110,14 +109,6 @@ class Job:
             remove(path)
 
 
-def remove(path: Path) -> None:
-    """A file or a folder with all that is in it."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def is_alive(status: Mapping[str, Any]) -> bool:
     """Whether the job's own process still works; the start time tells it from a later process with its number."""
     try:
@@ -131,7 +122,7 @@ def is_alive(status: Mapping[str, Any]) -> bool:
 def json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects in all whole lines of a file, oldest first; a line that a kill cut in two is left out."""
     rows: list[Any] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
         with suppress(ValueError):
             rows.append(json.loads(line))
     return [row for row in rows if isinstance(row, dict)]

@@ -28,7 +28,7 @@ from engine.files import read_json, write_json
 from engine.jobs import process, reading
 from engine.jobs.child import perform
 from engine.jobs.failures import is_disk_full
-from engine.jobs.folder import AT_ONCE, STOP_FILE, Job, State
+from engine.jobs.folder import AT_ONCE, KEPT_FIELDS, STOP_FILE, Job, State
 from engine.jobs.kinds import JobKind, kinds
 from engine.jobs.reading import Standing
 from engine.messages import Text, counted
@@ -124,35 +124,30 @@ def describe(folder: Path, kind: str, title: str = "", subject: str = "", caller
     write_json(folder / "job.json", about)
 
 
-def start(
-    settings: Settings, folder: Path, *, kept: Mapping[str, Any] | None = None, program: str = "", house: Any = None,
-    secret: str = "",
-) -> None:  # fmt: skip
-    """Start the job in the folder: a process, or a thread of this server. `kept` of its status goes on."""
-    kind = kind_of(folder)
-    (folder / STOP_FILE).unlink(missing_ok=True)
-    (folder / "exit.json").unlink(missing_ok=True)
-    now = time.time()
-    status = {"started": now} | dict(kept or {}) | {"state": "queued", "launched": now, "updated": now}
-    write_json(folder / "status.json", status)
+def start(settings: Settings, folder: Path, *, house: Any = None, secret: str = "") -> None:
+    """Start the job in the folder, for the first time or again: a process, or a thread of this server."""
+    kind, now = kind_of(folder), time.time()
+    for name in (STOP_FILE, "exit.json"):
+        (folder / name).unlink(missing_ok=True)
+    before = read_json(folder / "status.json")
+    kept = {name: before[name] for name in (*KEPT_FIELDS, "step", "max_steps") if name in before}
+    write_json(folder / "status.json", {"started": now} | kept | {"state": "queued", "launched": now, "updated": now})
     if kind.runs_in == "server":
         job = Job(folder)
         job.update("queued")
         threading.Thread(target=perform, args=(job, kind, house), name=folder.name, daemon=True).start()
     else:
-        launch(settings, folder, program or kind.program, now, kind.has_network, secret)
+        launch(settings, folder, kind, now, secret)
 
 
-def launch(
-    settings: Settings, folder: Path, program: str, launched: float, has_network: bool = False, secret: str = ""
-) -> None:
+def launch(settings: Settings, folder: Path, kind: JobKind, launched: float, secret: str) -> None:
     """Start the child and note its number, for the time until it says it itself."""
     kills, nice = reading.out_of_memory_kills(), settings.training_nice
     child = process.start(
-        process.python(program, str(folder)),
+        process.python(kind.program, str(folder)),
         log=folder / "log.txt",
         environment={"PARLANCE_TRAINING_NICE": str(nice)},
-        has_network=has_network,
+        has_network=kind.has_network,
         nice=nice,
         order=secret,
     )

@@ -65,12 +65,12 @@ def _labels(model: Path) -> Any:
     return read_json(model / "config.json").get("id2label")
 
 
-def check_mean(runs: Sequence[tuple[RunView, Path]]) -> None:
-    """Raise ConflictError with the reason where these runs, each with its folder, have no mean that makes sense."""
+def check_mean(runs: Sequence[RunView]) -> None:
+    """Raise ConflictError with the reason where these runs have no mean that makes sense."""
     if len(runs) < 2:
         raise ConflictError("A mean needs at least two runs.", param="runs")
-    (first, folder), *_ = runs
-    for run, other in runs:
+    first = runs[0].config
+    for run in runs:
         if run.config is None or run.is_alive or not run.has_model:
             raise ConflictError("{title} has no finished model yet.", title=run.title, param="runs")
         if run.config.method != "full":
@@ -78,10 +78,10 @@ def check_mean(runs: Sequence[tuple[RunView, Path]]) -> None:
                 "{title} was trained by the method {method}, not full.",
                 title=run.title, method=run.config.method, param="runs",
             )  # fmt: skip
-        assert first.config
-        if _start(run.config) != _start(first.config) or not run.config.base:
+        assert first
+        if _start(run.config) != _start(first) or not run.config.base:
             raise ConflictError("A mean needs runs of one task from the same base.", param="runs")
-        if _rows(folder, first.config) != _rows(other, run.config):
+        if _rows(runs[0].folder, first) != _rows(run.folder, run.config):
             raise ConflictError("A mean needs runs with the same rows held out, to judge it by.", param="runs")
 
 

@@ -16,40 +16,35 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.files import placed
 from engine.training.run import STATE_FILE, WEIGHTS_FILE, is_whole
 
 OPTIMIZER_FILE, OTHER_FILE, RNG_FILE, REST_FILE = (
     "optimizer.safetensors", "unaveraged.safetensors", "chance.safetensors", "rest.json",
 )  # fmt: skip
-KEPT = 2
-"""Checkpoints: the best and the last."""
 
 
 def save(folder: Path, trainer: Any, other: Mapping[str, torch.Tensor]) -> None:
     """Write the trainer's state into the new folder. `other` are the weights behind the averages, if any."""
-    temporary = folder.with_name(f"{folder.name}.part")
-    for path in (temporary, folder):
-        shutil.rmtree(path, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_plain(trainable(trainer.model)), temporary / WEIGHTS_FILE)
-    if other:
-        save_file(_plain(other), temporary / OTHER_FILE)
-    state = trainer.optimizer.state_dict()
-    save_file(
-        {f"{number}.{name}": value.contiguous() for number, values in state["state"].items()
-         for name, value in values.items()},
-        temporary / OPTIMIZER_FILE,
-    )  # fmt: skip
-    save_file(_rng_states(), temporary / RNG_FILE)
-    rest = {
-        "groups": state["param_groups"],
-        "schedule": trainer.lr_scheduler.state_dict(),
-        "python": random.getstate(),
-        "numpy": [*np.random.get_state()[:1], *np.random.get_state()[2:]],  # type: ignore[index]
-    }
-    (temporary / REST_FILE).write_text(json.dumps(rest, default=float), encoding="utf-8")
-    trainer.state.save_to_json(str(temporary / STATE_FILE))
-    temporary.rename(folder)
+    with placed(folder) as temporary:
+        save_file(_plain(trainable(trainer.model)), temporary / WEIGHTS_FILE)
+        if other:
+            save_file(_plain(other), temporary / OTHER_FILE)
+        state = trainer.optimizer.state_dict()
+        save_file(
+            {f"{number}.{name}": value.contiguous() for number, values in state["state"].items()
+             for name, value in values.items()},
+            temporary / OPTIMIZER_FILE,
+        )  # fmt: skip
+        save_file(_rng_states(), temporary / RNG_FILE)
+        rest = {
+            "groups": state["param_groups"],
+            "schedule": trainer.lr_scheduler.state_dict(),
+            "python": random.getstate(),
+            "numpy": [*np.random.get_state()[:1], *np.random.get_state()[2:]],  # type: ignore[index]
+        }
+        (temporary / REST_FILE).write_text(json.dumps(rest, default=float), encoding="utf-8")
+        trainer.state.save_to_json(str(temporary / STATE_FILE))
 
 
 def trainable(model: Any) -> dict[str, torch.Tensor]:

@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 from safetensors import SafetensorError, safe_open
 
-from engine.files import read_json
-from engine.jobs.folder import Job, end_last_line, remove
+from engine.files import read_json, remove
+from engine.jobs.folder import Job, end_last_line
 from engine.messages import Text
 
 LESS_MEMORY = Text(
@@ -29,8 +29,6 @@ WEIGHTS_FILE, STATE_FILE = "weights.safetensors", "trainer_state.json"
 
 class Run(Job):
     """The writing side: a job that also shows samples and keeps checkpoints and a model."""
-
-    kept_fields: ClassVar[tuple[str, ...]] = ("started", "baseline", "metrics", "best_step")
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

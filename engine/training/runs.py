@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, cast
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError
 from engine.files import read_json, write_json
 from engine.jobs import work as jobs
-from engine.jobs.folder import Job
+from engine.jobs.folder import Job, json_lines
 from engine.messages import Text, counted
 from engine.requests import clean_text
 from engine.serving import access
-from engine.settings import Settings, current
+from engine.settings import Settings
 from engine.training import average, serving, tasks
 from engine.training.config import TrainingConfig, make_config
-from engine.training.run import Run
 from engine.training.views import RunView, listed, read, run_folder
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["RunView", "listed", "read", "run_folder"]
 
 MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
-CHILD = "engine.training.train"
-"""What a run is started with."""
 MAX_LIVE = 4
 """Runs at work and waiting; each is a process that has its libraries in memory."""
 
@@ -100,12 +97,9 @@ def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
     It has the first run's rows and settings. Raises ConflictError where they have no mean, and as `create`.
     """
     check_mean(settings, run_ids)
-    views, folder = [read(settings, id) for id in run_ids], run_folder(settings, run_ids[0])
+    views = [read(settings, id) for id in run_ids]
     config = cast(TrainingConfig, views[0].config)
-    train, held_out = (
-        [json.loads(line) for line in (folder / file).read_text(encoding="utf-8").splitlines()]
-        for file in (config.train_file, config.validation_file)
-    )
+    train, held_out = (json_lines(views[0].folder / file) for file in (config.train_file, config.validation_file))
     title = f"Mean of {len(views)}: {views[0].title}"[:MAX_TITLE_CHARACTERS]
     note = f"The mean of the weights of {', '.join(f'{view.title} ({view.id})' for view in views)}."
     return create(settings, asdict(config) | {"mean_of": list(run_ids)}, train, held_out, title=title, note=note)
@@ -113,7 +107,7 @@ def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
 
 def check_mean(settings: Settings, run_ids: Sequence[str]) -> None:
     """Raise ConflictError, saying why, where these runs' models have no mean that makes sense."""
-    average.check_mean([(read(settings, id), run_folder(settings, id)) for id in run_ids])
+    average.check_mean([read(settings, id) for id in run_ids])
 
 
 def start(settings: Settings, run_id: str) -> None:
@@ -121,13 +115,9 @@ def start(settings: Settings, run_id: str) -> None:
 
     Raises NotFoundError, ConflictError (alive, finished, a public site), BusyError, NotReadyError (disk full).
     """
-    _check_public(settings)
-    folder = run_folder(settings, run_id)
-    with _starting(folder), jobs.disk_explained():
+    with _held(settings, run_id) as folder:
         _check_start(settings, read(settings, run_id), folder)
-        before = read_json(folder / "status.json")
-        kept = {name: before[name] for name in ("step", "max_steps", *Run.kept_fields) if name in before}
-        jobs.start(settings, folder, kept=kept, program=CHILD)
+        jobs.start(settings, folder)
 
 
 def stop(settings: Settings, run_id: str, is_now: bool = False) -> Text:
@@ -137,8 +127,8 @@ def stop(settings: Settings, run_id: str, is_now: bool = False) -> Text:
     NotFoundError, ConflictError.
     """
     _check_public(settings)
-    view = read(settings, run_id)
-    return jobs.stop(run_folder(settings, run_id), view.seconds_a_step, is_now)
+    run = read(settings, run_id)
+    return jobs.stop(run.folder, run.seconds_a_step, is_now)
 
 
 def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> None:
@@ -146,9 +136,7 @@ def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> Non
 
     Raises NotFoundError, ConflictError (alive, its model is answering, a public site).
     """
-    _check_public(settings)
-    folder = run_folder(settings, run_id)
-    with _starting(folder):
+    with _held(settings, run_id) as folder:
         if read(settings, run_id).is_alive:
             raise ConflictError("This run is at work. Stop it first, then delete it.", param="run")
         if any(job.is_alive and job.subject.split("/")[0] == run_id for job in jobs.listed(settings)):
@@ -162,16 +150,14 @@ def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> Non
 
 def annotate(settings: Settings, run_id: str, title: str, note: str) -> None:
     """Give a run another title and note. A model in use keeps its name in the pickers until it is used anew."""
-    _check_public(settings)
-    folder = run_folder(settings, run_id)
     title, note = _words(title, note)
-    with jobs.disk_explained():
+    with _held(settings, run_id) as folder:
         write_json(folder / "about.json", read_json(folder / "about.json") | {"title": title, "note": note})
 
 
-def command(run_id: str, settings: Settings | None = None) -> str:
-    """The command line that does the same as `start` and `resume`, from the project's folder."""
-    runs = (settings or current()).runs_folder
+def command(run_id: str, settings: Settings) -> str:
+    """The command line that does the same as `start`, from the project's folder."""
+    runs = settings.runs_folder
     with suppress(ValueError):
         runs = runs.absolute().relative_to(Path.cwd())
     return shlex.join(["python", "-m", "engine.training.train", (runs / run_id).as_posix()])
@@ -206,10 +192,8 @@ def use(settings: Settings, engine: Engine, run_id: str, job: Job | None = None)
     it done by a job. Raises NotFoundError, ConflictError (no model yet, a public site), UnsupportedError,
     NotReadyError, and Stopped where the job was stopped.
     """
-    _check_public(settings)
-    view, folder = read(settings, run_id), run_folder(settings, run_id)
-    with _starting(folder), jobs.disk_explained():
-        return serving.use(settings, engine, view, folder, job)
+    with _held(settings, run_id) as folder:
+        return serving.use(settings, engine, read(settings, run_id), folder, job)
 
 
 def begin_use(settings: Settings, house: House, run_id: str, caller: Caller) -> str:
@@ -227,9 +211,7 @@ def work(job: Job, house: House) -> dict[str, str]:
 
 def retire(settings: Settings, engine: Engine, run_id: str) -> None:
     """Take a run's model out of the pickers; the run stays. Raises ConflictError while the model is answering."""
-    _check_public(settings)
-    folder = run_folder(settings, run_id)
-    with _starting(folder):
+    with _held(settings, run_id) as folder:
         serving.retire(engine, run_id, folder)
 
 
@@ -274,13 +256,18 @@ def _check_start(settings: Settings, view: RunView, folder: Path) -> None:
 
 
 @contextmanager
-def _starting(folder: Path) -> Iterator[None]:
-    """Keep two clicks, tabs or servers from doing things to one run at once."""
+def _held(settings: Settings, run_id: str) -> Iterator[Path]:
+    """The folder of a run that is to be changed, by whoever may; two clicks, tabs or servers do not do so at once.
+
+    Raises NotFoundError, and ConflictError (a public site, somebody else is at it).
+    """
+    _check_public(settings)
+    folder = run_folder(settings, run_id)
     busy = Text("Somebody is busy with this run just now. Try again in a moment.")
-    with jobs.held(folder.with_name(f".{folder.name}.lock"), busy):
+    with jobs.held(folder.with_name(f".{folder.name}.lock"), busy), jobs.disk_explained():
         if not folder.is_dir():
             raise NotFoundError("This run was just deleted.", param="run")
-        yield
+        yield folder
 
 
 def _sweep(runs: Path) -> None:

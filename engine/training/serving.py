@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,7 +23,7 @@ from engine.catalogue.checkpoints import TRANSLATION_STYLES, context_tokens
 from engine.catalogue.models import PROMPT_STYLES, Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
-from engine.files import folder_bytes, read_json, write_json
+from engine.files import folder_bytes, placed, read_json, remove, write_json
 from engine.jobs import process
 from engine.jobs.folder import Job, Stopped
 from engine.messages import Text
@@ -57,19 +56,12 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path, job: Jo
     """
     config = check_model(view)
     engine.unload(view.model_id, caller_of(settings))
-    part, final = folder / "served.part", folder / "served"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
+    with placed(folder / "served") as part:
         entry = _entry(settings, engine, view, config, folder)
         is_writer = tasks.find(config.task).is_language_model
         if is_writer and engine.status().device == "cpu" and _convert(config, folder, part, job):
             entry = _with_gguf(entry, part / GGUF_FILE, settings)
         write_json(part / "model.json", asdict(entry) | {"note": entry.note.as_json()})
-        _set_aside(final)
-        part.rename(final)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     engine.catalogue.add(tuned.read(folder))
     return entry.id
 
@@ -99,7 +91,8 @@ def stream(
 def retire(engine: Engine, run_id: str, folder: Path) -> None:
     """Unload the model, take it out of the catalogue, and delete `served/`. Raises ConflictError while it answers."""
     forget(engine, run_id)
-    _set_aside(folder / "served")
+    (folder / "served" / "model.json").unlink(missing_ok=True)  # what makes it one in use
+    remove(folder / "served")
 
 
 def forget(engine: Engine, run_id: str) -> None:
@@ -254,11 +247,3 @@ def _with_gguf(entry: Model, file: Path, settings: Settings) -> Model:
         context_tokens=header.trained_context,
         source=Folder(f"served/{file.name}"),
     )
-
-
-def _set_aside(folder: Path) -> None:
-    """Take a folder away in one step, then delete it."""
-    if folder.exists():
-        trash = folder.with_name(f"{folder.name}.old-{time.monotonic_ns()}")
-        folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import pytest
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
 from engine.jobs import reading, work
 from engine.jobs.folder import STOP_FILE
+from engine.jobs.kinds import training
 from engine.settings import ROOT, Settings
 from engine.training import runs as jobs
 from engine.training.run import Run
@@ -37,7 +39,7 @@ VALUES = {"task": "classification", "base": "a-base", "max_steps": 12}
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings with a runs folder of this test; what it started is ended afterwards."""
-    monkeypatch.setattr(jobs, "CHILD", "tests.training.stand_in")
+    monkeypatch.setattr(training, "KIND", replace(training.KIND, program="tests.training.stand_in"))
     made = Settings(runs_folder=tmp_path / "runs", training_nice=3)
     yield made
     for view in jobs.listed(made):
@@ -276,10 +278,12 @@ def test_killed_at_any_moment_nothing_that_was_done_is_lost(
 
 PARENT = """
 import sys, time
+from dataclasses import replace
 from pathlib import Path
+from engine.jobs.kinds import training
 from engine.settings import Settings
 from engine.training import runs as jobs
-jobs.CHILD = "tests.training.stand_in"
+training.KIND = replace(training.KIND, program="tests.training.stand_in")
 settings = Settings(runs_folder=Path(sys.argv[1]))
 rows = [{"text": "t", "label": "a"}, {"text": "u", "label": "b"}]
 run_id = jobs.create(settings, {"task": "classification", "base": "b", "max_steps": 40}, rows, rows, title="One")
@@ -348,7 +352,7 @@ def test_a_server_killed_while_it_starts_a_run_leaves_no_riddle(
 
 
 def test_a_child_that_cannot_even_begin_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "CHILD", "engine.training.no_such_module")
+    monkeypatch.setattr(training, "KIND", replace(training.KIND, program="engine.training.no_such_module"))
     run_id = make(settings)
     jobs.start(settings, run_id)
     view = wait_for(settings, run_id, "failed")
