@@ -56,8 +56,9 @@ def _limited(job: Job, seconds: float) -> Iterator[None]:
 
     def give_up() -> None:
         words = Text("It took more than {time} and was ended. Try again.", time=seconds_in_words(seconds))
-        job.update("failed", error=words, advice="")
-        kill_group(os.getpid())
+        with job.writing:
+            job.update("failed", error=words, advice="")
+            kill_group(os.getpid())
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True

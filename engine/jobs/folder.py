@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -44,6 +45,8 @@ class Job:
         self._status: dict[str, Any] = {name: before[name] for name in KEPT_FIELDS if name in before}
         self._status |= {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
         self._status.setdefault("started", time.time())
+        self.writing = threading.RLock()
+        """Held by whoever replaces the status; a watch that writes the last one keeps it."""
         end_last_line(folder / "metrics.jsonl")
 
     @property
@@ -75,12 +78,13 @@ class Job:
 
     def update(self, state: State, **values: Any) -> None:
         """Replace `status.json` by one with this state and these values changed."""
-        told = {name: value.as_json() if isinstance(value, Text) else value for name, value in values.items()}
-        self._status |= {"state": state, **told, "updated": time.time()}
-        words = json.dumps(self._status, indent=2)
-        temporary = self.folder / "status.json.part"
-        temporary.write_text((words.replace(self.secret, "…") if self.secret else words) + "\n", encoding="utf-8")
-        temporary.replace(self.folder / "status.json")
+        with self.writing:
+            told = {name: value.as_json() if isinstance(value, Text) else value for name, value in values.items()}
+            self._status |= {"state": state, **told, "updated": time.time()}
+            words = json.dumps(self._status, indent=2)
+            temporary = self.folder / "status.json.part"
+            temporary.write_text((words.replace(self.secret, "…") if self.secret else words) + "\n", encoding="utf-8")
+            temporary.replace(self.folder / "status.json")
 
     def advance(self, done: int, total: int) -> None:
         """Tell how far it is. Raises Stopped where it was asked to stop."""

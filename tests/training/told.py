@@ -14,7 +14,7 @@ from engine.training import runs
 def read_status(folder: Path) -> dict[str, Any]:
     """What `status.json` says, with the state `failed` where it says `running` but its process is gone."""
     found = reading.standing(folder)
-    return dict(found.status) | {"error": str(found.error)}
+    return dict(found.status) | {"error": str(found.error), "advice": str(found.advice)}
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
