@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from engine.backends.marian import published
 from engine.backends.marian.backend import StudentBackend
@@ -195,6 +196,17 @@ def test_the_quick_network_says_what_the_exact_one_says_but_for_rounding(tmp_pat
                 exact = (states, weights, logits)
     for one, other in zip(exact, (states, weights, logits), strict=True):
         assert one.shape == other.shape and float((one - other).abs().max()) < 0.1 * float(one.abs().max())
+
+
+def test_without_ranges_or_a_shortlist_the_exact_network_answers(tmp_path: Path) -> None:
+    digests = publish(tmp_path)
+    open_student("Tiny", tmp_path, {name: digest for name, digest in digests.items() if not name.startswith("lex")})
+    copy = tmp_path / CONVERTED
+    kept = {name: value for name, value in load_file(copy / WEIGHTS).items() if not name.endswith(INPUT)}
+    save_file(kept, copy / WEIGHTS)
+    opened = open_student("Tiny", tmp_path)
+    assert opened.quick is opened.student and opened.shortlist is None
+    assert ask(open_backend(tmp_path, None), Generate("sea", sampling=GREEDY))[0].text
 
 
 def test_ranges_are_measured_for_what_has_none() -> None:

@@ -136,28 +136,16 @@ def _checked(title: str, path: Path, digest: str) -> bytes:
 
 def _convert(contents: Mapping[str, bytes], folder: Path) -> None:
     """Write published files in our form; which is which, their names tell."""
-    shape, weights = read_model(_one(contents, "model.", ".bin"))
-    vocabularies = {name: data for name, data in contents.items() if name.endswith(".spm")}
-    source = next((name for name in vocabularies if name.startswith("srcvocab")), min(vocabularies, default=""))
-    target = next((name for name in vocabularies if name.startswith("trgvocab")), source)
-    if not source:
-        raise FormatError("its vocabulary is missing")
-    for name, kept in ((source, "source.spm"), (target, "target.spm")):
-        if name != target or source != target:
-            (folder / kept).write_bytes(vocabularies[name])
-    if source == target:
-        (folder / "vocabulary.spm").write_bytes(vocabularies[source])
-    offsets, ids = read_shortlist(
-        _one(contents, "lex.", ".bin"), shape.source_size, shape.target_size or shape.source_size
-    )
-    save_student(folder, shape, weights, (offsets, ids))
-
-
-def _one(contents: Mapping[str, bytes], start: str, end: str) -> bytes:
-    for name, data in contents.items():
-        if name.startswith(start) and name.endswith(end):
-            return data
-    raise FormatError(f"{start}…{end} is missing")
+    files = {name.split(".")[0]: data for name, data in contents.items()}
+    if "model" not in files or not ("vocab" in files or {"srcvocab", "trgvocab"} <= set(files)):
+        raise FormatError("its model or its vocabulary is missing")
+    shape, weights = read_model(files["model"])
+    for name, kept in (("vocab", "vocabulary"), ("srcvocab", "source"), ("trgvocab", "target")):
+        if name in files:
+            (folder / f"{kept}.spm").write_bytes(files[name])
+    sizes = (shape.source_size, shape.target_size or shape.source_size)
+    shortlist = read_shortlist(files["lex"], *sizes) if "lex" in files else None
+    save_student(folder, shape, weights, shortlist)
 
 
 def save_student(
@@ -194,7 +182,7 @@ def _read(folder: Path) -> Translator:
     if OFFSETS in tensors:
         shortlist = Shortlist(tensors[OFFSETS], tensors[WORDS], is_shared=not shape.target_size)
     with torch.inference_mode():
-        quick = QuickStudent(student, inputs) if is_possible(inputs) else student
+        quick = QuickStudent(student, inputs) if is_possible(student, inputs) else student
     return Translator(folder, source, target, shortlist, quick)
 
 

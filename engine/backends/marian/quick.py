@@ -29,9 +29,11 @@ WEIGHT_STEPS = 63
 Product = Callable[[Tensor], Tensor]
 
 
-def is_possible(inputs: Mapping[str, Tensor]) -> bool:
-    """Whether torch has the kernels here, and the weights come with their ranges."""
-    return bool(inputs) and torch.backends.quantized.engine in ENGINES
+def is_possible(student: Student, inputs: Mapping[str, Tensor]) -> bool:
+    """Whether torch has the kernels here, and the weights come with the ranges of all products."""
+    products = [name for name, module in student.named_modules() if isinstance(module, torch.nn.Linear)]
+    is_measured = all(name + INPUT in inputs for name in (*products, OUTPUT))
+    return is_measured and torch.backends.quantized.engine in ENGINES
 
 
 @dataclass
