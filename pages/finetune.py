@@ -10,7 +10,7 @@ from engine.training import tasks
 from engine.training.findings import Finding
 from pages.parts.after import show_after
 from pages.parts.dataset import choose_columns, choose_data, show_rows, split
-from pages.parts.engine import get_engine, may
+from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
 from pages.parts.launch import (
@@ -32,7 +32,7 @@ from pages.parts.training_settings import draw_settings, offer_settings_file
 VIEWS = {"new": Text("New run"), "runs": Text("Runs"), "one": Text("One run")}
 MODES = {"beginner": Text("Beginner"), "expert": Text("Expert")}
 NOTHING = Finding("note", "file", Text("Nothing is wrong with the rows."))
-settings = get_engine().settings
+settings = house().settings
 
 
 def new_run() -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.applications import APPLICATIONS
 from pages.parts.applications import page_of
-from pages.parts.engine import get_engine, house
+from pages.parts.engine import house
 from pages.parts.language import _
 from pages.parts.picker import show_progress
 from pages.parts.share import header
@@ -39,7 +39,7 @@ with st.container(border=True):
 @st.fragment(run_every=2)
 def machine() -> None:
     """Device, memory, and how far the embedded models are; on its own, so that the page waits for no download."""
-    engine = get_engine()
+    engine = house().engine
     status = engine.status()
     embedded = [model for model in engine.catalogue.models.values() if model.is_embedded]
     states = {model.id: house().store.availability(model.id) for model in embedded}

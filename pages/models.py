@@ -8,7 +8,7 @@ from engine import __version__
 from engine.applications import APPLICATIONS
 from engine.catalogue.models import Model
 from engine.messages import Text
-from pages.parts.engine import caller, get_engine, house, may
+from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
 from pages.parts.picker import as_model_id, facts, fetch_button, title_of
@@ -17,7 +17,7 @@ from pages.parts.sizes import size_in_words
 from pages.parts.status import part_of, what_it_does
 from pages.parts.text import plain
 
-engine = get_engine()
+engine = house().engine
 STATES = {
     "ready": Text("on this machine"),
     "fetching": Text("coming"),

@@ -11,7 +11,7 @@ from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
 from engine.messages import Text, counted
 from pages.parts.decoding import decoding_controls, settings_in_words
-from pages.parts.engine import get_engine
+from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
@@ -79,7 +79,7 @@ def fit_kind() -> None:
 def opening_of(answer: Exchange) -> str:
     """What stands before the new text: a free text's own beginning, and what was written earlier."""
     beginning = answer.request.text if answer.request.kind == "free" else ""
-    model = get_engine().catalogue.models.get(answer.request.model or "")
+    model = house().catalogue.models.get(answer.request.model or "")
     if beginning and model and write.is_asked(model):
         beginning += "\n\n"
     return beginning + str(answer.request.continuation)

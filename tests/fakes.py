@@ -29,8 +29,11 @@ class FakeBackend:
 
     tasks = frozenset({"generate", "sample", "top_logprobs", "classify", "extract", "fill", "embed", "score"})
 
-    def __init__(self, lanes: int = 2, batch: int = 4, step_seconds: float = 0.0, memory_bytes: int = 1000) -> None:
-        self.lanes, self.batch, self.step_seconds, self.memory_bytes = lanes, batch, step_seconds, memory_bytes
+    def __init__(
+        self, concurrency: int = 2, batch: int = 4, step_seconds: float = 0.0, memory_bytes: int = 1000
+    ) -> None:
+        self.concurrency, self.batch = concurrency, batch
+        self.step_seconds, self.memory_bytes = step_seconds, memory_bytes
         self.device, self.dtype, self.context_tokens = "cpu", "float32", 512
         self.fail_with: Exception | None = None
         self.seen: list[Any] = []

@@ -46,7 +46,7 @@ class Backend(Protocol):
 
     tasks: frozenset[str]
     """What it can: requests whose `requests.needs` are all among these."""
-    lanes: int
+    concurrency: int
     """How many `run` calls may be in progress at once, each from a thread of its own."""
     batch: int
     """How many jobs of the same task one `run` takes at most."""

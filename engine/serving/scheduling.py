@@ -120,9 +120,9 @@ class Queue(Generic[W]):
         return rows
 
 
-def share(waiting: int, batch: int, idle_lanes: int) -> int:
-    """Rows that one of the idle lanes takes of those that wait: at most `batch`, and as many as the others will."""
-    batches = max(math.ceil(waiting / batch), min(waiting, idle_lanes), 1)
+def share(waiting: int, batch: int, idle: int) -> int:
+    """Rows that one of the idle threads takes of those that wait: at most `batch`, and as many as the others will."""
+    batches = max(math.ceil(waiting / batch), min(waiting, idle), 1)
     return max(1, math.ceil(waiting / batches))
 
 

@@ -144,7 +144,7 @@ class Ticket:
 
 
 class Worker:
-    """Loads one model on one runtime in a thread of its own, then works its queue off in `backend.lanes` threads."""
+    """Loads one model on one runtime in a thread of its own, then works its queue off in as many as that takes."""
 
     def __init__(self, model: Model, runtime: Runtime, limit: int, load: Callable[[], Backend]) -> None:
         self.id, self.title, self.runtime = model.id, model.title, runtime
@@ -246,8 +246,8 @@ class Worker:
                 return
             self._backend, self.state = backend, "ready"
             self._threads += [
-                threading.Thread(target=self._work, args=(backend,), name=f"{self.id}-{lane}", daemon=True)
-                for lane in range(backend.lanes)
+                threading.Thread(target=self._work, args=(backend,), name=f"{self.id}-{number}", daemon=True)
+                for number in range(backend.concurrency)
             ]
             for thread in self._threads[1:]:
                 thread.start()
@@ -290,7 +290,7 @@ class Worker:
         if sum(running.group is ticket.group for running in self._running) >= CALL_CONCURRENCY:
             return False
         low = sum(running.priority == "low" for running in self._running)
-        return ticket.priority == "normal" or low < max(1, min(CALL_CONCURRENCY, self._backend.lanes - 1))
+        return ticket.priority == "normal" or low < max(1, min(CALL_CONCURRENCY, self._backend.concurrency - 1))
 
     def _run(self, backend: Backend, tickets: list[Ticket]) -> None:
         """Run the batch; short of memory, run its halves; a fault of ours fails its tickets and nothing else."""

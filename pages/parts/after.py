@@ -17,7 +17,7 @@ from engine.training.config import TrainingConfig
 from engine.training.runs import RunView
 from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
-from pages.parts.engine import caller, get_engine, house, may
+from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
 from pages.parts.jobs import show_failure, show_job
@@ -57,7 +57,7 @@ def show_after(run: RunView) -> None:
 
 
 def _show_comparison(run: RunView, config: TrainingConfig) -> None:
-    settings = get_engine().settings
+    settings = house().settings
     job = work.latest(settings, "compare", run.id)
     if job and job.is_alive:
         show_job(job, _("Both models work on the rows held out"))
@@ -132,8 +132,8 @@ def _show_try(run: RunView, config: TrainingConfig) -> None:
     if inputs is not None:
         for side in ("base", "tuned"):
             ask(f"try-{side}-{run.id}", inputs)
-    tuned = get_engine().catalogue.find(run.model_id)
-    base = get_engine().catalogue.find(config.base_id) if config.base_id else None
+    tuned = house().catalogue.find(run.model_id)
+    base = house().catalogue.find(config.base_id) if config.base_id else None
     places = st.columns(2 if base else 1)
     if base:
         with places[0], st.container(border=True):
@@ -188,19 +188,19 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
         st.caption(_("Puts the model into its page's picker, for everybody on this machine, now and after a restart."))
         _use_button(run)
         return
-    model = get_engine().catalogue.find(run.model_id)
+    model = house().catalogue.find(run.model_id)
     st.success(_("{title} is in the pickers.", title=plain(model.title)), icon=":material/check_circle:")
     with st.container(horizontal=True):
         for application in (each for each in APPLICATIONS.values() if each.offers(model)):
             label, link = _("Open {title}", title=application.title), {application.picker: title_of(model.id)}
             st.page_link(page_of(application), label=label, icon=":material/arrow_forward:", query_params=link)
         if st.button(_("Take it out"), icon=":material/remove_circle:", key="retire"):
-            jobs.retire(get_engine().settings, get_engine(), run.id)
+            jobs.retire(house().settings, house().engine, run.id)
             st.rerun()
 
 
 def _use_button(run: RunView) -> None:
-    settings = get_engine().settings
+    settings = house().settings
     job = work.latest(settings, "use", run.id)
     if job and job.is_alive:
         show_job(job, _("Getting it ready to answer"))

@@ -15,7 +15,7 @@ from engine.training import columns, tasks
 from engine.training.columns import Rows
 from engine.training.formats import READERS, Table, fetch_dataset, read_table
 from pages.parts import curves
-from pages.parts.engine import get_engine
+from pages.parts.engine import house
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
 from pages.parts.text import plain
@@ -118,7 +118,7 @@ def _fetched(task: str) -> Dataset | None:
         return None
     wanted, part = st.session_state["tune_fetched"]
     with st.spinner(_("Fetching the data set…")):
-        table = _fetch(wanted, part, get_engine().settings)
+        table = _fetch(wanted, part, house().settings)
     if table.note:
         st.caption(plain(_(table.note)))
     return Dataset(f"hub-{wanted}-{part}", wanted, table, None, columns.guess(table, task))

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.serving import access
 from engine.serving.access import Action
 from engine.serving.compose import House, open_house
-from engine.serving.protocol import Caller, Engine
+from engine.serving.protocol import Caller
 from engine.settings import current
 
 
@@ -17,11 +17,6 @@ from engine.settings import current
 def house() -> House:
     """The process's engine and store, shared by all sessions and the HTTP API; made at the first call."""
     return open_house(current())
-
-
-def get_engine() -> Engine:
-    """The house's engine."""
-    return house().engine
 
 
 def caller() -> Caller:

@@ -11,7 +11,7 @@ from engine.training import runs as jobs
 from engine.training.config import TrainingConfig
 from engine.training.export import Kind
 from engine.training.runs import RunView
-from pages.parts.engine import caller, get_engine, may
+from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _, labelled
@@ -42,7 +42,7 @@ def show_export(run: RunView, config: TrainingConfig) -> None:
     kind: Kind = st.selectbox(
         _("Kind"), kinds_for(config), format_func=labelled(KINDS, "export_kind"), key="export_kind"
     )
-    job = work.latest(get_engine().settings, "export", f"{run.id}/{kind}")
+    job = work.latest(house().settings, "export", f"{run.id}/{kind}")
     if job and job.is_alive:
         show_job(job, _("Writing the files"))
     else:
@@ -53,7 +53,7 @@ def show_export(run: RunView, config: TrainingConfig) -> None:
 
 
 def _file(run: RunView, kind: Kind) -> None:
-    settings = get_engine().settings
+    settings = house().settings
     target = jobs.run_folder(settings, run.id) / "exports" / kind
     made = max(target.glob("*.zip"), key=lambda path: path.stat().st_mtime, default=None)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -84,8 +84,8 @@ def _push(run: RunView, kind: Kind) -> None:
         is_asked = st.form_submit_button(_("Push"), icon=":material/cloud_upload:", disabled=not may("publish"))
     if is_asked:
         with errors_shown():
-            publish.push(get_engine().settings, run.id, name, token, is_private, kind, caller())
-    job = work.latest(get_engine().settings, "publish", run.id)
+            publish.push(house().settings, run.id, name, token, is_private, kind, caller())
+    job = work.latest(house().settings, "publish", run.id)
     if job and job.is_alive:
         show_job(job, _("Pushing"))
     elif job:

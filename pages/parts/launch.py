@@ -25,7 +25,7 @@ from engine.training.config import TrainingConfig, defaults, make_config
 from engine.training.findings import Finding, read_finding
 from pages.parts import curves
 from pages.parts.dataset import Splits
-from pages.parts.engine import caller, get_engine, house
+from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import show_job
 from pages.parts.language import _, labelled, understood
@@ -53,7 +53,7 @@ def choose_task() -> str:
 
 def choose_base(task_id: str) -> Model | str | None:
     """The second field: a model that is here, "" for from scratch, None while the chosen one is not here."""
-    engine, task = get_engine(), tasks.find(task_id)
+    engine, task = house().engine, tasks.find(task_id)
     first = task.first_base
     fitting = [m.id for kind in task.bases for m in engine.catalogue.models.values() if m.architecture == kind]
     scratch = [""] if task.scratch is not None else []
@@ -128,7 +128,7 @@ def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str =
         for finding in faults[1:]:
             words = Text("{sentence} {next}", sentence=words, next=finding.message)
         raise InputError(words, param=faults[0].field)
-    settings = get_engine().settings
+    settings = house().settings
     run_id = jobs.create(settings, values, splits.usable_train, splits.usable_validation, title=title, note=note)
     jobs.start(settings, run_id)
     watch(jobs.run_folder(settings, run_id))
@@ -145,7 +145,7 @@ def show_findings(findings: Sequence[Finding]) -> None:
 
 def start_check(values: Mapping[str, Any], splits: Splits) -> None:
     """Have a job measure time and memory on the real model, in a folder made as a run's. Raises PeopleError."""
-    settings, of = get_engine().settings, subject(values, splits)
+    settings, of = house().settings, subject(values, splits)
     forget_check()
     making = replace(settings, runs_folder=settings.runs_folder.absolute() / work.FOLDER / work.MAKING)
     run_id = jobs.create(making, values, splits.usable_train, splits.usable_validation, title=_("Check"))
@@ -182,7 +182,7 @@ def show_check(values: Mapping[str, Any], splits: Splits) -> None:
 def _check() -> JobView | None:
     """The check that this visitor began."""
     with suppress(NotFoundError):
-        return work.read(get_engine().settings, st.session_state[CHECK]) if CHECK in st.session_state else None
+        return work.read(house().settings, st.session_state[CHECK]) if CHECK in st.session_state else None
     return None
 
 
@@ -245,4 +245,4 @@ def forget_check() -> None:
         with suppress(ConflictError):
             work.stop(job.folder, is_now=True)
     else:
-        work.delete(get_engine().settings, job.id)
+        work.delete(house().settings, job.id)

@@ -15,7 +15,7 @@ from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.runs import RunView
 from pages.parts import curves
-from pages.parts.engine import get_engine, may
+from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import stop_button
 from pages.parts.language import _
@@ -48,13 +48,13 @@ OTHERS = {
 def show_live(run: RunView) -> None:
     """The run, redrawn by itself while it lives; once it has ended the page is drawn anew, without the clock."""
     if run.is_alive:
-        watch(jobs.run_folder(get_engine().settings, run.id))
+        watch(jobs.run_folder(house().settings, run.id))
     st.fragment(_live, run_every=REFRESH_SECONDS if run.is_alive else None)(run.id, run.is_alive)
 
 
 def _live(run_id: str, was_alive: bool) -> None:
     with errors_shown():
-        run = jobs.read(get_engine().settings, run_id)
+        run = jobs.read(house().settings, run_id)
         if run.is_alive != was_alive:
             st.rerun()
         _head(run)
@@ -68,7 +68,7 @@ def _live(run_id: str, was_alive: bool) -> None:
 
 
 def _head(run: RunView) -> None:
-    settings = get_engine().settings
+    settings = house().settings
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.title), anchor=False, width="stretch")
         state_badge(run)
@@ -96,7 +96,7 @@ def _edit(run: RunView) -> None:
             note = st.text_area(_("Note"), run.note, max_chars=jobs.MAX_NOTE_CHARACTERS)
             if st.form_submit_button(_("Save")):
                 with errors_shown():
-                    jobs.annotate(get_engine().settings, run.id, title, note)
+                    jobs.annotate(house().settings, run.id, title, note)
                     st.rerun()
         if run.config and st.button(_("Use these settings for a new run"), key="again", on_click=_again, args=(run,)):
             st.rerun()
@@ -252,6 +252,6 @@ def _details(run: RunView) -> None:
         st.caption(
             _("Does the same as this page, from the project's folder; started again it goes on where it stopped.")
         )
-        st.code(jobs.command(run.id, get_engine().settings), language="bash")
+        st.code(jobs.command(run.id, house().settings), language="bash")
         if run.config:
             st.code(json.dumps(asdict(run.config), indent=2, ensure_ascii=False), language="json", height=260)

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.applications import Application
 from engine.catalogue.models import Model
 from engine.catalogue.sources import Availability
-from pages.parts.engine import caller, get_engine, house, may
+from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_words
@@ -26,13 +26,13 @@ def pick_model(
     model `below`.
     """
     default = default or application.default_model
-    ids = [default, *(model.id for model in application.models(get_engine().catalogue) if model.id != default)]
+    ids = [default, *(model.id for model in application.models(house().catalogue) if model.id != default)]
     chosen = (place or st).selectbox(
         _("Model"), ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
         help=_("Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name."),
     )  # fmt: skip
     with below or st.container(), errors_shown():
-        model = get_engine().catalogue.find(as_model_id(chosen or default))
+        model = house().catalogue.find(as_model_id(chosen or default))
         if house().store.availability(model.id).state == "ready":
             st.caption(facts(model))
             return model
@@ -43,13 +43,13 @@ def pick_model(
 def as_model_id(typed: str) -> str:
     """What a person chose or typed as a model id: owner/name is a Hub model."""
     typed = typed.strip()
-    is_known = typed in get_engine().catalogue.models or typed.startswith("hub:")
+    is_known = typed in house().catalogue.models or typed.startswith("hub:")
     return typed if is_known or "/" not in typed else f"hub:{typed}"
 
 
 def title_of(model_id: str) -> str:
     """The name in lists and links; the same on every machine, so that links carry over."""
-    model = get_engine().catalogue.models.get(model_id)
+    model = house().catalogue.models.get(model_id)
     return model.title if model else model_id
 
 

@@ -14,7 +14,7 @@ from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.runs import RunView
 from pages.parts import curves
-from pages.parts.engine import get_engine, may
+from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.picker import title_of
@@ -126,7 +126,7 @@ def open_run(run_id: str) -> None:
 
     Streamlit puts a choice into the link only when it was made in the picker itself; here the link gets it by hand.
     """
-    run = jobs.read(get_engine().settings, run_id)
+    run = jobs.read(house().settings, run_id)
     st.session_state["go_to"], st.session_state["run"] = "one", run_id
     st.query_params["run"] = name_of(run)
     st.rerun()
@@ -134,7 +134,7 @@ def open_run(run_id: str) -> None:
 
 def show_list() -> None:
     """All runs, newest first, redrawn by itself while one is alive."""
-    views = jobs.listed(get_engine().settings)
+    views = jobs.listed(house().settings)
     clock = REFRESH_SECONDS if any(view.is_alive for view in views) else None
     st.fragment(_list, run_every=clock)()
     if len(views) > 1:
@@ -142,7 +142,7 @@ def show_list() -> None:
 
 
 def _list() -> None:
-    views = jobs.listed(get_engine().settings)
+    views = jobs.listed(house().settings)
     if not views:
         st.caption(_("No run yet. The first one starts under New run."))
     pages = -(-len(views) // A_PAGE)
@@ -190,7 +190,7 @@ def _confirm_deletion(run_id: str, title: str) -> None:
     )
     if st.button(_("Delete"), type="primary", icon=":material/delete:", key="delete-now"):
         with errors_shown():
-            jobs.delete(get_engine().settings, run_id, get_engine())
+            jobs.delete(house().settings, run_id, house().engine)
             if st.session_state.get("tune_view") == "one":
                 st.session_state["go_to"] = "runs"
             st.rerun()
@@ -207,7 +207,7 @@ def _compare(views: Sequence[RunView]) -> None:
     if len(chosen) < 2:
         return
     with errors_shown():
-        settings = get_engine().settings
+        settings = house().settings
         runs = [jobs.read(settings, run_id) for run_id in chosen]
         fields = [
             "eval_loss",
@@ -238,7 +238,7 @@ def _compare(views: Sequence[RunView]) -> None:
 
 def _offer_mean(run_ids: Sequence[str]) -> None:
     """A button that makes a run of the mean of these runs' models; why not, where they have none."""
-    settings, fault = get_engine().settings, ""
+    settings, fault = house().settings, ""
     try:
         jobs.check_mean(settings, run_ids)
     except ConflictError as error:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.messages import Text
 from engine.serving.protocol import ModelStatus
-from pages.parts.engine import get_engine
+from pages.parts.engine import house
 from pages.parts.language import _
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
@@ -22,7 +22,7 @@ STATES = {
 @st.fragment(run_every=5)
 def status_line() -> None:
     """Where models run, what is loaded, how much memory it takes; redrawn on its own, from numbers only."""
-    status = get_engine().status()
+    status = house().engine.status()
     loaded = dict.fromkeys(model.title for model in status.models if model.state == "ready")
     working = sum(model.running for model in status.models)
     waiting = sum(model.queued for model in status.models)

@@ -16,7 +16,7 @@ import streamlit as st
 from engine.messages import counted
 from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
-from pages.parts.engine import caller, get_engine
+from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
 from pages.parts.language import _
 from pages.parts.text import show_text
@@ -83,7 +83,7 @@ def _work(answer: Exchange, stream: Stream, bar: Any, place: Any, prefix: str, k
         note = st.empty()
         st.button(_("Stop"), key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(answer,))
     note.caption(_("Starting…"))
-    events = stream(get_engine(), answer.request, caller())
+    events = stream(house().engine, answer.request, caller())
     drawn = 0.0
     try:
         for event in events:

@@ -24,7 +24,7 @@ class ScriptedBackend(FakeBackend):
     """Writes what `say` returns for a request, one character after the other; waits for `gate` before each answer."""
 
     def __init__(self) -> None:
-        super().__init__(lanes=3, batch=1)
+        super().__init__(concurrency=3, batch=1)
         self.say: Callable[[Generate], Said] = lambda request: request.prompt or request.messages[-1].content
         self.gate: Callable[[Generate], None] = lambda request: None
         self.classify: Callable[[str], dict[str, float]] | None = None

@@ -32,15 +32,15 @@ def pair(request: Any, tmp_path_factory: Any) -> Any:
     """The same weights with the running batch and with the own loop."""
     folder = getattr(checkpoints, request.param)(tmp_path_factory.mktemp(request.param))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend_module, "CONTINUOUS_LANES", 4)
+        patch.setattr(backend_module, "CONTINUOUS_CONCURRENCY", 4)
         continuous = TransformersBackend(entry("causal"), folder, SETTINGS, is_continuous=True)
-    assert continuous._continuous is not None and (continuous.lanes, continuous.batch) == (4, 1)
+    assert continuous._continuous is not None and (continuous.concurrency, continuous.batch) == (4, 1)
     yield continuous, TransformersBackend(entry("causal"), folder, SETTINGS)
     continuous.close()
 
 
 def run_together(backend: TransformersBackend, jobs: list[KeptJob]) -> None:
-    """Each job from a thread of its own, as the core's lanes do."""
+    """Each job from a thread of its own, as the worker's do."""
     threads = [threading.Thread(target=backend.run, args=([job],)) for job in jobs]
     for thread in threads:
         thread.start()
@@ -159,7 +159,7 @@ def test_a_model_that_the_paged_cache_cannot_serve_uses_its_own_loop(
         transformers_module(), "init_continuous_batching", lambda *_: (_ for _ in ()).throw(ValueError("no"))
     )
     backend = TransformersBackend(entry("causal"), folder, SETTINGS, is_continuous=True)
-    assert backend._continuous is None and backend.lanes == 1
+    assert backend._continuous is None and backend.concurrency == 1
     assert run(backend, Generate("Once", sampling=GREEDY))[0].text
 
 

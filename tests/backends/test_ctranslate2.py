@@ -257,7 +257,7 @@ def test_who_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     COPY.made(bart)
     assert type(backends.load(entry("seq2seq"), t5, AUTO)) is TransformersBackend
     assert type(backends.load(entry("seq2seq"), bart, replace(AUTO, dtype="float32"))) is TransformersBackend
-    assert open_quick(bart, threads=1).lanes == 1
+    assert open_quick(bart, threads=1).concurrency == 1
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     monkeypatch.setattr(conversion, "_is_installed", conversion._is_installed.__wrapped__)
     assert type(backends.load(entry("seq2seq"), bart, AUTO)) is TransformersBackend

@@ -93,7 +93,7 @@ def real(request: Any) -> Iterator[LlamaCppBackend]:
 
 
 def test_its_facts(chain: LlamaCppBackend, file: Path) -> None:
-    assert (chain.lanes, chain.batch, chain.device, chain.dtype) == (8, 1, "cpu", "f32")
+    assert (chain.concurrency, chain.batch, chain.device, chain.dtype) == (8, 1, "cpu", "f32")
     assert chain.context_tokens == CONTEXT, "bounded by what the model was trained on"
     assert chain.memory_bytes > file.stat().st_size
     assert chain.count_tokens("abc") == 3
@@ -306,7 +306,7 @@ def test_eight_at_once_say_what_one_says(chain: LlamaCppBackend) -> None:
 
 def test_a_crowd_is_given_more_slots_and_the_same_texts(file: Path) -> None:
     backend = open_file(file, slots=12)
-    assert backend._servers.slots == 4 and backend.lanes == 12
+    assert backend._servers.slots == 4 and backend.concurrency == 12
     requests = [Generate(one, sampling=Sampling(temperature=0.8, seed=3, max_new_tokens=40)) for one in "abcdefgpq"]
     alone = [text(backend, one.prompt, temperature=0.8, seed=3, max_new_tokens=40) for one in requests]
     assert [one.text for one in at_once(backend, requests)] == alone
@@ -341,7 +341,7 @@ def test_short_memory_means_fewer_slots(file: Path) -> None:
     for slots in (1, 4, 8):
         room = needed_bytes(header, CONTEXT, slots) * 2
         backend = open_file(file, slots=8, memory_bytes=room)
-        assert backend.lanes == slots and backend.memory_bytes * 2 <= room
+        assert backend.concurrency == slots and backend.memory_bytes * 2 <= room
         assert len(text(backend, "p")) == 12
         backend.close()
 

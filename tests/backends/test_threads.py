@@ -107,10 +107,10 @@ def test_the_embedded_encoder_is_measured_as_it_serves_and_takes_the_number(tmp_
         for dtype in ("auto", "float32"):
             assert threads._speed("transformers", store, replace(store.settings, dtype=dtype))(2) > 0
         backend = load(model, store.path(model.id), store.settings)
-        assert (backend.lanes, backend.dtype) == (1, "int8")
+        assert (backend.concurrency, backend.dtype) == (1, "int8")
         backend.close()
         backend = load(model, store.path(model.id), replace(store.settings, threads=2))
-        assert backend.lanes == 2
+        assert backend.concurrency == 2
         backend.close()
     finally:
         store.close()

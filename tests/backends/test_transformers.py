@@ -59,7 +59,7 @@ def test_importing_the_protocol_loads_no_torch() -> None:
 def test_load_picks_this_backend(folder: Path, classifier: Any) -> None:
     settings = Settings(device="cpu", dtype="float32", threads=1)
     backend = load(entry("classification"), folder / "classifier", settings)
-    assert (backend.device, backend.dtype, backend.lanes, backend.context_tokens) == ("cpu", "float32", 1, 64)
+    assert (backend.device, backend.dtype, backend.concurrency, backend.context_tokens) == ("cpu", "float32", 1, 64)
     assert backend.memory_bytes > sum(p.numel() * 4 for p in classifier.module.parameters())
     assert backend.count_tokens("good films") == 2
     backend.close()

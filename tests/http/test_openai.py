@@ -79,7 +79,7 @@ def test_errors_are_the_clients_own_classes(official: openai.OpenAI, bench: Benc
 
 
 def test_dropping_a_stream_frees_the_slot(official: openai.OpenAI, bench: Bench) -> None:
-    backend = bench.plan[CHAT] = FakeBackend(lanes=1, step_seconds=0.01)
+    backend = bench.plan[CHAT] = FakeBackend(concurrency=1, step_seconds=0.01)
     stream = official.chat.completions.create(model=CHAT, messages=HELLO, max_tokens=4000, stream=True)  # type: ignore[arg-type]
     next(iter(stream))
     next(iter(stream))

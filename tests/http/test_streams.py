@@ -44,7 +44,7 @@ def at_work(bench: Bench) -> tuple[int, int]:
 
 @pytest.fixture
 def backend(bench: Bench) -> FakeBackend:
-    bench.plan[WRITER] = FakeBackend(lanes=1, batch=1, step_seconds=0.01)
+    bench.plan[WRITER] = FakeBackend(concurrency=1, batch=1, step_seconds=0.01)
     return bench.plan[WRITER]
 
 
@@ -114,7 +114,7 @@ def test_fifty_at_once_are_answered_or_refused_and_the_rest_of_the_server_lives(
             super()._generate(job)
 
     bench.local.settings = replace(bench.engine.settings, queue_length=44)
-    bench.plan[WRITER] = Held(lanes=2, batch=1)
+    bench.plan[WRITER] = Held(concurrency=2, batch=1)
     statuses: list[int] = []
 
     def one(number: int) -> None:

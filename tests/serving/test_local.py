@@ -57,8 +57,8 @@ def test_nothing_is_submitted_before_the_first_next(bench: Bench) -> None:
     assert bench.loads == []
 
 
-def test_closing_a_stream_frees_its_lane_within_a_step_and_leaves_others_alone(bench: Bench) -> None:
-    backend = bench.plan["a"] = FakeBackend(lanes=2, step_seconds=0.01)
+def test_closing_a_stream_frees_its_slot_within_a_step_and_leaves_others_alone(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=2, step_seconds=0.01)
     other = bench.engine.stream("a", generate(40, "other"), HOST)
     assert next(e for e in other if e.kind == "text").text == "other "
     stopped = bench.engine.stream("a", generate(4096, "stopped"), HOST)
@@ -71,7 +71,7 @@ def test_closing_a_stream_frees_its_lane_within_a_step_and_leaves_others_alone(b
 
 
 def test_position_is_shown_while_waiting_and_a_waiting_one_can_leave(bench: Bench) -> None:
-    bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
+    bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.02)
     running = bench.engine.stream("a", generate(4096), HOST)
     next(e for e in running if e.kind == "text")
     first, second = (bench.engine.stream("a", generate(2), HOST) for _ in range(2))
@@ -83,7 +83,7 @@ def test_position_is_shown_while_waiting_and_a_waiting_one_can_leave(bench: Benc
 
 
 def test_a_full_line_answers_busy(bench: Bench) -> None:
-    bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.05)
+    bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.05)
     streams = [bench.engine.stream("a", generate(4096), HOST) for _ in range(5)]
     next(e for e in streams[0] if e.kind == "text")
     for waiting in streams[1:]:
@@ -114,7 +114,7 @@ def test_fifty_at_once_load_the_model_once_and_each_gets_an_answer() -> None:
 
 
 def test_run_batches_and_keeps_the_order(bench: Bench) -> None:
-    backend = bench.plan["a"] = FakeBackend(lanes=1, batch=16)
+    backend = bench.plan["a"] = FakeBackend(concurrency=1, batch=16)
     texts = [("good " if i % 3 == 0 else "bad ") * (i % 7 + 1) for i in range(100)]
     results = bench.engine.run("a", [Classify(text) for text in texts], HOST)
     assert [r.label for r in results] == ["positive" if "good" in t else "negative" for t in texts]  # type: ignore[union-attr]
@@ -124,7 +124,7 @@ def test_run_batches_and_keeps_the_order(bench: Bench) -> None:
 
 
 def test_a_deadline_ends_a_running_answer_and_a_waiting_one(bench: Bench) -> None:
-    bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
+    bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.02)
     running = bench.engine.stream("a", generate(4096), HOST, deadline_seconds=0.6)
     next(e for e in running if e.kind == "text")
     with pytest.raises(NotReadyError, match="No answer within") as caught:
@@ -172,7 +172,7 @@ def test_short_memory_while_working_halves_the_batch_and_the_engine_lives(bench:
                 raise MemoryShortError("too many at once")
             super().run(jobs)
 
-    bench.plan["a"] = Tight(lanes=1, batch=16)
+    bench.plan["a"] = Tight(concurrency=1, batch=16)
     results = bench.engine.run("a", [Embed(str(i)) for i in range(16)], HOST)
     assert len(results) == 16
     bench.plan["a"].fail_with = MemoryShortError("This text needs more memory. Shorten it.")
@@ -283,9 +283,9 @@ def test_unknown_model_and_bad_settings(bench: Bench) -> None:
     assert bench.loads == []
 
 
-def test_one_call_leaves_lanes_to_others(bench: Bench) -> None:
-    """Twenty sentences take eight of twelve lanes; a visitor's single one begins at once; all are answered."""
-    backend = bench.plan["a"] = FakeBackend(lanes=12, batch=1, step_seconds=0.01)
+def test_one_call_leaves_slots_to_others(bench: Bench) -> None:
+    """Twenty sentences take eight of twelve slots; a visitor's single one begins at once; all are answered."""
+    backend = bench.plan["a"] = FakeBackend(concurrency=12, batch=1, step_seconds=0.01)
     many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(20)], HOST)
     next(event for _, event in many if event.kind == "text")
     until(lambda: bench.engine.status().models[0].running == CALL_CONCURRENCY)
@@ -296,8 +296,8 @@ def test_one_call_leaves_lanes_to_others(bench: Bench) -> None:
     single.close()
 
 
-def test_work_of_low_priority_leaves_a_lane_to_others_and_waits_for_them(bench: Bench) -> None:
-    backend = bench.plan["a"] = FakeBackend(lanes=2, batch=1, step_seconds=0.01)
+def test_work_of_low_priority_leaves_room_to_others_and_waits_for_them(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=2, batch=1, step_seconds=0.01)
     low = Caller("file", "host", "low")
     many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(4)], low)
     next(event for _, event in many if event.kind == "text")

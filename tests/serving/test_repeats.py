@@ -284,7 +284,7 @@ def test_a_folder_is_known_by_its_files_and_not_by_its_use(tmp_path: Path) -> No
 
 
 def test_fifty_who_ask_the_same_at_once_cause_one_computation(bench: Bench) -> None:
-    bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)  # a line of four places
+    bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.02)  # a line of four places
     answers: list[Any] = []
     crowd = [threading.Thread(target=lambda: answers.extend(bench.engine.run("a", [GREEDY], HOST))) for _ in range(50)]
     for one in crowd:
@@ -296,7 +296,7 @@ def test_fifty_who_ask_the_same_at_once_cause_one_computation(bench: Bench) -> N
 
 
 def test_the_first_ones_leaving_hurts_nobody(bench: Bench) -> None:
-    backend = bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
+    backend = bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.02)
     asked = replace(GREEDY, sampling=Sampling(30, 0.0))
     first = bench.engine.stream("a", asked, HOST)
     next(event for event in first if event.kind == "text")
@@ -316,7 +316,7 @@ def test_the_first_ones_failure_is_its_own(bench: Bench) -> None:
                 raise ZeroDivisionError("a bug")
             super().run(jobs)
 
-    bench.plan["a"] = Moody(lanes=1)
+    bench.plan["a"] = Moody(concurrency=1)
     first, second = (bench.engine.stream("a", GREEDY, HOST) for _ in range(2))
     while next(first).kind == "loading":
         pass
@@ -327,7 +327,7 @@ def test_the_first_ones_failure_is_its_own(bench: Bench) -> None:
 
 
 def test_a_shorter_time_or_a_smaller_group_waits_for_nobody(bench: Bench) -> None:
-    backend = bench.plan["a"] = FakeBackend(lanes=2, batch=1, step_seconds=0.02)
+    backend = bench.plan["a"] = FakeBackend(concurrency=2, batch=1, step_seconds=0.02)
     asked = replace(GREEDY, sampling=Sampling(4096, 0.0))
     first = bench.engine.stream("a", asked, HOST)
     next(event for event in first if event.kind == "text")
@@ -343,7 +343,7 @@ def test_a_shorter_time_or_a_smaller_group_waits_for_nobody(bench: Bench) -> Non
 
 
 def test_one_that_waits_can_leave(bench: Bench) -> None:
-    bench.plan["a"] = FakeBackend(lanes=1, step_seconds=0.02)
+    bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.02)
     first, second = (bench.engine.stream("a", GREEDY, HOST) for _ in range(2))
     next(event for event in first if event.kind == "text")
     next(second)

@@ -112,13 +112,13 @@ def test_least_recently_used_idle_models_make_room(needed: int, expected: list[s
 
 
 @pytest.mark.parametrize(
-    ("waiting", "lanes", "taken"),
+    ("waiting", "concurrency", "taken"),
     [(200, 2, [50, 50, 50, 50]), (33, 1, [33]), (70, 1, [35, 35]), (10, 2, [5, 5]), (1, 2, [1]), (3, 32, [1, 1, 1])],
 )
-def test_lanes_take_like_shares(waiting: int, lanes: int, taken: list[int]) -> None:
+def test_idle_threads_take_like_shares(waiting: int, concurrency: int, taken: list[int]) -> None:
     left, shares = waiting, []
     while left:
-        shares.append(share(left, 64, max(1, lanes - len(shares))))
+        shares.append(share(left, 64, max(1, concurrency - len(shares))))
         left -= shares[-1]
     assert shares == taken
     assert share(0, 64, 2) == share(5, 1, 1) == 1

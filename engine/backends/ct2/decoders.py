@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from engine.catalogue.models import Model
     from engine.settings import Settings
 
-LANES = 2
+CONCURRENCY = 2
 """Batches at once, each with its share of the threads: they need not wait for each other at every layer."""
 BATCH = 64
-"""Rows of a lane at once."""
+"""Rows of one run."""
 BATCH_TOKENS, MIN_FILL = 4096, 0.3
 """Tokens of the sources of one batch, and the share of them that is no padding."""
 
@@ -39,7 +39,7 @@ class CTranslate2Decoder:
 
     def __init__(self, model: Model, path: Path, settings: Settings) -> None:
         threads = threads_for("transformers", settings)
-        self.title, self.lanes = model.title, min(LANES, threads)
+        self.title, self.concurrency = model.title, min(CONCURRENCY, threads)
         tokenizer, outline = load_tokenizer(model.title, path), load_outline(model.title, path)
         self.context_tokens = positions(outline.config, tokenizer, settings.context_tokens)
         self._rows = Rows(self.title, outline, tokenizer, self.context_tokens, threading.Lock(), is_seq2seq=True)
@@ -47,8 +47,8 @@ class CTranslate2Decoder:
             self._translator: Any = ctranslate2.Translator(
                 str(copy),
                 compute_type="default",
-                inter_threads=self.lanes,
-                intra_threads=max(1, threads // self.lanes),
+                inter_threads=self.concurrency,
+                intra_threads=max(1, threads // self.concurrency),
             )
             weights_bytes = (copy / "model.bin").stat().st_size
         self.memory_bytes = self._rows.working_bytes(weights_bytes, BATCH // 2, outline.dtype.itemsize)

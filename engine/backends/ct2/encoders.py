@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.catalogue.models import Model
     from engine.settings import Settings
 
-LANES = 2
+CONCURRENCY = 2
 """Batches at once, each with its share of the threads."""
 BATCH = 64
 BATCH_TOKENS = 1024
@@ -49,9 +49,9 @@ class CTranslate2Encoder:
 
     def __init__(self, model: Model, folder: Path, settings: Settings) -> None:
         threads = threads_for("transformers", settings)
-        self.title, self.lanes = model.title, min(LANES, threads)
+        self.title, self.concurrency = model.title, min(CONCURRENCY, threads)
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(self.lanes, "encoder")
+        self._pool = ThreadPoolExecutor(self.concurrency, "encoder")
         with read_copy(folder, model.title) as copy:
             outline = json.loads((copy / OUTLINE).read_text(encoding="utf-8"))
             self.task = TASKS[outline["architecture"]]
@@ -62,7 +62,10 @@ class CTranslate2Encoder:
             config = SimpleNamespace(**outline["config"])
             config.id2label = {int(index): name for index, name in config.id2label.items()}
             self._encoder: Any = ctranslate2.Encoder(
-                str(copy), compute_type="default", inter_threads=self.lanes, intra_threads=threads // self.lanes
+                str(copy),
+                compute_type="default",
+                inter_threads=self.concurrency,
+                intra_threads=threads // self.concurrency,
             )
             self.memory_bytes = (copy / "model.bin").stat().st_size + WORKING_BYTES
         self._takes_types = config.model_type == "bert"

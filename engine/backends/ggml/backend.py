@@ -80,7 +80,7 @@ class LlamaCppBackend:
         if self.device == "cpu" and (copy := requantized(path, header)) != path:
             path, header = copy, read_header(copy)
         self.context_tokens = header.context_tokens(settings)
-        self.lanes = _fitting_slots(header, self.context_tokens, settings)
+        self.concurrency = _fitting_slots(header, self.context_tokens, settings)
         self.dtype = header.dtype
         self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS else 0
         self._title = model.title
@@ -95,8 +95,8 @@ class LlamaCppBackend:
             _check_memory(model.title, needed(slots), settings)
             return self._start(path, slots, settings)
 
-        self.memory_bytes = needed(self.lanes)
-        self._servers = GrowingServer(start, self.lanes, is_whole=self.device != "cpu")
+        self.memory_bytes = needed(self.concurrency)
+        self._servers = GrowingServer(start, self.concurrency, is_whole=self.device != "cpu")
 
     def _start(self, path: Path, slots: int, settings: Settings) -> Any:
         parameters = xllamacpp.CommonParams()

@@ -60,7 +60,7 @@ class StudentRow(Row):
 class StudentBackend:
     """One direction. Raises NotReadyError or InputError when its files are not what they should be."""
 
-    lanes, batch = 1, BATCH
+    concurrency, batch = 1, BATCH
     device, dtype = "cpu", "float32"
     context_tokens = CONTEXT_TOKENS
 

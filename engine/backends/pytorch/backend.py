@@ -41,7 +41,7 @@ BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 MIN_FILL, SEQ2SEQ_FILL = 0.7, 0.3
 """Share of real tokens in a batch. Padding costs less where most of the work is done token by token, and a second
 batch would wait for the first one's last token; a decoder's rows are never parted for it."""
-CONTINUOUS_LANES = 64
+CONTINUOUS_CONCURRENCY = 64
 """Answers in the running batch at once; more wait in the line."""
 FILL_SHARE = 8
 """A masked model's logits are as wide as its vocabulary, so its batches are this much smaller."""
@@ -53,7 +53,7 @@ class TransformersBackend:
     Raises NotFoundError, InputError, UnsupportedError or MemoryShortError when it cannot be loaded.
     """
 
-    lanes = 1
+    concurrency = 1
     _continuous: ContinuousBatch | None = None
 
     def __init__(self, model: Model, path: Path, settings: Settings, is_continuous: bool | None = None) -> None:
@@ -116,10 +116,10 @@ class TransformersBackend:
         if ending.rules is not None:
             return
         self._continuous = try_continuous(
-            lambda: ContinuousBatch(self.module, CONTINUOUS_LANES, self.context_tokens, frozenset(ending.end_ids))
+            lambda: ContinuousBatch(self.module, CONTINUOUS_CONCURRENCY, self.context_tokens, frozenset(ending.end_ids))
         )
         if self._continuous is not None:
-            self.lanes, self.batch = CONTINUOUS_LANES, 1
+            self.concurrency, self.batch = CONTINUOUS_CONCURRENCY, 1
             self.memory_bytes += self._continuous.memory_bytes
 
     def run(self, jobs: Sequence[Job]) -> None:

@@ -1,6 +1,6 @@
 """Causal models on CUDA: everybody's requests in one running batch over a paged cache, by transformers' own manager.
 
-Each lane submits one request and reads its tokens; how a token is chosen for each is in `continuous_sampling`.
+Each thread submits one request and reads its tokens; how a token is chosen for each is in `continuous_sampling`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ PAGE_TOKENS = 64
 """Granularity of the cache."""
 PREFILL_TOKENS = 1024
 """Most tokens of one forward pass; a longer prompt is read in pieces, so that others' streams do not stand still."""
-SHARE_OF_FULL_LANES = 4
-"""The cache holds this part of what all lanes together could need; when it is full, the manager pauses the youngest."""
+SHARE_OF_FULL = 4
+"""The cache holds this part of what all requests could need; when it is full, the manager pauses the youngest."""
 POLL_SECONDS = 0.02
-"""How often a lane that waits for a token looks whether its owner left."""
+"""How often a thread that waits for a token looks whether its owner left."""
 TRIAL_SECONDS = 120
 """How long the first token may take, kernels being compiled for it."""
 
@@ -84,18 +84,18 @@ class _Loop:
 
 
 class ContinuousBatch:
-    """The running batch of one model. `generate` may be called from `lanes` threads at once.
+    """The running batch of one model. `generate` may be called from `concurrency` threads at once.
 
     Raises whatever the manager raises when the model cannot be run this way.
     """
 
-    def __init__(self, module: Any, lanes: int, context_tokens: int, end_ids: frozenset[int]) -> None:
-        self._module, self._lanes, self._context_tokens = module, lanes, context_tokens
+    def __init__(self, module: Any, concurrency: int, context_tokens: int, end_ids: frozenset[int]) -> None:
+        self._module, self._concurrency, self._context_tokens = module, concurrency, context_tokens
         self._end_ids = sorted(end_ids)
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for slot in range(lanes):
+        for slot in range(concurrency):
             self._slots.put(slot)
         self._is_closed = False
         self._loop = self._start()
@@ -123,12 +123,12 @@ class ContinuousBatch:
         self._loop.stop()
 
     def _start(self) -> _Loop:
-        tokens = max(self._lanes * self._context_tokens // SHARE_OF_FULL_LANES, 2 * self._context_tokens)
+        tokens = max(self._concurrency * self._context_tokens // SHARE_OF_FULL, 2 * self._context_tokens)
         settings = ContinuousBatchingConfig(
             page_size=PAGE_TOKENS,
             num_blocks=-(-tokens // PAGE_TOKENS),
             max_batch_tokens=PREFILL_TOKENS,
-            max_requests_per_batch=self._lanes,
+            max_requests_per_batch=self._concurrency,
             # The penalty needs each token before the next is drawn, so one step ends before the next is prepared.
             use_async_batching=False,
             use_cuda_graph=False,
@@ -137,7 +137,7 @@ class ContinuousBatch:
         greedy = GenerationConfig(do_sample=False, eos_token_id=self._end_ids or None, pad_token_id=0)
         manager = self._module.init_continuous_batching(greedy, settings)
         vocabulary = int(self._module.get_output_embeddings().weight.shape[0])
-        seen = SeenTokens(self._lanes, vocabulary, self._module.device)
+        seen = SeenTokens(self._concurrency, vocabulary, self._module.device)
         manager.logit_processor = processors(seen, vocabulary)
         self._step_bytes = seen.memory_bytes
         return _Loop(manager)
@@ -148,7 +148,7 @@ class ContinuousBatch:
         return int(self._loop.manager.batch_processor.cache.cache_tensor.nbytes) + self._step_bytes
 
     def _revive(self, dead: _Loop) -> None:
-        """Begin anew with an empty cache; the first of the lanes that notice does it."""
+        """Begin anew with an empty cache; the first thread that notices does it."""
         with self._lock:
             if self._is_closed:
                 raise NotReadyError("The model was unloaded. Try again.", retry_seconds=1)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ConflictError, InputError, TooLargeError, UnsupportedError
+from engine.errors import InputError, TooLargeError, UnsupportedError
 from engine.messages import Text
+from engine.serving.access import caller_of, check
 from engine.training.formats._base import MAX_BYTES, MAX_ROWS, Table, about, counted_rows, decoded
 from engine.training.formats._delimited import read_csv, read_tsv
 from engine.training.formats._objects import read_json, read_jsonl, squad, squad_articles
@@ -69,10 +70,7 @@ def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
     """
     from engine.training import hub_files
 
-    if settings.is_public:
-        raise ConflictError(
-            "Fetching from the Hub is off on this public site. Bring the data as a file.", param="dataset"
-        )
+    check(caller_of(settings), "fetch data")
     found = hub_files.find(dataset_id, split, settings.network_timeout_seconds)
     tables: list[Table] = []
     left = MAX_BYTES
