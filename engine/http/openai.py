@@ -13,7 +13,7 @@ from engine.applications.write import complete
 from engine.catalogue.models import Model
 from engine.http.callers import caller_of
 from engine.http.errors import Json
-from engine.http.openai_answers import Answer, ChatAnswer, CompletionAnswer
+from engine.http.openai_answers import ChatCompletion, Completion, TextCompletion
 from engine.http.openai_requests import ChatBody, CompletionBody
 from engine.http.streams import event_stream, in_thread, results_of
 from engine.requests import Event
@@ -41,18 +41,18 @@ def routes(house: House) -> APIRouter:
     @router.post("/completions", responses=ANSWERS)
     async def continued(body: CompletionBody, request: Request) -> Response:
         """Continue a prompt, or up to 16 at once."""
-        return await _respond(house, request, body, CompletionAnswer)
+        return await _respond(house, request, body, TextCompletion)
 
     @router.post("/chat/completions", responses=ANSWERS)
     async def chat(body: ChatBody, request: Request) -> Response:
         """Answer the last message; a last message by the assistant is carried on."""
-        return await _respond(house, request, body, ChatAnswer)
+        return await _respond(house, request, body, ChatCompletion)
 
     return router
 
 
 async def _respond(
-    house: House, request: Request, body: CompletionBody | ChatBody, answer_type: type[Answer]
+    house: House, request: Request, body: CompletionBody | ChatBody, answer_type: type[Completion]
 ) -> Response:
     model = await in_thread(house.catalogue.find, body.model)
     asked = body.asked()

@@ -16,7 +16,7 @@ LEAST_LOGPROB = -9999.0
 """What OpenAI writes for a probability of nought, which JSON has no number for."""
 
 
-class Answer(ABC):
+class Completion(ABC):
     """One response: its id and time, and how its parts are written.
 
     `top_logprobs` is how many of the likeliest tokens to list at each place (None: no log-probabilities), `count` the
@@ -81,7 +81,7 @@ class Answer(ABC):
         """What a text's stream ends with."""
 
 
-class CompletionAnswer(Answer):
+class TextCompletion(Completion):
     """For /v1/completions."""
 
     prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
@@ -121,7 +121,7 @@ class CompletionAnswer(Answer):
         }
 
 
-class ChatAnswer(Answer):
+class ChatCompletion(Completion):
     """For /v1/chat/completions."""
 
     prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"

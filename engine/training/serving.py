@@ -10,13 +10,14 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from engine.applications.write import CompleteRequest, complete
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
 from engine.catalogue.checkpoints import TRANSLATION_STYLES, context_tokens
@@ -82,10 +83,15 @@ def stream(
     """
     task = tasks.find(config.task)
     if task.stream:
-        return task.stream(engine, model, config, inputs, caller)
+        yield from task.stream(engine, model, config, inputs, caller)
+        return
     temperature = float(inputs.get("temperature", 0.0))
     sampling = Sampling(TRIED_TOKENS, temperature, repetition_penalty=1.05, seed=config.seed)
-    return engine.stream(model.id, task.ask(model, config, str(inputs["text"]), sampling), caller)
+    asked = task.ask(model, config, str(inputs["text"]), sampling)
+    items = complete(engine, CompleteRequest(model.id, asked.prompt, asked.messages, asked.sampling), caller)
+    with closing(items):  # type: ignore[type-var]
+        for _, event in items:
+            yield event
 
 
 def retire(engine: Engine, run_id: str, folder: Path) -> None:

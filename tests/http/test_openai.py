@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from engine.errors import BusyError, NotReadyError
 from engine.http.errors import dumps
-from engine.http.openai_answers import ChatAnswer
+from engine.http.openai_answers import ChatCompletion
 from engine.http.openai_requests import NOT_OFFERED
 from engine.requests import Generation, Token
 
@@ -203,7 +203,7 @@ def test_the_clients_classes_for_busy_and_not_ready(official: openai.OpenAI, ben
 def test_a_probability_of_nought_is_written_as_a_number() -> None:
     token = Token("a", 1, -math.inf, (("b", -0.1),))
     result = Generation("a", "deadline", 1, 1, {}, tokens=(token,))
-    whole = json.loads(dumps(ChatAnswer("m", 2).whole([result])))
+    whole = json.loads(dumps(ChatCompletion("m", 2).whole([result])))
     (content,) = whole["choices"][0]["logprobs"]["content"]
     assert content["logprob"] == -9999.0 and content["top_logprobs"][0]["token"] == "b"
     assert whole["choices"][0]["finish_reason"] == "length" and whole["parlance"]["finish_reason"] == "deadline"

@@ -205,3 +205,11 @@ def test_models_can_be_unloaded(open_page: Open, bench: Bench) -> None:
     click(open_page("sentiment"), "Judge")
     app = click(open_page("models"), "Unload")
     assert bench.backends["sentiment-minilm"].is_closed and not app.exception
+
+
+def test_a_visitor_of_a_public_site_is_not_offered_to_unload(open_page: Open, bench: Bench) -> None:
+    click(open_page("sentiment"), "Judge")
+    bench.local.settings = replace(bench.engine.settings, is_public=True)
+    app = open_page("models")
+    assert bench.engine.is_loaded("sentiment-minilm")
+    assert not [button for button in app.button if button.label in ("Unload", "Delete")]
