@@ -25,7 +25,7 @@ import pytest
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
 from engine.jobs import reading, work
 from engine.jobs.folder import STOP_FILE
-from engine.jobs.kinds import training
+from engine.jobs.kinds import average, training
 from engine.settings import ROOT, Settings
 from engine.training import runs as jobs
 from engine.training.run import Run
@@ -39,7 +39,8 @@ VALUES = {"task": "classification", "base": "a-base", "max_steps": 12}
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings with a runs folder of this test; what it started is ended afterwards."""
-    monkeypatch.setattr(training, "KIND", replace(training.KIND, program="tests.training.stand_in"))
+    for kind in (training, average):
+        monkeypatch.setattr(kind, "KIND", replace(kind.KIND, program="tests.training.stand_in"))
     made = Settings(runs_folder=tmp_path / "runs", training_nice=3)
     yield made
     for view in jobs.listed(made):

@@ -17,7 +17,7 @@ from fakes import FakeBackend
 from streamlit.testing.v1 import AppTest
 
 from engine.jobs import work
-from engine.jobs.kinds import training
+from engine.jobs.kinds import average, training
 from engine.settings import Settings
 from engine.training import runs as jobs
 from engine.training import tasks
@@ -36,7 +36,8 @@ PATIENCE_SECONDS = 60.0
 @pytest.fixture
 def settings(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The bench's settings with a folder of runs, and a child that keeps its folder but trains nothing."""
-    monkeypatch.setattr(training, "KIND", replace(training.KIND, program="tests.training.stand_in"))
+    for kind in (training, average):
+        monkeypatch.setattr(kind, "KIND", replace(kind.KIND, program="tests.training.stand_in"))
     bench.local.settings = replace(bench.engine.settings, runs_folder=tmp_path / "runs")
     for made in (
         model("minilm-l6", architecture="embedding", applications=("explore",)),
