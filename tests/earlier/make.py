@@ -14,6 +14,7 @@ import random
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,9 @@ def main() -> None:
 
     ctranslate2_conversion.convert(engine.store.path(model.id))
     text = "the film was superb"
-    scores = dict(run(engine, SentimentRequest(text, model.id)).results[0].scores)
+    run(engine, SentimentRequest(text, model.id))
+    exact = Engine(replace(settings, dtype="float32"), catalogue, engine.store)
+    scores = dict(run(exact, SentimentRequest(text, model.id)).results[0].scores)
     runs = make_runs(settings, engine, make_base(folder / "base"))
     engine.close()
     made = {"runs": runs, "model": table, "links": LINKS, "judged": {"text": text, "scores": scores}}

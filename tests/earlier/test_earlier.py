@@ -94,12 +94,12 @@ def wait_until(is_so: Callable[[], Any]) -> None:
 
 def test_the_cache_is_taken_as_it_is(house: House, settings: Settings, facts: dict[str, Any]) -> None:
     assert house.store.availability("tiny-judge").state == "ready"
-    copies = [*settings.cache_folder.rglob("model.bin")]
-    stamps = [copy.stat().st_mtime_ns for copy in copies]
+    (weights,) = settings.cache_folder.rglob("model.safetensors")
+    stamp = weights.stat().st_mtime_ns
     text, scores = facts["judged"]["text"], facts["judged"]["scores"]
     judged = judge(house, SentimentRequest(text, "tiny-judge")).results[0].scores
-    assert judged == pytest.approx(scores, abs=1e-4)
-    assert len(copies) == 1 and [copy.stat().st_mtime_ns for copy in settings.cache_folder.rglob("model.bin")] == stamps
+    assert judged == pytest.approx(scores, abs=0.05)  # as exactly as a copy in int8 tells
+    assert weights.stat().st_mtime_ns == stamp
     assert [entry.id for entry in house.store.entries()] == ["tiny-judge"]
     house.delete("tiny-judge", HOST)
     assert not [*settings.cache_folder.rglob("*.safetensors")] and not [*settings.cache_folder.rglob("model.bin")]
