@@ -1,4 +1,4 @@
-# Parlance on a CPU: docker build -t parlance . && docker run -p 8501:8501 -v parlance-data:/data parlance
+# Parlance on a CPU: docker build -t parlance . && docker run -p 127.0.0.1:8501:8501 -v parlance-data:/data parlance
 # With the embedded weights inside the image: docker build --build-arg WITH_WEIGHTS=1 -t parlance .
 FROM python:3.11-slim
 
@@ -7,6 +7,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm 
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
     PARLANCE_CACHE_FOLDER=/data/cache PARLANCE_RUNS_FOLDER=/data/runs PORT=8501
+# Inside, every address is the container's own; whom it reaches is said with `docker run -p`.
+ENV PARLANCE_IS_NETWORK_TRUSTED=1
 
 RUN useradd --create-home --uid 1000 parlance && install -d -o parlance /data
 WORKDIR /app

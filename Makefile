@@ -1,16 +1,21 @@
-# `make run` serves the app; `make test` checks it. Both make .venv first; Python 3.11 or newer is all they need.
+# `make run` serves the app to this machine, `make serve` to the network; `make test` checks it. They make .venv first; Python 3.11 or newer is all they need.
 PYTHON ?= python3
 PORT ?= 8501
+ADDRESS ?= 0.0.0.0
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 
-.PHONY: run test lint format messages bench clean
+.PHONY: run serve test lint format messages bench clean
 
 run: $(RUN)
 	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+# Refuses, and says what to set, unless strangers are meant (PARLANCE_IS_PUBLIC=1) or all of the network is trusted.
+serve: $(RUN)
+	$(BIN)/streamlit run app.py --server.port $(PORT) --server.address $(ADDRESS) --server.headless true
 
 test: $(DEV)
 	sh tests/browser.sh

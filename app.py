@@ -13,10 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from engine import http
 from engine.backends import loader as backends
 from engine.serving.compose import House
+from engine.settings import current
 from pages.parts import first_page
 from pages.parts.curves import library_routes
 from pages.parts.engine import house
 from pages.parts.errors import page_failed
+from pages.parts.serving import door
 
 WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
@@ -45,7 +47,7 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
-    http.send_at_once()
+    http.prepare_sockets()
     home = await run_in_threadpool(house)
     await run_in_threadpool(home.store.prefetch_embedded)
     threading.Thread(target=first_page.prepare, daemon=True).start()
@@ -60,5 +62,6 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 
 app = st.App(
-    "pages/main.py", routes=[*http.routes(house), *library_routes()], lifespan=lifespan, on_script_error=page_failed
-)
+    "pages/main.py", routes=[*http.routes(house), *library_routes()], middleware=door(current()), lifespan=lifespan,
+    on_script_error=page_failed,
+)  # fmt: skip

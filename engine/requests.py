@@ -5,7 +5,6 @@ Applications build these from what a person typed; backends work on them. Nothin
 
 from __future__ import annotations
 
-import math
 import random
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,8 @@ SAMPLING_LIMITS: dict[str, tuple[float, float]] = {
     "min_p": (0.0, 1.0),
     "repetition_penalty": (0.5, 2.0),
 }
+BEYOND = 1e15
+"""A number from here on is not repeated in a sentence: it may be infinite, or have hundreds of digits."""
 MAX_STOPS = 8
 MAX_STOP_CHARACTERS = 64
 MAX_SEED = 2**31 - 1
@@ -58,7 +59,7 @@ class Sampling:
         """
         for name, (low, high) in SAMPLING_LIMITS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < BEYOND:
                 raise InputError(
                     "{field} must be a number from {low} to {high}.", param=name, field=name, low=low, high=high
                 )

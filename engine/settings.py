@@ -114,6 +114,13 @@ class Settings:
     """How much a fine-tuning run yields to answers: 0 not at all, 19 all it can (the system's nice)."""
     extensions: Path | None = None
     """The host's own applications, training tasks, runtimes and models (docs/extending.md); they run as the server."""
+    allowed_hosts: str = ""
+    """Names, besides localhost and addresses in numbers, under which pages and API are asked for: `demo.example.org`,
+    `*.example.org`; `*` is any. With commas between."""
+    frame_ancestors: str = ""
+    """Sites whose pages may show this one in a frame, as in Content-Security-Policy: `https://example.org`."""
+    is_network_trusted: bool = False
+    """Whether the server may listen on the network without being public: everybody there may do what its host may."""
     is_public: bool = False
     """Hosted for strangers: downloads, deletions and fine-tuning are off. Quotas and sign-in will join it here."""
 

@@ -12,11 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.http.sockets import send_at_once
+from engine.http.door import Door, check_listening
+from engine.http.sockets import prepare_sockets
 from engine.http.stopping import ended_by_signals
 from engine.serving.compose import House
 
-__all__ = ["ended_by_signals", "routes", "send_at_once", "warm_up"]
+__all__ = ["Door", "check_listening", "ended_by_signals", "prepare_sockets", "routes", "warm_up"]
 
 
 def routes(house: Callable[[], House]) -> list[BaseRoute]:

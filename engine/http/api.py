@@ -27,7 +27,7 @@ def make_app(house: House) -> FastAPI:
     )  # fmt: skip
     app.include_router(applications.routes(house))
     app.include_router(openai.routes(house))
-    handle_errors(app)
+    handle_errors(app, applications.body_bytes(house))
     _serve_docs(app)
 
     async def health() -> dict[str, Any]:

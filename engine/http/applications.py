@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from starlette.responses import Response, StreamingResponse
 
 from engine.applications import APPLICATIONS, Application
+from engine.http import limits
 from engine.http.callers import caller_of
 from engine.http.language import said
 from engine.http.streams import KEEP_ALIVE, WAITING, data, event_stream, results_of
@@ -24,6 +25,16 @@ def routes(house: House) -> APIRouter:
     for application in APPLICATIONS.values():
         _add(router, application, house)
     return router
+
+
+def body_bytes(house: House) -> dict[str, int]:
+    """The largest body of each of their paths."""
+    most = house.settings.max_text_characters
+    return {
+        path: limits.body_bytes(application.request_type, most)
+        for application in APPLICATIONS.values()
+        for path in (f"/api/{application.id}", f"/api/{application.id}/stream")
+    }
 
 
 def _add(router: APIRouter, application: Application[Any, Any], house: House) -> None:

@@ -7,10 +7,11 @@ import logging
 import math
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from anyio import to_thread
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
@@ -18,14 +19,13 @@ from starlette.exceptions import HTTPException as RoutingException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.errors import PeopleError, TooLargeError
+from engine.errors import PeopleError
 from engine.http.language import listen, said
+from engine.http.limits import MAX_BODY_BYTES, UNREADABLE, check_body, too_large
 from engine.messages import NOTHING, Text
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 8 * 2**20
-TOO_LARGE = Text("The body is over {limit} MB. Send less at a time.", limit=MAX_BODY_BYTES // 2**20)
 KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 MAX_SHOWN_CHARACTERS = 200
 """Of what a visitor sent and a message repeats."""
@@ -92,9 +92,9 @@ def error_response(error: Exception) -> Response:
     return Json(error_body(error), status, headers)
 
 
-def handle_errors(app: FastAPI) -> None:
-    """Have the app answer every error in our form."""
-    app.add_middleware(Guard)
+def handle_errors(app: FastAPI, body_bytes: Mapping[str, int]) -> None:
+    """Have the app answer every error in our form; `body_bytes` is the largest body of each path."""
+    app.add_middleware(Guard, body_bytes=body_bytes)
 
     @app.exception_handler(PeopleError)
     async def people(request: Request, error: PeopleError) -> Response:
@@ -123,8 +123,8 @@ def _routing_sentence(request: Request, error: RoutingException) -> Text:
         allowed = (error.headers or {}).get("Allow", Text("another method"))
         return Text("{path} does not take {method}. Use {allowed}.", path=path, method=request.method, allowed=allowed)
     if error.status_code == 400:
-        return Text("The body cannot be read as JSON. Send one JSON object in UTF-8.")
-    return TOO_LARGE if error.status_code == 413 else Text(str(error.detail))
+        return UNREADABLE
+    return Text(str(error.detail))
 
 
 _ALTERNATIVE = re.compile(r"str|int|float|bool|none|.*\[.*|.*\(.*|function-.*|constrained-.*")
@@ -183,25 +183,21 @@ def _needed(fault: Any) -> Text:
 
 
 class Guard:
-    """Around everything: refuses bodies over MAX_BODY_BYTES, and answers in our form what nobody else caught."""
+    """Around everything: reads the body, refuses what is too large before it is parsed, answers errors in our form.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `body_bytes` tells the largest body of a path where that is less than MAX_BODY_BYTES.
+    """
+
+    def __init__(self, app: ASGIApp, body_bytes: Mapping[str, int] | None = None) -> None:
         self.app = app
+        self.body_bytes = body_bytes or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a counted body; the header is believed only when it says too much."""
+        """Pass the request on with its checked body."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         listen(scope)
-        arrived, is_begun = 0, False
-
-        async def counted() -> Message:
-            nonlocal arrived
-            message = await receive()
-            arrived += len(message.get("body", b""))
-            if arrived > MAX_BODY_BYTES:
-                raise HTTPException(413)
-            return message
+        is_begun = False
 
         async def noted(message: Message) -> None:
             nonlocal is_begun
@@ -209,15 +205,43 @@ class Guard:
             await send(message)
 
         try:
-            if _declared_bytes(scope) > MAX_BODY_BYTES:
-                raise TooLargeError(TOO_LARGE)
-            await self.app(scope, counted, noted)
+            body = await self._body(scope, receive)
+            await to_thread.run_sync(check_body, body)
+            await self.app(scope, _again(body, receive), noted)
+        except ClientDisconnect:
+            await Response(status_code=499)(scope, receive, send)
         except Exception as error:
             if is_begun:
                 raise
             await error_response(error)(scope, receive, send)
 
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body. Raises TooLargeError as soon as it is told or seen to be over its limit."""
+        most, body, is_more = self.body_bytes.get(scope["path"], MAX_BODY_BYTES), bytearray(), True
+        if _declared_bytes(scope) > most:
+            raise too_large(most)
+        while is_more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            if len(body) > most:
+                raise too_large(most)
+            is_more = message.get("more_body", False)
+        return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A receiver that gives the body, which was read before, and then what comes after it."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def given() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return given
+
 
 def _declared_bytes(scope: Scope) -> int:
+    """What the header says, believed only when it says too much."""
     value = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    return int(value) if value.isdigit() else 0
+    return int(value) if value.isdigit() and len(value) < 20 else MAX_BODY_BYTES + 1 if value.isdigit() else 0

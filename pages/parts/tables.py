@@ -13,9 +13,13 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """CSV with a header; text that a spreadsheet would take for a formula gets an apostrophe before it."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, list(rows[0]) if rows else [])
-    writer.writeheader()
-    for row in rows:
-        safe = {k: f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for k, v in row.items()}
-        writer.writerow(safe)
+    writer = csv.writer(file)
+    names = list(rows[0]) if rows else []
+    writer.writerows(
+        map(_defused, cells) for cells in (names, *([row.get(name, "") for name in names] for row in rows))
+    )
     return file.getvalue()
+
+
+def _defused(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

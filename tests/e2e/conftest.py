@@ -120,8 +120,8 @@ def context(browser: Any) -> Any:
 
 @pytest.fixture
 def visit(browser: Any, context: Any) -> Iterator[Callable[..., Any]]:
-    """Open an address as a new visitor. Afterwards no visitor's browser may have asked anybody but the app."""
-    opened, outside = [], []
+    """Open an address as a new visitor. Afterwards no browser may have asked anybody but the app, or been refused."""
+    opened, outside, refused = [], [], []
 
     def visited(address: str, **options: Any) -> Any:
         where = browser.new_context(**options) if options else context
@@ -129,6 +129,7 @@ def visit(browser: Any, context: Any) -> Iterator[Callable[..., Any]]:
         opened.append(where if options else page)
         page.set_default_timeout(PATIENCE_SECONDS * 1000)
         page.on("request", lambda request: outside.append(request.url) if _is_outside(request.url) else None)
+        page.on("console", lambda told: refused.append(told.text) if "Content Security Policy" in told.text else None)
         page.goto(address, wait_until="domcontentloaded")
         page.locator("h1").wait_for()
         return page
@@ -136,7 +137,7 @@ def visit(browser: Any, context: Any) -> Iterator[Callable[..., Any]]:
     yield visited
     for each in opened:
         each.close()
-    assert outside == []
+    assert outside == [] and refused == []
 
 
 def _is_outside(address: str) -> bool:

@@ -1,0 +1,181 @@
+"""Who comes in, under which name, at which pace; and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from benches import Bench
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from engine.errors import InputError
+from engine.http import Door, check_listening, door, routes
+from engine.settings import Settings
+
+POLICY = "default-src 'self'"
+
+
+async def page(request: Request) -> Response:
+    await request.body()
+    return PlainTextResponse("page")
+
+
+async def refused(request: Request) -> Response:
+    return PlainTextResponse("Bad Request", 400)
+
+
+async def stream(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("in")
+    await socket.close()
+
+
+@contextmanager
+def served(bench: Bench, origins: tuple[str, ...] = (), **changed: Any) -> Iterator[TestClient]:
+    """The API and stand-ins for Streamlit's routes, behind the door."""
+    settings = replace(bench.house.settings, **changed)
+    stands = [
+        Route("/v1/refused", refused),
+        *routes(lambda: bench.house),
+        WebSocketRoute("/_stcore/stream", stream),
+        Route("/{path:path}", page, methods=["GET", "POST", "PUT"]),
+    ]
+    around = Middleware(Door, settings=settings, page_policy=POLICY, origins=origins)
+    with TestClient(Starlette(routes=stands, middleware=[around]), base_url="http://localhost:8501") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("host", "is_known"),
+    [
+        ("localhost:8501", True), ("LOCALHOST", True), ("app.localhost", True), ("127.0.0.1:8501", True),
+        ("[::1]:8501", True), ("192.168.1.7:8501", True), ("demo.example.org", True), ("a.b.example.net", True),
+        ("example.net", False), ("evil.example:8501", False), ("localhost.evil.example", False), ("", False),
+        ("demo.example.org.evil.example", False), ("localhost@evil.example", False), ("evil.example/localhost", False),
+        ("localhost:x", False), ("127.0.0.1.evil.example", False), ("[::1", False),
+    ],
+)  # fmt: skip
+def test_pages_api_and_stream_go_by_known_names_alone(bench: Bench, host: str, is_known: bool) -> None:
+    with served(bench, allowed_hosts="demo.example.org, *.example.net") as client:
+        headers = {"Host": host}
+        for path in ("/", "/models", "/healthz", "/_stcore/health"):
+            assert client.get(path, headers=headers).status_code == (200 if is_known else 403)
+        assert enters(client, headers) is is_known
+        if not is_known:
+            error = client.get("/healthz", headers=headers).json()["error"]
+            assert error["type"] == "forbidden" and "PARLANCE_ALLOWED_HOSTS" in error["message"]
+
+
+def enters(client: TestClient, headers: dict[str, str]) -> bool:
+    """Whether the pages' WebSocket opens."""
+    try:
+        with client.websocket_connect("ws://localhost:8501/_stcore/stream", headers=headers) as socket:
+            return bool(socket.receive_text() == "in")
+    except WebSocketDisconnect:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_own"),
+    [
+        (None, True), ("http://localhost:8501", True), ("https://localhost:8501", True),
+        ("http://localhost:3000", False), ("http://localhost", False), ("http://evil.example", False), ("null", False),
+        ("https://friend.example", True), ("http://[", False),
+    ],
+)  # fmt: skip
+def test_only_the_servers_own_pages_may_act(bench: Bench, origin: str | None, is_own: bool) -> None:
+    headers = {"Origin": origin} if origin else {}
+    with served(bench, origins=("https://friend.example/",)) as client:
+        assert enters(client, {"Host": "localhost:8501"} | headers) is is_own
+        assert client.put("/_stcore/upload_file/a/b", headers=headers).status_code == (200 if is_own else 403)
+        asked = client.post("/api/sentiment", json={"text": "good"}, headers=headers)
+        assert asked.status_code == (200 if is_own else 403)
+
+
+def test_every_answer_carries_strict_headers(bench: Bench) -> None:
+    with served(bench) as client:
+        answers = [client.get(path) for path in ("/", "/healthz", "/v1/nope", "/api/docs", "/_stcore/metrics")]
+        answers.append(client.get("/", headers={"Host": "evil.example"}))
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert "default-src '" in policy and "frame-ancestors 'none'" in policy
+        assert answer.headers["x-frame-options"] == "DENY" and answer.headers["x-content-type-options"] == "nosniff"
+    assert answers[0].headers["content-security-policy"].startswith(POLICY)
+
+
+def test_the_host_says_who_may_frame_the_pages(bench: Bench) -> None:
+    with served(bench, frame_ancestors="https://a.example https://b.example") as client:
+        headers = client.get("/").headers
+    assert "frame-ancestors https://a.example https://b.example" in headers["content-security-policy"]
+    assert "x-frame-options" not in headers
+
+
+def test_figures_of_the_process_are_closed(bench: Bench) -> None:
+    with served(bench) as client:
+        for path in ("/_stcore/metrics", "/_stcore/metrics/", "/base/_stcore/metrics"):
+            assert client.get(path).status_code == 404
+
+
+def test_the_api_refuses_in_json_whoever_refuses(bench: Bench) -> None:
+    with served(bench) as client:
+        answer = client.get("/v1/refused")
+    assert answer.status_code == 400 and answer.json()["error"]["type"] == "invalid_request"
+
+
+@pytest.mark.parametrize("path", ["/api/write", "/_stcore/upload_file/a/b"])
+def test_a_body_that_stops_coming_is_given_up(bench: Bench, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(door, "FIRST_SECONDS", 0.05)
+    sent: list[Any] = []
+
+    async def half() -> dict[str, Any]:
+        if sent_pieces:
+            await asyncio.Event().wait()
+        sent_pieces.append(1)
+        return {"type": "http.request", "body": b'{"te', "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    sent_pieces: list[int] = []
+    with served(bench) as client:
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": headers,
+            "query_string": b"",
+            "root_path": "",
+        }
+        client.portal.call(client.app, scope, half, send)
+    assert sent[0]["status"] == 408 and (b"connection", b"close") in sent[0]["headers"]
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+@pytest.mark.parametrize(
+    ("address", "changed", "is_open"),
+    [
+        ("localhost", {}, False), ("127.0.0.1", {}, False), ("::1", {}, False),
+        ("0.0.0.0", {}, None), (None, {}, None), ("192.168.1.7", {}, None), ("demo.example.org", {}, None),
+        ("0.0.0.0", {"is_public": True}, True), (None, {"is_network_trusted": True}, True),
+    ],
+)  # fmt: skip
+def test_the_network_is_served_only_where_that_is_meant(
+    address: str | None, changed: dict[str, Any], is_open: bool | None
+) -> None:
+    settings = replace(Settings(), **changed)
+    if is_open is not None:
+        assert check_listening(address, settings) is is_open
+        return
+    with pytest.raises(InputError, match="PARLANCE_IS_PUBLIC"):
+        check_listening(address, settings)
