@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -26,14 +25,14 @@ class Shortlist:
 
     def candidates(self, source: Sequence[int], forced: Sequence[int] = ()) -> Tensor:
         """The target ids for a sentence in order, those that it must begin with among them."""
-        lists = [self._ids[self._offsets[id] : self._offsets[id + 1]] for id in source]
-        own = source if self._is_shared else ()
-        found = np.unique(np.concatenate([*lists, np.arange(FREQUENT), np.array([*own, *forced], np.int64)]))
-        missing = -len(found) % MULTIPLE
-        if missing:
-            nexts = np.setdiff1d(np.arange(FREQUENT, FREQUENT + len(found) + MULTIPLE), found)[:missing]
-            found = np.sort(np.concatenate([found, nexts]))
-        return torch.from_numpy(found.astype(np.int64))
+        found = set(range(FREQUENT)).union(forced, source if self._is_shared else ())
+        for id in source:
+            found.update(self._ids[self._offsets[id] : self._offsets[id + 1]].tolist())
+        extra = FREQUENT
+        while len(found) % MULTIPLE:
+            found.add(extra)
+            extra += 1
+        return torch.tensor(sorted(found))
 
 
 class Network(Protocol):
