@@ -15,7 +15,7 @@ MAX_BODY_BYTES = 8 * 2**20
 LONGEST_CHARACTER_BYTES = 12
 """Of JSON: an emoji written as two escapes."""
 MAX_PIECES = 10_000
-"""Names, values and brackets of one body: enough for 500 turns of a chat in two parts each, or 2,000 texts five times over."""
+"""Names, values and brackets of one body: enough for 500 turns of two parts, and 2,000 texts five times."""
 MAX_DEPTH = 32
 MAX_NUMBER_CHARACTERS = 64
 UNREADABLE = Text("The body cannot be read as JSON. Send one JSON object in UTF-8.")
