@@ -20,6 +20,7 @@ class PeopleError(Exception):
 
     status = 400
     kind = "invalid_request"
+    code: str | None = None
 
     def __init__(
         self, template: str | Text, param: str | None = None, retry_seconds: float | None = None, **facts: Any
@@ -60,6 +61,21 @@ class TooLargeError(PeopleError):
 
     status = 413
     kind = "too_large"
+
+
+class ContextError(TooLargeError):
+    """A prompt has more tokens than the model takes; the code is OpenAI's, by which clients know to leave some out."""
+
+    status = 400
+    kind = "invalid_request"
+    code = "context_length_exceeded"
+
+
+class EncodingError(PeopleError):
+    """The body is packed in a way that is not taken."""
+
+    status = 415
+    kind = "unsupported_media_type"
 
 
 class UnsupportedError(PeopleError):

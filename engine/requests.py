@@ -23,6 +23,8 @@ SAMPLING_LIMITS: dict[str, tuple[float, float]] = {
     "top_k": (0, 1000),
     "min_p": (0.0, 1.0),
     "repetition_penalty": (0.5, 2.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
 }
 BEYOND = 1e15
 """A number from here on is not repeated in a sentence: it may be infinite, or have hundreds of digits."""
@@ -33,7 +35,7 @@ MAX_SEED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen, in the order of application: penalty, temperature, top-k, top-p, min-p."""
+    """How the next token is chosen, in the order of application: penalties, temperature, top-k, top-p, min-p."""
 
     max_new_tokens: int = 128
     """Length of the answer at most, in tokens."""
@@ -47,6 +49,10 @@ class Sampling:
     """Drop tokens less likely than this share of the likeliest one; 0 drops none."""
     repetition_penalty: float = 1.0
     """Above 1, tokens already seen become less likely (Keskar et al. 2019)."""
+    presence_penalty: float = 0.0
+    """Taken off the logit of each token that prompt or answer hold."""
+    frequency_penalty: float = 0.0
+    """Taken off the logit of a token as often as prompt and answer hold it."""
     stop: tuple[str, ...] = ()
     """Strings that end the answer; they are not part of it."""
     seed: int | None = None
@@ -81,6 +87,11 @@ class Sampling:
         if whole.temperature == 0:
             return replace(whole, top_p=1.0, top_k=0, min_p=0.0)
         return whole
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether how often a token was seen matters."""
+        return self.presence_penalty != 0 or self.frequency_penalty != 0
 
     def as_dict(self) -> dict[str, Any]:
         """The settings by name, ready for JSON."""
@@ -182,6 +193,7 @@ def needs(request: Request) -> frozenset[str]:
         return frozenset({"score_translation"})
     if isinstance(request, Generate):
         wanted |= {"sample"} if request.sampling.temperature > 0 else set()
+        wanted |= {"penalties"} if request.sampling.is_counting else set()
         asked = ("top_logprobs", "beginning", "alternatives", "align")
         wanted |= {name for name in asked if getattr(request, name)}
     return frozenset(wanted)

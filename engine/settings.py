@@ -121,6 +121,9 @@ class Settings:
     """Sites whose pages may show this one in a frame, as in Content-Security-Policy: `https://example.org`."""
     is_network_trusted: bool = False
     """Whether the server may listen on the network without being public: everybody there may do what its host may."""
+    allowed_origins: str = ""
+    """Sites whose pages may ask the HTTP API from a browser (CORS), with commas between: `https://example.org`; `*` is
+    any."""
     is_public: bool = False
     """Hosted for strangers: downloads, deletions and fine-tuning are off. Quotas and sign-in will join it here."""
 

@@ -27,7 +27,9 @@ class FakeBackend:
     `step_seconds` paces generation, `fail_with` raises from `run`, `seen` keeps every request in order of arrival.
     """
 
-    tasks = frozenset({"generate", "sample", "top_logprobs", "classify", "extract", "fill", "embed", "score"})
+    tasks = frozenset(
+        {"generate", "sample", "penalties", "top_logprobs", "classify", "extract", "fill", "embed", "score"}
+    )
 
     def __init__(
         self, concurrency: int = 2, batch: int = 4, step_seconds: float = 0.0, memory_bytes: int = 1000

@@ -14,7 +14,7 @@ from engine.applications.languages import LANGUAGES
 from engine.catalogue.models import Model
 from engine.errors import InputError, TooLargeError, UnsupportedError, not_among
 from engine.messages import Text
-from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
+from engine.requests import MAX_SEED, Event, Generate, Generation, Message, Sampling, clean_text
 from engine.serving.protocol import Caller, Engine
 
 Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
@@ -84,7 +84,8 @@ class WriteResult:
 class CompleteRequest:
     """What a model goes on from: a `prompt` as it stands, several, or `messages` whose next turn is asked for.
 
-    A last message by the assistant is carried on. `top_logprobs` as in `Generate`.
+    A last message by the assistant is carried on. `top_logprobs` as in `Generate`. Of each prompt `count` texts are
+    made, one after the other, with the seeds that follow the given one.
     """
 
     model: str
@@ -92,6 +93,7 @@ class CompleteRequest:
     messages: Sequence[Message] = ()
     sampling: Sampling = field(default_factory=Sampling)
     top_logprobs: int = 0
+    count: int = 1
 
 
 def default_model(kind: str, language: str) -> str:
@@ -129,7 +131,12 @@ def complete(engine: Engine, request: CompleteRequest, caller: Caller) -> Iterat
         asked = [replace(plain, messages=_turns(request.messages, longest))]
     else:
         asked = [replace(plain, prompt=text) for text in _prompts(request.prompt, longest)]
-    yield from engine.stream_all(model.id, asked, caller)
+    seeded = [replace(one, sampling=_reseeded(one.sampling, place)) for one in asked for place in range(request.count)]
+    yield from engine.stream_all(model.id, seeded, caller)
+
+
+def _reseeded(sampling: Sampling, place: int) -> Sampling:
+    return sampling if sampling.seed is None else replace(sampling, seed=(sampling.seed + place) % (MAX_SEED + 1))
 
 
 def _prompts(given: str | Sequence[str], longest: int) -> list[str]:

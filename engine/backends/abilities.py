@@ -18,6 +18,7 @@ VERBS = {
     "score": Text("tell how likely a text is"),
     "score_translation": Text("tell how likely a translation is"),
     "sample": Text("write with a temperature"),
+    "penalties": Text("take presence and frequency penalties"),
     "top_logprobs": Text("tell the tokens it did not choose"),
     "beginning": Text("go on from a given beginning"),
     "alternatives": Text("write several answers"),

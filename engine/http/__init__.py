@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from starlette.concurrency import run_in_threadpool
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.http.door import Door, check_listening
@@ -20,11 +21,16 @@ from engine.serving.compose import House
 __all__ = ["Door", "check_listening", "ended_by_signals", "prepare_sockets", "routes", "warm_up"]
 
 
+BARE_PATHS = ("/models", "/completions", "/chat/completions", "/embeddings", "/responses")
+"""What OpenAI's clients ask for where their base address lacks /v1."""
+
+
 def routes(house: Callable[[], House]) -> list[BaseRoute]:
     """Routes to mount beside Streamlit's own; the house is asked for at the first request."""
     app = _Whole(house)
+    bare = [_Asked(path, app) for path in BARE_PATHS]
     # A mount does not take its own bare path, which would then be a page.
-    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in ("/api", "/v1", "/healthz"))]
+    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in ("/api", "/v1", "/healthz")), *bare]
 
 
 @lru_cache(maxsize=1)
@@ -33,6 +39,19 @@ def warm_up(house: House) -> ASGIApp:
     from engine.http.api import make_app
 
     return make_app(house)
+
+
+class _Asked(Route):
+    """A route for programs, which ask for JSON; a browser's page may have the same path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """No match for who takes HTML."""
+        is_page = scope["type"] == "http" and scope["method"] != "POST" and not _is_program(scope)
+        return (Match.NONE, {}) if is_page else super().matches(scope)
+
+
+def _is_program(scope: Scope) -> bool:
+    return Headers(scope=scope).get("accept", "").startswith("application/json")
 
 
 class _Whole:

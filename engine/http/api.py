@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from engine import __version__
-from engine.http import applications, openai
+from engine.http import BARE_PATHS, applications, clients, openai
 from engine.http.errors import ErrorAnswer, handle_errors
 from engine.http.streams import in_thread
 from engine.serving.compose import House
@@ -28,6 +28,7 @@ def make_app(house: House) -> FastAPI:
     app.include_router(applications.routes(house))
     app.include_router(openai.routes(house))
     handle_errors(app, applications.body_bytes(house))
+    clients.welcome(app, house.settings, BARE_PATHS)
     _serve_docs(app)
 
     async def health() -> dict[str, Any]:

@@ -77,7 +77,9 @@ class Door:
         self.hosts = (*LOCAL_NAMES, *_listed(settings.allowed_hosts.lower()))
         self.frames = _listed(settings.frame_ancestors)
         self.page_policy = page_policy
-        self.origins = frozenset(origin.strip().rstrip("/") for origin in origins)
+        self.origins = frozenset(
+            origin.strip().rstrip("/") for origin in (*origins, *_listed(settings.allowed_origins))
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it in, or say why not."""
@@ -125,7 +127,7 @@ class Door:
 
     def is_own(self, origin: str, host: str) -> bool:
         """Whether a page of that origin may ask: it is this server's own, or the host allowed it."""
-        return origin in self.origins or origin.partition("://")[2].lower() == host.lower()
+        return not self.origins.isdisjoint((origin, "*")) or origin.partition("://")[2].lower() == host.lower()
 
     def headers(self, path: str) -> dict[str, str]:
         """The headers of every answer at that path."""

@@ -50,6 +50,8 @@ class ErrorDetail(BaseModel):
     type: str
     message: str
     param: str | None = None
+    code: str | None = None
+    """OpenAI's name for it, where clients act on that."""
 
 
 class ErrorAnswer(BaseModel):
@@ -73,15 +75,16 @@ def dumps(value: Any) -> bytes:
 def error_body(error: Exception) -> dict[str, Any]:
     """The error's JSON. One that is no PeopleError is ours: logged with a number that the message names."""
     if isinstance(error, PeopleError):
-        return _body(error.kind, error.text, error.param)
+        return _body(error.kind, error.text, error.param, error.code)
     number = secrets.token_hex(4)
     log.error("error %s in the HTTP API", number, exc_info=error)
     sentence = Text("Something broke on our side. Try again; if it stays, report the number {number}.", number=number)
     return _body("internal", sentence)
 
 
-def _body(kind: str, message: Text, param: str | None = None) -> dict[str, Any]:
-    return {"error": {"type": kind, "message": said(message), "param": param}}
+def _body(kind: str, message: Text, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    more = {} if code is None else {"code": code}
+    return {"error": {"type": kind, "message": said(message), "param": param} | more}
 
 
 def error_response(error: Exception) -> Response:

@@ -56,8 +56,15 @@ async def _respond(
 ) -> Response:
     model = await in_thread(house.catalogue.find, body.model)
     asked = body.asked()
-    count = 1 if isinstance(asked.prompt, str) else max(1, len(asked.prompt))
-    answer = answer_type(model.id, body.likeliest, count, body.has_usage)
+    prompts = 1 if isinstance(asked.prompt, str) else max(1, len(asked.prompt))
+    answer = answer_type(
+        model.id,
+        body.likeliest,
+        prompts * asked.count,
+        body.has_usage,
+        each=asked.count,
+        tokens_asked=body.tokens_asked,
+    )
     items = complete(house.engine, asked, caller_of(house, request))
     if body.stream:
         return await event_stream(items, answer.lines)

@@ -9,7 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from engine.http.language import said
 from engine.http.streams import KEEP_ALIVE, WAITING, data
+from engine.messages import Text
 from engine.requests import Event, Generation, Token
 
 LEAST_LOGPROB = -9999.0
@@ -20,15 +22,20 @@ class Completion(ABC):
     """One response: its id and time, and how its parts are written.
 
     `top_logprobs` is how many of the likeliest tokens to list at each place (None: no log-probabilities), `count` the
-    number of texts, `has_usage` whether a stream ends with the token counts.
+    number of texts, `each` how many of them one prompt has, `has_usage` whether a stream ends with the token counts,
+    `tokens_asked` the length that was asked for, if any.
     """
 
     prefix: str
     kind: str
     chunk_kind: str
 
-    def __init__(self, model_id: str, top_logprobs: int | None, count: int = 1, has_usage: bool = False) -> None:
+    def __init__(
+        self, model_id: str, top_logprobs: int | None, count: int = 1, has_usage: bool = False, *,
+        each: int = 1, tokens_asked: int | None = None,
+    ) -> None:  # fmt: skip
         self.top_logprobs, self.count, self.has_usage = top_logprobs, count, has_usage
+        self.each, self.tokens_asked = each, tokens_asked
         self.base = {"id": f"{self.prefix}-{secrets.token_hex(12)}", "created": int(time.time()), "model": model_id}
         self.generations: list[Generation] = []
 
@@ -37,8 +44,8 @@ class Completion(ABC):
         choices = [self.choice(index, generation) for index, generation in enumerate(generations)]
         if self.count > 1:
             for choice, generation in zip(choices, generations, strict=True):
-                choice["parlance"] = _ours(generation)
-        more = {"usage": _usage(generations), "parlance": _ours(generations[0])}
+                choice["parlance"] = self._ours(generation)
+        more = {"usage": self._usage(generations), "parlance": self._ours(generations[0])}
         return {**self.base, "object": self.kind, "choices": choices, **more}
 
     def lines(self, item: tuple[int, Event]) -> Iterator[bytes]:
@@ -50,15 +57,32 @@ class Completion(ABC):
             yield from (self._chunk([choice]) for choice in self.pieces(index, event))
         else:
             yield from (self._chunk([choice]) for choice in self.beginning(index))
-            yield self._chunk([self.ending(index, event.result)], parlance=_ours(event.result))
+            yield self._chunk([self.ending(index, event.result)], parlance=self._ours(event.result))
             self.generations.append(event.result)
             if len(self.generations) == self.count:
                 yield from self._end()
 
     def _end(self) -> Iterator[bytes]:
         if self.has_usage:
-            yield self._chunk([], usage=_usage(self.generations))
+            yield self._chunk([], usage=self._usage(self.generations))
         yield b"data: [DONE]\n\n"
+
+    def _ours(self, generation: Generation) -> dict[str, Any]:
+        acted, asked = generation.settings.get("max_new_tokens"), self.tokens_asked
+        is_cut = acted is not None and asked is not None and acted < asked
+        warning = Text("{asked:,} tokens were asked for; at most {acted:,} fit.", asked=asked, acted=acted)
+        return {
+            "settings": dict(generation.settings),
+            "tokens_per_second": generation.tokens_per_second,
+            "first_token_seconds": generation.first_token_seconds,
+            "finish_reason": generation.finish_reason,
+        } | ({"warning": said(warning)} if is_cut else {})
+
+    def _usage(self, generations: Sequence[Generation]) -> dict[str, int]:
+        """Tokens read and written; a prompt counts once, however many texts it has."""
+        asked = sum(generation.prompt_tokens for generation in generations[:: self.each])
+        made = sum(generation.new_tokens for generation in generations)
+        return {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         usage = {"usage": None} if self.has_usage else {}
@@ -125,7 +149,7 @@ class ChatCompletion(Completion):
     """For /v1/chat/completions."""
 
     prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
-    has_begun = False
+    begun = -1
 
     def choice(self, index: int, generation: Generation) -> dict[str, Any]:
         return {
@@ -136,8 +160,8 @@ class ChatCompletion(Completion):
         }
 
     def beginning(self, index: int) -> Iterator[dict[str, Any]]:
-        if not self.has_begun:
-            self.has_begun = True
+        if index > self.begun:
+            self.begun = index
             yield self._delta(index, {"role": "assistant", "content": ""})
 
     def pieces(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
@@ -168,21 +192,6 @@ class ChatCompletion(Completion):
 def _finish_reason(generation: Generation) -> str:
     """Cut short by its length or by the time limit is "length" in OpenAI's terms; `parlance` tells which."""
     return "stop" if generation.finish_reason == "stop" else "length"
-
-
-def _ours(generation: Generation) -> dict[str, Any]:
-    return {
-        "settings": dict(generation.settings),
-        "tokens_per_second": generation.tokens_per_second,
-        "first_token_seconds": generation.first_token_seconds,
-        "finish_reason": generation.finish_reason,
-    }
-
-
-def _usage(generations: Sequence[Generation]) -> dict[str, int]:
-    asked = sum(generation.prompt_tokens for generation in generations)
-    made = sum(generation.new_tokens for generation in generations)
-    return {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
 
 
 def _likeliest(token: Token, count: int) -> list[tuple[str, float]]:

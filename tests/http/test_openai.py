@@ -71,8 +71,8 @@ def test_errors_are_the_clients_own_classes(official: openai.OpenAI, bench: Benc
         official.completions.create(model=BASE, prompt="x", temperature=9)
     with pytest.raises(openai.NotFoundError, match="nobody"):
         official.chat.completions.create(model="nobody", messages=HELLO)  # type: ignore[arg-type]
-    with pytest.raises(openai.BadRequestError, match="presence_penalty is not offered"):
-        official.completions.create(model=BASE, prompt="x", presence_penalty=1)
+    with pytest.raises(openai.BadRequestError, match="logit_bias is not offered"):
+        official.completions.create(model=BASE, prompt="x", logit_bias={"5": 1})
     image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]
     with pytest.raises(openai.BadRequestError, match=r"messages\[0\].content\[0\] is not of type text"):
         official.chat.completions.create(model=CHAT, messages=image)  # type: ignore[arg-type]
@@ -152,11 +152,22 @@ def test_what_is_not_offered_is_refused_by_name(client: TestClient, bench: Bench
     ("changes", "status", "param"),
     [
         ({"max_tokens": 0}, 400, "max_tokens"),
-        ({"max_completion_tokens": 9999}, 400, "max_completion_tokens"),
-        ({"top_p": 0}, 400, "top_p"),
+        ({"max_tokens": -2}, 400, "max_tokens"),
+        ({"max_completion_tokens": 2**31}, 422, "max_completion_tokens"),
+        ({"top_p": -0.1}, 400, "top_p"),
+        ({"top_k": -2}, 400, "top_k"),
+        ({"presence_penalty": 2.1}, 400, "presence_penalty"),
+        ({"frequency_penalty": -3}, 400, "frequency_penalty"),
+        ({"n": 0}, 400, "n"),
+        ({"n": 17}, 400, "n"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
+        ({"messages": [*HELLO, {"role": "tool", "tool_call_id": "1", "content": "5"}]}, 400, "messages[1]"),
+        ({"messages": [*HELLO, {"role": "assistant", "content": None, "tool_calls": [{}]}]}, 400, "messages[1]"),
+        ({"messages": [{"role": "user", "content": None}]}, 400, "messages[0].content"),
         ({"stop": ["x"] * 9}, 400, "stop"),
         ({"stop": 7}, 400, "stop"),
-        ({"seed": -1}, 400, "seed"),
+        ({"seed": 2**64 + 1}, 400, "seed"),
+        ({"seed": -(2**63) - 1}, 400, "seed"),
         ({"top_logprobs": 2}, 400, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, 400, "top_logprobs"),
         ({"model": "sentiment-minilm"}, 422, "model"),

@@ -33,7 +33,7 @@ from engine.backends.ggml.slots import GrowingServer
 from engine.backends.gguf import Header, read_header
 from engine.backends.protocol import Job
 from engine.backends.texts import HeldText
-from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
+from engine.errors import ContextError, InputError, MemoryShortError, UnsupportedError
 from engine.requests import FinishReason, Generate, Generation, Sampling, Token
 from engine.sizes import size_in_words
 
@@ -211,6 +211,7 @@ class _Stream:
         self.title, self.context_tokens = title, context_tokens
         self.prompt_tokens = 0
         self.top_logprobs = request.top_logprobs
+        self.param = "messages" if request.messages else "prompt"
         self.text = HeldText(job, sampling.stop)
         self.new_tokens = 0
         self.first_at = self.last_at = 0.0
@@ -269,9 +270,9 @@ class _Stream:
     def _error_of(self, error: dict[str, Any]) -> Exception:
         if error.get("type") != "exceed_context_size_error":
             return RuntimeError(f"llama.cpp: {error['message']}")
-        return TooLargeError(
+        return ContextError(
             "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
-            param="prompt", tokens=error["n_prompt_tokens"], model=self.title, limit=self.context_tokens - 1,
+            param=self.param, tokens=error["n_prompt_tokens"], model=self.title, limit=self.context_tokens - 1,
         )  # fmt: skip
 
 
@@ -291,6 +292,8 @@ def _body(request: Generate, sampling: Sampling, prompt: str | list[int], contex
         "top_p": sampling.top_p,
         "min_p": sampling.min_p,
         "repeat_penalty": sampling.repetition_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
         "repeat_last_n": context_tokens,
         "seed": sampling.seed,
     }

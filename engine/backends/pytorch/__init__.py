@@ -1,6 +1,6 @@
 """Checkpoints on torch, by `transformers`; `engine.backends.transformers` says what it serves."""
 
-WRITING = frozenset({"generate", "sample", "top_logprobs"})
+WRITING = frozenset({"generate", "sample", "penalties", "top_logprobs"})
 TASKS: dict[str, frozenset[str]] = {
     "causal": WRITING | {"score", "embed"},
     "seq2seq": WRITING,

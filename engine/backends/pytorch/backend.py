@@ -150,7 +150,7 @@ class TransformersBackend:
     def _decode(self, rows: list[Row]) -> None:
         stepper: Stepper = self._stepper(self.module, self._rows.pad_id)
         if self._continuous is not None:
-            if all(row.request.top_logprobs == 0 for row in rows):
+            if all(row.request.top_logprobs == 0 and not row.sampling.is_counting for row in rows):
                 for row in rows:
                     self._continuous.generate(row)
                 return

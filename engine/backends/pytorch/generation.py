@@ -19,7 +19,7 @@ from engine.backends.protocol import Job
 from engine.backends.pytorch.decoding import Ending, Row
 from engine.backends.pytorch.loading import count_tokens
 from engine.backends.texts import Detokenizer, TextStream
-from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
+from engine.errors import ContextError, InputError, PeopleError, UnsupportedError
 from engine.messages import Text
 from engine.requests import Generate, Sampling
 
@@ -126,20 +126,20 @@ class Rows:
         extra = self._extra_settings()
         if self.is_seq2seq:
             source, prefix = self._source(request), self._decoder_prefix(request)
-            self._check_length(len(source), self.context_tokens)
+            self._check_length(len(source), self.context_tokens, "prompt")
             stream = TextStream(job, Detokenizer(self.decode), sampling.stop)
             return Row(job, request, self._fitted(sampling, len(prefix)), stream, prefix, source, extra)
         prompt = self._prompt(request)
-        self._check_length(len(prompt), self.context_tokens - 1)
+        self._check_length(len(prompt), self.context_tokens - 1, "messages" if request.messages else "prompt")
         context = [] if request.messages and request.messages[-1].role != "assistant" else prompt
         stream = TextStream(job, Detokenizer(self.decode, context), sampling.stop)
         return Row(job, request, self._fitted(sampling, len(prompt)), stream, prompt, extra_settings=extra)
 
-    def _check_length(self, tokens: int, limit: int) -> None:
+    def _check_length(self, tokens: int, limit: int, param: str) -> None:
         if tokens > limit:
-            raise TooLargeError(
+            raise ContextError(
                 "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
-                param="prompt", tokens=tokens, model=self.title, limit=limit,
+                param=param, tokens=tokens, model=self.title, limit=limit,
             )  # fmt: skip
 
     def _fitted(self, sampling: Sampling, used: int) -> Sampling:

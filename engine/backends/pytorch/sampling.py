@@ -1,4 +1,4 @@
-"""The next token of each row: repetition penalty, temperature, top-k, top-p, min-p, and random numbers of its own."""
+"""The next token of each row: penalties, temperature, top-k, top-p, min-p, and random numbers of its own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def penalise(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:
     ids = torch.tensor(sorted(set(seen)), device=logits.device)
     values = logits[ids]
     return logits.index_copy(0, ids, torch.where(values < 0, values * penalty, values / penalty))
+
+
+def count_against(logits: Tensor, seen: Sequence[int], sampling: Sampling) -> Tensor:
+    """Logits (vocabulary,) less a share for each token seen, and one for each time that it was (OpenAI's penalties)."""
+    ids, counts = torch.tensor(seen, device=logits.device).unique(return_counts=True)
+    less = sampling.presence_penalty + sampling.frequency_penalty * counts
+    return logits.index_add(0, ids, -less.to(logits.dtype))
 
 
 def filtered(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
@@ -61,13 +68,15 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
 def choose(
     logits: Tensor, settings: Sequence[Sampling], seen: Sequence[Sequence[int]], generators: Sequence[torch.Generator]
 ) -> list[int]:
-    """The next token of each row of logits (rows, vocabulary) by its own settings; `seen` counts for the penalty."""
+    """The next token of each row of logits (rows, vocabulary) by its own settings; `seen` counts for the penalties."""
     chosen = logits.argmax(-1).tolist()
     for row, sampling in enumerate(settings):
-        if sampling.temperature == 0 and sampling.repetition_penalty == 1:
+        if sampling.temperature == 0 and sampling.repetition_penalty == 1 and not sampling.is_counting:
             continue
         scores = logits[row].float().cpu()
         if sampling.repetition_penalty != 1 and seen[row]:
             scores = penalise(scores, seen[row], sampling.repetition_penalty)
+        if sampling.is_counting and seen[row]:
+            scores = count_against(scores, seen[row], sampling)
         chosen[row] = int(scores.argmax()) if sampling.temperature == 0 else draw(scores, sampling, generators[row])
     return chosen
