@@ -150,8 +150,8 @@ class ChatMessage(BaseModel):
 
     def turn(self, name: str) -> Message:
         """As the engine has it; `name` is the content's field. Raises InputError for parts that are not text."""
-        if self.role in ("tool", "function") or self.tool_calls or self.function_call:
-            field = name.removesuffix(".content")
+        if part := self._of_a_tool():
+            field = name.removesuffix("content") + part
             raise InputError("{field} is about a tool. {step}", param=field, field=field, step=NO_TOOL_TURNS)
         if self.content is None:
             raise InputError("{field} is missing.", param=name, field=name)
@@ -164,6 +164,12 @@ class ChatMessage(BaseModel):
                 )
         text = "\n".join(part["text"] for part in parts)
         return Message(ROLES[self.role], text)
+
+    def _of_a_tool(self) -> str:
+        """The field by which this is about a tool; empty where it is not."""
+        if self.role in ("tool", "function"):
+            return "role"
+        return "tool_calls" if self.tool_calls else "function_call" if self.function_call else ""
 
 
 class ChatBody(TextBody):

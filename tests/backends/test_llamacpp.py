@@ -191,6 +191,13 @@ def test_repetition_penalty_reaches_back_to_the_prompt(chain: LlamaCppBackend) -
     assert text(chain, likeliest + "p", max_new_tokens=1, repetition_penalty=2.0) != likeliest
 
 
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+def test_counting_penalties_reach_back_to_the_prompt(chain: LlamaCppBackend, name: str) -> None:
+    likeliest = text(chain, "p", max_new_tokens=1)
+    job = ask(chain, likeliest + "p", max_new_tokens=1, **{name: 2.0})
+    assert job.result.text != likeliest and job.result.settings[name] == 2.0
+
+
 def test_log_probabilities_are_of_the_models_distribution(chain: LlamaCppBackend) -> None:
     job = ask(chain, "p", temperature=1.5, top_k=3, seed=5, top_logprobs=20, max_new_tokens=8)
     assert job.tokens == list(job.result.tokens)

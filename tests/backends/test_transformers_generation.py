@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 
-from engine.backends.pytorch.sampling import draw, filtered, penalise
+from engine.backends.pytorch.sampling import count_against, draw, filtered, penalise
 from engine.backends.texts import Detokenizer, TextStream
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Message, Sampling
@@ -107,6 +107,12 @@ def test_the_penalty_acts_on_prompt_and_answer(backends: dict[str, Any]) -> None
         Generate("Le renard", sampling=replace(GREEDY, repetition_penalty=2.0)),
     )
     assert plain.text != punished.text and punished.settings["repetition_penalty"] == 2.0
+
+
+def test_counting_penalties_follow_their_definition() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    counted = count_against(logits, [3, 1, 3], Sampling(presence_penalty=0.5, frequency_penalty=1.0))
+    assert counted.tolist() == [1.0, 0.5, 3.0, 1.5]
 
 
 def test_sampling_filters_follow_their_definitions() -> None:
