@@ -54,8 +54,8 @@ def routes(house: House) -> APIRouter:
 async def _respond(
     house: House, request: Request, body: CompletionBody | ChatBody, answer_type: type[Completion]
 ) -> Response:
-    model = await in_thread(house.catalogue.find, body.model)
     asked = body.asked()
+    model = await in_thread(house.catalogue.find, body.model)
     prompts = 1 if isinstance(asked.prompt, str) else max(1, len(asked.prompt))
     answer = answer_type(
         model.id,

@@ -150,8 +150,8 @@ class ChatMessage(BaseModel):
 
     def turn(self, name: str) -> Message:
         """As the engine has it; `name` is the content's field. Raises InputError for parts that are not text."""
-        if part := self._of_a_tool():
-            field = name.removesuffix("content") + part
+        if about := self._of_a_tool():
+            field = name.removesuffix("content") + about
             raise InputError("{field} is about a tool. {step}", param=field, field=field, step=NO_TOOL_TURNS)
         if self.content is None:
             raise InputError("{field} is missing.", param=name, field=name)
