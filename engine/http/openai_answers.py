@@ -139,7 +139,7 @@ class TextCompletion(Completion):
             offset += len(token.text)
         return {
             "tokens": [token.text for token in tokens],
-            "token_logprobs": [_finite(token.logprob) for token in tokens],
+            "token_logprobs": [_known(token.logprob) for token in tokens],
             "top_logprobs": [dict(_likeliest(token, self.top_logprobs or 0)) for token in tokens],
             "text_offset": offsets,
         }
@@ -179,7 +179,7 @@ class ChatCompletion(Completion):
 
     def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any]:
         def entry(text: str, logprob: float | None) -> dict[str, Any]:
-            return {"token": text, "logprob": _finite(logprob), "bytes": list(text.encode("utf-8", "replace"))}
+            return {"token": text, "logprob": _known(logprob), "bytes": list(text.encode("utf-8", "replace"))}
 
         content = [
             entry(token.text, token.logprob)
@@ -201,5 +201,10 @@ def _likeliest(token: Token, count: int) -> list[tuple[str, float]]:
     return sorted(known, key=lambda one: -one[1])[:count]
 
 
-def _finite(logprob: float | None) -> float:
-    return LEAST_LOGPROB if logprob is None or not math.isfinite(logprob) else logprob
+def _finite(logprob: float) -> float:
+    return logprob if math.isfinite(logprob) else LEAST_LOGPROB
+
+
+def _known(logprob: float | None) -> float | None:
+    """None where the runtime does not tell, as of a character that took several tokens: no number would be true."""
+    return None if logprob is None else _finite(logprob)

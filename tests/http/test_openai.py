@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from engine.errors import BusyError, NotReadyError
 from engine.http.errors import dumps
-from engine.http.openai_answers import ChatCompletion
+from engine.http.openai_answers import ChatCompletion, TextCompletion
 from engine.http.openai_requests import NOT_OFFERED
 from engine.requests import Generation, Token
 
@@ -222,3 +222,11 @@ def test_a_probability_of_nought_is_written_as_a_number() -> None:
     (content,) = whole["choices"][0]["logprobs"]["content"]
     assert content["logprob"] == -9999.0 and content["top_logprobs"][0]["token"] == "b"
     assert whole["choices"][0]["finish_reason"] == "length" and whole["parlance"]["finish_reason"] == "deadline"
+
+
+def test_a_probability_that_is_not_known_is_no_number() -> None:
+    result = Generation("♥", "stop", 1, 3, {}, tokens=(Token("♥", 1, None, (("b", -0.1),)),))
+    (content,) = ChatCompletion("m", 1).whole([result])["choices"][0]["logprobs"]["content"]
+    assert content["logprob"] is None and content["bytes"] == [0xE2, 0x99, 0xA5]
+    assert [top["token"] for top in content["top_logprobs"]] == ["b"]
+    assert TextCompletion("m", 1).whole([result])["choices"][0]["logprobs"]["token_logprobs"] == [None]
