@@ -6,6 +6,7 @@ The ranges of activations come with the weights, so that a sentence gets the sam
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ OUTPUT = "output"
 """The last product's name."""
 ENGINES = ("x86", "fbgemm")
 """Kernels of torch that multiply int8 with a fixed range of the input."""
+# torch is pinned; where a later one lacks these tensors, the exact network answers.
+warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+
 MULTIPLY = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
 MULTIPLY = getattr(MULTIPLY, "_op", MULTIPLY)
 """The kernel itself: finding it anew takes as long as a small product does."""
