@@ -87,6 +87,8 @@ def test_the_measured_sentences_are_out_of_the_training_rows(shared_data: Path, 
     assert len(dev) == 872 and len(validation) == sentiment.HELD_OUT
     assert not {sentiment.key(row["text"]) for row in dev} & set(keys)
     joined = "\n".join(keys)
-    assert not [row["text"] for row in dev if len(k := sentiment.key(row["text"])) >= sentiment.LONG_KEY and k in joined]
+    assert not [
+        row["text"] for row in dev if len(k := sentiment.key(row["text"])) >= sentiment.LONG_KEY and k in joined
+    ]
     words = {(row["text"], row["label"]) for row in train if " " not in row["text"]}
     assert {("good", "positive"), ("awful", "negative")} <= words and ("odd", "negative") not in words
