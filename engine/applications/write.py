@@ -242,7 +242,8 @@ def _check(request: WriteRequest) -> None:
 
 
 def _sampling(request: WriteRequest) -> Sampling:
-    given = {field.name: getattr(request, field.name) for field in fields(Sampling)}
+    names = {field.name for field in fields(Sampling)} & {field.name for field in fields(request)}
+    given = {name: getattr(request, name) for name in names}
     if request.max_new_tokens is None:
         given["max_new_tokens"] = TOKENS[request.kind]
     return Sampling(**given | {"stop": (*request.stop, *(["\n"] if request.kind == "slogan" else []))})
