@@ -92,7 +92,7 @@ def test_the_docs_page_needs_no_other_site(client: TestClient) -> None:
         ("/api/write", {"text": "snow", "temperature": 9}, 400, "temperature"),
         ("/api/write", {"text": "snow", "kind": "novel"}, 400, "kind"),
         ("/v1/completions", {"model": "gemma-3-270m", "prompt": [1, 2]}, 400, "prompt"),
-        ("/v1/completions", {"model": "gemma-3-270m", "prompt": "x", "n": 2}, 400, "n"),
+        ("/v1/completions", {"model": "gemma-3-270m", "prompt": "x", "n": 0}, 400, "n"),
         ("/v1/chat/completions", {"model": "gemma-3-270m", "messages": []}, 400, "messages"),
         ("/v1/chat/completions", {"model": "gemma-3-270m"}, 400, "messages"),
     ],
