@@ -31,7 +31,7 @@ WANTED = {"Accept-Language": f"{CODE}, en;q=0.5"}
         ("/api/write", {"text": "a", "kind": "story", "language": "xx"}),
         ("/api/translate", {"text": "Bonjour", "source": "fr", "target": "fr"}),
         ("/v1/completions", {"model": "gemma-3-270m", "prompt": []}),
-        ("/v1/completions", {"model": "gemma-3-270m", "prompt": "a", "n": 2}),
+        ("/v1/completions", {"model": "gemma-3-270m", "prompt": "a", "n": 0}),
         ("/v1/completions", {"model": "gemma-3-270m", "prompt": "a", "max_tokens": 0}),
         ("/v1/chat/completions", {"model": "answer-minilm", "messages": [{"role": "user", "content": "a"}]}),
         ("/api/nothing", {}),

@@ -50,7 +50,8 @@ def test_a_number_out_of_range_is_the_senders_fault(client: TestClient, name: st
     body = f'{{"model": "gemma-3-270m", "prompt": "a", "{name}": {number}}}'
     for path, content in (("/v1/completions", body), ("/api/write", body.replace("prompt", "text"))):
         answer = client.post(path, content=content, headers=JSON)
-        assert answer.status_code == 400, answer.text
+        is_length = path == "/v1/completions" and name == "max_tokens" and number.strip('"').isdigit()
+        assert answer.status_code == (422 if is_length else 400), answer.text
 
 
 def test_what_people_send_passes() -> None:
