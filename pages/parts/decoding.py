@@ -46,9 +46,9 @@ PRESET_NAMES = {
     "Creative": Text("Creative"),
     "Neutral": Text("Neutral"),
 }
-NEUTRAL = {
-    "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-}  # fmt: skip
+NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0} | dict.fromkeys(
+    ("presence_penalty", "frequency_penalty"), 0.0
+)
 MAX_LENGTH = 1000
 """Tokens offered on the pages; the engine takes more."""
 
