@@ -205,7 +205,7 @@ def _use_button(run: RunView) -> None:
     if job and job.is_alive:
         show_job(job, _("Getting it ready to answer"))
         return
-    if jobs.read(settings, run.id).is_used:  # it ended while the page was drawn
+    if job and jobs.read(settings, run.id).is_used:  # it ended while the page was drawn
         st.rerun()
     if st.button(_("Use it"), type="primary", icon=":material/check:", key="use", disabled=not may("train")):
         jobs.begin_use(settings, house(), run.id, caller())
