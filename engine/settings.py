@@ -17,6 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 """The project's folder."""
 
 
+MOZILLA_MODELS = "https://storage.googleapis.com/moz-fx-translations-data--303e-prod-translations-data/db/models.json"
+"""The public list of mozilla/translations; whoever serves many people keeps a copy."""
+
+
 def available_memory_bytes() -> int:
     """Memory that this process may use: the machine's, or the container's where that is less."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 * 2**30
@@ -104,6 +108,9 @@ class Settings:
     """Most that the cache folder may hold."""
     network_timeout_seconds: float = 10.0
     """How long a download may stay silent before it fails."""
+    translators_url: str = MOZILLA_MODELS
+    """Where the list of Firefox Translations' models is read: Mozilla's, or a copy made by `python -m engine.catalogue
+    mirror`."""
     prefetch: bool = True
     """Fetch the embedded models in the background at the first start."""
     max_runs: int = 200

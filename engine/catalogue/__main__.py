@@ -6,7 +6,9 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from engine.catalogue import registry
 from engine.catalogue.models import Model, read_catalogue
 from engine.catalogue.store import Store
 from engine.errors import PeopleError
@@ -18,6 +20,7 @@ EXAMPLES = """examples:
   python -m engine.catalogue fetch gpt2 hub:owner/name
   python -m engine.catalogue list
   python -m engine.catalogue delete gpt2
+  python -m engine.catalogue mirror /srv/translators en-fr fr-en   (or all directions)
 
 PARLANCE_CACHE_FOLDER says where the weights are kept."""
 LOOK_SECONDS, LINE_SECONDS = 0.2, 5.0
@@ -52,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="list what the cache holds")
     delete = commands.add_parser("delete", help="delete models from the cache")
     delete.add_argument("ids", nargs="+", metavar="ID", help="as `list` shows it")
+    mirror = commands.add_parser("mirror", help="copy Firefox Translations' models into a folder for a web server")
+    mirror.add_argument("folder", type=Path, help="serve it, and set PARLANCE_TRANSLATORS_URL to its models.json")
+    mirror.add_argument("directions", nargs="*", metavar="DIRECTION", help="such as en-fr; all without")
     return parser
 
 
@@ -61,6 +67,11 @@ def _run(store: Store, given: argparse.Namespace) -> bool:
         for id in getattr(given, "ids", ()):
             store.delete(id)
         _list(store)
+        return False
+    if given.command == "mirror":
+        settings = store.settings
+        copy = (settings.translators_url, given.folder, given.directions, settings.network_timeout_seconds)
+        registry.mirror(*copy, tell=lambda line: print(line, flush=True))
         return False
     models = store.embedded() if given.command != "fetch" else list(map(store.catalogue.find, given.ids))
     return not all([_follow(store, model) for model in models])  # noqa: C419

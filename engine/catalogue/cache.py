@@ -160,6 +160,11 @@ class Cache:
             os.utime(self.whole(model_id) / MANIFEST)
 
 
+def noted_digests(folder: Path) -> dict[str, str]:
+    """The sha256 of each file, as noted when the model was installed in that folder; {} where none was."""
+    return {name: facts["sha256"] for name, facts in read_json(folder / MANIFEST).get("files", {}).items()}
+
+
 def key(model_id: str) -> str:
     """A model's folder name. Ids hold no "--", so no two share one."""
     return model_id.replace(":", "--").replace("/", "--").replace("@", "--")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.catalogue.cache import PROGRESS, Cache
@@ -248,28 +249,30 @@ class Store:
                 fetch.end(NotReadyError("Fetching {title} failed for a reason unknown; see the log.", title=title))
 
     def _fetch(self, fetch: Fetch) -> None:
-        model, partial = fetch.model, self._cache.partial(fetch.model.id)
+        model, folder = fetch.model, self._cache.partial(fetch.model.id)
         with self._cache.locked(model.id, gives_up=fetch.transfer.is_stopped.is_set):
             fetch.is_waiting = False
             fetch.transfer.beat()
             if self._cache.problem(model) is None or self._cache.renew(model, fetch.transfer):
                 return
-            partial.mkdir(parents=True, exist_ok=True)
-            fetch.transfer.on_change = lambda: fetch.note(partial / PROGRESS)
+            folder.mkdir(parents=True, exist_ok=True)
+            fetch.transfer.on_change = lambda: fetch.note(folder / PROGRESS)
             try:
                 fetched = model.source.fetch(self._fetching(fetch))
-                self._cache.install(model.id, partial / "files", fetched.digests, fetched.notes)
+                self._cache.install(model.id, folder / "files", fetched.digests, fetched.notes)
                 if told := self._describe(model.id):
                     self.catalogue.add(told)
             finally:
                 with suppress(OSError):  # the folder is gone where all went well
-                    fetch.note(partial / PROGRESS, is_going=False)
+                    fetch.note(folder / PROGRESS, is_going=False)
                 self._cache.drop_empty(model.id)
 
     def _fetching(self, fetch: Fetch) -> Fetching:
         model, seconds = fetch.model, self.settings.network_timeout_seconds
         folder, known = self._cache.partial(model.id), self._cache.manifest(model.id)
-        return Fetching(model, folder, known, fetch.transfer, seconds, lambda needed: self._check_room(model, needed))
+        registry = self.settings.translators_url
+        room = partial(self._check_room, model)
+        return Fetching(model, folder, known, fetch.transfer, seconds, registry, room)
 
     def _check_room(self, model: Model, needed_bytes: int) -> None:
         free, limit = self.free_bytes(self._cache.folder), self.settings.max_disk_bytes

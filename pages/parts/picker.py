@@ -26,7 +26,8 @@ def pick_model(
     model `below`.
     """
     default = default or application.default_model
-    ids = [default, *(model.id for model in application.models(house().catalogue) if model.id != default)]
+    listed = [model for model in application.models(house().catalogue) if model.id != default and _is_listed(model)]
+    ids = [default, *(model.id for model in listed)]
     chosen = (place or st).selectbox(
         _("Model"), ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
         help=_("Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name."),
@@ -38,6 +39,10 @@ def pick_model(
             return model
         offer(model)
     return None
+
+
+def _is_listed(model: Model) -> bool:
+    return model.source.is_listed or house().store.availability(model.id).state == "ready"
 
 
 def as_model_id(typed: str) -> str:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.catalogue.models import CATALOGUE_FILE, Catalogue, CatalogueError, read_catalogue
+from engine.catalogue.models import CATALOGUE_FILE, FAMILIES_FILE, Catalogue, CatalogueError, read_catalogue
 from engine.catalogue.sources.address import Address
 from engine.catalogue.sources.hub import Hub
 from engine.errors import NotFoundError
@@ -138,7 +138,7 @@ def test_a_wrong_entry_is_named(tmp_path: Path, change: tuple[str, str], told: s
 def test_the_hosts_own_models_come_after_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.extensions.current", lambda: Settings(extensions=tmp_path))
     (tmp_path / "catalogue.toml").write_text(ENTRY, encoding="utf-8")
-    ours, all_models = list(read_catalogue(CATALOGUE_FILE).models), list(read_catalogue().models)
+    ours, all_models = list(read_catalogue(CATALOGUE_FILE, FAMILIES_FILE).models), list(read_catalogue().models)
     assert all_models == [*ours, "tiny"]
     (tmp_path / "catalogue.toml").write_text(ENTRY.replace("models.tiny", "models.gpt2"), encoding="utf-8")
     with pytest.raises(CatalogueError, match=r"gpt2: this id is taken twice, in .*catalogue\.toml and in .*catalogue"):

@@ -47,6 +47,8 @@ class Fetching:
     """The manifest of what is installed under this id; {} when nothing is."""
     transfer: Transfer
     timeout_seconds: float
+    registry: str
+    """Address of the list of translators."""
     check_room: Callable[[int], None]
     """Raises NotReadyError where the disk has no room for so many bytes."""
 
@@ -67,6 +69,8 @@ class Source:
     """Whether the store fetches it into its cache and may delete it from there."""
     has_weights: ClassVar[bool] = True
     """Whether its weights are on this machine once it is ready."""
+    is_listed: ClassVar[bool] = True
+    """Whether pickers offer it before it is here; of a large family they do not."""
 
     def fault(self) -> str:
         """The key of the catalogue's entry that holds what it cannot; empty where all is well."""
