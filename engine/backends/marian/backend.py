@@ -22,6 +22,7 @@ from engine.backends.protocol import Job
 from engine.backends.pytorch.decoding import Ending, Row, decode
 from engine.backends.texts import Detokenizer, TextStream
 from engine.catalogue.cache import noted_digests
+from engine.catalogue.sources.package import Package
 from engine.errors import PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Alignment, Alternative, Generate, Generation, Score, Scoring, Token
 
@@ -68,7 +69,8 @@ class StudentBackend:
         torch.set_num_threads(threads_for("transformers", settings))
         keep_freed_memory()
         self.title, self.tasks = model.title, tasks
-        translator = open_student(model.title, path, noted_digests(path))
+        known = model.source.files if isinstance(model.source, Package) else noted_digests(path)
+        translator = open_student(model.title, path, known)
         self._translator, self._quick, self._shortlist = translator, translator.quick, translator.shortlist
         self._source, self._target = translator.source, translator.target
         self.memory_bytes = WORKING_BYTES + MEMORY_SHARE * translator.weights_bytes
