@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2 as httpx
 
-from engine.catalogue.transfer import Transfer
+from engine.catalogue.transfer import Transfer, sha256
 from engine.errors import NotFoundError, NotReadyError
 from engine.files import write_json
 
@@ -31,10 +32,6 @@ CHUNK_BYTES = 1 << 16
 TRIES = 3
 """Of one file, as long as each brings something new."""
 HEADERS = {"User-Agent": "parlance", "Accept-Encoding": "identity"}
-
-
-class Changed(NotReadyError):
-    """The files are not those that were listed: the list has to be read again."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +98,16 @@ def get_files(
 ) -> dict[str, str]:
     """Fetch and unpack a plan's files; returns the sha256 of each name. What was there goes on where it stopped.
 
-    Raises Changed for a file that is not what the list says, NotReadyError, Stopped.
+    Raises NotReadyError, also for a file that is not what the list says; NotFoundError, Stopped.
     """
     transfer.skip_to(sum((part.stat().st_size for part in folder.glob("*.part")), 0))
-    return {file["name"]: _unpacked(file, _get(file, folder, timeout_seconds, transfer), transfer) for file in files}
+    digests = {}
+    for file in files:
+        there = folder / Path(file["name"]).name
+        if not there.is_file():
+            _unpack(file, _get(file, folder, timeout_seconds, transfer), there, transfer)
+        digests[there.name] = sha256(there, transfer)
+    return digests
 
 
 def _get(file: Mapping[str, Any], folder: Path, timeout_seconds: float, transfer: Transfer) -> Path:
@@ -140,32 +143,35 @@ def _go_on(url: str, part: Path, timeout_seconds: float, transfer: Transfer) -> 
                     had += out.write(chunk)
                     out.flush()
                     if had > FILE_BYTES:
-                        raise Changed("A file of the model is larger than any translator's. Nothing of it was used.")
+                        raise NotReadyError(
+                            "A file of the model is larger than any translator's. Nothing of it was used."
+                        )
                     transfer.reach(before + had)
 
 
-def _unpacked(file: Mapping[str, Any], whole: Path, transfer: Transfer) -> str:
-    """Write the file under its own name, checked; returns its sha256."""
-    digest, size, target = hashlib.sha256(), 0, whole.with_name(Path(file["name"]).name)
+def _unpack(file: Mapping[str, Any], whole: Path, target: Path, transfer: Transfer) -> None:
+    """Write the file under its own name once it is what the list says."""
+    digest, size, new = hashlib.sha256(), 0, whole.with_suffix(".new")
     try:
-        with whole.open("rb") as packed, target.open("wb") as out:
+        with whole.open("rb") as packed, new.open("wb") as out:
             for chunk in _pieces(packed, is_packed=file["is_packed"]):
                 digest.update(chunk)
                 size += out.write(chunk)
                 transfer.beat()
                 if size > FILE_BYTES:
                     raise zlib.error("too large")
+            out.flush()
+            os.fsync(out.fileno())
     except (zlib.error, EOFError):
-        digest, size = hashlib.sha256(), -1
+        size = -1
+    whole.unlink()
     if size < 0 or file["sha256"] not in (None, digest.hexdigest()) or file["size"] not in (None, size):
-        whole.unlink()
-        target.unlink()
-        raise Changed(
+        new.unlink()
+        raise NotReadyError(
             "{file} arrived damaged (it is not what the list of translators says) and was deleted. Try again.",
             file=file["name"],
         )
-    whole.unlink()
-    return digest.hexdigest()
+    new.rename(target)
 
 
 def _pieces(packed: Any, *, is_packed: bool) -> Iterator[bytes]:
@@ -199,8 +205,8 @@ def _answers(url: str, timeout_seconds: float) -> Iterator[httpx.Client]:
         raise _out_of_reach(host) from None
     except httpx.HTTPStatusError as error:
         if error.response.status_code in (404, 410):
-            raise Changed(
-                "{host} does not have that file any more. Try again: the list is read anew then.", host=host
+            raise NotFoundError(
+                "{host} has no {path}. Try again later.", host=host, path=error.request.url.path
             ) from None
         raise NotReadyError(
             "{host} answered with error {status}. Try again in a few minutes; what arrived is kept.",

@@ -41,25 +41,21 @@ class Registry(Kept):
         return self.packed_bytes
 
     def fetch(self, work: Fetching) -> Fetched:
-        """The plan is kept beside the files until these are installed, so that a new try goes on with the same ones.
+        """The plan is kept beside the files until these are installed; a new try goes on where it is still the same.
 
         Raises NotReadyError, NotFoundError, OSError for a full disk, Stopped.
         """
         from engine.catalogue import registry  # with the network's client, which only a download needs
 
-        files, plan = work.folder / "files", read_json(work.folder / PLAN)
-        if not self.is_of(plan) or plan.get("registry") != work.registry:
+        files, transfer = work.folder / "files", work.transfer
+        transfer.step = Text("asking for the list of models")
+        listed = registry.read(work.registry, work.timeout_seconds, transfer.beat)
+        transfer.step = Text("")
+        plan = listed.plan(self.direction, self.network)
+        if plan != read_json(work.folder / PLAN):
             shutil.rmtree(files, ignore_errors=True)
-            work.transfer.step = Text("asking for the list of models")
-            listed = registry.read(work.registry, work.timeout_seconds, work.transfer.beat)
-            plan = listed.plan(self.direction, self.network)
-            work.transfer.step = Text("")
         files.mkdir(exist_ok=True)
         work.check_room(self.packed_bytes + work.model.size_bytes - folder_bytes(files))
         write_json(work.folder / PLAN, plan)
-        try:
-            digests = registry.get_files(plan["files"], files, work.timeout_seconds, work.transfer)
-        except registry.Changed:
-            (work.folder / PLAN).unlink()  # the next try asks anew what there is
-            raise
+        digests = registry.get_files(plan["files"], files, work.timeout_seconds, transfer)
         return Fetched(digests, {name: plan[name] for name in ("direction", "network", "registry")})
