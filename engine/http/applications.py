@@ -12,7 +12,9 @@ from starlette.responses import Response, StreamingResponse
 
 from engine.applications import APPLICATIONS, Application
 from engine.http import limits
+from engine.http.bodies import BodyRoute
 from engine.http.callers import caller_of
+from engine.http.first_fault import FirstFault
 from engine.http.language import said
 from engine.http.streams import KEEP_ALIVE, WAITING, data, event_stream, results_of
 from engine.requests import Event
@@ -21,7 +23,7 @@ from engine.serving.compose import House
 
 def routes(house: House) -> APIRouter:
     """The routes of all applications."""
-    router = APIRouter(prefix="/api", tags=["Applications"])
+    router = APIRouter(prefix="/api", tags=["Applications"], route_class=BodyRoute)
     for application in APPLICATIONS.values():
         _add(router, application, house)
     return router
@@ -67,7 +69,8 @@ def _add(router: APIRouter, application: Application[Any, Any], house: House) ->
 
 def _strict(request_type: type[Any]) -> Any:
     """The request type as a body whose unknown fields are errors: a misspelt name is not silently left out."""
-    strict: Any = dataclass(request_type, config=ConfigDict(extra="forbid"), frozen=True)
+    body_type = type(request_type.__name__, (FirstFault, request_type), {})
+    strict: Any = dataclass(body_type, config=ConfigDict(extra="forbid"), frozen=True)
     strict.__doc__ = request_type.__doc__
     return strict
 

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import PeopleError
 from engine.http.language import listen, said
-from engine.http.limits import MAX_BODY_BYTES, UNREADABLE, check_body, too_large
+from engine.http.limits import MAX_BODY_BYTES, UNREADABLE, check_body, look_at, too_large
 from engine.messages import NOTHING, Text
 
 log = logging.getLogger(__name__)
@@ -72,6 +71,14 @@ def dumps(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
+class BodyError(RoutingException):
+    """What is wrong with a body, in the only form in which FastAPI passes it on."""
+
+    def __init__(self, error: PeopleError) -> None:
+        super().__init__(error.status)
+        self.error = error
+
+
 def error_body(error: Exception) -> dict[str, Any]:
     """The error's JSON. One that is no PeopleError is ours: logged with a number that the message names."""
     if isinstance(error, PeopleError):
@@ -102,6 +109,10 @@ def handle_errors(app: FastAPI, body_bytes: Mapping[str, int]) -> None:
     @app.exception_handler(PeopleError)
     async def people(request: Request, error: PeopleError) -> Response:
         return error_response(error)
+
+    @app.exception_handler(BodyError)
+    async def bad_body(request: Request, error: BodyError) -> Response:
+        return error_response(error.error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -209,7 +220,7 @@ class Guard:
 
         try:
             body = await self._body(scope, receive)
-            await to_thread.run_sync(check_body, body)
+            await look_at(check_body, body)
             await self.app(scope, _again(body, receive), noted)
         except ClientDisconnect:
             await Response(status_code=499)(scope, receive, send)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 
 from engine.errors import InputError, TooLargeError
 from engine.messages import Text
@@ -18,9 +22,21 @@ MAX_PIECES = 10_000
 """Names, values and brackets of one body: enough for 500 turns of two parts, and 2,000 texts five times."""
 MAX_DEPTH = 32
 MAX_NUMBER_CHARACTERS = 64
+MAX_THREADS = 2
+"""Bodies that are looked at at a time: more threads that hold the interpreter would keep the event loop waiting."""
 UNREADABLE = Text("The body cannot be read as JSON. Send one JSON object in UTF-8.")
 _PIECES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[\]{}]|[^\s"\[\]{},:]++', re.DOTALL)
 """A text, a bracket, or a run of anything else that is a value. Nothing is read twice, however odd the body."""
+T = TypeVar("T")
+
+_threads: RunVar[CapacityLimiter] = RunVar("parlance-body-threads")
+
+
+async def look_at(function: Callable[..., T], *arguments: Any) -> T:
+    """Do what takes a body's size in time, in one of the few threads for that."""
+    limiter = _threads.get(None) or CapacityLimiter(MAX_THREADS)
+    _threads.set(limiter)
+    return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
 
 def too_large(most_bytes: int) -> TooLargeError:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from engine.applications.write import complete
 from engine.catalogue.models import Model
+from engine.http.bodies import BodyRoute
 from engine.http.callers import caller_of
 from engine.http.errors import Json
 from engine.http.openai_answers import ChatCompletion, Completion, TextCompletion
@@ -26,7 +27,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 def routes(house: House) -> APIRouter:
     """The routes for OpenAI's clients."""
-    router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
+    router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"], route_class=BodyRoute)
 
     @router.get("/models")
     async def list_models() -> dict[str, Any]:

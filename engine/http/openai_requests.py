@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.applications.write import CompleteRequest
 from engine.errors import InputError, UnsupportedError
+from engine.http.first_fault import FirstFault
 from engine.messages import NOTHING, Text
 from engine.requests import MAX_SEED, SAMPLING_LIMITS, Message, Sampling
 
@@ -51,7 +52,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class TextBody(BaseModel):
+class TextBody(FirstFault, BaseModel):
     """What both endpoints take; null means the default. `top_k`, `min_p` and `repetition_penalty` are ours."""
 
     model_config = ConfigDict(extra="allow")
@@ -140,7 +141,7 @@ ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 }  # fmt: skip
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(FirstFault, BaseModel):
     """One turn; content may be given as parts of type text, which a line break joins."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]

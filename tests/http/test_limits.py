@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from starlette.testclient import TestClient
 
 from engine.applications import APPLICATIONS
 from engine.errors import PeopleError
-from engine.http import limits
+from engine.http import bodies, limits
+from engine.http.bodies import MAX_NAMES
 from engine.http.limits import MAX_BODY_BYTES, MAX_DEPTH, MAX_PIECES, body_bytes, check_body
 
 JSON = {"Content-Type": "application/json"}
@@ -52,6 +55,43 @@ def test_a_number_out_of_range_is_the_senders_fault(client: TestClient, name: st
         answer = client.post(path, content=content, headers=JSON)
         is_length = path == "/v1/completions" and name == "max_tokens" and number.strip('"').isdigit()
         assert answer.status_code == (422 if is_length else 400), answer.text
+
+
+FAULTS = [
+    ("/api/sentiment", '{"text": [%s]}', "text[0]"),
+    ("/api/write", '{"text": "a", "stop": [%s]}', "stop[0]"),
+    ("/v1/completions", '{"model": "gemma-3-270m", "prompt": "a", "stop": [%s]}', "stop[0]"),
+    ("/v1/chat/completions", CHAT.decode().replace("%s", "[%s]"), "messages[0].content[0]"),
+    ("/v1/chat/completions", '{"model": "gemma-3-270m", "messages": [%s]}', "messages[0]"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "param"), FAULTS, ids=range(len(FAULTS)))
+def test_bodies_are_checked_off_the_loop_and_up_to_the_first_fault(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, body: str, param: str
+) -> None:
+    seen: list[int] = []
+    explain = bodies.explain
+
+    def explained(faults: Sequence[Any]) -> Any:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        seen.append(len(faults))
+        return explain(faults)
+
+    monkeypatch.setattr(bodies, "explain", explained)
+    answer = client.post(path, content=body % ("1," * 9_000 + "1"), headers=JSON)
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == param
+    assert len(seen) == 1 and seen[0] <= 2, "a union has a fault of each of its kinds"
+
+
+def test_a_body_has_few_fields(client: TestClient) -> None:
+    asked = {"model": "gemma-3-270m", "prompt": "a", "max_tokens": 1}
+    unknown = {f"unknown{number}": number for number in range(MAX_NAMES - len(asked))}
+    assert client.post("/v1/completions", json=asked | unknown).status_code == 200, "clients send fields of their own"
+    for path in ("/v1/completions", "/v1/chat/completions", "/api/write"):
+        answer = client.post(path, json=asked | unknown | {"one": 1})
+        assert answer.status_code == 413 and str(MAX_NAMES) in answer.json()["error"]["message"]
 
 
 def test_what_people_send_passes() -> None:
