@@ -87,6 +87,8 @@ class Catalogue:
         self.models = {model.id: model for model in models}
         self.describe: Callable[[str], Model | None] = lambda model_id: None
         """Set by the store: a downloaded Hub model as its files describe it."""
+        self.is_ready: Callable[[str], bool] = lambda model_id: self.models[model_id].is_embedded
+        """Set by the store: whether a model's weights are here."""
 
     def find(self, model_id: str) -> Model:
         """The model of that id; `hub:owner/name[@revision]` also before it is downloaded, then without applications.

@@ -72,6 +72,7 @@ class Store:
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(CONCURRENT_FETCHES)
         catalogue.describe = self._describe
+        catalogue.is_ready = lambda model_id: self.availability(model_id).state == "ready"
         for model in filter(None, map(self._describe, self._cache.model_ids())):
             catalogue.add(model)
         atexit.register(self.close)

@@ -1,0 +1,75 @@
+"""Which models translate a pair of languages: one for the pair, two through English, or one that knows many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from engine.catalogue.models import Catalogue, Model
+
+PIVOT = "en"
+PIVOT_LOSS = 5.0
+"""BLEU that going through English costs, about."""
+UNMEASURED_PAIR, UNMEASURED = 20.0, 10.0
+"""What a model is taken for of which nobody measured BLEU on FLORES-200: one for a pair, one for many languages."""
+MARGIN = 1.0
+"""BLEU by which another route must be better to be worth a download."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One model, or two of which the second reads what the first writes."""
+
+    legs: tuple[Model, ...]
+
+    @property
+    def quality(self) -> float:
+        """BLEU on FLORES-200 devtest, measured or guessed: good for comparing, not for showing."""
+        worst = min(leg.bleu or (UNMEASURED_PAIR if leg.pair else UNMEASURED) for leg in self.legs)
+        return worst - PIVOT_LOSS * (len(self.legs) - 1)
+
+    @property
+    def is_makeshift(self) -> bool:
+        """Whether it translates by example, with a model that was not made for translating."""
+        return any(leg.architecture == "causal" for leg in self.legs)
+
+    @property
+    def is_pivot(self) -> bool:
+        """Whether it goes through English."""
+        return len(self.legs) > 1
+
+
+def best_route(catalogue: Catalogue, models: Iterable[Model], source: str, target: str) -> Route | None:
+    """The best of these models that is here for a pair; None where there is none."""
+    return _best(models, source, target, lambda model: catalogue.is_ready(model.id))
+
+
+def better_route(catalogue: Catalogue, models: Iterable[Model], source: str, target: str) -> Route | None:
+    """One with downloads that is clearly better than what is here; None where nothing is."""
+    listed = list(models)
+    here = best_route(catalogue, listed, source, target)
+    best = _best(listed, source, target, lambda model: catalogue.is_ready(model.id) or model.bleu > 0)
+    if best is None or (here and best.quality < here.quality + MARGIN):
+        return None
+    return best
+
+
+def missing(catalogue: Catalogue, route: Route) -> list[Model]:
+    """The legs of a route that have to be fetched."""
+    return [leg for leg in route.legs if not catalogue.is_ready(leg.id)]
+
+
+def _best(models: Iterable[Model], source: str, target: str, is_usable: Callable[[Model], bool]) -> Route | None:
+    usable = [model for model in models if is_usable(model)]
+    return max(_routes(usable, source, target), key=lambda route: route.quality, default=None)
+
+
+def _routes(models: list[Model], source: str, target: str) -> Iterator[Route]:
+    direct = [model for model in models if model.pair == (source, target)]
+    yield from (Route((model,)) for model in direct)
+    if PIVOT not in (source, target):
+        firsts = [model for model in models if model.pair == (source, PIVOT)]
+        seconds = [model for model in models if model.pair == (PIVOT, target)]
+        yield from (Route(pair) for pair in product(firsts, seconds))
+    yield from (Route((model,)) for model in models if not model.pair and {source, target} <= set(model.languages))

@@ -1,0 +1,53 @@
+"""Routes over the real catalogue: what is at hand, and what a download would make better."""
+
+from collections.abc import Collection
+
+import pytest
+
+from engine.applications.routes import Route, best_route, better_route, missing
+from engine.applications.translate import APPLICATION
+from engine.catalogue.models import Catalogue, read_catalogue
+
+EMBEDDED = {"gemma-3-270m", "firefox-en-pt", "firefox-pt-en"}
+
+
+def catalogue_with(ready: Collection[str]) -> Catalogue:
+    catalogue = read_catalogue()
+    catalogue.is_ready = lambda model_id: model_id in ready
+    return catalogue
+
+
+def ids(route: Route | None) -> list[str]:
+    return [leg.id for leg in route.legs] if route else []
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "more", "here", "better"),
+    [
+        ("en", "fr", [], ["gemma-3-270m"], ["mozilla-en-fr"]),
+        ("en", "fr", ["mozilla-en-fr"], ["mozilla-en-fr"], []),
+        ("en", "pt", [], ["firefox-en-pt"], ["mozilla-en-pt"]),
+        ("fr", "pt", [], ["gemma-3-270m"], ["mozilla-fr-en", "firefox-en-pt"]),
+        ("fr", "pt", ["mozilla-fr-en"], ["mozilla-fr-en", "firefox-en-pt"], []),
+        ("fi", "en", [], [], ["mozilla-fi-en"]),
+        ("en", "xx", [], [], []),
+        ("en", "fr", ["opus-mt-en-fr"], ["opus-mt-en-fr"], ["mozilla-en-fr"]),
+    ],
+)
+def test_the_best_route_and_a_better_one(
+    source: str, target: str, more: list[str], here: list[str], better: list[str]
+) -> None:
+    catalogue = catalogue_with({*EMBEDDED, *more})
+    models = APPLICATION.models(catalogue)
+    assert ids(best_route(catalogue, models, source, target)) == here
+    found = better_route(catalogue, models, source, target)
+    assert ids(found) == better
+    assert found is None or {leg.id for leg in missing(catalogue, found)} == set(better) - EMBEDDED - set(more)
+
+
+def test_a_model_that_translates_by_example_is_makeshift() -> None:
+    catalogue = catalogue_with(EMBEDDED)
+    models = APPLICATION.models(catalogue)
+    french, portuguese = (best_route(catalogue, models, "en", target) for target in ("fr", "pt"))
+    assert french and french.is_makeshift and not french.is_pivot
+    assert portuguese and not portuguese.is_makeshift
