@@ -6,7 +6,7 @@ FROM python:3.11-slim
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-    PARLANCE_CACHE_FOLDER=/data/cache PARLANCE_RUNS_FOLDER=/data/runs PORT=8501
+    PARLANCE_CACHE_FOLDER=/data/cache PARLANCE_RUNS_FOLDER=/data/runs PARLANCE_STORAGE_FOLDER=/data/visits PORT=8501
 # Inside, every address is the container's own; whom it reaches is said with `docker run -p`.
 ENV PARLANCE_IS_NETWORK_TRUSTED=1
 

@@ -81,6 +81,12 @@ class Settings:
     """Where weights are kept."""
     runs_folder: Path = Path("runs")
     """Where fine-tuning runs are kept."""
+    storage_folder: Path = Path.home() / ".local" / "share" / "parlance"
+    """Where what visitors did is kept for them, under keys that nobody can guess."""
+    storage_bytes: int = 256 * 2**20
+    """Most that this folder may hold; what ends soonest makes room. 0 keeps nothing."""
+    keep_days: float = 30.0
+    """How long a visit is kept: its texts and result, for its link, for reloading and for the visitor's history."""
     device: str = "auto"
     """auto, cuda, mps or cpu."""
     dtype: str = "auto"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from fakes import FakeBackend, fake_runtime
@@ -18,6 +19,7 @@ from engine.messages import Text
 from engine.serving.compose import House, wrapped
 from engine.serving.local import LocalEngine
 from engine.settings import Settings
+from engine.storage.files import Files
 
 
 def model(name: str, memory_bytes: int = 1000, **changes: Any) -> Model:
@@ -95,7 +97,9 @@ class Bench:
         )
         self.engine = wrapped(self.local)
         self.store.in_use = self.engine.is_loaded
-        self.house = House(self.store, self.engine)  # type: ignore[arg-type]
+        self.kept = TemporaryDirectory()
+        storage = Files(Path(self.kept.name), 10**7)
+        self.house = House(self.store, self.engine, storage)  # type: ignore[arg-type]
 
     def load(self, model: Model, path: Path, settings: Settings, runtime: Runtime) -> FakeBackend:
         self.loads.append(model.id)

@@ -20,7 +20,7 @@ ORDER = (
     ("messages", "files", "sizes", "evaluation.metrics"),
     ("errors",),
     ("settings", "requests", "priority"),
-    ("extensions", "jobs.process"),
+    ("extensions", "jobs.process", "storage"),
     ("catalogue",),
     ("backends", "translations"),
     ("serving",),

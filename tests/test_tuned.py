@@ -34,6 +34,7 @@ from engine.serving.compose import House, open_house
 from engine.serving.local import LocalEngine
 from engine.serving.protocol import Engine
 from engine.settings import Settings
+from engine.storage import open_storage
 from engine.training import runs as jobs
 from pages.parts import engine
 from tests.backends import checkpoints
@@ -72,7 +73,7 @@ def tickets(count: int, seed: int) -> list[dict[str, str]]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(
-        cache_folder=tmp_path / "cache", runs_folder=tmp_path / "runs", device="cpu", threads=1, slots=2,
+        cache_folder=tmp_path / "cache", runs_folder=tmp_path / "runs", storage_folder=tmp_path / "visits", device="cpu", threads=1, slots=2,
         context_tokens=96, memory_bytes=2**31, prefetch=False, training_nice=0,
     )  # fmt: skip
 
@@ -83,7 +84,7 @@ def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]
     base = model("the-base", title="The base", family="Test", licence="Apache 2.0", source=Folder("x"))
     catalogue = Catalogue([base])
     store = Store(settings, catalogue)
-    made = House(store, LocalEngine(settings, catalogue, store.path))
+    made = House(store, LocalEngine(settings, catalogue, store.path), open_storage(settings))
     monkeypatch.setattr(engine, "open_house", lambda settings: made)
     st.cache_resource.clear()
     yield made

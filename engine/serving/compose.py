@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine.backends.loader import install_commands
 from engine.catalogue import tuned
@@ -14,14 +15,19 @@ from engine.serving.local import LocalEngine
 from engine.serving.protocol import Caller, Engine
 from engine.serving.repeats import Repeats
 from engine.settings import Settings
+from engine.storage import Storage, open_storage
+from engine.storage.visits import Visits
+
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, eq=False)
 class House:
-    """What pages and the HTTP API are given: the engine, and the store of weights beside it."""
+    """What pages and the HTTP API are given: the engine, the store of weights beside it, and what is kept of visits."""
 
     store: Store
     engine: Engine
+    storage: Storage
 
     @property
     def settings(self) -> Settings:
@@ -30,6 +36,10 @@ class House:
     @property
     def catalogue(self) -> Catalogue:
         return self.engine.catalogue
+
+    @cached_property
+    def visits(self) -> Visits:
+        return Visits(self.storage, self.settings.keep_days * DAY_SECONDS)
 
     def fetch(self, model_id: str, caller: Caller) -> None:
         """Begin to fetch a model's weights. Raises ConflictError for who may not, and as `Store.fetch`."""
@@ -57,7 +67,7 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     local = LocalEngine(settings, catalogue, store.open)
     store.in_use = local.is_loaded
     store.obstacle = lambda model: obstacle(settings, _to_fetch(model))
-    return House(store, wrapped(local))
+    return House(store, wrapped(local), open_storage(settings))
 
 
 def _to_fetch(model: Model) -> Action:
