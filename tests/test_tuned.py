@@ -73,7 +73,8 @@ def tickets(count: int, seed: int) -> list[dict[str, str]]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(
-        cache_folder=tmp_path / "cache", runs_folder=tmp_path / "runs", storage_folder=tmp_path / "visits", device="cpu", threads=1, slots=2,
+        cache_folder=tmp_path / "cache", runs_folder=tmp_path / "runs", storage_folder=tmp_path / "visits",
+        device="cpu", threads=1, slots=2,
         context_tokens=96, memory_bytes=2**31, prefetch=False, training_nice=0,
     )  # fmt: skip
 
