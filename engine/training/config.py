@@ -93,11 +93,11 @@ class TrainingConfig:
     lora_targets: Annotated[tuple[Name, ...], AsTuple] = ()
     """Names (or their ends) of the layers that get adapters (lora); empty takes all linear layers but the head."""
     evaluations_per_epoch: Annotated[int, Field(ge=1, le=100)] = 1
-    """Validations and checkpoints an epoch; the best checkpoint is kept."""
+    """Validations and checkpoints an epoch; the best checkpoint is kept: by metric, then loss, then the later."""
     average_decay: Annotated[float, Field(ge=0, le=0.99999)] = 0.0
     """Decay a step of an exponential moving average of the weights, which is then judged and saved; 0 is off."""
     patience: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Stop after this many validations without a better one; 0 never stops early."""
+    """Stop after this many validations without a better metric, or at an equal one a lower loss; 0 never does."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 13
     """Of data order, dropout and new layers."""
     is_bf16: bool = True

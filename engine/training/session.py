@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
 from engine.errors import UnsupportedError
 from engine.files import read_json
@@ -26,7 +26,7 @@ from engine.training.lessons import Lesson
 from engine.training.methods import to_train
 from engine.training.recording import UNTOLD, Recorder, best_metrics
 from engine.training.run import Run, last_checkpoint
-from engine.training.trainer import Averager, Restorer, RunTrainer
+from engine.training.trainer import Averager, Patience, Restorer, RunTrainer
 from engine.training.turns import is_asked_to_stop
 
 LOGGED_POINTS = 200
@@ -115,12 +115,12 @@ def make_trainer(config: TrainingConfig, lesson: Lesson, folder: Path, *callback
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.lesson, trainer.is_grouped = lesson, config.is_length_grouped
+    trainer.lesson, trainer.task, trainer.is_grouped = lesson, tasks.find(config.task), config.is_length_grouped
     if config.average_decay:
         trainer.averager = Averager(config.average_decay)
         trainer.add_callback(trainer.averager)
     if config.patience:
-        trainer.add_callback(EarlyStoppingCallback(config.patience))
+        trainer.add_callback(Patience(trainer.task, config.patience))
     return trainer
 
 
@@ -157,7 +157,6 @@ def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> Training
         logging_nan_inf_filter=False,
         metric_for_best_model=task.metric,
         greater_is_better=not task.is_lower_better,
-        restore_callback_states_from_checkpoint=True,
         dataloader_pin_memory=False,
         report_to=[],
         disable_tqdm=True,

@@ -12,10 +12,12 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
 from engine.evaluation.metrics import perplexity
-from engine.training import checkpoints
+from engine.training import checkpoints, figures
 from engine.training.data import IGNORED, Features
 from engine.training.failures import DivergedError
 from engine.training.lessons import Lesson
+from engine.training.recording import best_metrics
+from engine.training.tasks import TrainingTask
 
 GROUPED_BATCHES = 50
 """Batches of one shuffled stretch of the data that are filled by length."""
@@ -98,16 +100,29 @@ class Restorer(TrainerCallback):
         checkpoints.load_optimizer(self._checkpoint, optimizer, lr_scheduler)
 
 
+class Patience(TrainerCallback):
+    """Stops after so many validations without a better one. What it counts is in the trainer's own history."""
+
+    def __init__(self, task: TrainingTask, patience: int) -> None:
+        self._task, self._patience = task, patience
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        judged = [line for line in state.log_history if "eval_loss" in line and line["step"]]
+        waited = figures.without_better(figures.rank(line, self._task) for line in judged)
+        control.should_training_stop |= waited >= self._patience
+
+
 class RunTrainer(Trainer):
     """Judges and saves the averaged weights where there are any; a checkpoint is whole or not there.
 
-    The validation loss is the mean over what is learned (tokens or rows), without label smoothing. Three private
-    methods are replaced: nothing public stands where checkpoints are written and read.
+    The validation loss is the mean over what is learned (tokens or rows), without label smoothing. Four private
+    methods are replaced: nothing public stands where checkpoints are written, read and chosen.
     """
 
     averager: Averager | None = None
     label_smoother: Any
     lesson: Lesson
+    task: TrainingTask
     is_grouped: bool
     order: Sequence[int] | None = None
     """Indices of the training data in another order than `Order`'s, for a trial."""
@@ -183,13 +198,18 @@ class RunTrainer(Trainer):
             if averager:
                 averager.swap(self.model)
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Private: the inherited one looks at the metric alone, and of equal ones keeps the first."""
+        now, kept = (figures.rank(each, self.task) for each in (metrics, best_metrics(self.state)))
+        is_kept = self.state.best_global_step is None or now >= kept
+        if is_kept:
+            self.state.best_metric = metrics[f"eval_{self.task.metric}"]
+            self.state.best_global_step = self.state.global_step
+        return is_kept
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Private: the inherited one writes optimizer and random numbers by pickle, and a kill leaves half of it."""
         folder, step = Path(self.args.output_dir), self.state.global_step
-        for callback in self.callback_handler.callbacks:
-            name = type(callback).__name__
-            if name in self.state.stateful_callbacks:  # such as the patience used up
-                self.state.stateful_callbacks[name] = callback.state()
         with self._averaged():
             checkpoints.save(folder / f"checkpoint-{step}", self, self.averager.average if self.averager else {})
         checkpoints.forget_old(folder, self.state.best_global_step, step)

@@ -37,6 +37,8 @@ class Lesson:
     evaluation_batch_size: int = 64
     new_modules: tuple[str, ...] = ()
     """Modules of the model whose weights are not the base's."""
+    absent_labels: tuple[str, ...] = ()
+    """Labels that no row held out has, so that no figure tells how well they are learned."""
 
     @property
     def cut_rows(self) -> list[int]:

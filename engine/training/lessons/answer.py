@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import torch
 from transformers import EvalPrediction
 
-from engine.applications.answer import APPLICATION
 from engine.backends.pytorch.loading import positions
 from engine.backends.spans import Window, best_spans
 from engine.errors import InputError
@@ -25,6 +25,8 @@ MAX_ANSWER_TOKENS = 40
 """Longest answer that is looked for, as in serving."""
 SAMPLED_ROWS = 3
 """Validation rows whose answers are shown as it learns."""
+LEAST_THRESHOLD, MOST_THRESHOLD = 0.02, 0.99
+"""Of "no answer": a model that is never sure enough to say it would answer whatever it is asked."""
 MAX_F1_LOSS = 1.0
 """Points of F1 on answerable questions that saying "no answer" may cost where it should not have been said."""
 
@@ -51,8 +53,7 @@ def questions(config: TrainingConfig, folder: Path) -> Lesson:
         return judge_answers(decode(rows, windows, of_row, prediction.predictions), rows)
 
     def settings(metrics: Mapping[str, float]) -> dict[str, Any]:
-        threshold = round(metrics["eval_null_threshold"], 4)
-        return {"null_threshold": threshold, "window_tokens": length, "window_stride": stride}
+        return {"null_threshold": metrics["eval_null_threshold"], "window_tokens": length, "window_stride": stride}
 
     def sample(module: Any) -> list[Shown]:
         shown = rows[:SAMPLED_ROWS]
@@ -107,53 +108,64 @@ def decode(
     return predictions
 
 
-def judge_answers(predictions: Sequence[Prediction], rows: Sequence[Question]) -> dict[str, float]:
+def judge_answers(
+    predictions: Sequence[Prediction], rows: Sequence[Question], threshold: float | None = None
+) -> dict[str, float]:
     """F1 and EM in percent over the rows with an answer, always answering; then what a null threshold does.
 
-    The threshold is the one that serves all rows best (F1, or 1 for a rightly said "no answer") among those that
-    cost at most MAX_F1_LOSS on the rows with an answer. It is 1 where no row lacks an answer.
+    None takes the threshold that serves all rows best (F1, or 1 for a rightly said "no answer") among those that
+    cost at most MAX_F1_LOSS on the rows with an answer, and MOST_THRESHOLD where no row lacks an answer.
     """
     known = [[text for text, _ in row.answers] for row in rows]
     f1 = np.array([answer_f1(text, texts) for (text, _), texts in zip(predictions, known, strict=True)])
     exact = np.array([exact_match(text, texts) for (text, _), texts in zip(predictions, known, strict=True)])
     null = np.array([probability for _, probability in predictions])
     has = np.array([bool(texts) for texts in known])
-    threshold = choose_threshold(f1, null, has)
+    threshold = choose_threshold(f1, null, has) if threshold is None else threshold
     abstains = null >= threshold
     return {
-        "f1": 100 * float(f1[has].mean()),
-        "exact_match": 100 * float(exact[has].mean()),
+        "f1": _percent(f1[has]),
+        "exact_match": _percent(exact[has]),
         "null_threshold": threshold,
-        "f1_with_abstention": 100 * float((f1 * ~abstains)[has].mean()),
-        "null_recall": 100 * float(abstains[~has].mean()) if (~has).any() else 0.0,
-        "f1_of_all": 100 * float(np.where(abstains, ~has, f1 * has).mean()),
+        "f1_with_abstention": _percent((f1 * ~abstains)[has]),
+        "null_recall": _percent(abstains[~has]),
+        "f1_of_all": _percent(np.where(abstains, ~has, f1 * has)),
     }
 
 
+def _percent(shares: np.ndarray) -> float:
+    return 100 * float(shares.mean()) if shares.size else 0.0
+
+
 def choose_threshold(f1: np.ndarray, null: np.ndarray, has: np.ndarray) -> float:
-    """The null threshold in [0.02, 1] as `judge_answers` says. All arrays are (rows,)."""
-    if has.all() or not has.any():
-        return 1.0
-    candidates = np.linspace(0.02, 1.0, 99)
-    totals = np.array([np.where(null >= t, ~has, f1 * has).mean() for t in candidates])
-    losses = np.array([100 * (f1 * (null >= t))[has].mean() for t in candidates])
-    totals[losses > MAX_F1_LOSS] = -1.0
-    return float(candidates[int(np.argmax(totals))])
+    """The null threshold as `judge_answers` says. All arrays are (rows,).
+
+    Tried is the middle of each gap between the rows' own probabilities, as few as they may be; of equally good ones
+    the widest gap is the safest.
+    """
+    edges = np.unique([LEAST_THRESHOLD, *null.clip(LEAST_THRESHOLD, MOST_THRESHOLD), MOST_THRESHOLD])
+    tried = [(round(float(low + high) / 2, 4), float(high - low)) for low, high in pairwise(edges)]
+    allowed = [(t, gap) for t, gap in tried if _percent((f1 * (null >= t))[has]) <= MAX_F1_LOSS]
+    if has.all() or not has.any() or not allowed:
+        return MOST_THRESHOLD
+    return max(allowed, key=lambda one: (np.where(null >= one[0], ~has, f1 * has).mean(), one[1]))[0]
 
 
 def judge(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
-    """The words that each model takes for the answer, none where it says that there is none; F1 with the right ones."""
+    """The words that each model takes for the answer, none where it says that there is none; F1 with the right ones.
+
+    The figures of all rows are those that training measures, with the threshold that the model keeps.
+    """
     model, tokenizer, new = bases.start(config, folder, "AutoModelForQuestionAnswering")
     model.eval()
     length = positions(model.config, tokenizer, config.max_length)
-    stride, threshold = min(config.stride, length // 2), float(getattr(model.config, "null_threshold", 1.0))
-    texts, judged = [], []
-    for row in rows:
-        asked = Question(row["question"], row["passage"], ())
-        text, null = _answer(model, tokenizer, asked, length, stride)
+    stride, threshold = min(config.stride, length // 2), float(getattr(model.config, "null_threshold", MOST_THRESHOLD))
+    asked = read_questions(Path(config.validation_file))[: len(rows)]
+    predictions, judged = [], []
+    for row in asked:
+        text, null = _answer(model, tokenizer, row, length, stride)
+        predictions.append((text, null))
         text = "" if null >= threshold else text
-        judged.append(Judged(text, 100 * answer_f1(text, [row["answer"]])))
-        texts.append(text)
+        judged.append(Judged(text, 100 * answer_f1(text, [known for known, _ in row.answers] or [""])))
         report(len(judged))
-    figures = APPLICATION.measure(texts, [[row["answer"]] for row in rows])
-    return Verdict(tuple(judged), {name: 100 * share for name, share in figures.items()}, bool(new))
+    return Verdict(tuple(judged), judge_answers(predictions, asked, threshold), bool(new))

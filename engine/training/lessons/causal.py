@@ -153,7 +153,10 @@ def _continued(
 
 
 def judge_text(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
-    """Perplexity of each row's text, and how the model goes on from its opening, the likeliest token each time."""
+    """Perplexity of each row's text, and how the model goes on from its opening, the likeliest token each time.
+
+    The perplexity of all rows is the one that training measures, of blocks that go over rows.
+    """
 
     def learned(row: Row, tokenizer: Any, length: int) -> Feature:
         ids = whole_text(tokenizer, row["text"])[:length]
@@ -163,7 +166,7 @@ def judge_text(config: TrainingConfig, folder: Path, rows: Sequence[Row], report
         ids = list(tokenizer(opened(row["text"])[0], verbose=False)["input_ids"])
         return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
 
-    return _judge(config, folder, rows, report, learned, prompt)
+    return _judge(config, folder, rows, report, learned, prompt, blocks)
 
 
 def judge_turns(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
@@ -178,18 +181,22 @@ def judge_turns(config: TrainingConfig, folder: Path, rows: Sequence[Row], repor
 def _judge(
     config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report,
     learned: Callable[[Row, Any, int], Feature], prompt: Callable[[Any, Row], list[int]],
+    joined: Callable[[Sequence[Row], Any, int], list[Feature]] | None = None,
 ) -> Verdict:  # fmt: skip
+    """`joined` makes the inputs of which the whole perplexity is measured, where it is not each row's own."""
     model, tokenizer, _ = bases.start(config, folder, "AutoModelForCausalLM")
     model.eval()
     length = positions(model.config, tokenizer, config.max_length)
-    losses = list(_losses(model, [learned(row, tokenizer, length) for row in rows], int(tokenizer.pad_token_id or 0)))
+    pad = int(tokenizer.pad_token_id or 0)
+    losses = list(_losses(model, [learned(row, tokenizer, length) for row in rows], pad))
+    of_all = list(_losses(model, joined(rows, tokenizer, length), pad)) if joined else losses
     prompts = [prompt(tokenizer, row)[-length:] for row in rows]
     texts = _likeliest(model, tokenizer, prompts, report)
     judged = [
         Judged(text[:SHOWN_CHARACTERS], perplexity(loss, count))
         for text, (loss, count) in zip(texts, losses, strict=True)
     ]
-    whole = perplexity(sum(loss for loss, _ in losses), sum(count for _, count in losses))
+    whole = perplexity(sum(loss for loss, _ in of_all), sum(count for _, count in of_all))
     return Verdict(tuple(judged), {"perplexity": whole}, False)
 
 
