@@ -260,6 +260,11 @@ def test_alternatives_are_told_best_first(backend: StudentBackend) -> None:
     assert all(text.startswith("the dog") for text in (begun.text, *(one.text for one in begun.alternatives)))
 
 
+def test_a_beginning_that_it_cannot_write_is_refused(backend: StudentBackend) -> None:
+    with pytest.raises(UnsupportedError, match="no pieces for some characters of the beginning"):
+        ask(backend, Generate(TEXTS[0], sampling=GREEDY, beginning="the 猫"))
+
+
 @pytest.mark.parametrize("alternatives", [0, 2])
 def test_tokens_are_told_with_their_place_in_the_source(backend: StudentBackend, alternatives: int) -> None:
     found = ask(backend, Generate(TEXTS[0], sampling=GREEDY, align=True, alternatives=alternatives))[0]

@@ -118,6 +118,11 @@ class StudentBackend:
         sampling = request.sampling
         stream = TextStream(job, Detokenizer(self._target.decode), sampling.stop)
         start = self._target.encode(request.beginning) if request.beginning else []
+        if UNKNOWN in start:
+            raise UnsupportedError(
+                "{title} has no pieces for some characters of the beginning. Begin before them.",
+                param="beginning", title=self.title,
+            )  # fmt: skip
         spans = tuple(self._source.spans(request.prompt)) if request.align else ()
         return StudentRow(job, request, sampling, stream, [], source, start=start, spans=spans)
 
