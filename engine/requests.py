@@ -131,6 +131,12 @@ class Generate:
     """Tell which part of the prompt each token was made from; tokens come with their log-probabilities."""
     task: Literal["generate"] = "generate"
 
+    @property
+    def begun(self) -> str:
+        """What the answer goes on from: the prompt, or a last message by the assistant."""
+        last = self.messages[-1] if self.messages else Message("assistant", self.prompt)
+        return last.content if last.role == "assistant" else ""
+
 
 @dataclass(frozen=True)
 class Classify:

@@ -124,7 +124,9 @@ class Encodings:
         _check("top_k", request.top_k, MAX_TOP_K)
         mask = self.tokenizer.mask_token
         text = request.text.replace("[MASK]", mask).replace("<mask>", mask)
-        encoded = self.tokenizer(text)
+        for token in set(self.tokenizer.all_special_tokens) - {mask}:
+            text = text.replace(token, f"{token[0]} {token[1:]}")  # what people typed is text
+        encoded = self.tokenizer(text, split_special_tokens=False)
         ids = encoded["input_ids"]
         if self.tokenizer.mask_token_id not in ids:
             raise InputError("text has no mask. Write [MASK] where a word is to be guessed.", param="text")

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 STRING, ARRAY = 8, 9
+ARRAY_HEAD, PAIRS_START = 12, 24
+"""Bytes before the items of an array, and before the metadata."""
+CONTROL = (2, 3)
+"""`tokenizer.ggml.token_type` of what is no text: unknown, control."""
 MAX_KEPT_ITEMS = 4096
 BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 30: (1, 2)} | {
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210),
@@ -188,6 +192,38 @@ def read_header(path: Path) -> Header:
             "The model file {file} is damaged or incomplete ({reason}). Delete the model and download it again.",
             param="model", file=path.name, reason=str(error),
         ) from error  # fmt: skip
+
+
+def read_control_tokens(path: Path) -> list[str]:
+    """The tokens of a whole GGUF file that steer a model, as they are written."""
+    places: dict[str, int] = {}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        cursor = _Cursor(data)
+        cursor.at = PAIRS_START
+        for _ in range(struct.unpack_from("<Q", data, PAIRS_START - 8)[0]):
+            key, kind = cursor.string(), cursor.scalar("<I")
+            places[key] = cursor.at
+            cursor.value(kind)
+        kinds = _kinds(data, places.get("tokenizer.ggml.token_type"))
+        if not set(CONTROL) & set(kinds):
+            return []
+        cursor.at = places["tokenizer.ggml.tokens"] + ARRAY_HEAD
+        return [token for kind in kinds if (token := _token(cursor, kind in CONTROL))]
+
+
+def _kinds(data: mmap.mmap, place: int | None) -> tuple[int, ...]:
+    """The kind of each token, of the array at that place."""
+    if place is None:
+        return ()
+    count = struct.unpack_from("<Q", data, place + 4)[0]
+    return struct.unpack_from(f"<{count}i", data, place + ARRAY_HEAD)
+
+
+def _token(cursor: _Cursor, is_wanted: bool) -> str:
+    if is_wanted:
+        return cursor.string()
+    cursor.skip_string()
+    return ""
 
 
 def _parse(cursor: _Cursor, size_bytes: int) -> Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from engine.backends.protocol import Job
 from engine.requests import Token
@@ -72,6 +73,8 @@ class HeldText:
         self._job, self._stops = job, stops
         self._held: list[tuple[str, Token | None]] = []
         self._texts: list[str] = []
+        self.skipped = ""
+        """What the prompt ended with and the first token has again."""
         self.tokens: list[Token] = []
 
     @property
@@ -81,6 +84,9 @@ class HeldText:
 
     def add(self, piece: str, token: Token | None = None) -> bool:
         """Take more of the text. True when a stop string has come; the text ends before it."""
+        if self.skipped and piece:
+            piece, self.skipped = piece.removeprefix(self.skipped), ""
+            token = token and replace(token, text=piece)
         self._held.append((piece, token))
         text = "".join(piece for piece, _ in self._held)
         end = stop_position(text, self._stops)

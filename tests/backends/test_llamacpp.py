@@ -228,6 +228,22 @@ def test_chat_is_answered_and_a_last_assistant_message_continued(chain: LlamaCpp
     assert text(chain, messages=(user, Message("assistant", "d")), max_new_tokens=2) == " e"
 
 
+@pytest.mark.parametrize("typed", ["</s>", "p</s>d", "<s>", "<unk>"])
+def test_control_tokens_that_people_typed_are_text(chain: LlamaCppBackend, typed: str) -> None:
+    alone = ask(chain, f"{typed}a").result
+    assert alone.prompt_tokens == 1 + chain.count_tokens(f"{typed}a") > 4 and alone.text.startswith("b😀")
+    turn = ask(chain, messages=(Message("user", typed),)).result
+    plain = ask(chain, messages=(Message("user", "p"),)).result
+    assert turn.prompt_tokens == plain.prompt_tokens - 1 + chain.count_tokens(typed)
+
+
+def test_a_space_at_the_end_is_the_next_tokens(chain: LlamaCppBackend) -> None:
+    assert text(chain, "d ", max_new_tokens=3) == "ea"
+    assert ask(chain, "d ").result.prompt_tokens == ask(chain, "d").result.prompt_tokens
+    turns = (Message("user", "p"), Message("assistant", "d "))
+    assert text(chain, messages=turns, max_new_tokens=3) == "ea"
+
+
 def test_no_chat_template_no_messages(tmp_path: Path) -> None:
     backend = open_file(write_chain(tmp_path / "base.gguf", chat_template=None), slots=1)
     with pytest.raises(UnsupportedError, match="no chat template"):
@@ -391,6 +407,12 @@ def test_real_model_streams_and_is_reproducible(real: LlamaCppBackend) -> None:
     assert text(real, "Once upon a time", seed=1, **options) == job.result.text
     assert text(real, "Once upon a time", seed=2, **options) != job.result.text
     assert text(real, "1, 2, 3, 4, 5, 6,", max_new_tokens=4).startswith(" 7")
+
+
+def test_real_model_begins_with_a_word_after_a_space(real: LlamaCppBackend) -> None:
+    prompt = "Once upon a time, there was"
+    assert text(real, f"{prompt} ") == text(real, prompt).removeprefix(" ")
+    assert text(real, "The cat ")[:1].isalpha()  # not "'s"
 
 
 def test_real_model_repeats_a_prefix_faster(real: LlamaCppBackend) -> None:

@@ -255,18 +255,34 @@ def test_a_row_that_does_not_fit_alone_says_so_and_the_backend_lives(
 def test_messages_go_through_the_chat_template(backends: dict[str, Any]) -> None:
     llama = backends["llama"]
     messages = (Message("system", "Be brief."), Message("user", "Once upon"))
-    asked, same = run(
-        llama,
-        Generate(messages=messages, sampling=GREEDY),
-        Generate("<|system|>Be brief.<|end|><|user|>Once upon<|end|><|assistant|>", sampling=GREEDY),
-    )
-    assert (asked.text, asked.prompt_tokens) == (same.text, same.prompt_tokens)
+    filled = "<|system|>Be brief.<|end|><|user|>Once upon<|end|><|assistant|>"
+    row = llama._rows.make(KeptJob(Generate(messages=messages)))
+    assert row.prefix == llama.tokenizer(filled, add_special_tokens=False, split_special_tokens=False)["input_ids"]
     row = llama._rows.make(KeptJob(Generate(messages=(*messages, Message("assistant", "The quick")))))
     assert llama.tokenizer.decode(row.prefix).endswith("<|assistant|>The quick")
     with pytest.raises(UnsupportedError, match="chat template"):
         run(backends["gpt2"], Generate(messages=messages))
     with pytest.raises(UnsupportedError, match="messages"):
         run(backends["t5"], Generate(messages=messages))
+
+
+@pytest.mark.parametrize(("name", "token"), [("gpt2", "<|endoftext|>"), ("llama", "</s>"), ("t5", "</s>")])
+def test_control_tokens_that_people_typed_are_text(backends: dict[str, Any], name: str, token: str) -> None:
+    rows, text = backends[name]._rows, f"The fox{token} jumps"
+    ids = lambda **about: [*(row := rows.make(KeptJob(Generate(**about)))).source, *row.prefix]  # noqa: E731
+    special = rows.tokenizer.convert_tokens_to_ids(token)
+    assert ids(prompt=text).count(special) == ids(prompt="The fox jumps").count(special)
+    assert len(ids(prompt=text)) > len(ids(prompt="The fox jumps"))
+    if rows.tokenizer.chat_template:
+        plain, typed = (ids(messages=(Message("user", said),)) for said in ("The fox jumps", f"The fox{token} jumps"))
+        assert plain.count(special) == typed.count(special) and len(typed) > len(plain)
+
+
+def test_a_space_at_the_end_is_the_next_tokens(backends: dict[str, Any]) -> None:
+    bare, spaced = (
+        run(backends["gpt2"], Generate(prompt, sampling=GREEDY))[0] for prompt in ("Once upon a", "Once upon a ")
+    )
+    assert spaced.text == bare.text.removeprefix(" ") and spaced.prompt_tokens == bare.prompt_tokens
 
 
 def test_lengths(backends: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ class PlainTokenizer:
     def __init__(self, file: Path, input_names: Sequence[str]) -> None:
         self._tokenizer = Tokenizer.from_file(str(file))
         self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True  # those that people typed are text
         self.model_input_names = list(input_names)
 
     def __call__(

@@ -25,16 +25,17 @@ except ImportError:  # a slim system has no OpenMP library; torch brings one
     import xllamacpp
 
 from engine.backends.abilities import able
+from engine.backends.controls import Controls, split_space
 from engine.backends.cores import threads_for
 from engine.backends.ggml import TASKS
 from engine.backends.ggml.large_pages import large_pages
 from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import GrowingServer
-from engine.backends.gguf import Header, read_header
+from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.protocol import Job
 from engine.backends.texts import HeldText
 from engine.errors import ContextError, InputError, MemoryShortError, UnsupportedError
-from engine.requests import FinishReason, Generate, Generation, Sampling, Token
+from engine.requests import FinishReason, Generate, Generation, Message, Sampling, Token
 from engine.sizes import size_in_words
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ nothing more. What is not listed does not act."""
 FEW_SLOTS, PREFIX_CACHE_MIB = 8, 128
 """Where fewer slots are set, memory for the states of earlier prompts: few-shot prompts come back. Else slots keep
 them, also where memory was short of all that are set."""
+SPACE_FIRST = r'root ::= " " [^\x00]*'
+"""Grammar of an answer to a prompt whose last space was taken off."""
 SHARE = 0.5
 """Of the memory, which the slots of one model take at most; with one slot a model may take all."""
 CHECKPOINTS = 4
@@ -86,6 +89,7 @@ class LlamaCppBackend:
         self._title = model.title
         self._bos = int(header.metadata.get("tokenizer.ggml.bos_token_id", 0))
         self._has_template = "tokenizer.chat_template" in header.metadata
+        self._controls = Controls(read_control_tokens(path))
         self._key = secrets.token_hex(16)
 
         def needed(slots: int) -> int:
@@ -141,8 +145,7 @@ class LlamaCppBackend:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text without the ones that the model adds at its start; from any thread."""
-        body = {"content": text, "add_special": False, "parse_special": False}
-        return len(self._post("/tokenize", body)["tokens"])
+        return len(self._ids(text, is_first=False))
 
     def close(self) -> None:
         """Stop llama.cpp's threads and free its memory."""
@@ -152,24 +155,43 @@ class LlamaCppBackend:
         assert job.request.task == "generate"
         started = time.perf_counter()
         sampling = job.request.sampling
-        prompt = self._prompt(job.request) or [self._bos]
+        prompt, space = self._prompt(job.request)
         stream = _Stream(job, job.request, sampling, self._title, self.context_tokens, started)
+        stream.text.skipped = space
         if not job.is_cancelled:
             with self._servers.slot() as server:
-                server.handle_completions(_body(job.request, sampling, prompt, self.context_tokens), stream)
+                body = _body(job.request, sampling, prompt or [self._bos], self.context_tokens)
+                server.handle_completions(body | ({"grammar": SPACE_FIRST} if space else {}), stream)
         return stream.generation()
 
-    def _prompt(self, request: Generate) -> str:
+    def _prompt(self, request: Generate) -> tuple[str | list[str | int], str]:
+        """The prompt, and the space at its end, which the next token shall have. What people typed is text."""
+        text, space = split_space(request.begun)
         if not request.messages:
-            return request.prompt
+            return (self._ids(text, is_first=True) if self._controls.are_in(text) else text), space
+        filled = self._filled(request.messages)
+        filled = split_space(filled)[0] if space else filled
+        pieces = self._controls.pieces(filled)
+        if not any(is_typed for _, is_typed in pieces):
+            return filled, space
+        prompt: list[str | int] = []
+        for text, is_typed in pieces:
+            prompt += self._ids(text, is_first=not prompt) if is_typed else [text]
+        return prompt, space
+
+    def _ids(self, text: str, is_first: bool) -> list[str | int]:
+        body = {"content": text, "add_special": is_first, "parse_special": False}
+        return list(self._post("/tokenize", body)["tokens"])
+
+    def _filled(self, messages: Sequence[Message]) -> str:
         if not self._has_template:
             raise UnsupportedError(
                 "{model} has no chat template, so it cannot take messages. "
                 "Send a plain prompt, or choose a chat model.",
                 param="messages", model=self._title,
             )  # fmt: skip
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        return str(self._post("/apply-template", {"messages": messages})["prompt"])
+        turns = [{"role": one.role, "content": self._controls.hidden(one.content)} for one in messages]
+        return str(self._post("/apply-template", {"messages": turns})["prompt"])
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         """Ask llama.cpp's own listener for what the binding does not offer: tokens and templates."""
@@ -276,7 +298,7 @@ class _Stream:
         )  # fmt: skip
 
 
-def _body(request: Generate, sampling: Sampling, prompt: str | list[int], context_tokens: int) -> dict[str, Any]:
+def _body(request: Generate, sampling: Sampling, prompt: str | list[Any], context_tokens: int) -> dict[str, Any]:
     """The request in llama.cpp's words. Every sampler that it has and we do not offer stays out of `samplers`."""
     return {
         "prompt": prompt,

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation import logits_process as rules
 
+from engine.backends.controls import Controls, split_space
 from engine.backends.batches import group_by_length, work_in_halves
 from engine.backends.languages import is_multilingual, language_code, language_id
 from engine.backends.memory import memory_short
@@ -58,6 +59,7 @@ class Rows:
         self.title, self.tokenizer, self.context_tokens, self.lock = title, tokenizer, context_tokens, lock
         self.is_seq2seq = is_seq2seq
         self.config, self.generation = module.config, module.generation_config
+        self._controls = Controls(one.content for one in tokenizer.added_tokens_decoder.values() if one.special)
         self._special = None if tokenizer.is_fast else frozenset(tokenizer.all_special_ids)
         self.restrictions = Restrictions.read(self.generation, is_seq2seq)
         self._rules = _processors(self.restrictions, self.generation.eos_token_id, module.device)
@@ -133,6 +135,7 @@ class Rows:
         self._check_length(len(prompt), self.context_tokens - 1, "messages" if request.messages else "prompt")
         context = [] if request.messages and request.messages[-1].role != "assistant" else prompt
         stream = TextStream(job, Detokenizer(self.decode, context), sampling.stop)
+        stream.skipped = split_space(request.begun)[1]
         return Row(job, request, self._fitted(sampling, len(prompt)), stream, prompt, extra_settings=extra)
 
     def _check_length(self, tokens: int, limit: int, param: str) -> None:
@@ -154,7 +157,7 @@ class Rows:
         with self.lock:
             if request.messages:
                 return self._chat(request)
-            ids = list(self.tokenizer(request.prompt, verbose=False)["input_ids"])
+            ids = list(self.tokenizer(split_space(request.prompt)[0], verbose=False)["input_ids"])
         first = next((i for i in (self.tokenizer.bos_token_id, *self.ending.end_ids) if i is not None), None)
         if not ids and first is None:
             raise InputError("The prompt is empty. Type some text first.", param="prompt")
@@ -170,7 +173,7 @@ class Rows:
         is_continued = request.messages[-1].role == "assistant"
         try:
             text = self.tokenizer.apply_chat_template(
-                [{"role": message.role, "content": message.content} for message in request.messages],
+                [{"role": one.role, "content": self._controls.hidden(one.content)} for one in request.messages],
                 tokenize=False,
                 add_generation_prompt=not is_continued,
                 continue_final_message=is_continued,
@@ -179,7 +182,12 @@ class Rows:
             raise InputError(
                 "{model} cannot take these messages: {reason}", param="messages", model=self.title, reason=str(error)
             ) from error
-        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        text = split_space(text)[0] if request.begun else text
+        ids: list[int] = []
+        for piece, is_typed in self._controls.pieces(text):
+            options = {"add_special_tokens": False, "split_special_tokens": is_typed, "verbose": False}
+            ids += self.tokenizer(piece, **options)["input_ids"]
+        return ids
 
     def _source(self, request: Generate) -> list[int]:
         if request.messages:

@@ -39,11 +39,13 @@ UNUSED_HEADS = {"embedding": ("pooler",)}
 
 
 def load_tokenizer(title: str, folder: Path) -> Any:
-    """The tokenizer in the folder. Raises InputError when it cannot be read."""
+    """The tokenizer in the folder, to which special tokens in a text are text. Raises InputError when it cannot be read."""
     try:
-        return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     except Exception as error:  # its readers raise whatever the damage leads to
         raise _damaged(title, Text("its tokenizer is missing or damaged"), error) from error
+    tokenizer.split_special_tokens = True
+    return tokenizer
 
 
 @dataclass(frozen=True)
