@@ -146,7 +146,9 @@ def test_extraction_in_a_batch_is_extraction_alone(reader: Any) -> None:
 def test_fill_names_the_likeliest_tokens_at_each_mask(guesser: Any) -> None:
     (result,) = run(guesser, Fill("The quick [MASK] fox jumps over the <mask> dog.", top_k=3))
     assert len(result.masks) == 2 and all(len(mask) == 3 for mask in result.masks)
-    inputs = guesser.tokenizer("The quick [MASK] fox jumps over the [MASK] dog.", return_tensors="pt", split_special_tokens=False)
+    inputs = guesser.tokenizer(
+        "The quick [MASK] fox jumps over the [MASK] dog.", return_tensors="pt", split_special_tokens=False
+    )
     place = inputs["input_ids"][0].tolist().index(guesser.tokenizer.mask_token_id)
     with torch.inference_mode():
         best = guesser.module(**inputs).logits[0, place].softmax(-1).max()
@@ -160,7 +162,9 @@ def test_special_tokens_that_people_typed_are_text(classifier: Any, reader: Any,
         (guesser, "fill", Fill("Good [MASK] films [SEP] are rare [PAD].")),
     ):
         ids = [id for piece in backend._encoders[task]._task.cut(request) for id in piece.ids]
-        special = {name: ids.count(backend.tokenizer.convert_tokens_to_ids(name)) for name in ("[SEP]", "[PAD]", "[CLS]")}
+        special = {
+            name: ids.count(backend.tokenizer.convert_tokens_to_ids(name)) for name in ("[SEP]", "[PAD]", "[CLS]")
+        }
         assert special == {"[SEP]": 2 if task == "extract" else 1, "[PAD]": 0, "[CLS]": 1}
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation import logits_process as rules
 
-from engine.backends.controls import Controls, split_space
 from engine.backends.batches import group_by_length, work_in_halves
+from engine.backends.controls import Controls, split_space
 from engine.backends.languages import is_multilingual, language_code, language_id
 from engine.backends.memory import memory_short
 from engine.backends.protocol import Job

@@ -39,7 +39,7 @@ UNUSED_HEADS = {"embedding": ("pooler",)}
 
 
 def load_tokenizer(title: str, folder: Path) -> Any:
-    """The tokenizer in the folder, to which special tokens in a text are text. Raises InputError when it cannot be read."""
+    """The tokenizer in the folder; special tokens in a text are text to it. Raises InputError where it is damaged."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     except Exception as error:  # its readers raise whatever the damage leads to
