@@ -57,7 +57,7 @@ def main() -> None:
         for article in articles for paragraph in article["paragraphs"] for item in paragraph["qas"] if item["answers"]
     ]  # fmt: skip
     questions = [Extract(question, passage, max_answer_tokens=40) for question, passage, _ in asked]
-    answers = {dtype: [one.answers[0].text for one in results("answer-minilm", questions, dtype)] for dtype in DTYPES}
+    answers = {dtype: [one.spans[0].text for one in results("answer-minilm", questions, dtype)] for dtype in DTYPES}
     scores = {
         dtype: fmean(answer_f1(text, right) for text, (_, _, right) in zip(answers[dtype], asked, strict=True))
         for dtype in DTYPES

@@ -73,7 +73,7 @@ def answers(count: int, model: str = "answer-minilm") -> Work:
 
     def work() -> dict[str, Any]:
         results = engine.run(model, asked, CALLER)
-        return {"answers": [one.answers[0].text for one in results]}  # type: ignore[union-attr]
+        return {"answers": [one.spans[0].text for one in results]}  # type: ignore[union-attr]
 
     return work
 

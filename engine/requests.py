@@ -266,8 +266,8 @@ class Classification:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A span of the passage: `passage[start:end] == text`; `score` is its probability among all spans and no answer."""
+class Span:
+    """Words of the passage: `passage[start:end] == text`; `score` is its probability among all spans and no answer."""
 
     text: str
     start: int
@@ -282,7 +282,7 @@ class Extraction:
     `null_threshold` comes with the model: at or above it the honest answer is that there is none.
     """
 
-    answers: tuple[Answer, ...]
+    spans: tuple[Span, ...]
     null_score: float
     null_threshold: float = 0.5
     is_repeated: bool = field(default=False, compare=False)
@@ -290,7 +290,7 @@ class Extraction:
     @property
     def has_answer(self) -> bool:
         """Whether the model stands by its best span."""
-        return bool(self.answers) and self.null_score < self.null_threshold
+        return bool(self.spans) and self.null_score < self.null_threshold
 
 
 @dataclass(frozen=True)

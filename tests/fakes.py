@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.backends.protocol import Runtime
-from engine.requests import Answer, Classification, Embedding, Extraction, Filling, Generation, Scoring, Token
+from engine.requests import Classification, Embedding, Extraction, Filling, Generation, Scoring, Span, Token
 from engine.serving.protocol import Caller
 
 
@@ -86,8 +86,8 @@ class FakeBackend:
     def _extract(self, job: Any) -> None:
         word = job.request.question.rstrip("?").split()[-1]
         start = job.request.passage.find(word)
-        answers = () if start < 0 else (Answer(word, start, start + len(word), 0.8),)
-        job.finish(Extraction(answers, 0.1 if answers else 0.95, 0.5))
+        spans = () if start < 0 else (Span(word, start, start + len(word), 0.8),)
+        job.finish(Extraction(spans, 0.1 if spans else 0.95, 0.5))
 
     def _fill(self, job: Any) -> None:
         job.finish(Filling(((("word", 0.7), ("other", 0.3)),)))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import InputError, TooLargeError
-from engine.requests import Answer, Extraction, Sampling, clean_text
+from engine.requests import Extraction, Sampling, Span, clean_text
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_clean_text_refuses_what_is_too_long_or_no_text() -> None:
 
 
 def test_extraction_stands_by_its_answer_below_the_threshold() -> None:
-    answers = (Answer("a", 0, 1, 0.4),)
-    assert Extraction(answers, null_score=0.3).has_answer
-    assert not Extraction(answers, null_score=0.6).has_answer
+    spans = (Span("a", 0, 1, 0.4),)
+    assert Extraction(spans, null_score=0.3).has_answer
+    assert not Extraction(spans, null_score=0.6).has_answer
     assert not Extraction((), null_score=0.0).has_answer

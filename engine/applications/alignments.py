@@ -11,7 +11,7 @@ from engine.requests import Alignment, Token
 
 _WORD = re.compile(r"\w+(?:['’.,-]\w+)*")
 
-Span = tuple[int, int]
+Range = tuple[int, int]
 """Start and end in a text."""
 
 
@@ -19,8 +19,8 @@ Span = tuple[int, int]
 class Link:
     """A word of the translation, and the word of the source that it looks at most."""
 
-    target: Span
-    source: Span
+    target: Range
+    source: Range
     share: float
     """How much it looks at that word, 0 to 1."""
     probability: float | None = None
@@ -48,7 +48,7 @@ def links(source: str, tokens: Sequence[Token], alignment: Alignment) -> list[Li
     return found
 
 
-def _touch(one: Span, other: Span) -> bool:
+def _touch(one: Range, other: Range) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 

@@ -9,7 +9,7 @@ from engine.applications import Application
 from engine.errors import InputError
 from engine.evaluation.metrics import mean_exact_match, mean_f1
 from engine.messages import Text
-from engine.requests import Answer, Event, Extract, Extraction, clean_text
+from engine.requests import Event, Extract, Extraction, Span, clean_text
 from engine.serving.protocol import Caller, Engine
 
 MAX_CONTEXT_CHARACTERS = 200_000
@@ -71,15 +71,15 @@ def stream(engine: Engine, request: AnswerRequest, caller: Caller) -> Iterator[E
 
 
 def _result(found: Extraction, model_id: str) -> AnswerResult:
-    spans = [_span(answer) for answer in found.answers]
+    spans = [_candidate(span) for span in found.spans]
     if not found.has_answer:
         return AnswerResult("", found.null_score, 0, 0, spans, model_id)
     best, *rest = spans
     return AnswerResult(best.answer, best.score, best.start, best.end, rest, model_id)
 
 
-def _span(answer: Answer) -> AnswerSpan:
-    return AnswerSpan(answer.text, answer.score, answer.start, answer.end)
+def _candidate(span: Span) -> AnswerSpan:
+    return AnswerSpan(span.text, span.score, span.start, span.end)
 
 
 _HARBOUR = (

@@ -21,7 +21,6 @@ from engine.backends.spans import Window, best_spans, make_windows
 from engine.backends.texts import Detokenizer
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import (
-    Answer,
     Classification,
     Classify,
     Embed,
@@ -172,14 +171,14 @@ class Encodings:
 
     def _extraction(self, request: Extract, pieces: list[Piece], outputs: list[Array]) -> Extraction:
         spans, null_score = best_spans(
+            request.passage,
             [piece.window for piece in pieces if piece.window is not None],
             [output[0] for output in outputs],
             [output[1] for output in outputs],
             top_k=request.top_k,
             max_answer_tokens=request.max_answer_tokens,
         )
-        answers = [Answer(request.passage[s.start : s.end], s.start, s.end, s.score) for s in spans]
-        return Extraction(tuple(answers), null_score, float(getattr(self.config, "null_threshold", 0.5)))
+        return Extraction(tuple(spans), null_score, float(getattr(self.config, "null_threshold", 0.5)))
 
 
 def _check(name: str, value: int, limit: int) -> None:

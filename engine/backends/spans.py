@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.requests import Span
+
 MAX_QUESTION_SHARE = 0.5
 """A question takes at most this share of a window; the rest of it is cut off."""
 
@@ -26,15 +28,6 @@ class Window:
     input_ids: list[int]
     token_type_ids: list[int] | None
     offsets: list[tuple[int, int] | None]
-
-
-@dataclass(frozen=True)
-class Span:
-    """Characters of the passage; `score` is the probability among all spans of all windows and no answer."""
-
-    start: int
-    end: int
-    score: float
 
 
 def make_windows(tokenizer: Any, question: str, passage: str, max_length: int, stride: int) -> list[Window]:
@@ -83,6 +76,7 @@ def label_window(window: Window, start: int, end: int) -> tuple[int, int]:
 
 
 def best_spans(
+    passage: str,
     windows: Sequence[Window],
     start_logits: Sequence[NDArray[np.floating]],
     end_logits: Sequence[NDArray[np.floating]],
@@ -110,7 +104,7 @@ def best_spans(
             break
         start, end = int(spans[index, 0]), int(spans[index, 1])
         if all(end <= other.start or start >= other.end for other in chosen):
-            chosen.append(Span(start, end, float(np.exp(scores[index] - top) / total)))
+            chosen.append(Span(passage[start:end], start, end, float(np.exp(scores[index] - top) / total)))
     return chosen, float(np.exp(null - top) / total)
 
 

@@ -8,7 +8,7 @@ from fakes import HOST
 from engine.applications import answer
 from engine.applications.answer import MAX_CONTEXT_CHARACTERS, AnswerRequest
 from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
-from engine.requests import Answer, Extraction
+from engine.requests import Extraction, Span
 
 MESSY = "\ufeffRe\u0301sume\u0301 🙂\r\n\x07The tower is 90 m high.\r\n👩‍👩‍👧 It is red."
 
@@ -26,7 +26,7 @@ def test_half_a_character_pair_does_not_move_the_offsets(house) -> None:
 
 
 def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> None:
-    spans = (Answer("tower", 4, 9, 0.6), Answer("high", 19, 23, 0.2), Answer("90 m", 13, 17, 0.1))
+    spans = (Span("tower", 4, 9, 0.6), Span("high", 19, 23, 0.2), Span("90 m", 13, 17, 0.1))
     house.backend.extraction = Extraction(spans, 0.1, 0.5)
     result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"), HOST)
     assert (result.answer, result.score, result.start, result.end) == ("tower", 0.6, 4, 9)
@@ -35,7 +35,7 @@ def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> N
 
 
 def test_no_answer_is_empty_and_still_lists_what_came_closest(house) -> None:
-    house.backend.extraction = Extraction((Answer("tower", 4, 9, 0.2),), 0.7, 0.5)
+    house.backend.extraction = Extraction((Span("tower", 4, 9, 0.2),), 0.7, 0.5)
     result = answer.APPLICATION.run(house.engine, AnswerRequest("Who?", "The tower is 90 m high"), HOST)
     assert (result.answer, result.start, result.end, result.score) == ("", 0, 0, 0.7)
     assert [span.answer for span in result.alternatives] == ["tower"]

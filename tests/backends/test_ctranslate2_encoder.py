@@ -89,7 +89,7 @@ def test_in_float32_answers_are_torchs(
             assert ours.scores == pytest.approx(theirs.scores, abs=1e-4)
         else:
             assert ours.null_score == pytest.approx(theirs.null_score, abs=1e-4)
-            assert (ours.answers[0].text, ours.answers[0].start) == (theirs.answers[0].text, theirs.answers[0].start)
+            assert (ours.spans[0].text, ours.spans[0].start) == (theirs.spans[0].text, theirs.spans[0].start)
     assert backend.count_tokens("Good films") == open_backend(architecture, folder).count_tokens("Good films")
     backend.close()
 
@@ -236,7 +236,7 @@ engine = open_house(current()).engine
 host = Caller(role="host")
 (result,) = engine.run("sentiment-minilm", [Classify("A wonderful film")], host)
 (found,) = engine.run("answer-minilm", [Extract("Who discovered it?", "Marie Curie discovered polonium.")], host)
-assert result.label == "positive" and found.answers[0].text == "Marie Curie", (result, found)
+assert result.label == "positive" and found.spans[0].text == "Marie Curie", (result, found)
 assert not {"torch", "transformers"} & set(sys.modules)
 engine.close()
 """

@@ -34,8 +34,10 @@ def test_a_span_is_exactly_its_characters(tokenizer: Any, answer: str) -> None:
     start = PASSAGE.index(answer, len(PASSAGE) // 2)
     windows = make_windows(tokenizer, "Who wrote it?", PASSAGE, max_length=64, stride=24)
     assert len(windows) > 5
-    spans, null = best_spans(windows, *logits_for(windows, start, start + len(answer)), top_k=3, max_answer_tokens=20)
-    assert PASSAGE[spans[0].start : spans[0].end] == answer
+    spans, null = best_spans(
+        PASSAGE, windows, *logits_for(windows, start, start + len(answer)), top_k=3, max_answer_tokens=20
+    )
+    assert PASSAGE[spans[0].start : spans[0].end] == spans[0].text == answer
     assert spans[0].start == start
     assert spans[0].score > 0.5 > null
 
@@ -54,7 +56,7 @@ def test_spans_do_not_overlap_and_probabilities_add_up_to_at_most_one(tokenizer:
     rng = np.random.default_rng(0)
     starts = [rng.normal(size=len(window.input_ids)) for window in windows]
     ends = [rng.normal(size=len(window.input_ids)) for window in windows]
-    spans, null = best_spans(windows, starts, ends, top_k=20, max_answer_tokens=5)
+    spans, null = best_spans(PASSAGE, windows, starts, ends, top_k=20, max_answer_tokens=5)
     assert len(spans) == 20
     ordered = sorted(spans, key=lambda span: span.start)
     assert all(a.end <= b.start for a, b in itertools.pairwise(ordered))
@@ -66,12 +68,12 @@ def test_the_null_answer_wins_only_when_every_window_says_so(tokenizer: Any) -> 
     windows = make_windows(tokenizer, "Who?", PASSAGE, max_length=64, stride=24)
     starts = [np.where(np.arange(len(w.input_ids)) == 0, 12.0, 0.0) for w in windows]
     ends = [row.copy() for row in starts]
-    assert best_spans(windows, starts, ends, top_k=1, max_answer_tokens=5)[1] > 0.99
+    assert best_spans(PASSAGE, windows, starts, ends, top_k=1, max_answer_tokens=5)[1] > 0.99
     start = PASSAGE.index("1843")
     first, last = label_window(windows[0], start, start + 4)
     starts[0][0] = ends[0][0] = 0.0
     starts[0][first] = ends[0][last] = 12.0
-    spans, null = best_spans(windows, starts, ends, top_k=1, max_answer_tokens=5)
+    spans, null = best_spans(PASSAGE, windows, starts, ends, top_k=1, max_answer_tokens=5)
     assert PASSAGE[spans[0].start : spans[0].end] == "1843" and null < 0.01
 
 
@@ -84,7 +86,7 @@ def test_an_answer_across_the_edge_of_a_window_is_labelled_null_there(tokenizer:
 def test_empty_passage_and_endless_question(tokenizer: Any) -> None:
     windows = make_windows(tokenizer, "Who?", "", max_length=32, stride=8)
     zeros = [np.zeros(len(window.input_ids)) for window in windows]
-    assert best_spans(windows, zeros, zeros, top_k=3, max_answer_tokens=5) == ([], 1.0)
+    assert best_spans("", windows, zeros, zeros, top_k=3, max_answer_tokens=5) == ([], 1.0)
     windows = make_windows(tokenizer, "who wrote " * 500, PASSAGE, max_length=32, stride=8)
     assert all(len(window.input_ids) <= 32 and any(window.offsets) for window in windows)
 
@@ -99,7 +101,7 @@ def test_the_first_span_is_the_one_that_agrees_best_with_the_others() -> None:
     window = Window(list(range(8)), None, offsets)
     starts = np.array([-9.0, -9, 2.0, 2.0, 1.9, -9, -9, 2.1])
     ends = np.array([-9.0, -9, -9, -9, 2.0, -9, -9, 2.0])
-    spans, _ = best_spans([window], [starts], [ends], top_k=2, max_answer_tokens=4)
     text = " ".join(words)
-    assert [text[span.start : span.end] for span in spans] == ["grey mill", "sea"]
+    spans, _ = best_spans(text, [window], [starts], [ends], top_k=2, max_answer_tokens=4)
+    assert [span.text for span in spans] == ["grey mill", "sea"]
     assert spans[1].score > spans[0].score

@@ -128,10 +128,10 @@ def test_embedding_is_the_mean_over_tokens(embedder: Any) -> None:
 def test_answers_lie_where_they_say(reader: Any) -> None:
     results = run(reader, Extract("Who discovered polonium?", PASSAGE, top_k=4), Extract("Where?", "By the sea 😀."))
     for result, passage in zip(results, (PASSAGE, "By the sea 😀."), strict=True):
-        assert result.answers and result.null_threshold == 0.4 and 0 <= result.null_score <= 1
-        for answer in result.answers:
+        assert result.spans and result.null_threshold == 0.4 and 0 <= result.null_score <= 1
+        for answer in result.spans:
             assert passage[answer.start : answer.end] == answer.text != ""
-        scores = [answer.score for answer in result.answers]
+        scores = [answer.score for answer in result.spans]
         assert scores[1:] == sorted(scores[1:], reverse=True) and sum(scores) + result.null_score <= 1 + 1e-6
 
 
@@ -139,7 +139,7 @@ def test_extraction_in_a_batch_is_extraction_alone(reader: Any) -> None:
     requests = [Extract("Who?", PASSAGE), Extract("What was calm?", "The ville était calme."), Extract("When?", "1898")]
     for request, together in zip(requests, run(reader, *requests), strict=True):
         (alone,) = run(reader, request)
-        assert [(a.start, a.end) for a in alone.answers] == [(a.start, a.end) for a in together.answers]
+        assert [(a.start, a.end) for a in alone.spans] == [(a.start, a.end) for a in together.spans]
         assert alone.null_score == pytest.approx(together.null_score, abs=1e-5)
 
 
@@ -316,7 +316,7 @@ def test_beside_berts_real_tokenizer(shared_data: Path, tmp_path: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(shared_data / "checkpoints" / "bert-base-uncased")
     backend = open_backend("extraction", bert(tmp_path / "reader", "QuestionAnswering", tokenizer))
     (result,) = run(backend, Extract("Who discovered polonium?", PASSAGE))
-    assert all(PASSAGE[a.start : a.end] == a.text for a in result.answers)
+    assert all(PASSAGE[a.start : a.end] == a.text for a in result.spans)
     guesser = open_backend("masked", bert(tmp_path / "masked", "MaskedLM", tokenizer))
     assert len(run(guesser, Fill("Paris is the [MASK] of France."))[0].masks[0]) == 5
 
@@ -327,7 +327,7 @@ def test_distilbert_takes_no_token_types(shared_data: Path, tmp_path: Path) -> N
     config = transformers.DistilBertConfig(vocab_size=len(tokenizer), dim=32, n_layers=2, n_heads=4, hidden_dim=64)
     checkpoints.save(tmp_path, "DistilBertForQuestionAnswering", config, tokenizer)
     (result,) = run(open_backend("extraction", tmp_path), Extract("Who discovered polonium?", PASSAGE))
-    assert all(PASSAGE[a.start : a.end] == a.text for a in result.answers)
+    assert all(PASSAGE[a.start : a.end] == a.text for a in result.spans)
 
 
 def test_a_decoder_can_classify_without_a_padding_token(tmp_path: Path) -> None:

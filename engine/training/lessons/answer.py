@@ -98,13 +98,14 @@ def decode(
     predictions = []
     for row, mine in zip(rows, of_row, strict=True):
         spans, null = best_spans(
+            row.passage,
             [windows[i] for i in mine],
             [starts[i][: len(windows[i].input_ids)] for i in mine],
             [ends[i][: len(windows[i].input_ids)] for i in mine],
             top_k=1,
             max_answer_tokens=MAX_ANSWER_TOKENS,
         )
-        predictions.append((row.passage[spans[0].start : spans[0].end] if spans else "", null))
+        predictions.append((spans[0].text if spans else "", null))
     return predictions
 
 
