@@ -5,7 +5,9 @@ Moving a control does not run the page; the values that count are those at the t
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from contextlib import suppress
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -67,7 +69,7 @@ def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
         values["top_p"] = _slider(key, "top_p", _("Top-p"), default, 0.01)
         low, high = SAMPLING_LIMITS["top_k"]
         values["top_k"] = st.number_input(
-            _("Top-k"), int(low), int(high), int(default["top_k"]), key=f"{key}_top_k", bind="query-params",
+            _("Top-k"), int(low), int(high), int(default["top_k"]), key=f"{key}_top_k", bind=_bound(f"{key}_top_k"),
             on_change="ignore", help=_(HELP["top_k"]),
         )  # fmt: skip
         values["min_p"] = _slider(key, "min_p", _("Min-p"), default, 0.01)
@@ -77,7 +79,7 @@ def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
             help=_("Text that ends the answer."),
         )  # fmt: skip
         values["seed"] = st.number_input(
-            _("Seed"), 0, MAX_SEED, None, key=f"{key}_seed", bind="query-params", on_change="ignore",
+            _("Seed"), 0, MAX_SEED, None, key=f"{key}_seed", bind=_bound(f"{key}_seed"), on_change="ignore",
             placeholder=_("drawn anew each time"), help=_("The same seed gives the same text."),
         )  # fmt: skip
     return {**values, "stop": [stop] if stop else []}
@@ -92,6 +94,15 @@ def settings_in_words(settings: dict[str, Any]) -> str:
     if is_greedy:
         words.append(_("always the likeliest word: top-p, top-k, min-p and the seed did not act"))
     return _("Acted: {list}", list=" · ".join(words))
+
+
+def _bound(key: str) -> Literal["query-params"] | None:
+    """Whether a whole number follows the link: not where that holds one without end, at which Streamlit fails."""
+    with suppress(ValueError):
+        if math.isinf(float(st.query_params.get(key, ""))):
+            del st.query_params[key]
+            return None
+    return "query-params"
 
 
 def _shown(value: Any) -> str:

@@ -101,6 +101,14 @@ def test_answer_is_marked_and_its_absence_said(open_page: Open) -> None:
     assert "No answer in this text" in drawn(app)
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 400, "nan"])
+def test_a_link_with_an_absurd_number_opens_the_page(open_page: Open, number: str) -> None:
+    names = ("write_top_k", "write_seed", "write_temperature", "write_max_new_tokens", "write_min_p")
+    app = open_page("write", link=dict.fromkeys(names, number))
+    assert not app.exception and not app.error
+    assert app.number_input(key="write_top_k").value == 50 and app.number_input(key="write_seed").value is None
+
+
 @pytest.mark.parametrize(
     ("page", "field", "label"),
     [("translate", "text", "Translate"), ("write", "about", "Write"), ("sentiment", "review", "Judge")],
