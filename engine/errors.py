@@ -103,3 +103,9 @@ class MemoryShortError(NotReadyError):
     """There is not enough memory for a model or a request."""
 
     kind = "out_of_memory"
+
+
+def named(name: str) -> type[PeopleError]:
+    """The kind of error that another process raised, by its name; NotReadyError for one that is unknown."""
+    kind = globals().get(name)
+    return kind if isinstance(kind, type) and issubclass(kind, PeopleError) else NotReadyError

@@ -23,7 +23,7 @@ import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from engine import errors
-from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError, PeopleError
+from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError
 from engine.files import read_json, write_json
 from engine.jobs import process, reading
 from engine.jobs.child import perform
@@ -48,9 +48,6 @@ LEFT_SECONDS = 3600.0
 """After this long, what an interrupted creation left is swept away."""
 KEPT_SECONDS, MAX_KEPT = 7 * 24 * 3600.0, 200
 """How long a job's folder is kept after its end, and how many at most."""
-ERRORS: dict[str, type[PeopleError]] = {
-    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, PeopleError)
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +76,7 @@ class JobView(Standing):
         """Raise what made it fail, as its process raised it."""
         if self.state == "failed":
             sentence = Text("{error} {advice}", error=self.error, advice=self.advice) if self.advice else self.error
-            raise ERRORS.get(str(self.status.get("error_type")), NotReadyError)(sentence, self.status.get("param"))
+            raise errors.named(str(self.status.get("error_type")))(sentence, self.status.get("param"))
 
 
 def begin(

@@ -13,7 +13,7 @@ from engine.messages import Text, label
 from engine.settings import Settings
 from engine.training import columns, tasks
 from engine.training.columns import Rows
-from engine.training.formats import READERS, Table, fetch_dataset, read_table
+from engine.training.formats import READERS, Table, fetch_dataset, read_apart, read_table
 from pages.parts import curves
 from pages.parts.engine import house
 from pages.parts.errors import errors_shown
@@ -103,7 +103,7 @@ def _uploaded(task: str) -> Dataset | None:
 
 @st.cache_resource(max_entries=4, ttl="1h", show_spinner=False)
 def _read(file_id: str, name: str, _file: Any) -> Table:
-    return read_table(_file.getvalue(), name)
+    return read_apart(_file.getvalue(), name)
 
 
 def _fetched(task: str) -> Dataset | None:

@@ -19,8 +19,8 @@ from streamlit.testing.v1 import AppTest
 from engine.jobs import work
 from engine.jobs.kinds import average, training
 from engine.settings import Settings
+from engine.training import formats, tasks
 from engine.training import runs as jobs
-from engine.training import tasks
 from engine.training.config import SETTINGS, TrainingConfig, defaults, make_config
 from pages.parts import curves
 from pages.parts.live import figures_of
@@ -179,7 +179,10 @@ def test_a_config_file_that_is_none_gets_a_sentence(open_page: Open, settings: S
     assert not app.exception and "config" in app.error[0].value
 
 
-def test_an_upload_is_read_guessed_and_can_be_corrected(open_page: Open, settings: Settings) -> None:
+def test_an_upload_is_read_in_a_child_guessed_and_can_be_corrected(
+    open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(formats.READERS, ".csv", lambda _: pytest.fail("read in the server"))
     app = open_page("finetune", tune_task="classification", tune_data_classification="upload")
     assert app.button(key="start").disabled
     rows = "".join(f"{NASTY} {n},<i>x</i>{n % 2},other {n}\n" for n in range(30))

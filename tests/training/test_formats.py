@@ -123,6 +123,16 @@ def zipped() -> bytes:
     return out.getvalue()
 
 
+def doubled() -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), out)
+    return out.getvalue()
+
+
+def bad_text() -> Any:
+    return pa.array([b"a", b"\xff\xfe", b"c"]).view(pa.string())
+
+
 FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.csv", "", r"^a\.csv is empty\."),
     ("a.csv", " \n \n", "is empty"),
@@ -159,6 +169,10 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.parquet", parquet({"text": ["a"] * 500})[:-20], "is no whole Parquet file, perhaps cut off"),
     ("a.parquet", b"PAR1" + b"\0" * 40 + b"PAR1", "is no whole Parquet file"),
     ("a.parquet", parquet({"image": [b"a"]}), "has no column of text"),
+    ("a.parquet", doubled(), "has two columns named 'text'. Rename one"),
+    ("a.parquet", parquet({"n": [1, 2, 3], "text": bad_text()}), r"at row 2: text is not UTF-8 text"),
+    ("a.parquet", parquet({"n": [1, 2], "day": pa.array([0, 2**40], pa.timestamp("s"))}), "row 2: day holds a date"),
+    ("a.parquet", parquet({"day": pa.array([-(2**30)], pa.date32())}), r"at row 1: day holds a date"),
     ("a.csv", zipped(), "is a zip archive or an Office workbook. Unpack it, or save the sheet as CSV"),
     ("a.csv", b"\x1f\x8b" + b"x" * 90, "is packed with gzip"),
     ("../../etc/passwd\n.exe", "x", r"^passwd\.exe is of no known kind"),
@@ -293,7 +307,15 @@ def point_at(monkeypatch: pytest.MonkeyPatch, url: str, is_offline: bool = False
 
 
 @pytest.fixture
-def fetch() -> Callable[..., Table]:
+def apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of files that would have been read in a child."""
+    names: list[str] = []
+    monkeypatch.setattr(formats, "read_apart", lambda data, name: names.append(name) or read_table(data, name))
+    return names
+
+
+@pytest.fixture
+def fetch(apart: list[str]) -> Callable[..., Table]:
     settings = Settings(network_timeout_seconds=1.0)
     return lambda dataset_id, split="train": fetch_dataset(dataset_id, split, settings)
 
@@ -303,7 +325,9 @@ def halves() -> tuple[bytes, bytes]:
     return parquet({"text": texts[:10]}), parquet({"text": texts[10:]})
 
 
-def test_a_data_set_comes_from_its_parquet_conversion(hub: FakeHub, fetch: Callable[..., Table]) -> None:
+def test_a_data_set_comes_from_its_parquet_conversion(
+    hub: FakeHub, fetch: Callable[..., Table], apart: list[str]
+) -> None:
     first, second = halves()
     hub.repositories["me/films"] = {
         "main": {"README.md": b"x", "load.py": b"raise SystemExit"},
@@ -319,6 +343,7 @@ def test_a_data_set_comes_from_its_parquet_conversion(hub: FakeHub, fetch: Calla
     with pytest.raises(NotFoundError, match=r"has no split validation\. It has train, test"):
         fetch("me/films", "validation")
     assert not any("load.py" in path for path in hub.asked)
+    assert len(apart) == 3, "each file in a child"
 
 
 def test_configurations_are_chosen_by_name(hub: FakeHub, fetch: Callable[..., Table]) -> None:

@@ -6,14 +6,27 @@ owner finds it in the file. Which column means what is for `columns`.
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.errors import InputError, UnsupportedError
 from engine.messages import Text
 from engine.serving.access import caller_of, check
-from engine.training.formats._base import MAX_BYTES, MAX_ROWS, Table, about, counted_rows, decoded
+from engine.training.formats._apart import read_apart
+from engine.training.formats._base import (
+    MAX_BYTES,
+    MAX_ROWS,
+    Table,
+    about,
+    check_bytes,
+    check_cells,
+    check_rows,
+    decoded,
+)
 from engine.training.formats._delimited import read_csv, read_tsv
 from engine.training.formats._objects import read_json, read_jsonl, squad, squad_articles
 from engine.training.formats._parquet import read_parquet
@@ -21,8 +34,9 @@ from engine.training.formats._parquet import read_parquet
 if TYPE_CHECKING:
     from engine.settings import Settings
 
-__all__ = ["READERS", "Table", "fetch_dataset", "read_squad", "read_table"]
+__all__ = ["READERS", "Table", "fetch_dataset", "read_apart", "read_content", "read_squad", "read_table"]
 
+_EMPTY_LINE = re.compile(r"\n[^\S\n]*\n")
 PACKED: dict[bytes, Text] = {
     b"PK\x03\x04": Text("a zip archive or an Office workbook"),
     b"PK\x05\x06": Text("an empty zip archive"),
@@ -43,16 +57,20 @@ def read_table(data: bytes | Path, name: str) -> Table:
     Raises InputError, TooLargeError or UnsupportedError with the row's number.
     """
     with about(name):
-        content = _content(data)
-        _refuse_packed(content)
-        reader = READERS.get(Path(name).suffix.lower())
-        if reader is None:
-            raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=sorted(READERS))
-        if not content.strip():
-            raise InputError("is empty.")
-        table = reader(content)
-        if not table.rows:
-            raise InputError("has no rows below its column names.")
+        return read_content(_content(data), name)
+
+
+def read_content(content: bytes, name: str) -> Table:
+    """As `read_table`, whose errors have no subject yet."""
+    _refuse_packed(content)
+    reader = READERS.get(Path(name).suffix.lower())
+    if reader is None:
+        raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=sorted(READERS))
+    if not content.strip():
+        raise InputError("is empty.")
+    table = reader(content)
+    if not table.rows:
+        raise InputError("has no rows below its column names.")
     return table
 
 
@@ -79,7 +97,7 @@ def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
             break
         content = hub_files.fetch(found, file, left, settings.network_timeout_seconds)
         left -= len(content)
-        tables.append(read_table(content, file.name))
+        tables.append(read_apart(content, file.name))
     note = Text(
         "{dataset}, {split}, commit {commit}, licence {licence}",
         dataset=found.id, split=split, commit=found.commit[:12], licence=found.licence,
@@ -91,7 +109,10 @@ def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
 
 def _joined(tables: Sequence[Table], note: Text) -> Table:
     columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
+    if len(tables) == 1:
+        return replace(tables[0], note=note)
     rows = [row for table in tables for row in table.rows]
+    check_cells(len(rows), len(columns))
     if len(rows) > MAX_ROWS:
         rows, note = rows[:MAX_ROWS], Text("{note}; the first {some:,} rows", note=note, some=MAX_ROWS)
     return Table(columns, rows, note=note)
@@ -100,12 +121,7 @@ def _joined(tables: Sequence[Table], note: Text) -> Table:
 def _content(data: bytes | Path) -> bytes:
     if isinstance(data, Path) and not data.is_file():
         raise InputError("cannot be found. Check its path.")
-    size = len(data) if isinstance(data, bytes) else data.stat().st_size
-    if size > MAX_BYTES:
-        raise TooLargeError(
-            "has {size:,.0f} MB; the limit is {limit:,.0f} MB. Bring a part of it.",
-            size=size / 2**20, limit=MAX_BYTES / 2**20,
-        )  # fmt: skip
+    check_bytes(len(data) if isinstance(data, bytes) else data.stat().st_size)
     return data if isinstance(data, bytes) else data.read_bytes()
 
 
@@ -119,20 +135,20 @@ def _refuse_packed(content: bytes) -> None:
 
 def _read_text(content: bytes) -> Table:
     """Paragraphs, which empty lines part; lines where there is no empty line."""
-    lines = decoded(content).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    kept = [line.rstrip() for line in lines]
-    has_paragraphs = "" in "\n".join(kept).strip("\n").split("\n")
-    rows: list[dict[str, Any]] = []
+    text = decoded(content).replace("\r\n", "\n").replace("\r", "\n")
+    has_paragraphs = _EMPTY_LINE.search(text.strip()) is not None
+    rows: list[list[str]] = []
     numbers: list[int] = []
-    for number, line in enumerate(kept, 1):
-        if not line:
-            continue
-        if has_paragraphs and number > 1 and kept[number - 2]:
-            rows[-1]["text"] += "\n" + line
-        else:
-            rows.append({"text": line})
+    is_within = False
+    for number, line in enumerate(map(str.rstrip, io.StringIO(text)), 1):
+        if line and is_within and has_paragraphs:
+            rows[-1].append(line)
+        elif line:
+            rows.append([line])
             numbers.append(number)
-    return Table(("text",), list(counted_rows(rows)), numbers)
+            check_rows(len(rows))
+        is_within = bool(line)
+    return Table(("text",), [{"text": "\n".join(lines)} for lines in rows], numbers)
 
 
 READERS: dict[str, Callable[[bytes], Table]] = {

@@ -15,6 +15,8 @@ MAX_BYTES = 200 * 2**20
 """Of a file, and of all its texts unpacked."""
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 200
+MAX_CELLS = 5_000_000
+"""Rows times columns."""
 OTHER_ENCODINGS: dict[bytes, str] = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -23,7 +25,7 @@ class Table:
     """What a file holds. Cells are text, numbers, truth values, None, or lists of them."""
 
     columns: tuple[str, ...]
-    rows: list[dict[str, Any]]
+    rows: Sequence[dict[str, Any]]
     numbers: Sequence[int] = ()
     """Where each row stands in its file, as a spreadsheet or an editor counts; by default 1, 2, 3 …"""
     note: Text | None = None
@@ -70,11 +72,33 @@ def decoded(content: bytes) -> str:
     return text
 
 
+def check_bytes(size: int) -> None:
+    """Raise TooLargeError for a file of so many bytes."""
+    if size > MAX_BYTES:
+        raise TooLargeError(
+            "has {size:,.0f} MB; the limit is {limit:,.0f} MB. Bring a part of it.",
+            size=size / 2**20, limit=MAX_BYTES / 2**20,
+        )  # fmt: skip
+
+
+def check_rows(number: int) -> None:
+    """Raise TooLargeError for so many rows."""
+    if number > MAX_ROWS:
+        raise TooLargeError("has more than {limit:,} rows. Bring a part of it.", limit=MAX_ROWS)
+
+
+def check_cells(rows: int, columns: int) -> None:
+    """Raise TooLargeError for a table of that form, before it is built."""
+    if rows * columns > MAX_CELLS:
+        raise TooLargeError(
+            "has more than {limit:,} cells, which are rows times columns. Bring fewer rows or columns.", limit=MAX_CELLS
+        )
+
+
 def counted_rows(rows: Iterable[Any]) -> Iterator[Any]:
     """The rows, up to the limit. Raises TooLargeError."""
     for number, row in enumerate(rows, 1):
-        if number > MAX_ROWS:
-            raise TooLargeError("has more than {limit:,} rows. Bring a part of it.", limit=MAX_ROWS)
+        check_rows(number)
         yield row
 
 
@@ -91,6 +115,7 @@ def table_of_objects(rows: Iterable[Mapping[str, Any]], numbers: Sequence[int]) 
             )  # fmt: skip
     if flat and not columns:
         raise InputError("has rows without a single named value.")
+    check_cells(len(flat), len(columns))
     return Table(tuple(columns), [{column: row.get(column) for column in columns} for row in flat], numbers)
 
 

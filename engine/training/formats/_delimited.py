@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from engine.errors import InputError, TooLargeError
 from engine.messages import Text
-from engine.training.formats._base import MAX_COLUMNS, Table, counted_rows, decoded
+from engine.training.formats._base import MAX_COLUMNS, Table, check_cells, counted_rows, decoded
 
 MAX_CELL_CHARACTERS = 10_000_000
 
@@ -72,7 +72,8 @@ def _problem(words: str) -> Text:
 def _table_of_cells(lines: Iterable[list[str]]) -> Table:
     """A table of cells whose first line names the columns."""
     header: tuple[str, ...] = ()
-    rows, numbers = [], []
+    rows: list[dict[str, str]] = []
+    numbers: list[int] = []
     for number, cells in enumerate(counted_rows(lines), 1):
         if not cells:
             continue
@@ -86,6 +87,7 @@ def _table_of_cells(lines: Iterable[list[str]]) -> Table:
                 number=number, cells=len(cells), columns=len(header),
             )  # fmt: skip
         else:
+            check_cells(len(rows) + 1, len(header))
             rows.append(dict(zip(header, cells, strict=True)))
             numbers.append(number)
     _check_names(header, rows)

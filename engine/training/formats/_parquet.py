@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.errors import InputError, TooLargeError
-from engine.training.formats._base import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Table, table_of_objects
+from engine.training.formats._base import (
+    MAX_BYTES,
+    MAX_CELLS,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    Table,
+    check_cells,
+    table_of_objects,
+)
 
 
 def read_parquet(content: bytes) -> Table:
@@ -20,6 +28,7 @@ def read_parquet(content: bytes) -> Table:
         facts = pq.ParquetFile(buffer)
         _check_parquet(facts.metadata)
         # Text as a dictionary stays as small as it is stored, however often a row repeats it.
+        _check_names(facts.schema_arrow.names)
         texts = [field.name for field in facts.schema_arrow if pa.types.is_string(field.type)]
         names = [field.name for field in facts.schema_arrow if _can_hold_text(field.type)]
         if not names:
@@ -42,8 +51,17 @@ def _check_parquet(facts: Any) -> None:
             rows=facts.num_rows, columns=facts.num_columns, most_rows=MAX_ROWS,
             most_columns=MAX_COLUMNS,
         )  # fmt: skip
-    if unpacked > MAX_BYTES:
+    check_cells(facts.num_rows, facts.num_columns)
+    groups = (facts.row_group(index) for index in range(facts.num_row_groups))
+    # Of a list each value counts, also one that is nothing and takes no room.
+    values = sum(group.column(column).num_values for group in groups for column in range(group.num_columns))
+    if unpacked > MAX_BYTES or values > MAX_CELLS:
         raise _unpacks_to_too_much()
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+        raise InputError("has two columns named {column}. Rename one.", column=repr(twice[:40]))
 
 
 def _unpacks_to_too_much() -> TooLargeError:
@@ -64,8 +82,10 @@ def _parquet_rows(file: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Rows in small batches, counted as they are unpacked; numbers that stand for labels become their names."""
     labels = _label_names(file.schema_arrow.metadata or {})
     left = MAX_BYTES
+    first = 1
     for batch in file.iter_batches(batch_size=256, columns=list(names)):
-        columns = {column: _values(batch.column(column)) for column in batch.schema.names}
+        columns = {column: _readable(batch.column(column), column, first) for column in batch.schema.names}
+        first += batch.num_rows
         left -= sum(column.nbytes for column in batch.columns if not hasattr(column, "dictionary"))
         for index in range(batch.num_rows):
             row = {column: values[index] for column, values in columns.items()}
@@ -73,6 +93,26 @@ def _parquet_rows(file: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             if left < 0:
                 raise _unpacks_to_too_much()
             yield {column: _named(cell, labels.get(column)) for column, cell in row.items()}
+
+
+def _readable(column: Any, name: str, first: int) -> list[Any]:
+    """A column's cells. Raises InputError with the row of one that Python cannot hold."""
+    try:
+        return _values(column)
+    except (ValueError, OverflowError):
+        for number, cell in enumerate(column, first):
+            try:
+                cell.as_py()
+            except UnicodeDecodeError:
+                raise InputError(
+                    "at row {number}: {column} is not UTF-8 text. Write the file anew.", number=number, column=name[:40]
+                ) from None
+            except (ValueError, OverflowError):
+                raise InputError(
+                    "at row {number}: {column} holds a date before the year 1 or after 9999. Save it as text.",
+                    number=number, column=name[:40],
+                ) from None  # fmt: skip
+        raise
 
 
 def _values(column: Any) -> list[Any]:
