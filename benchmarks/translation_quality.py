@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.ours import CALLER
-from engine.applications.translate import APPLICATION, TranslateRequest, Translation
+from engine.applications.sentences import Translation
+from engine.applications.translate import APPLICATION, TranslateRequest
 from engine.serving.compose import open_house
 from engine.serving.protocol import Engine
 from engine.settings import current

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.applications.alignments import Link, links
-from engine.applications.translate import Sentence
+from engine.applications.sentences import Sentence
 from engine.requests import Generate, Generation, Sampling, Score, Scoring
 from engine.serving.protocol import Caller, Engine
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from engine.applications.alignments import links
-from engine.applications.translate import Sentence
+from engine.applications.sentences import Sentence
 from engine.applications.words import alternatives, is_doubtful, words_of
 from engine.requests import Alignment, Generate, Sampling, Token
 from engine.serving.compose import House, open_house

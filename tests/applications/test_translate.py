@@ -12,7 +12,8 @@ from fakes import HOST
 
 from engine.applications import translate
 from engine.applications.faults import find_fault, is_looping
-from engine.applications.translate import SHOTS, TranslateRequest, ask, few_shot_prompt
+from engine.applications.prompts import SHOTS, ask, few_shot_prompt
+from engine.applications.translate import TranslateRequest
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Event, Generate, Generation

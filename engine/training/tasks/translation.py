@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.applications import translate
+from engine.applications import prompts, translate
 from engine.catalogue.models import Model
 from engine.messages import Text, counted
 from engine.requests import Event, Generate, Sampling
@@ -45,7 +45,7 @@ def _check_part(rows: Data, part: Text) -> Iterator[Finding]:
 
 
 def _ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
-    return translate.ask(model, text, config.source_language, config.target_language)
+    return prompts.ask(model, text, config.source_language, config.target_language)
 
 
 def _stream(
