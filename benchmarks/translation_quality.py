@@ -26,7 +26,7 @@ PAIRS = ("en-fr", "fr-en", "en-de", "en-es", "en-zh", "zh-en")
 
 def flores(folder: Path, language: str) -> list[str]:
     """FLORES-200 dev in a language, in the order that all languages share."""
-    return (folder / f"flores200.{FLORES[language]}.dev").read_text(encoding="utf-8").splitlines()
+    return (folder / f"flores200.{FLORES[language]}.dev").read_text(encoding="utf-8").rstrip("\n").split("\n")
 
 
 def translate(engine: Engine, texts: Sequence[str], source: str, target: str, model_id: str) -> list[Translation]:

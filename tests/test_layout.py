@@ -142,6 +142,13 @@ def test_the_engine_is_small() -> None:
     assert sum(code_lines(path) for path in modules().values()) < MOST_CODE
 
 
+def test_json_lines_end_where_json_ends_them() -> None:
+    """`splitlines` would also cut at U+2028 and NEL, which JSON leaves as they are."""
+    rooms = (ROOT / name for name in ("engine", "pages", "benchmarks", "models", "tests"))
+    lines = [line for room in rooms for path in room.rglob("*.py") for line in path.read_text("utf-8").split("\n")]
+    assert not [line for line in lines if ".splitlines(" in line and "json" in line and "in line" not in line]
+
+
 def test_no_file_is_long() -> None:
     files = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]
     long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}

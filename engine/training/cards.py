@@ -127,6 +127,8 @@ def _introduction(facts: Facts) -> list[str]:
         what = f"This model translates from {config.source_language} to {config.target_language}."
     if config.mean_of:
         what += f" Its weights are the mean of those of {len(config.mean_of)} runs (model soup, Wortsman et al. 2022)."
+    if config.step_of:
+        what += f" Its weights are those of step {config.step} of the run {config.step_of}."
     note = ["", *(f"> {_plain(line)}" for line in facts.note.splitlines())] if facts.note else []
     return [f"# {_plain(facts.title)}", "", what, *note, "", "## Base and licence", "", _licence(facts), ""]
 
@@ -176,7 +178,7 @@ def _making(facts: Facts) -> list[str]:
 def _settings(config: TrainingConfig) -> dict[str, Any]:
     """The settings that had a say in this run."""
     idle = {*HIDDEN} | ({"stride", "max_target_length"} - tasks.find(config.task).settings)
-    idle |= set(SCRATCH_ONLY if config.base else ())
+    idle |= set(SCRATCH_ONLY if config.base else ()) | set(() if config.step_of else ("step",))
     return {
         name: value
         for name, value in asdict(config).items()

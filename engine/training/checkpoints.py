@@ -6,6 +6,7 @@ A checkpoint gets its name when it is whole, so a kill at any moment leaves the 
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.files import placed
-from engine.training.run import STATE_FILE, WEIGHTS_FILE, is_whole
+from engine.training.run import KEPT, STATE_FILE, WEIGHTS_FILE, is_whole
 
 OPTIMIZER_FILE, OTHER_FILE, RNG_FILE, REST_FILE = (
     "optimizer.safetensors", "unaveraged.safetensors", "chance.safetensors", "rest.json",
@@ -47,15 +48,25 @@ def save(folder: Path, trainer: Any, other: Mapping[str, torch.Tensor]) -> None:
         trainer.state.save_to_json(str(temporary / STATE_FILE))
 
 
+def look_back(folder: Path, step: int) -> None:
+    """Keep the weights of the checkpoint of that step beside the checkpoints that come and go."""
+    weights = folder / f"checkpoint-{step}" / WEIGHTS_FILE
+    with placed(folder / f"{KEPT}{step}") as part:
+        try:
+            os.link(weights, part / WEIGHTS_FILE)  # no second copy while the checkpoint is there
+        except OSError:
+            shutil.copy(weights, part / WEIGHTS_FILE)
+
+
 def trainable(model: Any) -> dict[str, torch.Tensor]:
     """The trainable weights, by name."""
     return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 @torch.no_grad()
-def load_weights(folder: Path, model: Any) -> None:
-    """Put the checkpoint's weights into the model."""
-    kept = load_file(folder / WEIGHTS_FILE)
+def load_weights(file: Path, model: Any) -> None:
+    """Put a checkpoint's weights into the model."""
+    kept = load_file(file)
     for name, weight in trainable(model).items():
         weight.copy_(kept[name])
 

@@ -94,6 +94,8 @@ class TrainingConfig:
     """Names (or their ends) of the layers that get adapters (lora); empty takes all linear layers but the head."""
     evaluations_per_epoch: Annotated[int, Field(ge=1, le=100)] = 1
     """Validations and checkpoints an epoch; the best checkpoint is kept: by metric, then loss, then the later."""
+    kept_checkpoints: Annotated[int, Field(ge=0, le=10)] = 0
+    """Checkpoints kept besides best and last, evenly over the run, to look back at how it learned; at most 2 GB."""
     average_decay: Annotated[float, Field(ge=0, le=0.99999)] = 0.0
     """Decay a step of an exponential moving average of the weights, which is then judged and saved; 0 is off."""
     patience: Annotated[int, Field(ge=0, le=1000)] = 0
@@ -129,6 +131,10 @@ class TrainingConfig:
     """Kind of a tokenizer from scratch: byte-level BPE as GPT-2's, or sentencepiece as Llama's."""
     mean_of: Annotated[tuple[RunId, ...], AsTuple] = ()
     """Runs beside this one whose models' mean is its model: nothing is trained then, and the mean only judged."""
+    step_of: Annotated[str, Field(pattern=f"^({RUN_ID.pattern})?$")] = ""
+    """Run beside this one whose checkpoint of `step` is its model: nothing is trained then, and it is only judged."""
+    step: Annotated[int, Field(ge=0)] = 0
+    """The step of that checkpoint."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -166,6 +172,14 @@ def steps_between_validations(config: TrainingConfig, inputs: int) -> int:
     """Steps from one validation and checkpoint to the next, for so many training inputs."""
     steps, of_epoch = count_steps(config, inputs)
     return min(steps, max(1, of_epoch // config.evaluations_per_epoch))
+
+
+def looked_back_at(config: TrainingConfig, inputs: int, most: int) -> list[int]:
+    """Steps whose checkpoints are kept besides best and last, at most so many: evenly over the run, when it saves."""
+    steps, _ = count_steps(config, inputs)
+    every, count = steps_between_validations(config, inputs), min(config.kept_checkpoints, most)
+    evenly = (math.ceil(steps * number / (count + 1) / every) * every for number in range(1, count + 1))
+    return sorted({step for step in evenly if step < steps})
 
 
 def defaults(task_id: str, method: str | None = None, *, has_base: bool = True) -> dict[str, Any]:

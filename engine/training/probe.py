@@ -29,7 +29,7 @@ from engine.training.failures import explain as explain
 from engine.training.lessons import Lesson
 from engine.training.lessons.seq2seq import EXAMINED_ROWS
 from engine.training.preflight import check_machine, check_steps, cut_off
-from engine.training.run import memory_now
+from engine.training.run import MAX_KEPT_BYTES, memory_now
 from engine.training.session import make_lesson, make_trainer
 from engine.training.turns import step_back
 
@@ -245,6 +245,8 @@ def _with_estimates(
     if facts["cut_rows"]:
         limit = "max_target_length" if _targets_alone_are_cut(config, lesson) else "max_length"
         found.append(cut_off(config, facts["cut_rows"], len(facts["cut_rows"]), limit))
+    # Adam keeps two numbers of its own with each weight.
+    kept = min(config.kept_checkpoints * costs.checkpoint_bytes // 3, MAX_KEPT_BYTES)
     estimates = {
         "preparing_seconds": round(preparing, 2),
         "seconds_per_step": round(costs.step_seconds, 4),
@@ -254,7 +256,7 @@ def _with_estimates(
         "estimated_memory_bytes": costs.memory_bytes,
         "free_memory_bytes": _free_memory(),
         # The best, the last and the one being written; then the model in half precision.
-        "estimated_disk_bytes": min(3, saved) * costs.checkpoint_bytes + 2 * weights,
+        "estimated_disk_bytes": min(3, saved) * costs.checkpoint_bytes + 2 * weights + kept,
     }
     found += check_machine(facts | estimates, estimates["free_memory_bytes"], shutil.disk_usage(folder).free)
     findings = [finding.as_json() for finding in found]

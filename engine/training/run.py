@@ -25,6 +25,8 @@ LESS_MEMORY = Text(
 """What to change where memory does not suffice; a sentence without its end."""
 WEIGHTS_FILE, STATE_FILE = "weights.safetensors", "trainer_state.json"
 """A checkpoint holds both; it gets its name when it is whole."""
+KEPT, MAX_KEPT_BYTES = "kept-", 2 * 10**9
+"""Folders of weights kept to look back at, by step; and the size of all of them together."""
 
 
 class Run(Job):
@@ -63,6 +65,13 @@ def checkpoints(folder: Path) -> dict[int, Path]:
     paths = (folder / "checkpoints").glob("checkpoint-*")
     found = {int(end): path for path in paths if (end := path.name.removeprefix("checkpoint-")).isdecimal()}
     return dict(sorted(found.items(), reverse=True))
+
+
+def past_weights(folder: Path) -> dict[int, Path]:
+    """Files of a run's weights by step, oldest first, whole ones alone: kept to look back at, best and last."""
+    kept = {int(path.parent.name[5:]): path for path in (folder / "checkpoints").glob(f"{KEPT}*[0-9]/{WEIGHTS_FILE}")}
+    found = kept | {step: path / WEIGHTS_FILE for step, path in checkpoints(folder).items() if is_whole(path)}
+    return dict(sorted(found.items()))
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shlex
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from engine.serving import access
 from engine.settings import Settings
 from engine.training import average, serving, tasks
 from engine.training.config import TrainingConfig, make_config
+from engine.training.run import KEPT, past_weights
 from engine.training.views import RunView, listed, read, run_folder
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ __all__ = ["RunView", "listed", "read", "run_folder"]
 MAX_TITLE_CHARACTERS, MAX_NOTE_CHARACTERS = 80, 2_000
 MAX_LIVE = 4
 """Runs at work and waiting; each is a process that has its libraries in memory."""
+_naming = threading.Lock()
 
 
 def create(
@@ -51,7 +54,8 @@ def create(
 ) -> str:
     """Make a run's folder, whole or not at all, and return its id; `start` starts it.
 
-    `config_values` are fields of TrainingConfig without the files; rows have the task's keys. Raises InputError
+    `config_values` are fields of TrainingConfig without the files; rows have the task's keys. A title that another run
+    has gets a number. Raises InputError
     naming the field, ConflictError (a public site, too many runs), NotReadyError (disk full).
     """
     _check_public(settings)
@@ -82,9 +86,11 @@ def create(
             numbers = {"train": getattr(train, "numbers", ()), "validation": getattr(validation, "numbers", ())}
             write_json(folder / "data" / "rows.json", {name: list(found) for name, found in numbers.items()})
             config.save(folder / "config.json")
-            write_json(folder / "about.json", {"created": time.time(), "title": title, "note": note} | facts)
-            jobs.describe(folder, "average" if config.mean_of else "training", title)
-            folder.rename(runs / run_id)
+            with _naming:
+                title = _own_title(settings, title)
+                write_json(folder / "about.json", {"created": time.time(), "title": title, "note": note} | facts)
+                jobs.describe(folder, "average" if config.mean_of or config.step_of else "training", title)
+                folder.rename(runs / run_id)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -108,6 +114,34 @@ def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
 def check_mean(settings: Settings, run_ids: Sequence[str]) -> None:
     """Raise ConflictError, saying why, where these runs' models have no mean that makes sense."""
     average.check_mean([read(settings, id) for id in run_ids])
+
+
+def create_step(settings: Settings, run_id: str, step: int) -> str:
+    """Make the run whose model is that of an earlier step of a run, and return its id; `start` has it made and judged.
+
+    Raises NotFoundError where that step's weights are not kept, and as `create`.
+    """
+    view = read(settings, run_id)
+    if view.config is None or step not in view.past_weights:
+        raise _no_weights(step)
+    config = view.config
+    train, held_out = (json_lines(view.folder / file) for file in (config.train_file, config.validation_file))
+    end = f", step {step:,}"
+    title = f"{view.title[: MAX_TITLE_CHARACTERS - len(end)]}{end}"
+    return create(settings, asdict(config) | {"step_of": run_id, "step": step}, train, held_out, title=title)
+
+
+def delete_step(settings: Settings, run_id: str, step: int) -> None:
+    """Delete the weights that a run keeps of an earlier step. Raises NotFoundError where it keeps none of that step."""
+    with _held(settings, run_id) as folder:
+        weights = past_weights(folder).get(step)
+        if weights is None or not weights.parent.name.startswith(KEPT):
+            raise _no_weights(step)
+        shutil.rmtree(weights.parent)
+
+
+def _no_weights(step: int) -> NotFoundError:
+    return NotFoundError("This run keeps no weights of step {step} any more. Choose another.", param="step", step=step)
 
 
 def start(settings: Settings, run_id: str) -> None:
@@ -149,9 +183,13 @@ def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> Non
 
 
 def annotate(settings: Settings, run_id: str, title: str, note: str) -> None:
-    """Give a run another title and note. A model in use keeps its name in the pickers until it is used anew."""
+    """Give a run another title and note; a title that another run has gets a number.
+
+    A model in use keeps its name in the pickers until it is used anew.
+    """
     title, note = _words(title, note)
-    with _held(settings, run_id) as folder:
+    with _held(settings, run_id) as folder, _naming:
+        title = _own_title(settings, title, run_id)
         write_json(folder / "about.json", read_json(folder / "about.json") | {"title": title, "note": note})
 
 
@@ -222,6 +260,14 @@ def _check_public(settings: Settings) -> None:
 def _words(title: object, note: object) -> tuple[str, str]:
     clean = " ".join(clean_text(title, "title", MAX_TITLE_CHARACTERS).split())
     return clean, clean_text(note, "note", MAX_NOTE_CHARACTERS, can_be_empty=True).strip()
+
+
+def _own_title(settings: Settings, title: str, run_id: str = "") -> str:
+    """The title, with a number behind it where another run has it: lists and pickers tell runs by it."""
+    others = {view.title.casefold() for view in listed(settings) if view.id != run_id}
+    ends = ("", *(f" ({number})" for number in range(2, len(others) + 3)))
+    numbered = (f"{title[: MAX_TITLE_CHARACTERS - len(end)].rstrip()}{end}" for end in ends)
+    return next(name for name in numbered if name.casefold() not in others)
 
 
 def _lines(rows: Sequence[Mapping[str, Any]], config: TrainingConfig, param: str) -> bytes:

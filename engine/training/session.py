@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -13,19 +14,26 @@ import torch
 import transformers
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
-from engine.errors import UnsupportedError
+from engine.errors import NotFoundError, UnsupportedError
 from engine.files import read_json
 from engine.settings import available_cores
 from engine.training import tasks
 from engine.training.average import average
 from engine.training.bases import can_bf16
-from engine.training.checkpoints import load_weights
-from engine.training.config import TrainingConfig, count_steps, located, read_config, steps_between_validations
+from engine.training.checkpoints import load_weights, trainable
+from engine.training.config import (
+    TrainingConfig,
+    count_steps,
+    located,
+    looked_back_at,
+    read_config,
+    steps_between_validations,
+)
 from engine.training.data import HiddenTokens
 from engine.training.lessons import Lesson
 from engine.training.methods import to_train
 from engine.training.recording import UNTOLD, Recorder, best_metrics
-from engine.training.run import Run, last_checkpoint
+from engine.training.run import MAX_KEPT_BYTES, WEIGHTS_FILE, Run, last_checkpoint, past_weights
 from engine.training.trainer import Averager, Patience, Restorer, RunTrainer
 from engine.training.turns import is_asked_to_stop
 
@@ -36,7 +44,7 @@ LOGGED_POINTS = 200
 def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]:
     """Run to the end, or until `stop` is set, and return the kept model's metrics (none if it had not begun).
 
-    A run whose config names the runs that it is the mean of trains nothing.
+    A run whose config names the runs that it is the mean of, or whose checkpoint it is, trains nothing.
 
     Raises PeopleError for a bad config or bad data.
     """
@@ -45,12 +53,15 @@ def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]
     config = read_config(folder / "config.json")
     if config.mean_of:
         return _average(run, config)
+    if config.step_of:
+        return _looked_back(run, config)
     is_stopped = partial(is_asked_to_stop, run, stop)
     lesson = make_lesson(config, folder)
     if is_stopped():
         run.update("stopped")
         return {}
     has_cache = getattr(lesson.model.config, "use_cache", None)
+    run.update("preparing", absent_labels=lesson.absent_labels)
     recorder = Recorder(run, lesson, config.seed, is_stopped)
     trainer = make_trainer(config, lesson, folder, recorder)
     checkpoint = last_checkpoint(folder)
@@ -62,7 +73,7 @@ def train(folder: Path, stop: threading.Event | None = None) -> dict[str, float]
     finally:
         recorder.close()
     if best := trainer.state.best_global_step:
-        load_weights(folder / "checkpoints" / f"checkpoint-{best}", trainer.model)
+        load_weights(folder / "checkpoints" / f"checkpoint-{best}" / WEIGHTS_FILE, trainer.model)
     metrics = best_metrics(trainer.state) or trainer.evaluate()
     trainer.model.config.use_cache = has_cache
     _keep(run, config, lesson, trainer.model, metrics)
@@ -79,12 +90,33 @@ def _average(run: Run, config: TrainingConfig) -> dict[str, float]:
     average([folder / "model" for folder in runs], part)
     mean = replace(config, base=str(part), is_bf16=False, token_dropout=0.0)
     lesson = make_lesson(mean, run.folder)
-    trainer = make_trainer(mean, lesson, run.folder)
+    return _judged(run, config, lesson, make_trainer(mean, lesson, run.folder), runs[0])
+
+
+def _looked_back(run: Run, config: TrainingConfig) -> dict[str, float]:
+    """The run of another one's checkpoint: judge it on the rows held out, keep it, and return its metrics."""
+    source = run.folder.absolute().parent / config.step_of
+    weights = past_weights(source).get(config.step)
+    if weights is None:
+        raise NotFoundError(
+            "The run {name} has no checkpoint of step {step} any more. Choose another.",
+            param="step", name=config.step_of, step=config.step,
+        )  # fmt: skip
+    if (source / "tokenizer").is_dir():  # one from scratch, which the weights know
+        shutil.copytree(source / "tokenizer", run.folder / "tokenizer", dirs_exist_ok=True)
+    lesson = make_lesson(config, run.folder)
+    trainer = make_trainer(config, lesson, run.folder)
+    load_weights(weights, trainer.model)
+    return _judged(run, config, lesson, trainer, source)
+
+
+def _judged(run: Run, config: TrainingConfig, lesson: Lesson, trainer: RunTrainer, origin: Path) -> dict[str, float]:
+    """Judge a model that is not trained here and keep it; what it is held against is told by the run `origin`."""
     metrics = {name: value for name, value in trainer.evaluate().items() if name not in UNTOLD}
-    before = read_json(runs[0] / "status.json").get("baseline") or {}
-    run.record({"step": 0, "time": time.time(), **metrics})
+    before = read_json(origin / "status.json").get("baseline") or {}
+    run.record({"step": config.step, "time": time.time(), **metrics})
     _keep(run, config, lesson, trainer.model, metrics)
-    run.update("finished", baseline=before, metrics=metrics)
+    run.update("finished", baseline=before, metrics=metrics, best_step=config.step, absent_labels=lesson.absent_labels)
     run.clean()
     return metrics
 
@@ -116,6 +148,8 @@ def make_trainer(config: TrainingConfig, lesson: Lesson, folder: Path, *callback
     )
     trainer.remove_callback(PrinterCallback)
     trainer.lesson, trainer.task, trainer.is_grouped = lesson, tasks.find(config.task), config.is_length_grouped
+    bytes_each = sum(weight.nbytes for weight in trainable(trainer.model).values())
+    trainer.looked_back_at = looked_back_at(config, len(lesson.train_set), MAX_KEPT_BYTES // max(1, bytes_each))
     if config.average_decay:
         trainer.averager = Averager(config.average_decay)
         trainer.add_callback(trainer.averager)

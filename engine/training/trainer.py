@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from engine.training.data import IGNORED, Features
 from engine.training.failures import DivergedError
 from engine.training.lessons import Lesson
 from engine.training.recording import best_metrics
+from engine.training.run import WEIGHTS_FILE
 from engine.training.tasks import TrainingTask
 
 GROUPED_BATCHES = 50
@@ -124,6 +125,8 @@ class RunTrainer(Trainer):
     lesson: Lesson
     task: TrainingTask
     is_grouped: bool
+    looked_back_at: Collection[int] = ()
+    """Steps whose weights are kept besides those of the best and the last."""
     order: Sequence[int] | None = None
     """Indices of the training data in another order than `Order`'s, for a trial."""
 
@@ -212,12 +215,14 @@ class RunTrainer(Trainer):
         folder, step = Path(self.args.output_dir), self.state.global_step
         with self._averaged():
             checkpoints.save(folder / f"checkpoint-{step}", self, self.averager.average if self.averager else {})
+        if step in self.looked_back_at:
+            checkpoints.look_back(folder, step)
         checkpoints.forget_old(folder, self.state.best_global_step, step)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: Any, model: Any = None) -> None:
         """Private: the inherited one knows neither weights of which a part learns, nor averages."""
         folder = Path(resume_from_checkpoint)
-        checkpoints.load_weights(folder, self.model)
+        checkpoints.load_weights(folder / WEIGHTS_FILE, self.model)
         if self.averager is not None:
             averages = checkpoints.load_other(folder)
             self.averager.average = {name: tensor.to(self.model.device) for name, tensor in averages.items()}

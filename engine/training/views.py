@@ -19,7 +19,7 @@ from engine.jobs.reading import Standing, cached, read_object
 from engine.messages import NOTHING, Text
 from engine.settings import Settings
 from engine.training.config import RUN_ID, TrainingConfig, read_config
-from engine.training.run import LESS_MEMORY, checkpoints, is_whole
+from engine.training.run import LESS_MEMORY, checkpoints, is_whole, past_weights
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class RunView(Standing):
     """1 for the run whose turn is next; None for one that does not wait."""
     checkpoint_step: int | None = None
     """The step of the last checkpoint, from which a resumed run goes on; None: from the beginning."""
+    past_weights: Mapping[int, Path] = field(default_factory=dict)
+    """Weights of the steps that can be looked back at, oldest first; empty in a list."""
     has_model: bool = False
     """A trained model is there, to compare, export and use."""
     is_used: bool = False
@@ -145,7 +147,9 @@ def _view(folder: Path, is_detailed: bool) -> RunView:
     if not is_detailed:
         return view
     samples = cached(folder / "samples.jsonl", _samples, [])
-    return replace(view, metrics=metrics, samples=samples, log_tail=reading.log_tail(folder))
+    return replace(
+        view, metrics=metrics, samples=samples, log_tail=reading.log_tail(folder), past_weights=past_weights(folder)
+    )
 
 
 def _config(path: Path) -> tuple[TrainingConfig | None, Text]:

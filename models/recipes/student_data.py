@@ -86,7 +86,7 @@ def _rows(path: Path, columns: int) -> Iterator[list[str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+    return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
 
 
 def _flores(folder: Path, language: str) -> Path:

@@ -104,7 +104,7 @@ def held_out_bleu(translator: Translator, pair: str, data: Path) -> float:
 
     source, target = pair.split("-")
     texts, references = (
-        (data / "translation" / f"flores200.{FLORES[code]}.dev").read_text(encoding="utf-8").splitlines()[HELD_OUT]
+        (data / "translation" / f"flores200.{FLORES[code]}.dev").read_text(encoding="utf-8").split("\n")[HELD_OUT]
         for code in (source, target)
     )
     sources = [[*translator.source.encode(text), EOS] for text in texts]

@@ -130,7 +130,7 @@ def _widget(place: Any, name: str, task: str, start: Mapping[str, Any], key: str
         return place.toggle(said, value, **shared)
     if name in LONG:
         text = place.text_area(_("{setting} (one a line)", setting=said), "\n".join(value), height=100, **shared)
-        return tuple(line.strip() for line in text.splitlines() if line.strip())
+        return tuple(line.strip() for line in text.split("\n") if line.strip())
     if setting["type"] == "array":
         text = place.text_input(_("{setting} (with commas between)", setting=said), ", ".join(value), **shared)
         return tuple(part.strip() for part in text.split(",") if part.strip())

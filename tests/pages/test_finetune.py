@@ -207,7 +207,7 @@ def test_repeated_rows_are_left_out_unless_they_are_wanted(open_page: Open, sett
     assert "40 rows to learn from, 4 held out" in drawn(app) and not app.exception
     click(app, "Start")
     (run,) = jobs.listed(settings)
-    assert len((jobs.run_folder(settings, run.id) / "data" / "train.jsonl").read_text().splitlines()) == 40
+    assert (jobs.run_folder(settings, run.id) / "data" / "train.jsonl").read_text().count("\n") == 40
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
             ]
             return self._send(200, {"files": modes})
         if "/commit/" in path:
-            for line in map(json.loads, body.splitlines()):
+            for line in map(json.loads, body.strip().split(b"\n")):
                 kept = self.server.files.setdefault(name, {})
                 if line["key"] == "file":
                     kept[line["value"]["path"]] = base64.b64decode(line["value"]["content"])

@@ -115,7 +115,7 @@ def test_runs_without_a_mean_are_told_why(runs: Settings, tmp_path: Path) -> Non
             jobs.create_mean(runs, ["run", "other"])
         before.save(tmp_path / "other" / "config.json")
     held_out = tmp_path / "other" / "data" / "validation.jsonl"
-    held_out.write_text(held_out.read_text().splitlines()[0] + "\n")
+    held_out.write_text(held_out.read_text().split("\n")[0] + "\n")
     with pytest.raises(ConflictError, match="same rows held out"):
         jobs.create_mean(runs, ["run", "other"])
     shutil.rmtree(tmp_path / "other" / "model")

@@ -45,7 +45,7 @@ def test_every_task_is_compared_row_by_row(task: str, tmp_path: Path) -> None:
     changes = [change(row, found.score) for row in found.rows]
     assert changes == sorted(changes, reverse=True) and changes[0] > 0
     assert set(found.base) == set(found.tuned) >= {tasks.find(task).metric}
-    lines = [json.loads(line) for line in (run / "data" / "validation.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "data" / "validation.jsonl").read_text().strip().split("\n")]
     for row in found.rows:
         asked = [lines[row.number - 1][key] for key in tasks.find(task).roles]
         assert all(word == given for word, given in zip(row.input.split(), asked[0].split(), strict=False))
@@ -127,7 +127,7 @@ def test_the_child_writes_a_file_that_needs_no_torch(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     found = compare.read(run)
     assert found is not None and len(found.rows) == 4 and isinstance(found.rows[0], ComparedRow)
-    assert json.loads(ran.stdout.splitlines()[-1])["tuned"] == found.tuned
+    assert json.loads(ran.stdout.strip().rpartition("\n")[2])["tuned"] == found.tuned
     script = (
         f"import sys; from engine.training import compare; compare.read({str(run)!r}); print('torch' in sys.modules)"
     )

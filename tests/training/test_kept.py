@@ -12,12 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.training import figures, tasks
-from engine.training.config import TrainingConfig
+from engine.errors import NotFoundError
+from engine.settings import Settings
+from engine.training import cards, figures, tasks
+from engine.training import runs as jobs
+from engine.training.config import TrainingConfig, looked_back_at
+from engine.training.data import read_texts
 from engine.training.lessons.answer import choose_threshold
 from engine.training.lessons.classification import in_base_order
+from engine.training.run import Run
 from engine.training.trainer import Patience, RunTrainer
 from tests.training.runs_on_the_spot import ANIMALS, encoder
+from tests.training.told import read_metrics
 
 Validations = list[tuple[float, float]]
 """Metric and loss of each, at the steps 10, 20, …"""
@@ -162,3 +168,82 @@ def test_worse_than_its_base(task: str, base: tuple[float, float], kept: tuple[f
     before, after = lines(task, [base, kept])
     assert figures.is_worse(after, before, task) == is_worse
     assert not figures.is_worse(after, {}, task) and not figures.is_worse({}, before, task)
+
+
+def test_separators_of_lines_that_json_leaves_alone_cut_no_row(tmp_path: Path) -> None:
+    odd = "a\u2028b\x85c\u2029d\x0be\x1cf"
+    rows = [{"text": f"{odd} {number}", "label": label} for number, label in enumerate(("x", "y", "x", "y"))]
+    settings = Settings(runs_folder=tmp_path)
+    run_id = jobs.create(settings, {"task": "classification", "base": "b"}, rows, rows[:2], title=f"A {odd}")
+    folder = jobs.run_folder(settings, run_id)
+    assert [row["text"] for row in read_texts(folder / "data" / "train.jsonl")] == [row["text"] for row in rows]
+    run = Run(folder)
+    run.update("finished")
+    run.show(5, [(odd, odd)])
+    run.record({"step": 5, "eval_loss": 1.0, "note": odd})
+    view = jobs.read(settings, run_id)
+    assert view.samples == [{"step": 5, "prompt": odd, "text": odd}] and view.metrics[0]["note"] == odd
+
+
+LOOKING_BACK: dict[str, dict[str, Any]] = {
+    "full": {}, "lora": {"method": "lora", "average_decay": 0.5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", LOOKING_BACK)
+def test_a_checkpoint_from_the_middle_becomes_a_run_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    from engine.training.session import train
+
+    settings, base = Settings(runs_folder=tmp_path / "runs"), encoder(tmp_path / "base", "", 0)
+    rows = [{"text": f"the {name}", "label": name} for name in ANIMALS] * 4
+    values = {"task": "classification", "base": str(base), "batch_size": 8, "epochs": 6, "threads": 1, "is_bf16": False}
+    values |= {"kept_checkpoints": 2, "learning_rate": 5e-3} | LOOKING_BACK[way]
+    run_id = jobs.create(settings, values, rows, rows[:6], title="Animals")
+    folder = jobs.run_folder(settings, run_id)
+    train(folder)
+    past = jobs.read(settings, run_id).past_weights
+    assert {6, 12, 18} <= set(past), "two from the middle of 18 steps, and the last"
+    line = next(row for row in read_metrics(folder) if row["step"] == 6 and "eval_loss" in row)
+    early = jobs.create_step(settings, run_id, 6)
+    assert train(jobs.run_folder(settings, early))["eval_loss"] == pytest.approx(line["eval_loss"], rel=1e-4)
+    view = jobs.read(settings, early)
+    assert (view.title, view.status["best_step"], view.has_model) == ("Animals, step 6", 6, True)
+    assert view.status["baseline"] == jobs.read(settings, run_id).status["baseline"]
+    card = cards.card(cards.read_facts(view.folder), "safetensors")
+    assert f"Its weights are those of step 6 of the run {run_id}." in card
+    jobs.delete_step(settings, run_id, 6)
+    assert 6 not in jobs.read(settings, run_id).past_weights
+    for act in (jobs.delete_step, jobs.create_step):
+        with pytest.raises(NotFoundError, match="no weights of step 6"):
+            act(settings, run_id, 6)
+    with pytest.raises(NotFoundError, match="no weights of step 18"):
+        jobs.delete_step(settings, run_id, 18)  # resuming needs the last
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "steps"),
+    [(0, 9, []), (1, 9, [50]), (2, 9, [40, 70]), (3, 9, [30, 50, 80]), (10, 9, [10, 20, 30, 40, 50, 60, 70, 80, 90]),
+     (3, 1, [50]), (3, 0, [])],
+)  # fmt: skip
+def test_kept_checkpoints_lie_evenly_within_their_size(count: int, most: int, steps: list[int]) -> None:
+    config = TrainingConfig("classification", "b", "t", "v", batch_size=10, epochs=10.0, kept_checkpoints=count)
+    assert looked_back_at(config, 100, most) == steps
+
+
+def test_two_runs_get_two_names(tmp_path: Path) -> None:
+    settings, rows = Settings(runs_folder=tmp_path), [{"text": "a", "label": "b"}, {"text": "c", "label": "d"}]
+
+    def title(wanted: str) -> str:
+        values = {"task": "classification", "base": "b"}
+        return jobs.read(settings, jobs.create(settings, values, rows, rows, title=wanted)).title
+
+    assert [title(name) for name in ("A run", "a run", "A run", "A run (2)")] == [
+        "A run", "a run (2)", "A run (3)", "A run (2) (2)"]  # fmt: skip
+    assert [title("x" * 80), title("x" * 80)] == ["x" * 80, "x" * 76 + " (2)"]
+    first = jobs.create(settings, {"task": "classification", "base": "b"}, rows, rows, title="Mine")
+    jobs.annotate(settings, first, "Mine", "the same again")
+    assert jobs.read(settings, first).title == "Mine"
+    jobs.annotate(settings, first, "A run", "")
+    assert jobs.read(settings, first).title == "A run (4)"

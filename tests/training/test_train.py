@@ -395,7 +395,7 @@ def test_a_diverged_run_says_so(tmp_path: Path, base: Path) -> None:
     assert main([str(folder)]) == 1
     status = read_status(folder)
     assert "diverged" in status["error"] and "learning_rate" in status["advice"]
-    json.loads((folder / "metrics.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
+    json.loads((folder / "metrics.jsonl").read_text().split("\n")[0], parse_constant=pytest.fail)
 
 
 def test_early_stopping_and_a_number_of_steps(tmp_path: Path, base: Path) -> None:
