@@ -59,8 +59,10 @@ class _Whole:
 
     def __init__(self, house: Callable[[], House]) -> None:
         self.house = house
+        self.app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Undo the mount's root path."""
-        app = await run_in_threadpool(lambda: warm_up(self.house()))
-        await app({**scope, "root_path": scope.get("app_root_path", "")}, receive, send)
+        if self.app is None:
+            self.app = await run_in_threadpool(lambda: warm_up(self.house()))
+        await self.app({**scope, "root_path": scope.get("app_root_path", "")}, receive, send)

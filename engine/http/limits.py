@@ -24,6 +24,8 @@ MAX_DEPTH = 32
 MAX_NUMBER_CHARACTERS = 64
 MAX_THREADS = 2
 """Bodies that are looked at at a time: more threads that hold the interpreter would keep the event loop waiting."""
+SMALL_BYTES = 4096
+"""A body up to here is looked at in about a millisecond at worst; a busy machine takes as long to give it to a thread."""
 UNREADABLE = Text("The body cannot be read as JSON. Send one JSON object in UTF-8.")
 _PIECES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[\]{}]|[^\s"\[\]{},:]++', re.DOTALL)
 """A text, a bracket, or a run of anything else that is a value. Nothing is read twice, however odd the body."""
@@ -32,11 +34,13 @@ T = TypeVar("T")
 _threads: RunVar[CapacityLimiter] = RunVar("parlance-body-threads")
 
 
-async def look_at(function: Callable[..., T], *arguments: Any) -> T:
-    """Do what takes a body's size in time, in one of the few threads for that."""
+async def look_at(function: Callable[..., T], body: bytes, *arguments: Any) -> T:
+    """Do what takes a body's size in time: in one of the few threads for that, unless the body is small."""
+    if len(body) <= SMALL_BYTES:
+        return function(body, *arguments)
     limiter = _threads.get(None) or CapacityLimiter(MAX_THREADS)
     _threads.set(limiter)
-    return await to_thread.run_sync(function, *arguments, limiter=limiter)
+    return await to_thread.run_sync(function, body, *arguments, limiter=limiter)
 
 
 def too_large(most_bytes: int) -> TooLargeError:

@@ -46,9 +46,10 @@ async def events_of(generator: Iterator[T]) -> AsyncGenerator[T]:
             if is_stopping.is_set():
                 raise NotReadyError("The server is stopping. Try again in a minute.", retry_seconds=60)
             yield event
-    finally:
+    except BaseException:  # what came to its end by itself needs no thread to be closed in
         with CancelScope(shield=True):
             await in_thread(generator.close)  # type: ignore[attr-defined]
+        raise
 
 
 async def results_of(request: Request, generator: Iterator[Event]) -> list[Any]:
