@@ -25,7 +25,7 @@ MAX_NUMBER_CHARACTERS = 64
 MAX_THREADS = 2
 """Bodies that are looked at at a time: more threads that hold the interpreter would keep the event loop waiting."""
 SMALL_BYTES = 4096
-"""A body up to here is looked at in about a millisecond at worst; a busy machine takes as long to give it to a thread."""
+"""A body up to here takes a millisecond at worst; to give it to a thread takes as long on a busy machine."""
 UNREADABLE = Text("The body cannot be read as JSON. Send one JSON object in UTF-8.")
 _PIECES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[\]{}]|[^\s"\[\]{},:]++', re.DOTALL)
 """A text, a bracket, or a run of anything else that is a value. Nothing is read twice, however odd the body."""
