@@ -137,6 +137,8 @@ class Settings:
     allowed_origins: str = ""
     """Sites whose pages may ask the HTTP API from a browser (CORS), with commas between: `https://example.org`; `*` is
     any."""
+    can_visitors_upload: bool = False
+    """Whether a public site takes files, which stay in its memory until their visitor leaves."""
     is_public: bool = False
     """Hosted for strangers: downloads, deletions and fine-tuning are off. Quotas and sign-in will join it here."""
 

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.http.door import Door, check_listening
 from engine.http.sockets import prepare_sockets
 from engine.http.stopping import ended_by_signals
+from engine.http.uploads import Uploads
 from engine.serving.compose import House
 
-__all__ = ["Door", "check_listening", "ended_by_signals", "prepare_sockets", "routes", "warm_up"]
+__all__ = ["Door", "Uploads", "check_listening", "ended_by_signals", "prepare_sockets", "routes", "warm_up"]
 
 
 BARE_PATHS = ("/models", "/completions", "/chat/completions", "/embeddings", "/responses")

@@ -99,19 +99,19 @@ class Door:
             if not body.is_too_slow:
                 raise
         if body.is_too_slow and not answer.is_begun:
-            await answer.replace(_refused(scope, 408, "too_slow", TOO_SLOW))
+            await answer.replace(refused(scope, 408, "too_slow", TOO_SLOW))
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self.is_known(host):
-            return _refused(scope, 403, "forbidden", UNKNOWN_HOST, name=host)
+            return refused(scope, 403, "forbidden", UNKNOWN_HOST, name=host)
         is_asking = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if is_asking and origin is not None and not self.is_own(origin, host):
-            return _refused(scope, 403, "forbidden", UNKNOWN_ORIGIN, name=origin)
+            return refused(scope, 403, "forbidden", UNKNOWN_ORIGIN, name=origin)
         path = scope["path"].rstrip("/")
         if path.endswith(CLOSED):
-            return _refused(scope, 404, "not_found", NOT_THERE, path=path)
+            return refused(scope, 404, "not_found", NOT_THERE, path=path)
         return None
 
     def is_known(self, host: str) -> bool:
@@ -156,7 +156,7 @@ class _Answer:
             is_json = headers.get("content-type", "").startswith("application/json")
             if _is_api(self.scope["path"]) and 400 <= message["status"] < 499 and not is_json:
                 path, status = self.scope["path"], message["status"]
-                return await self.replace(_refused(self.scope, status, "invalid_request", NOT_SO, path=path))
+                return await self.replace(refused(self.scope, status, "invalid_request", NOT_SO, path=path))
             for name, value in self.headers.items():
                 headers.setdefault(name, value)
         await self.out(message)
@@ -194,7 +194,7 @@ class _Body:
         return message
 
 
-def _refused(scope: Scope, status: int, kind: str, sentence: Text, **facts: str) -> Response:
+def refused(scope: Scope, status: int, kind: str, sentence: Text, **facts: str) -> Response:
     """A refusal, in JSON for the API. Of a body that came too slowly the rest is not waited for."""
     short = {name: fact[:MAX_SHOWN_CHARACTERS] for name, fact in facts.items()}
     words, headers = said(Text(sentence.template, **short)), {"Connection": "close"} if status == 408 else None

@@ -14,6 +14,7 @@ Action = Literal[
     "fetch embedded",  # weights from the package index
     "fetch",  # other weights, as large as they may be
     "fetch data",  # rows from the Hub
+    "upload",  # files into the server's memory
     "delete",
     "unload",
     "train",  # and whatever else is done with runs
@@ -24,18 +25,19 @@ VISITORS_MAY: frozenset[Action] = frozenset({"ask", "fetch embedded"})
 
 REFUSALS: dict[Action, Text] = {
     "fetch": Text("Downloads are off on this public site. Use an embedded model."),
-    "fetch data": Text("Fetching from the Hub is off on this public site. Bring the data as a file."),
+    "fetch data": Text("Fetching from the Hub is off on this public site. Choose one of the samples."),
+    "upload": Text("This public site takes no files. Choose one of the samples."),
     "delete": Text("Deletions are off on this public site."),
     "unload": Text("Models are not unloaded by visitors of this public site. An idle one makes room by itself."),
     "train": Text("Fine-tuning is off on this public site. Run Parlance on a machine of your own to train."),
     "publish": Text("Publishing is off on this public site. Run Parlance on a machine of your own."),
 }
-PARAMS: dict[Action, str] = {"fetch data": "dataset", "train": "run", "publish": "run"}
+PARAMS: dict[Action, str] = {"fetch data": "dataset", "upload": "file", "train": "run", "publish": "run"}
 
 
 def may(caller: Caller, action: Action) -> bool:
-    """Whether the caller may do that: the host everything, a visitor little."""
-    return caller.role == "host" or action in VISITORS_MAY
+    """Whether the caller may do that: the host everything, a visitor little and what the host grants."""
+    return caller.role == "host" or action in VISITORS_MAY or action in caller.grants
 
 
 def check(caller: Caller, action: Action) -> None:
@@ -51,4 +53,5 @@ def obstacle(settings: Settings, action: Action) -> Text | None:
 
 def caller_of(settings: Settings, id: str = "", priority: Priority = "normal") -> Caller:
     """Somebody who comes to a site with these settings: at home everybody is the host, on a public one a visitor."""
-    return Caller(id, "visitor" if settings.is_public else "host", priority)
+    grants = frozenset({"upload"}) if settings.can_visitors_upload else frozenset[str]()
+    return Caller(id, "visitor" if settings.is_public else "host", priority, grants)

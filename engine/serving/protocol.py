@@ -26,6 +26,8 @@ class Caller:
     """Tells callers apart, for turns and limits; says nothing about a person."""
     role: Role = "visitor"
     priority: Priority = "normal"
+    grants: frozenset[str] = frozenset()
+    """What the host lets this one do beyond what its role may."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from engine.training import columns, tasks
 from engine.training.columns import Rows
 from engine.training.formats import READERS, Table, fetch_dataset, read_apart, read_table
 from pages.parts import curves
-from pages.parts.engine import house
+from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
 from pages.parts.text import plain
@@ -57,7 +57,8 @@ def choose_data(task: str) -> Dataset | None:
     """The third field: a source, and what it needs. None until there is a table."""
     offered = {sample.id: sample for sample in tasks.find(task).samples}
     names = {id: sample.title for id, sample in offered.items()}
-    names |= {UPLOAD: Text("Upload a file"), HUB: Text("Hub data set")}
+    names |= {UPLOAD: Text("Upload a file")} if may("upload") else {}
+    names |= {HUB: Text("Hub data set")}
     key = f"tune_data_{task}"
     chosen = st.selectbox(
         _("Data"), list(names), format_func=labelled(names, key), key=key, bind="query-params",

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
-from streamlit import net_util
+from streamlit import net_util, runtime
 from streamlit.config import get_option as option
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from engine import http
 from engine.errors import InputError
@@ -32,7 +33,17 @@ def door(settings: Settings) -> list[Middleware]:
     except InputError as error:
         raise SystemExit(str(error)) from None
     origins = option("server.corsAllowedOrigins")
-    return [Middleware(http.Door, settings=settings, page_policy=page_policy(), origins=origins)]
+    most_bytes = int(option("server.maxUploadSize")) * 2**20
+    return [
+        Middleware(http.Door, settings=settings, page_policy=page_policy(), origins=origins),
+        Middleware(http.Uploads, settings=settings, most_bytes=most_bytes, kept=_kept_bytes),
+    ]
+
+
+def _kept_bytes() -> dict[str, int]:
+    """Bytes of the files that each session brought."""
+    storage: dict[str, dict[str, UploadedFileRec]] = runtime.get_instance().uploaded_file_mgr.file_storage  # type: ignore[attr-defined]
+    return {session: sum(len(file.data) for file in list(files.values())) for session, files in list(storage.items())}
 
 
 def page_policy() -> str:

@@ -14,6 +14,7 @@ from engine.errors import InputError
 from engine.messages import NOTHING, Text, label
 from engine.training import tasks
 from engine.training.config import SETTINGS, TrainingConfig, bounds, defaults, parse_config
+from pages.parts.engine import may
 from pages.parts.language import _
 from pages.parts.text import plain
 
@@ -93,6 +94,8 @@ def fill_settings(config: TrainingConfig) -> None:
 
 def offer_settings_file() -> None:
     """Take all settings from the config.json of a run or a recipe; what is wrong with it is said."""
+    if not may("upload"):
+        return
     st.file_uploader(
         _("Settings from a config.json (optional)"), ["json"], key=CONFIG_FILE, on_change=_take_settings,
         help=_("Of another run, or written by a recipe with --prepare. Base and data stay as chosen here."),

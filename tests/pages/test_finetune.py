@@ -280,8 +280,10 @@ def test_a_check_tells_costs_and_shows_the_batch(
 def test_a_public_site_starts_nothing(open_page: Open, bench: Bench, settings: Settings) -> None:
     run_id = make_run(settings, "stopped")
     bench.local.settings = replace(settings, is_public=True)
-    app = open_page("finetune")
+    app = open_page("finetune", link={"tune_data_classification": "Upload a file"}, tune_mode="expert")
     assert app.button(key="start").disabled and "public site" in drawn(app)
+    box = next(box for box in app.selectbox if (box.key or "").startswith("tune_data"))
+    assert not app.file_uploader and "Upload a file" not in box.options
     app = open_page("finetune", tune_view="one", run=run_id)
     assert app.button(key="resume").disabled and not app.exception
 

@@ -8,13 +8,17 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from streamlit import config, net_util
+from streamlit import config, net_util, runtime
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.web import bootstrap
 from streamlit.web.server import server_util
 
+from engine.http import Uploads
 from engine.settings import Settings
 from pages.parts import serving
 
@@ -61,3 +65,13 @@ def test_the_policy_holds_the_page_that_streamlit_ships() -> None:
     (allowed,) = [rule for rule in policy.split("; ") if rule.startswith("script-src")]
     assert allowed.count("sha256-") == len(scripts)
     assert "unsafe" not in allowed and "*" not in policy
+
+
+def test_the_files_that_streamlit_keeps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = MemoryUploadedFileManager("/_stcore/upload_file")
+    monkeypatch.setattr(runtime, "get_instance", lambda: SimpleNamespace(uploaded_file_mgr=manager))
+    for session, number in (("a", 1), ("a", 2), ("b", 3)):
+        manager.add_file(session, UploadedFileRec(str(number), "a.csv", "text/csv", b"x" * number))
+    manager.remove_file("a", "1")
+    counted = next(each for each in serving.door(Settings()) if each.cls is Uploads).kwargs["kept"]
+    assert counted() == {"a": 2, "b": 3}
