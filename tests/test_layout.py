@@ -145,8 +145,9 @@ def test_the_engine_is_small() -> None:
 def test_json_lines_end_where_json_ends_them() -> None:
     """`splitlines` would also cut at U+2028 and NEL, which JSON leaves as they are."""
     rooms = (ROOT / name for name in ("engine", "pages", "benchmarks", "models", "tests"))
-    lines = [line for room in rooms for path in room.rglob("*.py") for line in path.read_text("utf-8").split("\n")]
-    assert not [line for line in lines if ".splitlines(" in line and "json" in line and "in line" not in line]
+    paths = [path for room in rooms for path in room.rglob("*.py") if path != Path(__file__)]
+    lines = [line for path in paths for line in path.read_text(encoding="utf-8").split("\n")]
+    assert not [line for line in lines if ".splitlines(" in line and "json" in line]
 
 
 def test_no_file_is_long() -> None:

@@ -15,7 +15,7 @@ from engine.catalogue.models import Model, hub_model, read_catalogue
 from engine.catalogue.sources.hub import Hub
 from engine.errors import NotFoundError
 from engine.files import read_json
-from engine.training import tasks
+from engine.training import figures, tasks
 from engine.training.config import TrainingConfig, read_config
 
 LICENCES = {
@@ -32,8 +32,10 @@ USES = {
         'tokenizer = AutoTokenizer.from_pretrained("{folder}")\nmodel = {auto_class}.from_pretrained("{folder}")\n```'
     ),
     "adapter": (
-        "```python\nfrom peft import PeftModel\nfrom transformers import {auto_class}\n\n"
-        'base = {auto_class}.from_pretrained("{base}")\nmodel = PeftModel.from_pretrained(base, "{folder}")\n```'
+        "```python\nfrom peft import PeftModel\nfrom transformers import AutoTokenizer, {auto_class}\n\n"
+        '{labels}base = {auto_class}.from_pretrained("{base}"{options})\n'
+        'model = PeftModel.from_pretrained(base, "{folder}")\n'
+        'tokenizer = AutoTokenizer.from_pretrained("{folder}")\n```'
     ),
     "gguf": "```\nllama-cli -m {file}\n```",
     "gguf-adapter": "```\nllama-cli -m BASE.gguf --lora {file}\n```\n\n`BASE.gguf` is {base} in GGUF.",
@@ -42,6 +44,10 @@ USES = {
         "print([each.name for each in session.get_inputs()])\n```"
     ),
 }
+
+
+LABELLED = ", num_labels=len(labels), id2label=dict(enumerate(labels)), ignore_mismatched_sizes=True"
+"""A base takes the head of an adapter only where it is told the labels."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Facts:
     about: Mapping[str, Any]
     base: Model | None
     """The base as the catalogue knows it."""
+    labels: tuple[str, ...] = ()
+    """Of a classifier, in the order of its outputs."""
 
 
 def read_facts(run: Path) -> Facts:
@@ -69,7 +77,13 @@ def read_facts(run: Path) -> Facts:
         status=read_json(run / "status.json"),
         about=about,
         base=find_base(config.base_id),
+        labels=_labels(config, read_json(run / "model" / "config.json")),
     )
+
+
+def _labels(config: TrainingConfig, model: Mapping[str, Any]) -> tuple[str, ...]:
+    names = model.get("id2label") if "labels" in tasks.find(config.task).settings else None
+    return tuple(str(names[number]) for number in sorted(names, key=int)) if isinstance(names, dict) else ()
 
 
 def find_base(base_id: str) -> Model | None:
@@ -129,7 +143,7 @@ def _introduction(facts: Facts) -> list[str]:
         what += f" Its weights are the mean of those of {len(config.mean_of)} runs (model soup, Wortsman et al. 2022)."
     if config.step_of:
         what += f" Its weights are those of step {config.step} of the run {config.step_of}."
-    note = ["", *(f"> {_plain(line)}" for line in facts.note.splitlines())] if facts.note else []
+    note = ["", *(f"> {_plain(line)}" for line in facts.note.split("\n"))] if facts.note else []
     return [f"# {_plain(facts.title)}", "", what, *note, "", "## Base and licence", "", _licence(facts), ""]
 
 
@@ -151,12 +165,15 @@ def _figures(facts: Facts) -> list[str]:
     if not names:
         return []
     names.sort(key=lambda name: (name != chosen, name != "eval_loss", name))
+    step = facts.status.get("best_step")
     rows = [
         f"| {name.removeprefix('eval_')} | {_number(before.get(name))} | {_number(after[name])} |" for name in names
     ]
     many = facts.about.get("validation_rows")
-    held = f"Measured on {many:,} rows held out of training.\n" if many else ""
-    return ["## Figures", "", held, "| metric | base, untrained | this model |", "|---|---:|---:|", *rows, ""]
+    held = [f"Measured on {many:,} rows held out of training."] if many else []
+    told = [*held, *(_plain(str(words)) for words in figures.remarks(facts.status, facts.config.task, many))]
+    head = f"| metric | base, untrained | this model{f', step {step}' if step else ''} |"
+    return ["## Figures", "", *(f"{words}\n" for words in told), head, "|---|---:|---:|", *rows, ""]
 
 
 def _making(facts: Facts) -> list[str]:
@@ -192,12 +209,19 @@ def _use(facts: Facts, kind: str, file: str) -> list[str]:
         "folder": ".",
         "file": file,
         "base": hub_name(facts.base) or facts.config.base_id or "BASE",
+        "labels": f"labels = {_as_code(facts.labels)}\n" if facts.labels else "",
+        "options": LABELLED if facts.labels else "",
     }
     limits = (
         "The figures hold for rows like those it learned from. Judge it on texts of your own before you rely on it; "
         "what its base gets wrong, it may get wrong too."
     )
     return ["## Use", "", USES[kind].format(**words), "", "## Limits", "", limits, ""]
+
+
+def _as_code(names: tuple[str, ...]) -> str:
+    """As Python, in which no backtick can end the block of code."""
+    return repr(list(names)).replace("`", "\\x60")
 
 
 def _value(value: Any) -> str:

@@ -63,6 +63,8 @@ class Comparison:
     """Rows in the validation file, of which the first were compared."""
     has_new_head: bool
     """The base brings no head for this task, so its answers are random."""
+    step: int | None = None
+    """Of the tuned model; None in what an earlier version wrote."""
 
 
 def compare(folder: Path, limit: int = 0, progress: Progress = lambda done, total: None) -> Comparison:
@@ -96,6 +98,7 @@ def compare(folder: Path, limit: int = 0, progress: Progress = lambda done, tota
         rows=tuple(sorted(compared, key=lambda row: (-change(row, task.score), row.number))),
         held_out_rows=held_out,
         has_new_head=before.has_new_head,
+        step=read_json(folder / "status.json").get("best_step"),
     )
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from engine.messages import Text, label
 from engine.training import tasks
 from engine.training.tasks import TrainingTask
 
@@ -16,6 +17,9 @@ Rank = tuple[float, float]
 """Metric and loss of a model, so that the better one's is the higher."""
 NOISE_DIGITS = 5
 """Figures that agree in so many digits are no better than one another to a run that waits for better ones."""
+
+EXAMINED_ROWS, GENERATED = 200, ("bleu", "chrf")
+"""Rows held out whose texts are written at each validation, and the metrics of what is written."""
 
 
 def rank(figures: Mapping[str, Any], task: TrainingTask) -> Rank:
@@ -39,6 +43,34 @@ def is_worse(figures: Mapping[str, Any], baseline: Mapping[str, Any], task_id: s
     task = tasks.find(task_id)
     is_judged = all(f"eval_{task.metric}" in one for one in (figures, baseline))
     return is_judged and rank(figures, task) < rank(baseline, task)
+
+
+def remarks(status: Mapping[str, Any], task_id: str, held_out_rows: int | None = None) -> list[Text]:
+    """What to know of the figures that a run's status has of its kept model: whose they are, and what they leave out.
+
+    Pages and cards say the same.
+    """
+    kept, before, step = (status.get(name) or {} for name in ("metrics", "baseline", "best_step"))
+    found = []
+    if kept and step:
+        found.append(Text("The figures are those of the model that is kept, of step {step:,}.", step=step))
+    if absent := status.get("absent_labels"):
+        words = Text("No row held out has {labels}, so no figure tells how well that is learned.", labels=list(absent))
+        found.append(words)
+    if any(f"eval_{name}" in kept for name in GENERATED) and (held_out_rows or 0) > EXAMINED_ROWS:
+        found.append(Text("BLEU and chrF are of the first {count} rows held out.", count=EXAMINED_ROWS))
+    if is_worse(kept, before, task_id):
+        found.append(_worse(kept, before, tasks.find(task_id).metric))
+    return found
+
+
+def _worse(kept: Mapping[str, Any], before: Mapping[str, Any], metric: str) -> Text:
+    name = metric if kept[f"eval_{metric}"] != before[f"eval_{metric}"] else "loss"
+    return Text(
+        "This model does worse than what it began with: {name} {kept:.4g} after training, {before:.4g} before. "
+        "Lower learning_rate, train for fewer epochs, or bring more rows.",
+        name=label(name), kept=kept[f"eval_{name}"], before=before[f"eval_{name}"],
+    )  # fmt: skip
 
 
 def _number(value: Any) -> float:

@@ -26,8 +26,8 @@ from engine.training import checkpoints, tasks
 from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
 from engine.training.data import IGNORED, Feature
 from engine.training.failures import explain as explain
+from engine.training.figures import EXAMINED_ROWS
 from engine.training.lessons import Lesson
-from engine.training.lessons.seq2seq import EXAMINED_ROWS
 from engine.training.preflight import check_machine, check_steps, cut_off
 from engine.training.run import MAX_KEPT_BYTES, memory_now
 from engine.training.session import make_lesson, make_trainer

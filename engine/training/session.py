@@ -15,9 +15,9 @@ import transformers
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
 from engine.errors import NotFoundError, UnsupportedError
-from engine.files import read_json
+from engine.files import read_json, remove
 from engine.settings import available_cores
-from engine.training import tasks
+from engine.training import compare, tasks
 from engine.training.average import average
 from engine.training.bases import can_bf16
 from engine.training.checkpoints import load_weights, trainable
@@ -218,3 +218,5 @@ def _keep(run: Run, config: TrainingConfig, lesson: Lesson, model: Any, metrics:
     largest = torch.finfo(torch.float16).max
     is_small = all(float(weight.detach().abs().max()) < largest for weight in model.parameters())
     run.keep(model.half() if is_small else model, lesson.tokenizer)
+    for name in (compare.FILE, "exports"):  # of the model before, where the run went on
+        remove(run.folder / name)

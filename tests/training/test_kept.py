@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from engine.errors import NotFoundError
 from engine.settings import Settings
-from engine.training import cards, figures, tasks
+from engine.training import cards, compare, export, figures, tasks
 from engine.training import runs as jobs
 from engine.training.config import TrainingConfig, looked_back_at
 from engine.training.data import read_texts
@@ -22,7 +25,7 @@ from engine.training.lessons.answer import choose_threshold
 from engine.training.lessons.classification import in_base_order
 from engine.training.run import Run
 from engine.training.trainer import Patience, RunTrainer
-from tests.training.runs_on_the_spot import ANIMALS, encoder
+from tests.training.runs_on_the_spot import ANIMALS, encoder, make_run
 from tests.training.told import read_metrics
 
 Validations = list[tuple[float, float]]
@@ -247,3 +250,52 @@ def test_two_runs_get_two_names(tmp_path: Path) -> None:
     assert jobs.read(settings, first).title == "Mine"
     jobs.annotate(settings, first, "A run", "")
     assert jobs.read(settings, first).title == "A run (4)"
+
+
+@pytest.mark.parametrize("head", ["", "SequenceClassification"])
+def test_a_classifiers_adapter_opens_with_its_own_snippet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    """A base without a head, and one whose head has other labels; a label's backticks stay in the block of code."""
+    from transformers import AutoModelForSequenceClassification
+
+    from engine.training.session import train
+
+    base, names = encoder(tmp_path / "base", head, 0), [*list(ANIMALS)[:3], 'it\'s "```"\n']
+    rows = [{"text": f"the {name}", "label": name.strip()} for name in names] * 4
+    values = {"task": "classification", "base": str(base), "base_id": "base", "method": "lora", "max_steps": 3}
+    settings = Settings(runs_folder=tmp_path / "runs")
+    run_id = jobs.create(settings, values | {"threads": 1, "learning_rate": 0.05}, rows, rows[:4], title="Animals")
+    folder = jobs.run_folder(settings, run_id)
+    train(folder)
+    with zipfile.ZipFile(export.export(folder, "adapter", tmp_path)) as archive:
+        archive.extractall(tmp_path)
+    top = tmp_path / f"{run_id}-adapter"
+    shutil.copytree(base, top / "base")
+    monkeypatch.chdir(top)
+    code = (top / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("\n```\n")[0]
+    opened: dict[str, Any] = {}
+    exec(code, opened)
+    kept = AutoModelForSequenceClassification.from_pretrained(folder / "model", dtype=torch.float32)
+    assert opened["model"].config.id2label == kept.config.id2label == dict(enumerate(opened["labels"]))
+    assert set(opened["labels"]) == {name.strip() for name in names}
+    texts = opened["tokenizer"]([row["text"] for row in rows[:4]], padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        torch.testing.assert_close(opened["model"](**texts).logits, kept(**texts).logits, atol=1e-2, rtol=1e-2)
+
+
+def test_the_card_names_the_step_and_what_its_figures_leave_out(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "classification")
+    status = json.loads((folder / "status.json").read_text())
+    status |= {"baseline": {"eval_accuracy": 90.0, "eval_loss": 0.2}, "absent_labels": ["fox", "a|b"]}
+    status |= {"metrics": {"eval_accuracy": 80.0, "eval_loss": 0.1}, "best_step": 30}
+    (folder / "status.json").write_text(json.dumps(status))
+    card = cards.card(cards.read_facts(folder), "safetensors")
+    assert "| metric | base, untrained | this model, step 30 |" in card and "| accuracy | 90 | 80 |" in card
+    assert r"No row held out has fox, a\|b, so no figure" in card
+    assert "worse than what it began with: Accuracy 80 after training, 90 before" in card
+    assert compare.compare(folder, 2).step == 30
+    status["metrics"]["eval_accuracy"] = 90.0
+    (folder / "status.json").write_text(json.dumps(status | {"absent_labels": []}))
+    card = cards.card(cards.read_facts(folder), "safetensors")
+    assert "No row held out" not in card and "worse than" not in card

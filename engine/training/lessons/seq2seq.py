@@ -21,11 +21,10 @@ from engine.requests import Sampling
 from engine.training import bases, tasks
 from engine.training.config import TrainingConfig
 from engine.training.data import NUMBER, Feature, Row, collate, cut_ids, feature, in_batches, read_rows, shift_right
+from engine.training.figures import EXAMINED_ROWS
 from engine.training.lessons import Lesson, Shown
 from engine.training.verdicts import BATCH, SHOWN_CHARACTERS, Judged, Report, Verdict
 
-EXAMINED_ROWS = 200
-"""Validation rows that are translated or summarised at each validation, for BLEU and chrF."""
 DEFAULT_PROMPTS = 3
 T5_FAMILY = ("t5", "mt5", "umt5", "longt5")
 
