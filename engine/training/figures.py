@@ -6,7 +6,7 @@ The better metric wins; at an equal metric the lower loss. Training, pages and c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.messages import Text, label
@@ -36,6 +36,17 @@ def without_better(ranks: Iterable[Rank]) -> int:
         now = (_rounded(metric), _rounded(loss))
         best, since = (now, 0) if now > best else (best, since + 1)
     return since
+
+
+def shown(status: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A run's figures: of the model that is kept, with the training loss of its step; until there is one, the latest.
+
+    `metrics` are the lines of metrics.jsonl, oldest first.
+    """
+    step, kept = status.get("best_step"), status.get("metrics")
+    rows = [row for row in metrics if not kept or not step or row["step"] <= step]
+    latest = {name: value for row in rows for name, value in row.items() if value is not None}
+    return latest | dict(kept or {})
 
 
 def is_worse(figures: Mapping[str, Any], baseline: Mapping[str, Any], task_id: str) -> bool:

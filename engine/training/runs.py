@@ -28,7 +28,7 @@ from engine.serving import access
 from engine.settings import Settings
 from engine.training import average, serving, tasks
 from engine.training.config import TrainingConfig, make_config
-from engine.training.run import KEPT, past_weights
+from engine.training.run import KEPT
 from engine.training.views import RunView, listed, read, run_folder
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ def create_step(settings: Settings, run_id: str, step: int) -> str:
 def delete_step(settings: Settings, run_id: str, step: int) -> None:
     """Delete the weights that a run keeps of an earlier step. Raises NotFoundError where it keeps none of that step."""
     with _held(settings, run_id) as folder:
-        weights = past_weights(folder).get(step)
-        if weights is None or not weights.parent.name.startswith(KEPT):
+        view = read(settings, run_id)
+        if not view.is_kept(step):
             raise _no_weights(step)
-        shutil.rmtree(weights.parent)
+        shutil.rmtree(folder / "checkpoints" / f"{KEPT}{step}")
 
 
 def _no_weights(step: int) -> NotFoundError:

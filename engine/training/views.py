@@ -19,7 +19,7 @@ from engine.jobs.reading import Standing, cached, read_object
 from engine.messages import NOTHING, Text
 from engine.settings import Settings
 from engine.training.config import RUN_ID, TrainingConfig, read_config
-from engine.training.run import LESS_MEMORY, checkpoints, is_whole, past_weights
+from engine.training.run import KEPT, LESS_MEMORY, checkpoints, is_whole, past_weights
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ class RunView(Standing):
     """A trained model is there, to compare, export and use."""
     is_used: bool = False
     """It is in the pickers."""
+    is_outdated: bool = False
+    """What is in the pickers was made before the model that is kept now."""
     seconds_left: float | None = None
     """Of a live run; None while unknown."""
     seconds_a_step: float | None = None
@@ -63,6 +65,10 @@ class RunView(Standing):
     @property
     def can_resume(self) -> bool:
         return self.state in ("stopped", "failed") and self.config is not None
+
+    def is_kept(self, step: int) -> bool:
+        """Whether the weights of that step are kept to look back at alone, and so can be deleted."""
+        return step in self.past_weights and self.past_weights[step].parent.name.startswith(KEPT)
 
     @property
     def model_id(self) -> str:
@@ -140,6 +146,7 @@ def _view(folder: Path, is_detailed: bool) -> RunView:
         checkpoint_step=step,
         has_model=(folder / "model" / "config.json").is_file(),
         is_used=(folder / "served" / "model.json").is_file(),
+        is_outdated=_is_older(folder / "served" / "model.json", folder / "model" / "config.json"),
         seconds_left=seconds_left,
         seconds_a_step=seconds_a_step,
         facts=about,
@@ -159,6 +166,12 @@ def _config(path: Path) -> tuple[TrainingConfig | None, Text]:
         return None, error.text
     except Exception as error:
         return None, Text("{words}", words=str(error))
+
+
+def _is_older(path: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_mtime < other.stat().st_mtime
+    return False
 
 
 def _created(about: Mapping[str, Any], folder: Path) -> float:

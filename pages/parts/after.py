@@ -89,7 +89,7 @@ def _draw_comparison(found: Comparison) -> None:
         "{count} of {all} rows held out, the most changed first. Score: {score}, {better}.",
         count=len(found.rows), all=found.held_out_rows, score=found.score, better=better,
     )  # fmt: skip
-    st.caption(words)
+    st.caption(words if found.step is None else words + " " + _("Tuned: step {step}.", step=f"{found.step:,}"))
     for row in found.rows[:SHOWN_CARDS]:
         _draw_change(row)
     rows = [
@@ -189,7 +189,14 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
         _use_button(run)
         return
     model = house().catalogue.find(run.model_id)
-    st.success(_("{title} is in the pickers.", title=plain(model.title)), icon=":material/check_circle:")
+    if run.is_outdated:
+        st.warning(
+            _("The pickers have the model from before this run went on. Use it again to bring in the one kept now."),
+            icon=":material/update:",
+        )
+        _use_button(run)
+    else:
+        st.success(_("{title} is in the pickers.", title=plain(model.title)), icon=":material/check_circle:")
     with st.container(horizontal=True):
         for application in (each for each in APPLICATIONS.values() if each.offers(model)):
             label, link = _("Open {title}", title=application.title), {application.picker: title_of(model.id)}

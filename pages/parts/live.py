@@ -13,6 +13,7 @@ from engine.jobs.work import when_it_ends
 from engine.messages import Text
 from engine.training import runs as jobs
 from engine.training import tasks
+from engine.training.figures import remarks, shown
 from engine.training.runs import RunView
 from pages.parts import curves
 from pages.parts.engine import house, may
@@ -27,6 +28,7 @@ from pages.parts.runs import (
     facts_of,
     figure_in_words,
     metric_name,
+    open_run,
     show_metric,
     show_progress,
     state_badge,
@@ -64,6 +66,7 @@ def _live(run_id: str, was_alive: bool) -> None:
         _figures(run)
         _charts(run)
         _samples(run.samples)
+        _past(run)
         _details(run)
 
 
@@ -130,10 +133,8 @@ def _cause(run: RunView) -> None:
 
 
 def _figures(run: RunView) -> None:
-    """The latest figures, each with what it was before training."""
-    latest: dict[str, Any] = {}
-    for row in run.metrics:
-        latest |= {name: value for name, value in row.items() if value is not None}
+    """The figures of the model that is kept, each with what it was before training; what they leave out."""
+    latest = shown(run.status, run.metrics)
     field = f"eval_{tasks.find(run.config.task).metric}" if run.config else "eval_loss"
     baseline = run.status.get("baseline") or {}
     with st.container(horizontal=True):
@@ -147,11 +148,14 @@ def _figures(run: RunView) -> None:
             st.metric(_("Tokens a second"), f"{speed:,.0f}", border=True, height="stretch")
         if memory := run.status.get("memory_bytes"):
             st.metric(_("Memory"), size_in_words(memory), border=True, height="stretch")
+    if run.config:
+        for words in remarks(run.status, run.config.task, run.facts.get("validation_rows")):
+            st.caption(":material/info: " + plain(_(words)))
 
 
 def _charts(run: RunView) -> None:
-    """Curves of everything that the run records, and their downloads; a mean has none."""
-    if run.config and run.config.mean_of:
+    """Curves of everything that the run records, and their downloads; what was not trained has none."""
+    if run.config and (run.config.mean_of or run.config.step_of):
         return
     if not run.metrics:
         if run.is_alive:
@@ -243,6 +247,38 @@ def _samples(samples: Sequence[Mapping[str, Any]]) -> None:
         with st.container(border=True):
             st.caption(plain(str(row["prompt"])[:400]))
             show_text(str(row["text"]))
+
+
+def _past(run: RunView) -> None:
+    """The weights of earlier steps: each can become a run of its own, to be compared, tried and exported."""
+    if run.is_alive or not run.config or len(run.past_weights) < 2:
+        return
+    judged = {row["step"]: row for row in run.metrics if "eval_loss" in row}
+    field = f"eval_{tasks.find(run.config.task).metric}"
+    with st.expander(_("Earlier steps"), icon=":material/history:", key="past"):
+        st.caption(_("Make a run of an earlier step to compare, try or export the model as it was then."))
+        for step, weights in run.past_weights.items():
+            found = judged.get(step, {})
+            told = [f"{metric_name(name)} {figure_in_words(found.get(name), name)}" for name in (field, "eval_loss")]
+            parts = [_("step {step}", step=f"{step:,}"), *dict.fromkeys(told), size_in_words(weights.stat().st_size)]
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(plain(" · ".join(parts)), width="stretch")
+                _past_buttons(run, step)
+
+
+def _past_buttons(run: RunView, step: int) -> None:
+    settings, is_off = house().settings, not may("train")
+    if st.button(_("Make it a run"), key=f"past-{step}", icon=":material/alt_route:", disabled=is_off):
+        with errors_shown():
+            run_id = jobs.create_step(settings, run.id, step)
+            jobs.start(settings, run_id)
+            open_run(run_id)
+    if st.button(
+        "", key=f"forget-{step}", icon=":material/delete:", help=_("Delete"), disabled=is_off or not run.is_kept(step)
+    ):
+        with errors_shown():
+            jobs.delete_step(settings, run.id, step)
+            st.rerun()
 
 
 def _details(run: RunView) -> None:

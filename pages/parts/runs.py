@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -94,6 +94,8 @@ def facts_of(run: RunView) -> str:
     if run.config:
         start = title_of(run.config.base_id) if run.config.base_id else _("a base of one's own")
         method = _("mean of runs") if run.config.mean_of else _(METHODS[run.config.method])
+        if run.config.step_of:
+            method = _("a step of the run {name}", name=run.config.step_of)
         origin = [plain(start), method] if run.config.base else [_("from scratch")]
         parts = [_(tasks.find(run.config.task).title), *origin, *parts]
         field = f"eval_{tasks.find(run.config.task).metric}"
@@ -103,6 +105,8 @@ def facts_of(run: RunView) -> str:
                 " " + _("(at the start {figure})", figure=figure_in_words(before, field)) if before is not None else ""
             )
             parts.append(f"{metric_name(field)} {figure_in_words(best, field)}{was}")
+            if step := run.status.get("best_step"):
+                parts.append(_("step {step}", step=f"{step:,}"))
     return " · ".join(parts)
 
 
@@ -228,12 +232,24 @@ def _compare(views: Sequence[RunView]) -> None:
         title = titles[field or "eval_loss"]
         words = _("{title} of {count} runs.", title=title, count=len(runs))
         curves.draw(curves.lines(title, traces, is_log=is_log, height=380), key="overlay", alt=words)
+        _kept_figures(runs, titles)
         rows = jobs.differing(settings, chosen)
         shown = [{_("Setting"): row["setting"]} | {names[id]: _cell(row[id]) for id in chosen} for row in rows]
         st.caption(_("Settings that differ") if shown else _("The settings are the same."))
         if shown:
             st.dataframe(shown, hide_index=True, alt=_("Settings in which the runs differ."))
         _offer_mean(chosen)
+
+
+def _kept_figures(runs: Sequence[RunView], titles: Mapping[str, str]) -> None:
+    """The figures of the models that are kept, each with its step."""
+    rows = []
+    for run in runs:
+        kept = run.status.get("metrics") or {}
+        shown = {titles[name]: figure_in_words(kept.get(name), name) for name in titles if name != "loss"}
+        rows.append({_("Run"): name_of(run), _("Step"): run.status.get("best_step")} | shown)
+    st.caption(_("Figures of the models that are kept"))
+    st.dataframe(rows, hide_index=True, alt=_("Figures of the models that are kept."))
 
 
 def _offer_mean(run_ids: Sequence[str]) -> None:

@@ -21,11 +21,13 @@ from pages.parts.text import plain
 FIELDS = {field.name: field for field in fields(TrainingConfig)}
 CHOSEN_ABOVE = (
     "task", "base", "train_file", "validation_file", "base_id", "source_language", "target_language", "mean_of",
+    "step_of", "step",
 )  # fmt: skip
 """Not drawn here: what to learn, from what, and in which languages; a mean is made where runs are compared."""
 GROUPS: dict[Text, tuple[str, ...]] = {
     Text("How long"): (
         "epochs", "max_steps", "batch_size", "accumulation_steps", "evaluations_per_epoch", "patience",
+        "kept_checkpoints",
     ),
     Text("How"): (
         "method", "learning_rate", "schedule", "warmup_ratio", "weight_decay", "label_smoothing", "max_grad_norm",

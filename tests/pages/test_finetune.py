@@ -315,7 +315,8 @@ def test_runs_are_compared(open_page: Open, settings: Settings) -> None:
     app = open_page("finetune", tune_view="runs", compared=ids)
     overlay = charts(app)["Validation loss"]
     assert len(overlay["data"]) == 2 and overlay["data"][0]["name"].startswith("&lt;b&gt;One")
-    table = app.dataframe[0].value
+    kept, table = (frame.value for frame in app.dataframe)
+    assert list(kept["Step"]) == [20, 20] and list(kept["Accuracy"]) == ["90 %", "90 %"]
     assert list(table["Setting"]) == ["epochs"] and not app.exception
 
 
@@ -354,6 +355,30 @@ def test_every_state_is_drawn(open_page: Open, settings: Settings, state: str) -
     assert ("The model" in page) == (state in ("finished", "stopped"))
     assert set(charts(app)) == {"Loss", "Accuracy, %", "Learning rate", "Gradient norm", "Tokens a second"}
     assert "step 20 of 40" in page and "engine.training.train" in page and '"batch_size": 16' in page
+
+
+def test_the_figures_are_those_of_the_kept_step_and_earlier_ones_become_runs(
+    open_page: Open, settings: Settings
+) -> None:
+    """Step 20 is kept; the run went on to step 40, was worse there, and keeps the weights of step 10."""
+    run_id = make_run(settings, step=40, absent_labels=["fox"], baseline={"eval_loss": 0.3, "eval_accuracy": 95.0})
+    folder = jobs.run_folder(settings, run_id)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 40, "time": time.time(), "loss": 9.0, "eval_loss": 7.0, "eval_accuracy": 8.0}))
+    for step in (10, 15):
+        weights = folder / "checkpoints" / f"kept-{step}" / "weights.safetensors"
+        weights.parent.mkdir(parents=True)
+        weights.write_bytes(b"x" * 2_000_000)
+    app = open_page("finetune", tune_view="one", run=run_id)
+    told = {metric.label: metric.value for metric in app.metric}
+    assert (told["Accuracy"], told["Validation loss"], told["Training loss"]) == ("90 %", "0.4", "0.07")
+    page = drawn(app)
+    assert "of the model that is kept, of step 20" in page and "No row held out has fox" in page
+    assert "worse than what it began with: Accuracy 90 after training, 95 before" in page and "2.0 MB" in page
+    app = app.button(key="forget-10").click().run()
+    assert list(jobs.read(settings, run_id).past_weights) == [15] and not app.exception
+    app = open_page("finetune", tune_view="one", run=run_id)
+    assert "past-15" not in [button.key for button in app.button], "one step alone is nothing to look back at"
 
 
 def test_a_run_before_its_first_figure(open_page: Open, settings: Settings) -> None:
