@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.applications.alignments import Link, links
-from engine.applications.sentences import Sentence
+from engine.applications.sentences import Sentence, Translation
+from engine.messages import NOTHING
 from engine.requests import Generate, Generation, Sampling, Score, Scoring
 from engine.serving.protocol import Caller, Engine
 
@@ -45,6 +46,24 @@ def words_of(engine: Engine, model_id: str, sentences: Sequence[Sentence], calle
         if result.alignment:
             found[place] = links(one.source, result.tokens, result.alignment)
     return found
+
+
+def places_of(translation: Translation) -> list[int]:
+    """Where each sentence begins in the whole text."""
+    places, end = [], 0
+    for sentence in translation.sentences:
+        places.append(translation.text.index(sentence.text, end))
+        end = places[-1] + len(sentence.text)
+    return places
+
+
+def exchanged(translation: Translation, place: int, text: str) -> Translation:
+    """The translation with another text for one of its sentences, whose confidence is unknown then."""
+    start, old = places_of(translation)[place], translation.sentences[place]
+    sentences = list(translation.sentences)
+    sentences[place] = replace(old, text=text, score=None, warning=NOTHING)
+    whole = translation.text[:start] + text + translation.text[start + len(old.text) :]
+    return replace(translation, text=whole, sentences=sentences)
 
 
 def is_doubtful(link: Link) -> bool:

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from engine.applications.alignments import links
-from engine.applications.sentences import Sentence
-from engine.applications.words import alternatives, is_doubtful, words_of
+from engine.applications.sentences import Sentence, Translation
+from engine.applications.words import alternatives, exchanged, is_doubtful, places_of, words_of
 from engine.requests import Alignment, Generate, Sampling, Token
 from engine.serving.compose import House, open_house
 from engine.serving.protocol import Caller
@@ -75,6 +75,15 @@ def test_words_of_a_translation_with_their_sources_and_doubts(house: House) -> N
     }  # fmt: skip
     assert not nothing and not any(map(is_doubtful, first))
     assert "elefante" in [sentences[2].text[slice(*one.target)] for one in wrong if is_doubtful(one)]
+
+
+def test_a_sentence_is_exchanged_for_another() -> None:
+    sentences = [Sentence("One.", "Um.", 0.5), Sentence("Two.", "Um.", 0.5), Sentence("Three.", "Três.", 0.5)]
+    before = Translation("Um. Um.\n\nTrês.\n", 0.5, "en", sentences)
+    assert places_of(before) == [0, 4, 9]
+    after = exchanged(before, 1, "Dois.")
+    assert after.text == "Um. Dois.\n\nTrês.\n"
+    assert [one.text for one in after.sentences] == ["Um.", "Dois.", "Três."] and after.sentences[1].score is None
 
 
 def test_other_words_for_a_word_and_the_rest_made_anew(house: House) -> None:

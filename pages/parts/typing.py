@@ -1,0 +1,51 @@
+"""What is being typed into a text area, told after a pause; Streamlit itself tells only when the area is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+PAUSE_MILLISECONDS = 250
+
+_TYPING = st.components.v2.component(
+    "typing",
+    html="""<span hidden></span>
+""",
+    js="""
+const watched = new WeakMap();
+export default function ({ data, parentElement, setStateValue }) {
+  let timer, looking;
+  const tell = (area) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => setStateValue("text", area.value), data.pause);
+  };
+  const watch = () => {
+    const area = document.querySelector(`.st-key-${data.area} textarea`);
+    if (!area) { looking = setTimeout(watch, 100); return; }
+    watched.get(area)?.();
+    const listen = (event) => { if (!event.isComposing) tell(area); };
+    area.addEventListener("input", listen);
+    area.addEventListener("compositionend", listen);
+    watched.set(area, () => {
+      area.removeEventListener("input", listen);
+      area.removeEventListener("compositionend", listen);
+    });
+  };
+  watch();
+  return () => {
+    clearTimeout(timer);
+    clearTimeout(looking);
+    const area = document.querySelector(`.st-key-${data.area} textarea`);
+    if (area) { watched.get(area)?.(); watched.delete(area); }
+  };
+}
+""",
+)
+
+
+def typed_text(area: str) -> str | None:
+    """The text in the text area of that key as it stands after the last pause; None before anything was typed."""
+    data = {"area": area, "pause": PAUSE_MILLISECONDS}
+    text: Any = _TYPING(key=f"{area}-typing", data=data, on_text_change=lambda: None).text
+    return text if isinstance(text, str) else None
