@@ -1,4 +1,4 @@
-"""A translation whose words can be pointed at: doubtful ones are marked, each shows whence it comes, a click picks one."""
+"""A translation whose words can be pointed at: doubtful ones are marked, each tells its source, a click picks one."""
 
 from __future__ import annotations
 
