@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.applications import Application
 from engine.applications.languages import LANGUAGES, detect_language, guess_language, names_of, read_tables
 from engine.applications.prompts import SHOTS, style_of
+from engine.applications.routes import PIVOT, Route, best_route
 from engine.applications.segments import split
 from engine.applications.sentences import Translation, Work
 from engine.catalogue.models import Catalogue, Model
@@ -36,6 +37,8 @@ class TranslateResult:
     translations: list[Translation]
     model: str
     settings: dict[str, Any] = field(default_factory=dict)
+    via: str = ""
+    """The model that translated into English first, where the pair has none of its own."""
 
 
 def languages_of(model: Model) -> list[str]:
@@ -46,14 +49,16 @@ def languages_of(model: Model) -> list[str]:
     return [code for code in LANGUAGES if code in known]
 
 
-def best_for(catalogue: Catalogue, request: TranslateRequest) -> str | None:
-    """The embedded model that was made for this very pair, where there is one. A source is guessed only for that."""
-    made = {model.pair: model.id for model in APPLICATION.models(catalogue) if model.is_embedded and model.pair}
-    source = request.source
-    if source == "auto" and any(pair and pair[1] == request.target for pair in made):
-        text = request.text if isinstance(request.text, str) else next(iter(request.text), "")
-        source = guess_language(text)[0] if isinstance(text, str) else source
-    return made.get((source, request.target))
+def route_for(catalogue: Catalogue, request: TranslateRequest, text: str) -> Route:
+    """The model asked for, else the best way for the pair of languages with what is here, perhaps through English.
+
+    The text tells the source language where the request does not. Raises NotFoundError, UnsupportedError.
+    """
+    if request.model:
+        return Route((APPLICATION.choose(catalogue, request.model),))
+    source = guess_language(text)[0] if request.source == "auto" else request.source
+    found = best_route(catalogue, APPLICATION.models(catalogue), source, request.target)
+    return found or Route((APPLICATION.choose(catalogue, None),))
 
 
 def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterator[Event]:
@@ -63,14 +68,55 @@ def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterato
     the whole translation so far. Of several texts only the waiting shows.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
-    model = APPLICATION.choose(engine.catalogue, request.model or best_for(engine.catalogue, request))
     texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
+    model, *further = route_for(engine.catalogue, request, texts[0]).legs
+    if further:
+        yield from _through_english(engine, request, model, further[0], caller)
+        return
     works = [Work(engine, model, text, _languages(model, request, text), caller) for text in texts]
     is_one = isinstance(request.text, str)
     for event in _work_off(engine, model, works, caller):
         yield event if is_one or event.kind in ("queued", "loading") else Event("queued")
     settings = next((work.settings for work in works if work.settings), {})
     yield Event("done", result=TranslateResult([work.translation() for work in works], model.id, settings))
+
+
+def _through_english(
+    engine: Engine, request: TranslateRequest, first: Model, second: Model, caller: Caller
+) -> Iterator[Event]:
+    """Translate into English with one model and from there with another; only the second one's text shows."""
+    halfway: TranslateResult | None = None
+    for event in stream(engine, replace(request, target=PIVOT, model=first.id), caller):
+        if event.kind == "done":
+            halfway = event.result
+        else:
+            yield event if event.kind in ("queued", "loading") else Event("queued")
+    assert halfway is not None
+    texts = [one.text for one in halfway.translations]
+    english = texts[0] if isinstance(request.text, str) else texts
+    for event in stream(engine, replace(request, text=english, source=PIVOT, model=second.id), caller):
+        if event.kind != "done":
+            yield event
+            continue
+        both = zip(halfway.translations, event.result.translations, strict=True)
+        translations = [_joined_legs(one, other) for one, other in both]
+        yield Event("done", result=replace(event.result, translations=translations, via=first.id))
+
+
+def _joined_legs(first: Translation, second: Translation) -> Translation:
+    """The second translation as one of the first one's source; its sentences too, where they are as many."""
+    sentences = second.sentences
+    if len(first.sentences) == len(sentences):
+        sentences = [
+            replace(other, source=one.source, score=_both(one.score, other.score), warning=one.warning or other.warning)
+            for one, other in zip(first.sentences, sentences, strict=True)
+        ]
+    score, warning = _both(first.score, second.score), first.warning or second.warning
+    return Translation(second.text, score, first.source, sentences, warning)
+
+
+def _both(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first * second
 
 
 def _work_off(engine: Engine, model: Model, works: Sequence[Work], caller: Caller) -> Iterator[Event]:

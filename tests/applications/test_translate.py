@@ -203,6 +203,22 @@ def test_a_pair_has_the_embedded_model_that_was_made_for_it(house) -> None:
         assert result.model == model
 
 
+def test_a_pair_without_a_model_of_its_own_goes_through_english(house, monkeypatch) -> None:
+    """With the French and German students of the registry at hand."""
+    here = {"gemma-3-270m", "mozilla-fr-en", "mozilla-en-de"}
+    monkeypatch.setattr(house.engine.catalogue, "is_ready", lambda model_id: model_id in here)
+    house.backend.say = lambda request: f"<{request.prompt}>"
+    events = list(translate.stream(house.engine, TranslateRequest("Un. Deux.\n", "fr", "de"), HOST))
+    result = events[-1].result
+    assert (result.via, result.model) == ("mozilla-fr-en", "mozilla-en-de")
+    assert joined(events) == result.translations[0].text == "<<Un.> <Deux.>>\n"
+    assert result.translations[0].source == "fr"
+    rows = translate.APPLICATION.run(house.engine, TranslateRequest(["Un.", "Deux."], "fr", "de"), HOST)
+    assert [(one.sentences[0].source, one.text) for one in rows.translations] == [
+        ("Un.", "<<Un.>>"), ("Deux.", "<<Deux.>>"),
+    ]  # fmt: skip
+
+
 def test_literals_are_kept_from_the_model_and_shown_again(house) -> None:
     house.backend.say = lambda request: request.prompt.replace("Pay", "Pague").replace("at", "em")
     asked = TranslateRequest("Pay €5 at https://x.org today. Hello.", "en", "pt")
