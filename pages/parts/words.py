@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.alignments import Link
-from engine.applications.translate import Translation
+from engine.applications.sentences import Translation
 from engine.applications.words import is_doubtful, places_of
 from pages.parts.language import _
 
