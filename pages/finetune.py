@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from engine.messages import Text
 from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.findings import Finding
+from engine.training.splits import Splits
 from pages.parts.after import show_after
 from pages.parts.dataset import choose_columns, choose_data, show_rows, split
 from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
+from pages.parts.findings import show_findings
 from pages.parts.language import _, labelled
 from pages.parts.launch import (
     choose_base,
     choose_languages,
     choose_task,
     find_faults,
+    find_in_data,
     settings_of,
     show_check,
-    show_findings,
     start_check,
     start_run,
 )
@@ -58,7 +63,9 @@ def new_run() -> None:
         return
     with left:
         mapping, share, keeps_repeats = choose_columns(task, data)
-        languages = choose_languages(base, data.settings) if "target_language" in tasks.find(task).settings else {}
+        learned = tasks.find(task)
+        of_data = {**data.settings, **learned.settings_in(mapping)}
+        languages = choose_languages(base, of_data) if "target_language" in learned.settings else {}
         chosen = None
         if mode == "expert":
             offer_settings_file()
@@ -72,10 +79,18 @@ def new_run() -> None:
         if is_checked:
             st.session_state["checked"] = True
             start_check(values, splits)
-        show_rows(task, splits)
-        if st.session_state.get("checked"):
-            show_findings(find_faults(values, splits) or [NOTHING])
-            show_check(values, splits)
+        show_data(task, values, splits)
+
+
+def show_data(task: str, values: Mapping[str, Any], splits: Splits) -> None:
+    """What changes the meaning of the data, above the rows; with all that a check finds, once it was asked for."""
+    found = st.container()
+    show_rows(task, splits)
+    is_checked = st.session_state.get("checked")
+    with found:
+        show_findings((find_faults(values, splits) or [NOTHING]) if is_checked else find_in_data(values, splits))
+    if is_checked:
+        show_check(values, splits)
 
 
 def one_run() -> None:

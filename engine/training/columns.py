@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 from engine.errors import InputError, TooLargeError
+from engine.messages import counted
 from engine.requests import clean_text
 from engine.training import tasks
+from engine.training.findings import Finding, on_numbers, on_rows, quoted
 from engine.training.formats import Table
 from engine.training.tasks import TrainingTask
 
@@ -22,12 +25,20 @@ MAX_TEXT_CHARACTERS = 1_000_000
 """Of one text of a row."""
 LOOKED_AT = 500
 """Rows that a guess looks at."""
+MISSING = frozenset(
+    r"nan NaN NAN <NA> NaT \N NULL #N/A #NA #NULL! #VALUE! #REF! #DIV/0! #NAME?".split()  # noqa: SIM905
+)
+"""What programs write where there is nothing; no text consists of it."""
+NO_LABEL = MISSING | frozenset(["null", "Null", "None", "N/A", "n/a", "NA"])
+"""The same in the column of labels. A label "none" in lower case is one that somebody chose."""
 
 NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "content", "document", "article", "review", "comment", "message", "body", "story",
              "description", "dialogue", "tweet", "post", "maintext"),
     "prompt": ("prompt", "instruction", "instructions", "user", "question", "query", "request", "human", "source"),
     "input": ("input", "context"),
+    "system": ("system", "systemprompt", "systemmessage"),
+    "history": ("history",),
     "response": ("response", "output", "completion", "assistant", "answer", "reply", "chosen", "target", "gpt"),
     "label": ("label", "labels", "labeltext", "class", "category", "categories", "sentiment", "intent", "topic",
               "target", "tag", "emotion", "rating", "stars"),
@@ -49,6 +60,8 @@ class Rows(Sequence[dict[str, Any]]):
 
     values: list[dict[str, Any]]
     numbers: list[int]
+    findings: tuple[Finding, ...] = ()
+    """What was read otherwise than it stands in the file."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -140,8 +153,8 @@ class _Facts:
 def apply(table: Table, task_id: str, mapping: Mapping[str, str | None]) -> Rows:
     """Rows with the roles of the task, from the columns that the mapping names.
 
-    Text becomes NFC without control characters. Empty cells stay, so that `preflight` can name their rows.
-    Raises InputError or TooLargeError.
+    Text becomes NFC without control characters. Empty cells stay, so that `preflight` can name their rows; words that
+    programs write where there is nothing are empty too. Raises InputError or TooLargeError.
     """
     task = tasks.find(task_id)
     chosen = _check_mapping(table, task, mapping)
@@ -150,7 +163,40 @@ def apply(table: Table, task_id: str, mapping: Mapping[str, str | None]) -> Rows
         for cells, number in zip(table.rows, table.numbers, strict=True)
     ]
     task.check_table(rows)
-    return Rows(rows, list(table.numbers))
+    found = [finding for role, column in chosen.items() for finding in _on_column(table, role, column)]
+    return Rows(rows, list(table.numbers), tuple(found))
+
+
+def _on_column(table: Table, role: str, column: str) -> Iterator[Finding]:
+    """Findings on cells of which only a part is taken, and on words that count as missing."""
+    lists: list[int] = []
+    missing: list[int] = []
+    said: dict[str, None] = {}
+    for number, row in zip(table.numbers, table.rows, strict=True):
+        cell = row[column]
+        if isinstance(cell, list) and len(set(map(str, cell))) > 1:
+            lists.append(number)
+        elif isinstance(cell, str) and _is_missing(cell, role):
+            missing.append(number)
+            said[cell.strip()] = None
+    if lists and role != "answer_start":
+        words = counted(
+            "{rows} has a list as {role}, of which only the first is taken.",
+            "{rows} have lists as {role}, of which only the first is taken.",
+            len(lists), role=role,
+        )  # fmt: skip
+        yield on_numbers("note" if role == "answer" else "warning", role, lists, len(lists), words)
+    if missing:
+        words = counted(
+            "{rows} has {words} as {role}, which counts as missing. Write it otherwise if it is meant.",
+            "{rows} have {words} as {role}, which counts as missing. Write it otherwise if it is meant.",
+            len(missing), role=role, words=quoted(list(said)),
+        )  # fmt: skip
+        yield on_numbers("warning", role, missing, len(missing), words)
+
+
+def _is_missing(cell: str, role: str) -> bool:
+    return cell.strip() in (NO_LABEL if role == "label" else MISSING)
 
 
 def _check_mapping(table: Table, task: TrainingTask, mapping: Mapping[str, str | None]) -> dict[str, str]:
@@ -178,7 +224,7 @@ def _cell(value: Any, role: str, number: int) -> str:
     """A cell as text; the first one of a list."""
     if isinstance(value, list):
         value = next(iter(value), "")
-    if value is None:
+    if value is None or value != value or (isinstance(value, str) and _is_missing(value, role)):  # NaN is not itself
         return ""
     if isinstance(value, bool):
         value = str(value).lower()
@@ -210,42 +256,85 @@ def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{role}={row[role]}" for role in sorted(row) if role != "answer_start")
 
 
+def join_labels(parts: Sequence[Rows], role: str) -> tuple[list[Rows], list[Finding]]:
+    """Rows in which labels that differ in case, spaces or the form of a number are one, as most rows have it."""
+    counts = Counter(row[role] for rows in parts for row in rows if row[role])
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for label in counts:
+        spellings[_same_label(label)].append(label)
+    names = {
+        label: max(same, key=lambda one: counts[one]) for same in spellings.values() if len(same) > 1 for label in same
+    }
+    if not names:
+        return list(parts), []
+    joined, found = [], []
+    for rows in parts:
+        changed = [i for i, row in enumerate(rows) if names.get(row[role], row[role]) != row[role]]
+        if changed:
+            found.append(_on_joined(rows, role, changed, names))
+        values = [row | {role: names.get(row[role], row[role])} for row in rows]
+        joined.append(Rows(values, rows.numbers, rows.findings))
+    return joined, found
+
+
+def _same_label(label: str) -> str:
+    """Equal for labels that are one."""
+    plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    return str(float(plain.replace(",", "."))) if re.fullmatch(r"[-+]?\d{1,15}([.,]\d{1,15})?", plain) else plain
+
+
+def _on_joined(rows: Rows, role: str, changed: Sequence[int], names: Mapping[str, str]) -> Finding:
+    pairs = dict.fromkeys((rows[i][role], names[rows[i][role]]) for i in changed)
+    words = counted(
+        "{rows} has a label that differs from another only in case, spaces or the form of a number, "
+        "and is joined to it: {labels}.",
+        "{rows} have labels that differ from others only in case, spaces or the form of a number, "
+        "and are joined to them: {labels}.",
+        len(changed), labels=[f"“{label}” → “{name}”" for label, name in list(pairs)[:8]],
+    )  # fmt: skip
+    return on_rows("warning", role, rows, changed, words)
+
+
 def split(rows: Rows, share: float, seed: int, by: str = "") -> tuple[Rows, Rows]:
     """Rows to learn from, and about `share` of them held out; each keeps the order of the file.
 
-    Rows with the same text (the same passage, prompt or source) stay together, so that nothing held out was learned.
-    The same share is held out of each value of the role `by`, such as each label. Raises InputError when there
-    are too few rows.
+    Rows with the same text (the same passage, prompt or source) and rows of one chat stay together, so that nothing
+    held out was learned. The same share is held out of each value of the role `by`, such as each label, of which
+    something stays on both sides where two different texts have it. Raises InputError when there are too few rows.
     """
     if not 0 < share < 1:
         raise InputError("share must be between 0 and 1, for example 0.1.", param="share")
-    groups: dict[str, dict[str, list[int]]] = defaultdict(dict)
-    for index, row in enumerate(rows):
-        groups[row.get(by, "") if by else ""].setdefault(shared_text(row), []).append(index)
+    groups = _together(rows)
+    values = [{str(rows[index].get(by, "")) if by else "" for index in group} for group in groups]
+    left = Counter(value for of_group in values for value in of_group)
+    strata: dict[str, list[int]] = defaultdict(list)
+    for place, of_group in enumerate(values):
+        strata[min(of_group, key=lambda value: (left[value], value))].append(place)
     rng, held = random.Random(seed), set()
-    for label in sorted(groups):
-        held |= _hold_out(list(groups[label].values()), share, rng)
+    for value in sorted(strata):
+        rng.shuffle(places := strata[value])
+        wanted = max(1, round(share * sum(len(groups[place]) for place in places)))
+        for place in places:
+            if wanted > 0 and all(left[other] > 1 for other in values[place]):
+                left.subtract(values[place])
+                wanted -= len(groups[place])
+                held.update(groups[place])
     rest = [index for index in range(len(rows)) if index not in held]
     if not held or not rest:
         raise InputError("There are too few different rows to hold some out. Bring at least 10.", param="file")
     return rows.pick(rest), rows.pick(sorted(held))
 
 
+def _together(rows: Rows) -> list[list[int]]:
+    """Places of rows that must be on one side: those with the same text, and those of one row of the file."""
+    groups: dict[str, list[int]] = {}
+    of_number: dict[int, str] = {}
+    for index, (row, number) in enumerate(zip(rows, rows.numbers, strict=True)):
+        groups.setdefault(of_number.setdefault(number, shared_text(row)), []).append(index)
+    return list(groups.values())
+
+
 def shared_text(row: Mapping[str, Any]) -> str:
     """What two rows must not share across the splits."""
     key = "passage" if "passage" in row else next(iter(row), "")
-    return " ".join(str(row.get(key, "")).lower().split())
-
-
-def _hold_out(groups: list[list[int]], share: float, rng: random.Random) -> set[int]:
-    """About a share of the indices, whole groups of them; at least one group where there are two."""
-    if len(groups) < 2:
-        return set()
-    rng.shuffle(groups)
-    wanted = max(1, round(share * sum(map(len, groups))))
-    held: set[int] = set()
-    for group in groups[:-1]:
-        if len(held) >= wanted:
-            break
-        held.update(group)
-    return held
+    return " ".join(f"{row.get('history', '')} {row.get(key, '')}".lower().split())

@@ -42,7 +42,7 @@ def read_rows(path: Path, keys: Sequence[str], can_be_empty: Sequence[str] = ())
     Raises InputError naming the file, and the row and key where there is one.
     """
     rows: list[Row] = []
-    table = read_table(path, path.name)
+    table = read_table(path, path.name, is_own=True)
     for number, row in zip(table.numbers, table.rows, strict=True):
         if any(row.get(key) is None for key in keys):
             raise _lacking(path, keys, [name for name, cell in row.items() if cell is not None])

@@ -11,8 +11,8 @@ from engine.messages import Text, read
 Level = Literal["error", "warning", "note"]
 Data = Sequence[Mapping[str, Any]]
 """`columns.Rows`, or plain rows, which are then counted from 1."""
-LEARNED, HELD_OUT = Text("to learn from"), Text("held out")
-"""The two parts of the data."""
+LEARNED, HELD_OUT, WHOLE = Text("to learn from"), Text("held out"), Text("in the file")
+"""The two parts of the data, and the file of which they are parts."""
 SHOWN_ROWS = 8
 MAX_KEPT_ROWS = 10_000
 
@@ -57,8 +57,10 @@ def named_rows(numbers: Sequence[int], total: int | None = None) -> Text:
 
 
 def on_rows(level: Level, field: str, rows: Data, indices: Sequence[int], message: Text) -> Finding:
-    """A finding on the rows at these places, which the message names as `{rows}`."""
-    return on_numbers(level, field, numbers_of(rows, indices), len(indices), message)
+    """A finding on the rows at these places, which the message names as `{rows}`; of one number, once."""
+    numbers = numbers_of(rows, indices)
+    once = tuple(dict.fromkeys(numbers))
+    return on_numbers(level, field, once, len(indices) - len(numbers) + len(once), message)
 
 
 def on_numbers(level: Level, field: str, numbers: Sequence[int], total: int, message: Text) -> Finding:

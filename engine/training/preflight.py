@@ -16,7 +16,7 @@ from engine.sizes import size_in_words as _size
 from engine.training import tasks
 from engine.training.columns import empty_roles, identity, shared_text
 from engine.training.config import TrainingConfig, count_steps
-from engine.training.findings import HELD_OUT, LEARNED, Data, Finding, Level, numbers_of, on_numbers, on_rows
+from engine.training.findings import HELD_OUT, LEARNED, WHOLE, Data, Finding, Level, numbers_of, on_numbers, on_rows
 from engine.training.run import LESS_MEMORY
 from engine.training.tasks import TrainingTask
 
@@ -29,31 +29,37 @@ BROKEN = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€[™œ\u009d“”]|Â[\u00a0
 
 
 def check_rows(
-    config: TrainingConfig | str, train: Data, validation: Data, keeps_repeats: bool = False
+    config: TrainingConfig | str, train: Data, validation: Data, keeps_repeats: bool = False, whole: Data | None = None
 ) -> list[Finding]:
     """Findings about the rows to learn from and the rows held out, errors first. A config adds those on settings.
 
-    Without a config, the id of the task.
+    Without a config, the id of the task. `whole` are the rows of which both are parts, where they are one file's.
     """
     settings = None if isinstance(config, str) else config
     task = tasks.find(config if isinstance(config, str) else config.task)
-    found = [
-        *_check_split(task, train, LEARNED, keeps_repeats),
-        *_check_split(task, validation, HELD_OUT, keeps_repeats),
-    ]
+    parts = [(train, LEARNED), (validation, HELD_OUT)]
+    found = [finding for rows, part in parts for finding in _check_number(task, rows, part)]
+    for rows, part in parts if whole is None else [(whole, WHOLE)]:
+        found += check_texts(task, rows, keeps_repeats, part)
     found += [*_check_overlap(train, validation), *task.check_both(train, validation, settings)]
     if settings:
         steps, _ = count_steps(settings, _inputs(settings, task, train))
         found += [*_check_lengths(settings, task, train), *check_steps(steps)]
+    return in_order(found)
+
+
+def in_order(found: Sequence[Finding]) -> list[Finding]:
+    """Errors first, then warnings."""
     order: dict[Level, int] = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
 
-def _check_split(task: TrainingTask, rows: Data, part: Text, keeps_repeats: bool) -> Iterator[Finding]:
-    if not rows:
-        words = Text("There are no rows {part}. Bring more, or change the share held out.", part=part)
-        yield Finding("error", "file", words)
-        return
+def check_texts(task: TrainingTask, rows: Data, keeps_repeats: bool = False, part: Text = WHOLE) -> list[Finding]:
+    """Findings on single rows: what cannot be used, what repeats, and what the task says of them."""
+    return list(_check_texts(task, rows, keeps_repeats, part)) if rows else []
+
+
+def _check_texts(task: TrainingTask, rows: Data, keeps_repeats: bool, part: Text) -> Iterator[Finding]:
     yield from _check_empty(task, rows, part)
     if repeated := _repeated(rows):
         yield _on_repeated(rows, repeated, part, keeps_repeats)
@@ -65,6 +71,13 @@ def _check_split(task: TrainingTask, rows: Data, part: Text, keeps_repeats: bool
         )
         yield on_rows("warning", "file", rows, broken, words)
     yield from task.check_part(rows, part)
+
+
+def _check_number(task: TrainingTask, rows: Data, part: Text) -> Iterator[Finding]:
+    if not rows:
+        words = Text("There are no rows {part}. Bring more, or change the share held out.", part=part)
+        yield Finding("error", "file", words)
+        return
     few = FEW_ROWS if part == LEARNED else FEW_VALIDATION_ROWS
     if len(rows) < few and not task.is_running_text:
         words = counted(

@@ -28,8 +28,9 @@ from engine.serving import access
 from engine.settings import Settings
 from engine.training import average, serving, tasks
 from engine.training.config import TrainingConfig, make_config
+from engine.training.findings import Finding
 from engine.training.run import KEPT
-from engine.training.views import RunView, listed, read, run_folder
+from engine.training.views import FINDINGS_FILE, RunView, listed, read, run_folder
 
 if TYPE_CHECKING:
     from engine.serving.compose import House
@@ -51,12 +52,13 @@ def create(
     *,
     title: str,
     note: str = "",
+    findings: Sequence[Finding] = (),
 ) -> str:
     """Make a run's folder, whole or not at all, and return its id; `start` starts it.
 
-    `config_values` are fields of TrainingConfig without the files; rows have the task's keys. A title that another run
-    has gets a number. Raises InputError
-    naming the field, ConflictError (a public site, too many runs), NotReadyError (disk full).
+    `config_values` are fields of TrainingConfig without the files; rows have the task's keys; `findings` stay with the
+    run. A title that another run has gets a number. Raises InputError naming the field, ConflictError (a public site,
+    too many runs), NotReadyError (disk full).
     """
     _check_public(settings)
     title, note = _words(title, note)
@@ -85,6 +87,7 @@ def create(
             # Where the rows stand in the file that they came from, for findings that name rows.
             numbers = {"train": getattr(train, "numbers", ()), "validation": getattr(validation, "numbers", ())}
             write_json(folder / "data" / "rows.json", {name: list(found) for name, found in numbers.items()})
+            write_json(folder / FINDINGS_FILE, {"findings": [finding.as_json() for finding in findings]})
             config.save(folder / "config.json")
             with _naming:
                 title = _own_title(settings, title)
@@ -191,6 +194,12 @@ def annotate(settings: Settings, run_id: str, title: str, note: str) -> None:
     with _held(settings, run_id) as folder, _naming:
         title = _own_title(settings, title, run_id)
         write_json(folder / "about.json", read_json(folder / "about.json") | {"title": title, "note": note})
+
+
+def fitting_title(words: str) -> str:
+    """Words, such as the name of a file, as a title: on one line and of its length."""
+    title = " ".join("".join(char if char.isprintable() else " " for char in words).split())
+    return title if len(title) <= MAX_TITLE_CHARACTERS else f"{title[: MAX_TITLE_CHARACTERS - 20]}…{title[-19:]}"
 
 
 def command(run_id: str, settings: Settings) -> str:

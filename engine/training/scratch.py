@@ -161,7 +161,7 @@ def marian_tokenizer(
 def _texts(config: TrainingConfig) -> Iterator[str]:
     """What a tokenizer learns from: every text of the training rows."""
     path = Path(config.train_file)
-    for row in read_table(path, path.name).rows:
+    for row in read_table(path, path.name, is_own=True).rows:
         yield from (str(row[role]) for role in tasks.find(config.task).roles if row.get(role))
 
 

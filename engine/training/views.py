@@ -19,11 +19,14 @@ from engine.jobs.reading import Standing, cached, read_object
 from engine.messages import NOTHING, Text
 from engine.settings import Settings
 from engine.training.config import RUN_ID, TrainingConfig, read_config
+from engine.training.findings import Finding, read_finding
 from engine.training.run import KEPT, LESS_MEMORY, checkpoints, is_whole, past_weights
 
 log = logging.getLogger(__name__)
 
 MAX_SAMPLES = 500
+FINDINGS_FILE = "data/findings.json"
+"""What was found in the rows before the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class RunView(Standing):
     """Lines of metrics.jsonl, later ones in place of superseded ones; empty in a list."""
     samples: Sequence[Mapping[str, Any]] = ()
     """{step, prompt, text}, oldest first; empty in a list."""
+    findings: Sequence[Finding] = ()
+    """What was found in the rows before the start; empty in a list."""
     log_tail: str = ""
     """The end of the log; empty in a list."""
     queue_position: int | None = None
@@ -154,9 +159,9 @@ def _view(folder: Path, is_detailed: bool) -> RunView:
     if not is_detailed:
         return view
     samples = cached(folder / "samples.jsonl", _samples, [])
-    return replace(
-        view, metrics=metrics, samples=samples, log_tail=reading.log_tail(folder), past_weights=past_weights(folder)
-    )
+    found = cached(folder / FINDINGS_FILE, _findings, [])
+    view = replace(view, metrics=metrics, samples=samples, findings=found, past_weights=past_weights(folder))
+    return replace(view, log_tail=reading.log_tail(folder))
 
 
 def _config(path: Path) -> tuple[TrainingConfig | None, Text]:
@@ -208,6 +213,10 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     rows = [row for row in json_lines(path) if isinstance(row.get("step"), int)]
     kept = {(row["step"], "eval_loss" in row, "loss" in row): row for row in rows}
     return sorted(kept.values(), key=lambda row: row["step"])
+
+
+def _findings(path: Path) -> list[Finding]:
+    return [read_finding(finding) for finding in read_object(path).get("findings", ())]
 
 
 def _samples(path: Path) -> list[dict[str, Any]]:

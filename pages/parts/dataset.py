@@ -11,9 +11,10 @@ import streamlit as st
 
 from engine.messages import Text, label
 from engine.settings import Settings
-from engine.training import columns, tasks
+from engine.training import columns, splits, tasks
 from engine.training.columns import Rows
-from engine.training.formats import READERS, Table, fetch_dataset, read_apart, read_table
+from engine.training.formats import ENDINGS, Table, fetch_dataset, read_apart, read_table
+from engine.training.splits import Splits
 from pages.parts import curves
 from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
@@ -21,8 +22,7 @@ from pages.parts.language import _, labelled
 from pages.parts.text import plain
 
 UPLOAD, HUB = "upload", "hub"
-TYPES = [ending.removeprefix(".") for ending in READERS]
-MAX_UPLOAD_MB = 200
+TYPES = [ending.removeprefix(".") for ending in ENDINGS]
 SHOWN_ROWS, SHOWN_CHARACTERS = 100, 300
 NONE = ""
 VIEWS = {"Rows": Text("Rows"), "Lengths": Text("Lengths"), "Labels": Text("Labels")}
@@ -41,18 +41,6 @@ class Dataset:
     """Fields of the config that belong to the data, such as its languages and prompts that show it best."""
 
 
-@dataclass(frozen=True)
-class Splits:
-    """Rows to learn from and rows held out, as they came and (`usable`) without what is left out."""
-
-    id: str
-    keeps_repeats: bool
-    train: Rows
-    validation: Rows
-    usable_train: Rows
-    usable_validation: Rows
-
-
 def choose_data(task: str) -> Dataset | None:
     """The third field: a source, and what it needs. None until there is a table."""
     offered = {sample.id: sample for sample in tasks.find(task).samples}
@@ -62,7 +50,10 @@ def choose_data(task: str) -> Dataset | None:
     key = f"tune_data_{task}"
     chosen = st.selectbox(
         _("Data"), list(names), format_func=labelled(names, key), key=key, bind="query-params",
-        help=_("Samples were written for Parlance. A file may be CSV, TSV, JSONL, JSON (SQuAD), Parquet or text."),
+        help=_(
+            "Samples were written for Parlance. A file may be CSV, TSV, JSONL, JSON (SQuAD, chats), Parquet or text, "
+            "also packed: as .gz, or alone in a .zip."
+        ),
     )  # fmt: skip
     with errors_shown():
         if chosen == UPLOAD:
@@ -84,11 +75,11 @@ def _sample_table(sample_id: str) -> Table:
 
 
 def _uploaded(task: str) -> Dataset | None:
-    file = st.file_uploader(_("File to learn from"), TYPES, key="tune_file", max_upload_size=MAX_UPLOAD_MB)
+    file = st.file_uploader(_("File to learn from"), TYPES, key="tune_file")
     other = None
     if file is not None:
         other = st.file_uploader(
-            _("File held out (optional)"), TYPES, key="tune_held_out", max_upload_size=MAX_UPLOAD_MB,
+            _("File held out (optional)"), TYPES, key="tune_held_out",
             help=_(
                 "Rows to judge the model by, with the same columns; without it a share of the first file is held out."
             ),
@@ -178,46 +169,42 @@ def _split(
     task: str, id: str, mapping: Sequence[tuple[str, Any]], share: float, keeps_repeats: bool, seed: int,
     _data: Dataset,
 ) -> Splits:  # fmt: skip
-    rows = columns.apply(_data.table, task, dict(mapping))
-    if _data.held_out is not None:
-        train, validation = rows, columns.apply(_data.held_out, task, dict(mapping))
-    else:
-        train, validation = columns.split(rows, share, seed, tasks.find(task).split_by)
     parts = f"{task} {id} {mapping} {share} {keeps_repeats} {seed}"
-    kept = (columns.usable(rows, task, keeps_repeats) for rows in (train, validation))
-    return Splits(parts, keeps_repeats, train, validation, *kept)
+    return splits.make(task, _data.table, _data.held_out, dict(mapping), share, keeps_repeats, seed, parts)
 
 
-def show_rows(task: str, splits: Splits) -> None:
+def show_rows(task: str, parts: Splits) -> None:
     """What is in the data: the rows, how long they are, how many of each label."""
     by = tasks.find(task).split_by
-    learned, held = len(splits.usable_train), len(splits.usable_validation)
+    learned, held = len(parts.usable_train), len(parts.usable_validation)
     st.caption(_("{learned:,} rows to learn from, {held:,} held out", learned=learned, held=held))
     views = [view for view in VIEWS if by or view != "Labels"]
     view = st.segmented_control(
         _("Look at"), views, default="Rows", key="tune_look", required=True, format_func=labelled(VIEWS, "tune_look")
     )
     if view == "Lengths":
-        words = [sum(len(str(value).split()) for value in row.values()) for row in splits.usable_train]
+        words = [sum(len(str(value).split()) for value in row.values()) for row in parts.usable_train]
         curves.draw(curves.histogram(_("Words a row"), words, _("words")), key="lengths", alt=_range_in_words(words))
     elif view == "Labels":
-        parts = (splits.usable_train, splits.usable_validation)
-        trained, kept = (Counter(str(row[by]) for row in rows) for rows in parts)
+        both = (parts.usable_train, parts.usable_validation)
+        trained, kept = (Counter(str(row[by]) for row in rows) for rows in both)
         order = [name for name, _count in trained.most_common(40)]
         counts = {_("to learn from"): trained, _("held out"): kept}
         figure = curves.bars(_("Rows of each label"), {n: {x: c[x] for x in order} for n, c in counts.items()})
         alt = ", ".join(f"{name} {trained[name]}" for name in order[:8])
         curves.draw(figure, key="labels", alt=_("Rows to learn from by label: {list}.", list=alt))
     else:
-        _table(splits.usable_train)
+        _table(parts.usable_train)
 
 
 def _table(rows: Rows) -> None:
     first = rows[:SHOWN_ROWS]
-    roles = [role for role in (first[0] if len(first) else {}) if role != "answer_start"]
-    roles.sort(key=lambda role: sum(len(str(row[role])) for row in first))  # short ones first: they stay in sight
+    roles = [role for role in dict.fromkeys(role for row in first for role in row) if role != "answer_start"]
+    roles.sort(
+        key=lambda role: sum(len(str(row.get(role, ""))) for row in first)
+    )  # short ones first: they stay in sight
     shown = [
-        {_("Row"): number} | {_(label(role)): _short(row[role]) for role in roles}
+        {_("Row"): number} | {_(label(role)): _short(row.get(role, "")) for role in roles}
         for number, row in zip(first.numbers, first, strict=True)
     ]
     st.dataframe(shown, hide_index=True, height=300, alt=_("The first {count} rows to learn from.", count=len(shown)))

@@ -19,14 +19,16 @@ from engine.files import read_json
 from engine.jobs import work
 from engine.jobs.work import JobView
 from engine.messages import Text
-from engine.training import preflight, tasks
 from engine.training import runs as jobs
+from engine.training import splits as splits_of
+from engine.training import tasks
 from engine.training.config import TrainingConfig, defaults, make_config
 from engine.training.findings import Finding, read_finding
+from engine.training.splits import Splits
 from pages.parts import curves
-from pages.parts.dataset import Splits
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
+from pages.parts.findings import show_findings
 from pages.parts.jobs import show_job
 from pages.parts.language import _, labelled, understood
 from pages.parts.notices import watch
@@ -117,30 +119,39 @@ def find_faults(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
 @st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
 def _faults(signature: str, splits_id: str, _values: Mapping[str, Any], _splits: Splits) -> list[Finding]:
     config = make_config(dict(_values) | {"train_file": "train.jsonl", "validation_file": "validation.jsonl"})
-    return preflight.check_rows(config, _splits.train, _splits.validation, _splits.keeps_repeats)
+    return splits_of.check(config, _splits)
+
+
+def find_in_data(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
+    """What changes the meaning of the rows, as far as it can be told without all settings."""
+    languages = tuple((name, values.get(name)) for name in ("source_language", "target_language"))
+    return [
+        finding for finding in _found_in_data(values["task"], splits.id, languages, splits) if finding.level != "note"
+    ]
+
+
+@st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
+def _found_in_data(task: str, id: str, languages: Sequence[tuple[str, Any]], _splits: Splits) -> list[Finding]:
+    return splits_of.check_data(task, _splits, dict(languages))
 
 
 def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str = "") -> str:
     """Make the run and start it; returns its id. Raises PeopleError, InputError where the preflight found errors."""
-    faults = [finding for finding in find_faults(values, splits) if finding.level == "error"]
+    found = find_faults(values, splits)
+    faults = [finding for finding in found if finding.level == "error"]
     if faults:
         words = faults[0].message
         for finding in faults[1:]:
             words = Text("{sentence} {next}", sentence=words, next=finding.message)
         raise InputError(words, param=faults[0].field)
     settings = house().settings
-    run_id = jobs.create(settings, values, splits.usable_train, splits.usable_validation, title=title, note=note)
+    run_id = jobs.create(
+        settings, values, splits.usable_train, splits.usable_validation, title=jobs.fitting_title(title), note=note,
+        findings=found,
+    )  # fmt: skip
     jobs.start(settings, run_id)
     watch(jobs.run_folder(settings, run_id))
     return run_id
-
-
-def show_findings(findings: Sequence[Finding]) -> None:
-    """Each with its weight."""
-    icons = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
-    boxes = {"error": st.error, "warning": st.warning, "note": st.info}
-    for finding in findings:
-        boxes[finding.level](plain(_(finding.message)), icon=icons[finding.level])
 
 
 def start_check(values: Mapping[str, Any], splits: Splits) -> None:

@@ -18,6 +18,7 @@ from engine.training.runs import RunView
 from pages.parts import curves
 from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
+from pages.parts.findings import show_findings
 from pages.parts.jobs import stop_button
 from pages.parts.language import _
 from pages.parts.notices import watch
@@ -67,6 +68,9 @@ def _live(run_id: str, was_alive: bool) -> None:
         _charts(run)
         _samples(run.samples)
         _past(run)
+        if run.findings and may("train"):
+            with st.expander(_("What was found in the data"), icon=":material/rule:", key="found"):
+                show_findings(run.findings)
         _details(run)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+import streamlit as st
 from benches import Bench, model
 from fakes import FakeBackend
 from streamlit.testing.v1 import AppTest
@@ -214,7 +215,7 @@ def test_repeated_rows_are_left_out_unless_they_are_wanted(open_page: Open, sett
     ("content", "sentence"),
     [
         (b"", "is empty"),
-        (b"text,label\n\xff\xfe,x\n", "UTF-8"),
+        ("text,label".encode("utf-16") + b"x", "UTF-8"),
         (b'{"text": "a", "label": \n', "row"),
         (b"PK\x03\x04....", "zip archive"),
     ],
@@ -234,6 +235,31 @@ def test_faults_of_the_rows_are_said_before_the_start(open_page: Open, settings:
     app.file_uploader(key="tune_file").upload("mine.csv", same.encode())
     app = click(app.run(), "Start")
     assert "All rows have the label" in drawn(app) and jobs.listed(settings) == []
+
+
+def test_what_changes_the_meaning_is_said_before_the_start_and_stays_with_the_run(
+    open_page: Open, settings: Settings
+) -> None:
+    app = open_page("finetune", tune_task="classification", tune_data_classification="upload")
+    rows = "".join(f"café {n},{'Yes' if n == 3 else 'yes' if n % 2 else 'no'}\n" for n in range(40))
+    name = f"{'Customer satisfaction survey of the autumn, all answers, final version ' * 3}.csv"
+    app.file_uploader(key="tune_file").upload(name, f"text,label\n{rows}lost,NULL\n".encode("cp1252"))
+    app = app.run()
+    told = " ".join(box.value for box in app.warning)
+    for words in ("Windows\\-1252, a guess", "“café”", "“Yes” → “yes”", "counts as missing", "empty label"):
+        assert words.replace("\\", "") in told.replace("\\", "")
+    app = click(app, "Start")
+    (run,) = jobs.listed(settings)
+    assert not app.exception and len(run.title) <= 80 and run.title.endswith("final version .csv")
+    kept = jobs.read(settings, run.id).findings
+    assert {finding.level for finding in kept} == {"warning"} and any("joined" in str(each.message) for each in kept)
+    assert "What was found in the data" in {each.label for each in app.expander}
+
+
+def test_the_limit_of_an_upload_is_the_servers(open_page: Open, settings: Settings) -> None:
+    app = open_page("finetune", tune_task="classification", tune_data_classification="upload")
+    limit = st.get_option("server.maxUploadSize")
+    assert app.get("file_uploader")[0].proto.max_upload_size_mb == limit <= formats.MAX_BYTES / 2**20
 
 
 def test_lengths_and_labels_are_plotted(open_page: Open, settings: Settings) -> None:

@@ -19,6 +19,7 @@ def table(**cells: list[Any]) -> Table:
     return Table(tuple(cells), [{name: cells[name][i] for name in cells} for i in range(count)], range(2, count + 2))
 
 
+NO_CHAT: dict[str, str | None] = {"system": None, "history": None}
 LONG = "It was built in 1843 by a baker, and it stands at the northern end of the long street to this day."
 
 
@@ -37,12 +38,12 @@ LONG = "It was built in 1843 by a baker, and it stands at the northern end of th
         (
             "instructions",
             {"instruction": ["a"], "input": ["b"], "output": ["c"]},
-            {"prompt": "instruction", "response": "output", "input": "input"},
+            {"prompt": "instruction", "response": "output", "input": "input"} | NO_CHAT,
         ),
         (
             "instructions",
             {"messages.user": ["a"], "messages.assistant": ["c"]},
-            {"prompt": "messages.user", "response": "messages.assistant", "input": None},
+            {"prompt": "messages.user", "response": "messages.assistant", "input": None} | NO_CHAT,
         ),
         (
             "answer",

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from jinja2 import TemplateError
 from tokenizers_on_the_spot import wordpiece
 
 from engine.errors import InputError
@@ -56,7 +57,6 @@ def test_three_forms_hold_the_same_rows(tmp_path: Path, name: str, text: str) ->
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("a.csv", b"text,label\ncaf\xe9,positive\n", "not UTF-8"),
         ("a.csv", "sentence,label\nx,positive\n", "needs the columns text and label; it has sentence, label"),
         ("a.csv", "text,label\nx,happy\n", "row 2: label 'happy' is none of negative, positive"),
         ("a.csv", "text,label\n", "has no rows"),
@@ -168,6 +168,27 @@ def test_only_the_response_is_learned_and_too_long_turns_are_cut_where_it_hurts_
     assert long["is_cut"] and long["length"] == 16 and long["labels"][-6:] == [*map(ord, "short"), 1]
     longer = turn_feature({"prompt": "x" * 30, "response": "y" * 30, "#": "9"}, Letters(), 16)
     assert longer["labels"] == [*[IGNORED] * 8, *[ord("y")] * 8]
+
+
+def test_everything_said_before_a_response_is_read() -> None:
+    history = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    row = {"prompt": "ask", "response": "so", "history": json.dumps(history), "#": "1"}
+    feature = turn_feature(row, Letters(), 64)
+    assert feature["input_ids"] == [*map(ord, "Be brief.\nhi\nask\nso"), 1]
+    assert feature["labels"][-4:] == [IGNORED, *map(ord, "so"), 1]
+
+
+def test_a_template_without_system_messages_gets_all_as_the_users_words() -> None:
+    class Strict(Letters):
+        chat_template = "{{ turns }}"
+
+        def apply_chat_template(self, turns: list[dict[str, str]], **_: object) -> str:
+            if turns[0]["role"] != "user":
+                raise TemplateError("System role not supported")
+            return "".join(f"<{turn['content']}>" for turn in turns)
+
+    row = {"prompt": "ask", "response": "so", "history": '[{"role": "system", "content": "Be brief."}]', "#": "1"}
+    assert bytes(turn_feature(row, Strict(), 64)["input_ids"]) == b"<Be brief.\n\nask>so\x01"
 
 
 def test_the_decoder_reads_the_labels_one_late() -> None:

@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -116,13 +115,6 @@ def test_parquet_labels_get_their_names_and_pictures_stay_out() -> None:
     assert found.rows == [{"text": "a", "label": "pos", "words": "a"}, {"text": "b", "label": "neg", "words": "a"}]
 
 
-def zipped() -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.csv", "text\n" + "x" * 10_000_000)
-    return out.getvalue()
-
-
 def doubled() -> bytes:
     out = io.BytesIO()
     pq.write_table(pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), out)
@@ -139,17 +131,12 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.csv", "text,label\n", "has no rows below its column names"),
     ("a.jsonl", "\n\n", "is empty"),
     ("a.json", "[]", "has no rows"),
-    ("a.exe", "MZ", r"is of no known kind\. Bring one of \.csv, \.json"),
-    ("a.csv", b"text,label\nok,1\ncaf\xe9,2\n", r"row 3: this is not UTF-8 text \(byte 0xe9\), perhaps Windows-1252"),
-    ("a.csv", "text,label\nx,1\n".encode("utf-16"), "is UTF-16 text. Save it as UTF-8"),
+    ("a.exe", "MZ", r"is of no known kind\. Bring one of \.csv, \.gz, \.json"),
     ("a.txt", b"abc\nd\0ef", "row 2: this holds zero bytes"),
     ("a.csv", "text,label\nx,1\ny,2,3\n", "row 3: it has 3 cells, the column names are 2"),
-    ("a.csv", "text,label\nx,1\ny\n", "row 3: it has 1 cells"),
-    ("a.tsv", "text\tlabel\nx\n", "row 2: it has 1 cells"),
     ("a.csv", 'text,label\nx,1\n"y,2\nz,3\n', "row 3: a quote is opened and never closed; the file may be cut off"),
     ("a.csv", 'text,label\n"x" y,1\n', 'row 2: text follows a closing quote. Write a quote inside a cell twice'),
     ("a.csv", "text,text\nx,1\n", "two columns are named 'text'"),
-    ("a.csv", "text,\nx,1\n", "column 2 has no name"),
     ("a.csv", "good film,yes\nbad film,no\nfine,yes\n", "has no column names: its first row holds 'yes'"),
     ("a.csv", "1,good\n0,bad\n", "has no column names: its first row holds '1'"),
     ("a.csv", "A film that was good.,yes\nbad,no\n", "has no column names"),
@@ -173,8 +160,6 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.parquet", parquet({"n": [1, 2, 3], "text": bad_text()}), r"at row 2: text is not UTF-8 text"),
     ("a.parquet", parquet({"n": [1, 2], "day": pa.array([0, 2**40], pa.timestamp("s"))}), "row 2: day holds a date"),
     ("a.parquet", parquet({"day": pa.array([-(2**30)], pa.date32())}), r"at row 1: day holds a date"),
-    ("a.csv", zipped(), "is a zip archive or an Office workbook. Unpack it, or save the sheet as CSV"),
-    ("a.csv", b"\x1f\x8b" + b"x" * 90, "is packed with gzip"),
     ("../../etc/passwd\n.exe", "x", r"^passwd\.exe is of no known kind"),
 ]  # fmt: skip
 
@@ -194,7 +179,8 @@ def test_a_damaged_page_of_a_parquet_file_is_no_crash() -> None:
 
 
 def test_small_files_that_unpack_to_much_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_parquet, "MAX_BYTES", 2**20)
+    for module in (_base, _parquet):
+        monkeypatch.setattr(module, "MAX_BYTES", 2**20)
     honest = parquet({"text": ["x" * 1000] * 2 + [f"{n}" + "y" * 999 for n in range(2000)]}, compression="zstd")
     repeated = parquet({"text": ["x" * 100_000] * 500, "n": list(range(500))})
     nested = parquet({"n": [[float(n)] * 10_000 for n in [7] * 200]}, use_dictionary=False, compression="zstd")

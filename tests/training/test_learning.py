@@ -266,8 +266,14 @@ def test_training_asks_as_serving_does(bases: dict[str, Path]) -> None:
     backend = checkpoints.open_backend("causal", bases["llama"])
     served = backend._rows._prompt(Generate(messages=(Message("user", "where is the cat"),)))
     tokenizer = AutoTokenizer.from_pretrained(bases["llama"])
-    assert prompt_ids(tokenizer, "where is the cat") == served
-    assert tokenizer.decode(response_ids(tokenizer, "where is the cat", "there")) == " there<|end|>"
+    row = {"prompt": "where is the cat", "response": "there"}
+    assert prompt_ids(tokenizer, row) == served
+    assert tokenizer.decode(response_ids(tokenizer, row)) == " there<|end|>"
+    said = [Message("system", "brief"), Message("user", "hello"), Message("assistant", "there")]
+    served = backend._rows._prompt(Generate(messages=(*said, Message("user", "where is the cat"))))
+    history = json.dumps([{"role": turn.role, "content": turn.content} for turn in said])
+    assert prompt_ids(tokenizer, row | {"history": history}) == served
+    assert tokenizer.decode(response_ids(tokenizer, row | {"history": history})) == " there<|end|>"
     backend.close()
 
 

@@ -6,7 +6,6 @@ owner finds it in the file. Which column means what is for `columns`.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,68 +15,93 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import InputError, UnsupportedError
 from engine.messages import Text
 from engine.serving.access import caller_of, check
+from engine.training.findings import Finding
 from engine.training.formats._apart import read_apart
-from engine.training.formats._base import (
-    MAX_BYTES,
-    MAX_ROWS,
-    Table,
-    about,
-    check_bytes,
-    check_cells,
-    check_rows,
-    decoded,
-)
+from engine.training.formats._base import MAX_BYTES, MAX_ROWS, Table, about, check_bytes, check_cells
+from engine.training.formats._cells import unfolded
 from engine.training.formats._delimited import read_csv, read_tsv
+from engine.training.formats._encoding import decoded
 from engine.training.formats._objects import read_json, read_jsonl, squad, squad_articles
+from engine.training.formats._packed import refuse, unpacked
 from engine.training.formats._parquet import read_parquet
+from engine.training.formats._text import read_text
 
 if TYPE_CHECKING:
     from engine.settings import Settings
 
-__all__ = ["READERS", "Table", "fetch_dataset", "read_apart", "read_content", "read_squad", "read_table"]
+__all__ = ["ENDINGS", "Table", "fetch_dataset", "read_apart", "read_content", "read_squad", "read_table"]
 
-_EMPTY_LINE = re.compile(r"\n[^\S\n]*\n")
-PACKED: dict[bytes, Text] = {
-    b"PK\x03\x04": Text("a zip archive or an Office workbook"),
-    b"PK\x05\x06": Text("an empty zip archive"),
-    b"\x1f\x8b": Text("packed with gzip"),
-    b"BZh": Text("packed with bzip2"),
-    b"\xfd7zXZ\x00": Text("packed with xz"),
-    b"(\xb5/\xfd": Text("packed with zstandard"),
-    b"7z\xbc\xaf\x27\x1c": Text("a 7-Zip archive"),
-    b"Rar!": Text("a RAR archive"),
+READERS: dict[str, Callable[[str], Table]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_json,
+    ".txt": read_text,
+    ".md": read_text,
 }
+"""Reader of each ending's text."""
+PARQUET = ".parquet"
+ENDINGS = (*READERS, PARQUET, ".gz", ".zip")
+"""Of the files that can be brought."""
 
 
-def read_table(data: bytes | Path, name: str) -> Table:
-    """The rows of a file; its form follows from the ending of `name`.
+def read_table(data: bytes | Path, name: str, is_own: bool = False) -> Table:
+    """The rows of a file; its form follows from the ending of `name`, and from what is in it where that says otherwise.
 
     A text file has one column `text`: a row is a paragraph, or a line where there are no empty lines. Objects in a cell
-    become columns of their own (`answers.text`), a chat's messages `messages.user` and `messages.assistant`.
+    become columns of their own (`answers.text`), a chat's messages `messages.user` and `messages.assistant` with
+    `messages.history` before them, also where they are written as JSON in text; but not in a run's own file (`is_own`).
     Raises InputError, TooLargeError or UnsupportedError with the row's number.
     """
     with about(name):
-        return read_content(_content(data), name)
+        return read_content(_content(data), name, is_own)
 
 
-def read_content(content: bytes, name: str) -> Table:
+def read_content(content: bytes, name: str, is_own: bool = False) -> Table:
     """As `read_table`, whose errors have no subject yet."""
-    _refuse_packed(content)
-    reader = READERS.get(Path(name).suffix.lower())
-    if reader is None:
-        raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=sorted(READERS))
-    if not content.strip():
-        raise InputError("is empty.")
-    table = reader(content)
+    if Path(name).suffix.lower() not in ENDINGS:
+        raise _of_no_known_kind()
+    content, name, found = unpacked(content, name, (*READERS, PARQUET))
+    ending = Path(name).suffix.lower()
+    refuse(content, is_text=READERS.get(ending) is read_text)
+    if ending == PARQUET or content.startswith(b"PAR1"):
+        table = read_parquet(content)
+    else:
+        text, guessed = _text(content)
+        table = _reader(ending, text)(text)
+        found += guessed
     if not table.rows:
         raise InputError("has no rows below its column names.")
-    return table
+    table = table if is_own else unfolded(table)
+    return replace(table, findings=(*found, *table.findings))
+
+
+def _text(content: bytes) -> tuple[str, list[Finding]]:
+    if not content.strip():
+        raise InputError("is empty.")
+    text, found = decoded(content)
+    if not text.strip():
+        raise InputError("is empty.")
+    return text, found
+
+
+def _reader(ending: str, text: str) -> Callable[[str], Table]:
+    if ending not in READERS:
+        raise _of_no_known_kind()
+    if ending in (".csv", ".tsv") and re.match(r'\s*(\[\s*)?\{\s*"', text):
+        return read_json
+    return READERS[ending]
+
+
+def _of_no_known_kind() -> UnsupportedError:
+    return UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=sorted(ENDINGS))
 
 
 def read_squad(path: Path, name: str) -> Iterator[tuple[str, str, list[Mapping[str, Any]]]]:
     """Questions of a SQuAD file with all their answers: question, passage, answers. Raises InputError."""
     with about(name):
-        yield from squad(squad_articles(_content(path)))
+        yield from squad(squad_articles(decoded(_content(path))[0]))
 
 
 def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
@@ -115,7 +139,8 @@ def _joined(tables: Sequence[Table], note: Text) -> Table:
     check_cells(len(rows), len(columns))
     if len(rows) > MAX_ROWS:
         rows, note = rows[:MAX_ROWS], Text("{note}; the first {some:,} rows", note=note, some=MAX_ROWS)
-    return Table(columns, rows, note=note)
+    found = tuple(dict.fromkeys(finding for table in tables for finding in table.findings))
+    return Table(columns, rows, note=note, findings=found)
 
 
 def _content(data: bytes | Path) -> bytes:
@@ -123,42 +148,3 @@ def _content(data: bytes | Path) -> bytes:
         raise InputError("cannot be found. Check its path.")
     check_bytes(len(data) if isinstance(data, bytes) else data.stat().st_size)
     return data if isinstance(data, bytes) else data.read_bytes()
-
-
-def _refuse_packed(content: bytes) -> None:
-    for magic, what in PACKED.items():
-        if content.startswith(magic):
-            raise UnsupportedError(
-                "is {kind}. Unpack it, or save the sheet as CSV (UTF-8), and bring the file inside.", kind=what
-            )
-
-
-def _read_text(content: bytes) -> Table:
-    """Paragraphs, which empty lines part; lines where there is no empty line."""
-    text = decoded(content).replace("\r\n", "\n").replace("\r", "\n")
-    has_paragraphs = _EMPTY_LINE.search(text.strip()) is not None
-    rows: list[list[str]] = []
-    numbers: list[int] = []
-    is_within = False
-    for number, line in enumerate(map(str.rstrip, io.StringIO(text)), 1):
-        if line and is_within and has_paragraphs:
-            rows[-1].append(line)
-        elif line:
-            rows.append([line])
-            numbers.append(number)
-            check_rows(len(rows))
-        is_within = bool(line)
-    return Table(("text",), [{"text": "\n".join(lines)} for lines in rows], numbers)
-
-
-READERS: dict[str, Callable[[bytes], Table]] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".json": read_json,
-    ".parquet": read_parquet,
-    ".txt": _read_text,
-    ".md": _read_text,
-}
-"""Reader of each ending; a page takes the kinds it accepts from here."""

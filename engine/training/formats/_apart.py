@@ -20,6 +20,7 @@ from engine import errors
 from engine.errors import BusyError, InputError, TooLargeError
 from engine.jobs import process
 from engine.messages import read
+from engine.training.findings import read_finding
 from engine.training.formats._base import MAX_BYTES, Table, about, check_bytes
 
 SECONDS = 90.0
@@ -164,7 +165,8 @@ class _Answer:
         """The table that was read."""
         columns, count = tuple(self.told["columns"]), int(self.told["rows"])
         note = read(self.told["note"]) if self.told["note"] else None
-        return Table(columns, Packed(columns, self.pieces, count), self.numbers or range(1, count + 1), note)
+        numbers, found = self.numbers or range(1, count + 1), tuple(map(read_finding, self.told["findings"]))
+        return Table(columns, Packed(columns, self.pieces, count), numbers, note, found)
 
 
 def _error(told: Mapping[str, Any]) -> errors.PeopleError:
@@ -186,7 +188,8 @@ def _failure(answer: _Answer, child: process.Process) -> Exception:
 
 def lines_of(table: Table) -> Iterator[bytes]:
     """A table as the child says it."""
-    yield _line({"columns": table.columns, "note": table.note.as_json() if table.note else None})
+    note, found = table.note.as_json() if table.note else None, [finding.as_json() for finding in table.findings]
+    yield _line({"columns": table.columns, "note": note, "findings": found})
     size = piece_rows(table.columns)
     for start in range(0, len(table.rows), size):
         if not isinstance(table.numbers, range):

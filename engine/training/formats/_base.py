@@ -1,4 +1,4 @@
-"""What every reader of a file shares: the table that it makes, the limits, and text as UTF-8."""
+"""What every reader of a file shares: the table that it makes, the limits, and rows from nested objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import InputError, PeopleError, TooLargeError
-from engine.messages import Text
+from engine.messages import Text, counted
+from engine.training.findings import Finding
+from engine.training.formats import _chats
 
 MAX_BYTES = 200 * 2**20
 """Of a file, and of all its texts unpacked."""
@@ -17,7 +19,8 @@ MAX_ROWS = 1_000_000
 MAX_COLUMNS = 200
 MAX_CELLS = 5_000_000
 """Rows times columns."""
-OTHER_ENCODINGS: dict[bytes, str] = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+PARTS_OF_A_CHAT = ("completion", "chosen")
+"""Keys under which an answer stands whose chat is under `prompt`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Table:
     """Where each row stands in its file, as a spreadsheet or an editor counts; by default 1, 2, 3 …"""
     note: Text | None = None
     """Where a Hub data set came from, and how much of it was taken."""
+    findings: tuple[Finding, ...] = ()
+    """What the reader guessed or mended."""
 
     def __post_init__(self) -> None:
         if not self.numbers:
@@ -42,34 +47,13 @@ def about(name: str) -> Iterator[None]:
     try:
         yield
     except PeopleError as error:
-        raise type(error)("{file} {problem}", "file", file=_shown(name), problem=error.text) from None
+        raise type(error)("{file} {problem}", "file", file=shown(name), problem=error.text) from None
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A file's name as it stands in sentences: without folders, of sensible length."""
     short = "".join(c for c in re.split(r"[/\\]", name)[-1] if c.isprintable())
     return short if len(short) <= 60 else f"{short[:40]}…{short[-15:]}"
-
-
-def decoded(content: bytes) -> str:
-    """Decoded UTF-8, with or without its mark. Raises InputError with the line that is something else."""
-    for mark, encoding in OTHER_ENCODINGS.items():
-        if content.startswith(mark):
-            raise InputError("is {encoding} text. Save it as UTF-8.", encoding=encoding)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            "at row {number}: this is not UTF-8 text (byte {byte}), perhaps Windows-1252 or another old encoding. "
-            "Save the file as UTF-8.",
-            number=content.count(b"\n", 0, error.start) + 1, byte=f"0x{content[error.start]:02x}",
-        ) from None  # fmt: skip
-    if "\0" in text:
-        raise InputError(
-            "at row {number}: this holds zero bytes, so it is no text file.",
-            number=text.count("\n", 0, text.index("\0")) + 1,
-        )  # fmt: skip
-    return text
 
 
 def check_bytes(size: int) -> None:
@@ -102,12 +86,25 @@ def counted_rows(rows: Iterable[Any]) -> Iterator[Any]:
         yield row
 
 
+def unpacks_to_too_much() -> TooLargeError:
+    """The error on what is larger than the limit once it is unpacked."""
+    return TooLargeError("unpacks to more than {limit:,.0f} MB. Bring a part of it.", limit=MAX_BYTES / 2**20)
+
+
 def table_of_objects(rows: Iterable[Mapping[str, Any]], numbers: Sequence[int]) -> Table:
-    """A table of named values; what is nested becomes columns of its own."""
-    flat = [_flat(row) for row in rows]
+    """A table of named values; what is nested becomes columns of its own, a chat as many rows as it has answers."""
+    flat: list[dict[str, Any]] = []
+    places: list[int] = []
     columns: dict[str, None] = {}
-    for row, number in zip(flat, numbers, strict=True):
-        columns.update(dict.fromkeys(row))
+    chats = 0
+    for row, number in zip(rows, numbers, strict=True):
+        cells, found = _flat(_with_whole_chat(row))
+        made = _rows_of(cells, found) if found else [cells]
+        chats += bool(found)
+        flat += made
+        places += [number] * len(made)
+        check_rows(len(flat))
+        columns.update(dict.fromkeys(key for cells in made for key in cells))
         if len(columns) > MAX_COLUMNS:
             raise TooLargeError(
                 "at row {number}: this makes more than {limit} columns. Give all rows the same few names.",
@@ -116,34 +113,71 @@ def table_of_objects(rows: Iterable[Mapping[str, Any]], numbers: Sequence[int]) 
     if flat and not columns:
         raise InputError("has rows without a single named value.")
     check_cells(len(flat), len(columns))
-    return Table(tuple(columns), [{column: row.get(column) for column in columns} for row in flat], numbers)
+    table = [{column: row.get(column) for column in columns} for row in flat]
+    return Table(tuple(columns), table, places, findings=_on_chats(chats, len(flat) - len(numbers)))
 
 
-def _flat(row: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-    """Objects become dotted columns, two levels deep; chats their last exchange; what else is nested is left out."""
-    flat: dict[str, Any] = {}
+def _on_chats(chats: int, more: int) -> tuple[Finding, ...]:
+    """A chat of several answers is worth a word."""
+    if not more:
+        return ()
+    words = counted(
+        "{count} chat has more than one answer: each is a row, with everything said before it.",
+        "{count:,} chats have {rows:,} answers: each is a row, with everything said before it.",
+        chats, rows=chats + more,
+    )  # fmt: skip
+    return (Finding("note", "file", words),)
+
+
+def _with_whole_chat(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A prompt and its completion, both chats, are one."""
+    before = _chats.turns(row.get("prompt"))
+    for key in PARTS_OF_A_CHAT:
+        answer = _chats.turns(row.get(key)) if before else None
+        if answer and answer[0][0] == "assistant":
+            others = {name: value for name, value in row.items() if name not in ("prompt", key)}
+            return {"messages": [*row["prompt"], *row[key]]} | others
+    return row
+
+
+def _flat(row: Mapping[str, Any], depth: int = 0) -> tuple[dict[str, Any], dict[str, list[dict[str, str | None]]]]:
+    """Cells, and chats by their column. Objects become dotted columns, two levels deep; what else is nested is left."""
+    cells: dict[str, Any] = {}
+    found: dict[str, list[dict[str, str | None]]] = {}
     for key, value in row.items():
         if isinstance(value, Mapping) and depth < 2:
-            flat.update({f"{key}.{inner}": cell for inner, cell in _flat(value, depth + 1).items()})
-        elif exchange := _exchange(value):
-            flat.update({f"{key}.{role}": text for role, text in exchange.items()})
+            inner, chats = _flat(value, depth + 1)
+            cells |= {f"{key}.{name}": cell for name, cell in inner.items()}
+            found |= {f"{key}.{name}": chat for name, chat in chats.items()}
+        elif said := _chats.turns(value):
+            found[key] = _chats.exchanges(said)
+        elif said := _chats.pairs(value):
+            cells[key] = _chats.as_history(said)
         elif _is_cell(value) or (isinstance(value, list) and all(map(_is_cell, value))):
-            flat[str(key)] = value
-    return flat
+            cells[str(key)] = value
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            cells |= {
+                f"{key}.{name}": [item.get(name) for item in value] for name in value[0] if _is_cells(value, name)
+            }
+    return cells, found
 
 
 def _is_cell(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-def _exchange(value: Any) -> dict[str, str] | None:
-    """The first question of a chat's messages and its answer."""
-    if not (isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value)):
-        return None
-    said = [(item.get("role", item.get("from")), item.get("content", item.get("value"))) for item in value]
-    names = {"human": "user", "gpt": "assistant"}
-    found: dict[str, str] = {}
-    for role, text in said:
-        if isinstance(role, str) and isinstance(text, str):
-            found.setdefault(names.get(role, role), text)
-    return found if {"user", "assistant"} <= set(found) else None
+def _is_cells(items: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return all(_is_cell(item.get(name)) for item in items)
+
+
+def _rows_of(cells: dict[str, Any], found: Mapping[str, list[dict[str, str | None]]]) -> list[dict[str, Any]]:
+    """A row for each answer of a row's chats."""
+    count = max(map(len, found.values()))
+    return [
+        cells | {
+            f"{key}.{role}": text
+            for key, rows in found.items()
+            for role, text in (rows[place] if place < len(rows) else dict.fromkeys(rows[0])).items()
+        }
+        for place in range(count)
+    ]  # fmt: skip

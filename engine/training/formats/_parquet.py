@@ -15,6 +15,7 @@ from engine.training.formats._base import (
     Table,
     check_cells,
     table_of_objects,
+    unpacks_to_too_much,
 )
 
 
@@ -56,16 +57,12 @@ def _check_parquet(facts: Any) -> None:
     # Of a list each value counts, also one that is nothing and takes no room.
     values = sum(group.column(column).num_values for group in groups for column in range(group.num_columns))
     if unpacked > MAX_BYTES or values > MAX_CELLS:
-        raise _unpacks_to_too_much()
+        raise unpacks_to_too_much()
 
 
 def _check_names(names: Sequence[str]) -> None:
     if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise InputError("has two columns named {column}. Rename one.", column=repr(twice[:40]))
-
-
-def _unpacks_to_too_much() -> TooLargeError:
-    return TooLargeError("unpacks to more than {limit:,.0f} MB. Bring a part of it.", limit=MAX_BYTES / 2**20)
 
 
 def _can_hold_text(kind: Any) -> bool:
@@ -91,7 +88,7 @@ def _parquet_rows(file: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             row = {column: values[index] for column, values in columns.items()}
             left -= sum(len(cell) for cell in row.values() if isinstance(cell, str))
             if left < 0:
-                raise _unpacks_to_too_much()
+                raise unpacks_to_too_much()
             yield {column: _named(cell, labels.get(column)) for column, cell in row.items()}
 
 

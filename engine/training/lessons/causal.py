@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 
 from engine.backends.pytorch.loading import positions
 from engine.errors import InputError
@@ -71,26 +73,42 @@ def instructions(config: TrainingConfig, folder: Path) -> Lesson:
     def opening(row: Row) -> str:
         return row["prompt"]
 
-    return _lesson(config, folder, ("prompt", "response"), turns, opening, prompt_ids, {"do_sample": False})
+    def asked(tokenizer: Any, text: str) -> list[int]:
+        return prompt_ids(tokenizer, {"prompt": text})
+
+    return _lesson(config, folder, ("prompt", "response"), turns, opening, asked, {"do_sample": False})
 
 
-def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
-    """What the model reads before it responds: the chat template's user turn, or the prompt and a line's end."""
+def asked_turns(tokenizer: Any, row: Row) -> list[dict[str, str]]:
+    """What was said before the response, as the chat template takes it: the prompt, and a history before it.
+
+    A template that takes no system message, or turns in another order, gets all of it as the user's words.
+    """
+    turns = [*json.loads(row.get("history") or "[]"), {"role": "user", "content": row["prompt"]}]
+    if len(turns) > 1 and getattr(tokenizer, "chat_template", None):
+        try:
+            tokenizer.apply_chat_template(turns, tokenize=False)
+        except TemplateError:
+            return [{"role": "user", "content": "\n\n".join(turn["content"] for turn in turns)}]
+    return turns
+
+
+def prompt_ids(tokenizer: Any, row: Row) -> list[int]:
+    """What the model reads before it responds: the chat template's turns, or each turn and a line's end."""
+    turns = asked_turns(tokenizer, row)
     if not getattr(tokenizer, "chat_template", None):
-        return list(tokenizer(f"{prompt}\n", verbose=False)["input_ids"])
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-    )
+        return list(tokenizer("".join(f"{turn['content']}\n" for turn in turns), verbose=False)["input_ids"])
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def response_ids(tokenizer: Any, prompt: str, response: str) -> list[int]:
+def response_ids(tokenizer: Any, row: Row) -> list[int]:
     """What the model is to write: the response as the template closes it, or with the end token."""
-    closing = tokenizer.eos_token or ""
+    closing, response = tokenizer.eos_token or "", row["response"]
     if getattr(tokenizer, "chat_template", None):
-        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
-        opened = tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
-        whole = tokenizer.apply_chat_template(turns, tokenize=False)
+        turns = asked_turns(tokenizer, row)
+        opened = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": response}], tokenize=False)
         # Some templates write past turns in another way than the one being written; then the end token closes.
         if whole.startswith(opened) and whole[len(opened) :].startswith(response):
             closing = whole[len(opened) + len(response) :].rstrip("\n") or closing
@@ -99,7 +117,7 @@ def response_ids(tokenizer: Any, prompt: str, response: str) -> list[int]:
 
 def turn_feature(row: Row, tokenizer: Any, length: int) -> Feature:
     """Prompt and response; where they are too long, the prompt loses its beginning, then the response its end."""
-    prompt, response = prompt_ids(tokenizer, row["prompt"]), response_ids(tokenizer, row["prompt"], row["response"])
+    prompt, response = prompt_ids(tokenizer, row), response_ids(tokenizer, row)
     is_cut = len(prompt) + len(response) > length
     prompt = prompt[-max(length - len(response), length // 2) :]
     response = response[: length - len(prompt)]
@@ -171,11 +189,7 @@ def judge_text(config: TrainingConfig, folder: Path, rows: Sequence[Row], report
 
 def judge_turns(config: TrainingConfig, folder: Path, rows: Sequence[Row], report: Report) -> Verdict:
     """Perplexity of each row's response, and what the model itself responds."""
-
-    def prompt(tokenizer: Any, row: Row) -> list[int]:
-        return prompt_ids(tokenizer, row["prompt"])
-
-    return _judge(config, folder, rows, report, turn_feature, prompt)
+    return _judge(config, folder, rows, report, turn_feature, prompt_ids)
 
 
 def _judge(

@@ -30,6 +30,8 @@ Config = Any
 """A TrainingConfig, which is checked against its task, and so knows this module."""
 SAMPLES = Path(__file__).parent.with_name("samples")
 """The samples' files, written for this project."""
+Chosen = Mapping[str, str | None]
+"""The column of each role."""
 Cells = dict[str, Any]
 """A row by role: as a person's file has it once its columns are known, and as it goes into a run's train.jsonl."""
 
@@ -129,6 +131,12 @@ class TrainingTask:
     """Raises InputError for columns that cannot be meant."""
     fits: Callable[[Mapping[str, Any]], bool] = lambda row: True
     """Whether a row without empty texts can be learned from."""
+    settings_in: Callable[[Chosen], Mapping[str, Any]] = lambda mapping: {}
+    """Settings that follow from the names of the chosen columns."""
+    check_columns: Callable[[Table, Mapping[str, str | None], Mapping[str, Any]], Iterator[Finding]] = lambda *_: iter(
+        ()
+    )
+    """Findings on what the chosen columns are, beside the settings."""
     check_part: Callable[[Data, Any], Iterator[Finding]] = lambda rows, part: iter(())
     """Findings on the rows to learn from, or on those held out; `part` says which, in words."""
     check_both: Callable[[Data, Data, Config | None], Iterator[Finding]] = lambda train, held, config: iter(())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +37,22 @@ def _check_table(rows: Sequence[Mapping[str, Any]]) -> None:
             "label has {number:,} different values; the limit is {limit}. Choose the column of the labels.",
             "label", number=len(labels), limit=MAX_LABELS,
         )  # fmt: skip
+
+
+def _check_part(rows: Data, part: Text) -> Iterator[Finding]:
+    """The same text under several labels teaches neither."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    texts = [" ".join(str(row.get("text", "")).casefold().split()) for row in rows]
+    for text, row in zip(texts, rows, strict=True):
+        if text and row.get("label"):
+            labels[text].add(str(row["label"]))
+    if torn := [index for index, text in enumerate(texts) if len(labels.get(text, ())) > 1]:
+        words = counted(
+            "{rows} ({part}) has a text that stands under several labels ({labels}). Decide for one.",
+            "{rows} ({part}) have texts that stand under several labels ({labels}). Decide for one each.",
+            len(torn), part=part, labels=quoted(sorted(set.union(*(labels[texts[i]] for i in torn)))),
+        )  # fmt: skip
+        yield on_rows("warning", "label", rows, torn, words)
 
 
 def _check_both(train: Data, validation: Data, config: TrainingConfig | None) -> Iterator[Finding]:
@@ -112,6 +128,7 @@ TASK = TrainingTask(
     split_by="label",
     finish=_finish,
     check_table=_check_table,
+    check_part=_check_part,
     check_both=_check_both,
     stream=_stream,
     description="gives a text one of its labels",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 from engine.applications.write import instruct
 from engine.catalogue.models import Model
@@ -14,9 +16,26 @@ from engine.training.tasks.style import TASK as STYLE
 
 
 def _finish(row: Cells) -> Cells:
-    """A text that the prompt is about is joined to it."""
-    about = row.pop("input", "").strip()
-    return row | {"prompt": f"{row['prompt']}\n\n{about}"} if about else row
+    """A text that the prompt is about is joined to it; a system message begins what stands before it."""
+    about, system, before = (row.pop(role, "").strip() for role in ("input", "system", "history"))
+    history = _turns(before)
+    if before and history is None:  # a text of another kind
+        row["prompt"] = f"{before}\n\n{row['prompt']}"
+    turns = [*([{"role": "system", "content": system}] if system else []), *(history or [])]
+    prompt = {"prompt": f"{row['prompt']}\n\n{about}"} if about else {}
+    return row | prompt | ({"history": json.dumps(turns, ensure_ascii=False)} if turns else {})
+
+
+def _turns(cell: str) -> list[Any] | None:
+    """The turns of a history, as `formats` writes them."""
+    try:
+        turns = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    is_history = isinstance(turns, list) and all(
+        isinstance(turn, dict) and set(turn) == {"role", "content"} for turn in turns
+    )
+    return turns if is_history else None
 
 
 def _ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
@@ -27,13 +46,13 @@ TASK = replace(
     STYLE,
     id="instructions",
     title=Text("Answering instructions"),
-    summary=Text("Pairs of a prompt and its response: the model learns to respond like that. For the page Write."),
+    summary=Text("Prompts and their responses, or chats: the model learns to respond like that. For the page Write."),
     order=2,
     roles=("prompt", "response"),
     lesson=lazily("causal", "instructions"),
     judge=lazily("causal", "judge_turns"),
     defaults={**STYLE.defaults, "max_length": 256},
-    optional_roles=("input",),
+    optional_roles=("input", "system", "history"),
     is_running_text=False,
     finish=_finish,
     shown=None,

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.applications import prompts, translate
+from engine.applications.languages import LANGUAGES
 from engine.catalogue.models import Model
 from engine.messages import Text, counted
 from engine.requests import Event, Generate, Sampling
 from engine.serving.protocol import Caller, Engine
 from engine.training.config import TrainingConfig
-from engine.training.findings import Data, Finding, on_rows
+from engine.training.findings import Data, Finding, on_rows, quoted
 from engine.training.formats import Table
 from engine.training.tasks import SAMPLES, Sample, TrainingTask, lazily
 
@@ -26,6 +27,49 @@ def _guess(table: Table) -> dict[str, str]:
     """The first two columns named after languages."""
     named = [column for column in table.columns if LANGUAGE.fullmatch(column.lower().rpartition(".")[2])]
     return {"source": named[0], "target": named[1]} if len(named) > 1 else {}
+
+
+LANGUAGE_COLUMNS = re.compile(r"(source|target|src|tgt)?[ _.-]?(lang|langs|language|languages|locale)")
+LONGER = {
+    "eng": "en", "fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "spa": "es", "ita": "it", "por": "pt",
+}  # fmt: skip
+
+
+def _language_of(column: str | None) -> str:
+    """The code of the language that a column is named after; none for any other."""
+    name = (column or "").lower().rpartition(".")[2]
+    if name in LONGER:
+        return LONGER[name]
+    codes = {str(title).lower(): code for code, title in LANGUAGES.items()}
+    return name if name in LANGUAGES else codes.get(name, "")
+
+
+def _settings_in(mapping: Mapping[str, str | None]) -> dict[str, Any]:
+    found = {f"{role}_language": _language_of(mapping.get(role)) for role in ("source", "target")}
+    return found if all(found.values()) else {}
+
+
+def _check_columns(table: Table, mapping: Mapping[str, str | None], settings: Mapping[str, Any]) -> Iterator[Finding]:
+    for role in ("source", "target"):
+        name, said = _language_of(mapping.get(role)), str(settings.get(f"{role}_language", ""))
+        if name and said and name != said:
+            words = Text(
+                "The column {column} seems to be {language}, but is learned as {said}. "
+                "Change From and To, or the columns.",
+                column=mapping.get(role), language=LANGUAGES.get(name, name), said=LANGUAGES.get(said, said),
+            )  # fmt: skip
+            yield Finding("warning", f"{role}_language", words)
+    for column in table.columns:
+        if not LANGUAGE_COLUMNS.fullmatch(column.lower()):
+            continue
+        several = sorted({str(row[column]) for row in table.rows if row[column] not in (None, "")})
+        if len(several) > 1:
+            words = Text(
+                "The column {column} names several languages ({languages}), but all rows are learned as one pair. "
+                "Bring the rows of one pair.",
+                column=column, languages=quoted(several),
+            )  # fmt: skip
+            yield Finding("warning", "file", words)
 
 
 def check_copies(rows: Data, first: str, second: str) -> Iterator[Finding]:
@@ -80,6 +124,8 @@ TASK = TrainingTask(
         "max_target_length", "label_smoothing", "sample_prompts", "sample_tokens", "source_language", "target_language",
     }),
     guess=_guess,
+    settings_in=_settings_in,
+    check_columns=_check_columns,
     check_part=_check_part,
     ask=_ask,
     stream=_stream,

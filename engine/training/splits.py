@@ -1,0 +1,85 @@
+"""What a run learns from and what it is judged by: the rows of a table by role, without unusable ones, parted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.errors import InputError
+from engine.messages import Text
+from engine.training import columns, preflight, tasks
+from engine.training.columns import Rows
+from engine.training.config import TrainingConfig
+from engine.training.findings import Finding
+from engine.training.formats import Table
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows to learn from and rows held out, as they came and (`usable`) without what is left out."""
+
+    id: str
+    """Tells contents apart, for who keeps what was found in them."""
+    table: Table
+    mapping: Mapping[str, str | None]
+    keeps_repeats: bool
+    whole: Rows | None
+    """The rows of one file of which a share is held out, with those that cannot be used."""
+    train: Rows
+    validation: Rows
+    usable_train: Rows
+    usable_validation: Rows
+    findings: tuple[Finding, ...]
+    """What was guessed, joined or read otherwise on the way here."""
+
+
+def make(
+    task_id: str, table: Table, held_out: Table | None, mapping: Mapping[str, str | None], share: float,
+    keeps_repeats: bool, seed: int, id: str = "",
+) -> Splits:  # fmt: skip
+    """The rows of a table and of what is held out, or of one table a share of whose usable rows is held out.
+
+    Raises InputError naming the column or the row.
+    """
+    task = tasks.find(task_id)
+    tables = [table] if held_out is None else [table, held_out]
+    parts = [columns.apply(each, task_id, mapping) for each in tables]
+    parts, joined = columns.join_labels(parts, task.split_by) if task.split_by else (parts, [])
+    read: list[Table | Rows] = [*tables, *parts]
+    found = [finding for each in read for finding in each.findings]
+    found += joined
+    kept = [columns.usable(rows, task_id, keeps_repeats) for rows in parts]
+    whole = parts[0] if held_out is None else None
+    if whole is not None:
+        parts = kept = list(_split(task_id, whole, kept[0], share, keeps_repeats, seed))
+    once = tuple(dict.fromkeys(found))
+    return Splits(id, table, mapping, keeps_repeats, whole, parts[0], parts[1], kept[0], kept[1], once)
+
+
+def _split(task_id: str, whole: Rows, kept: Rows, share: float, keeps_repeats: bool, seed: int) -> tuple[Rows, Rows]:
+    try:
+        return columns.split(kept, share, seed, tasks.find(task_id).split_by)
+    except InputError as error:
+        lost = preflight.check_texts(tasks.find(task_id), whole, keeps_repeats)
+        if not lost:
+            raise
+        words = Text("{problem} {why}", problem=error.text, why=lost[0].message)
+        raise InputError(words, lost[0].field) from None
+
+
+def check(config: TrainingConfig, splits: Splits) -> list[Finding]:
+    """All findings about rows, columns and settings, errors first."""
+    return _in_order(config, splits, asdict(config))
+
+
+def check_data(task_id: str, splits: Splits, settings: Mapping[str, Any]) -> list[Finding]:
+    """Findings about rows and columns alone, before the settings are complete."""
+    return _in_order(task_id, splits, settings)
+
+
+def _in_order(config: TrainingConfig | str, splits: Splits, settings: Mapping[str, Any]) -> list[Finding]:
+    task = tasks.find(config if isinstance(config, str) else config.task)
+    found = preflight.check_rows(config, splits.train, splits.validation, splits.keeps_repeats, splits.whole)
+    found += task.check_columns(splits.table, splits.mapping, settings)
+    return preflight.in_order([*splits.findings, *found])
