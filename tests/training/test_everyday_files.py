@@ -135,6 +135,7 @@ SPREADSHEETS: list[Case] = [
     ("a.json", json.dumps({"train": ROWS}), BOTH, ""),
     ("a.json", json.dumps({"train": ROWS, "test": ROWS[:1]}), BOTH, "train is read; test is left out"),
     ("a.json", json.dumps({"version": "1", "data": ROWS}), BOTH, ""),
+    ("a.json", json.dumps({"films": ROWS}), BOTH, ""),
     ("a.json", json.dumps({"train": {"text": ["good film", "bad film"], "label": ["yes", "no"]}}), BOTH, ""),
     ("a.json", json.dumps({"text": ["good film", "bad film"], "label": ["yes", "no"]}), BOTH, ""),
     ("a.json", json.dumps({"text": {"0": "good film", "1": "bad film"}, "label": {"0": "yes", "1": "no"}}), BOTH, ""),

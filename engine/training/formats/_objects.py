@@ -128,9 +128,11 @@ def _table(value: Any, depth: int = 0) -> Table:
 
 
 def _part(value: Mapping[str, Any]) -> str | None:
-    """The key under which the rows are, where they are not the object itself."""
+    """The key under which the rows are, where they are not the object itself: a usual one, or the only one."""
     if {"columns", "data"} <= set(value):
         return None
+    if len(value) == 1 and all(isinstance(rows, list) and rows and _holds_rows(rows) for rows in value.values()):
+        return next(iter(value))
     return next((key for key in PARTS if key in value and _holds_rows(value[key])), None)
 
 
