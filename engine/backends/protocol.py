@@ -31,6 +31,10 @@ class Job(Protocol):
     def is_cancelled(self) -> bool:
         """True once nobody waits for it any more or its deadline passed: stop within one decoding step."""
 
+    @property
+    def visitor(self) -> str:
+        """Whose it is, for turns; says nothing about a person."""
+
     def emit(self, text: str, token: Token | None = None) -> None:
         """Hand on new text of a generation as soon as it is there."""
 

@@ -42,19 +42,21 @@ def start(
     order: str = "",
     given: IO[bytes] | None = None,
     has_answer: bool = False,
+    is_conversation: bool = False,
 ) -> Process:
     """Start a child; what it says is appended to `log` (a path or an open file); without one its errors are ours.
 
     `order` is all that it can read from its standard input: what must stand in no file, list of processes or
-    environment; or that is a file, `given`. With `has_answer` its standard output is ours to read. Raises OSError.
+    environment; or that is a file, `given`. With `has_answer` its standard output is ours to read; in a conversation
+    its input is ours as well, until one of us ends. Raises OSError.
     """
     with log.open("ab") if isinstance(log, Path) else nullcontext(log) as output:
         child = subprocess.Popen(
             command,
             cwd=ROOT,
             env=clean_environment(has_network, has_tokens) | dict(environment or {}),
-            stdin=subprocess.PIPE if order else given or subprocess.DEVNULL,
-            stdout=subprocess.PIPE if has_answer else output or subprocess.DEVNULL,
+            stdin=subprocess.PIPE if order or is_conversation else given or subprocess.DEVNULL,
+            stdout=subprocess.PIPE if has_answer or is_conversation else output or subprocess.DEVNULL,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
         )

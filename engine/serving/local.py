@@ -19,7 +19,7 @@ from engine.errors import ConflictError, MemoryShortError, NotReadyError, People
 from engine.requests import Event, Request, needs, resolved
 from engine.serving.access import check
 from engine.serving.identity import identify
-from engine.serving.protocol import Caller, EngineStatus, Priority
+from engine.serving.protocol import Caller, EngineStatus
 from engine.serving.scheduling import Resident, choose_evictions
 from engine.serving.worker import Ticket, Worker
 from engine.serving.wrapper import Streaming
@@ -61,7 +61,7 @@ class LocalEngine(Streaming):
         self, model_id: str, requests: Sequence[Request], caller: Caller, *, deadline_seconds: float | None = None
     ) -> Iterator[tuple[int, Event]]:
         """Work on many requests at once; see the protocol."""
-        submitted = self._submit(model_id, requests, caller.priority, deadline_seconds)
+        submitted = self._submit(model_id, requests, caller, deadline_seconds)
         try:
             for index, (worker, ticket) in enumerate(submitted):
                 for event in worker.events(ticket):
@@ -127,7 +127,7 @@ class LocalEngine(Streaming):
             worker.close()
 
     def _submit(
-        self, model_id: str, requests: Sequence[Request], priority: Priority, deadline_seconds: float | None
+        self, model_id: str, requests: Sequence[Request], caller: Caller, deadline_seconds: float | None
     ) -> list[tuple[Worker, Ticket]]:
         """A ticket for each request, those of one runtime as one group in its queue."""
         model, longest = self.catalogue.find(model_id), self.settings.deadline_seconds
@@ -140,7 +140,8 @@ class LocalEngine(Streaming):
             tickets: dict[int, Ticket] = {}
             for worker in dict.fromkeys(owners):
                 places = [place for place, owner in enumerate(owners) if owner is worker]
-                group = worker.submit([requests[place] for place in places], seconds, priority)
+                own = [requests[place] for place in places]
+                group = worker.submit(own, seconds, caller.priority, caller.id)
                 tickets |= zip(places, group, strict=True)
         return [(owner, tickets[place]) for place, owner in enumerate(owners)]
 

@@ -12,13 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from queue import Empty, SimpleQueue
 from statistics import median
 
 from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
 from engine.errors import MemoryShortError, NotReadyError, PeopleError
-from engine.requests import Event, Request, Result, Token
+from engine.requests import Event, Generate, Request, Result, Token
 from engine.serving.protocol import ModelStatus, Priority, State
 from engine.serving.scheduling import Queue, share
 
@@ -30,8 +31,13 @@ CALL_CONCURRENCY = 8
 """Rows of one call that may run at once, and of all calls of low priority together. The sentences of a call begin
 alike, and a slot that follows another row of theirs need not evaluate that beginning; the others stay free for other
 people."""
+LONG_CHARACTERS = 4000
+"""Of a prompt: those from here on take half of what runs at once at most, since each stays for long."""
 GRACE_SECONDS = 10.0
 """How long past its deadline a running request may take to hand over what it has."""
+
+
+_calls = count()
 
 
 class Statistics:
@@ -63,9 +69,15 @@ class Ticket:
     """One request on its way: the `Job` that a backend sees, and the events that its owner reads."""
 
     def __init__(
-        self, request: Request, deadline_seconds: float, statistics: Statistics, priority: Priority = "normal"
+        self,
+        request: Request,
+        deadline_seconds: float,
+        statistics: Statistics,
+        priority: Priority = "normal",
+        visitor: str = "",
     ) -> None:
         self.request, self.priority = request, priority
+        self.visitor = visitor
         self.group: object = self
         """What the tickets of one call share."""
         self._statistics = statistics
@@ -85,6 +97,14 @@ class Ticket:
     @property
     def task(self) -> str:
         return self.request.task
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its prompt takes long to read."""
+        request = self.request
+        if not isinstance(request, Generate):
+            return False
+        return len(request.prompt) + sum(len(one.content) for one in request.messages) >= LONG_CHARACTERS
 
     @property
     def is_late(self) -> bool:
@@ -204,10 +224,11 @@ class Worker:
             return self._queue.is_wanted
 
     def submit(
-        self, requests: Sequence[Request], deadline_seconds: float, priority: Priority = "normal"
+        self, requests: Sequence[Request], deadline_seconds: float, priority: Priority = "normal", visitor: str = ""
     ) -> list[Ticket]:
         """Put the requests in the queue as one group, in the order given. Raises BusyError when it is full."""
-        tickets = [Ticket(request, deadline_seconds, self.statistics, priority) for request in requests]
+        visitor = visitor or f"call {next(_calls)}"  # who has no name is told apart by the call
+        tickets = [Ticket(request, deadline_seconds, self.statistics, priority, visitor) for request in requests]
         for ticket in tickets:
             ticket.group = tickets[0]
         with self._changed:
@@ -272,8 +293,8 @@ class Worker:
                 self._changed.wait_for(lambda: self.state == "closed" or self._queue.has(self._may_start))
                 if self.state == "closed":
                     return
-                count = share(len(self._queue), backend.batch, self._idle)
-                tickets = self._queue.take(count, self._may_start)
+                number = share(len(self._queue), backend.batch, self._idle)
+                tickets = self._queue.take(number, self._may_start)
                 self._idle -= 1
                 self._running.update(tickets)
             for ticket in tickets:
@@ -284,10 +305,13 @@ class Worker:
                 self.last_used = time.monotonic()
 
     def _may_start(self, ticket: Ticket) -> bool:
-        """Whether its call has room left, and work of low priority leaves some; a backend of batches takes all."""
+        """Whether its call has room left, and long prompts and work of low priority leave some to others; a backend
+        of batches takes all."""
         if self._backend is None or self._backend.batch > 1:
             return True
         if sum(running.group is ticket.group for running in self._running) >= CALL_CONCURRENCY:
+            return False
+        if ticket.is_long and sum(one.is_long for one in self._running) >= max(1, self._backend.concurrency // 2):
             return False
         low = sum(running.priority == "low" for running in self._running)
         return ticket.priority == "normal" or low < max(1, min(CALL_CONCURRENCY, self._backend.concurrency - 1))

@@ -51,6 +51,7 @@ class KeptJob:
     request: Request
     leaves_after: int | None = None
     is_cancelled: bool = False
+    visitor: str = ""
     texts: list[str] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     result: Any = None

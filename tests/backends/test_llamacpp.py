@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,18 +14,28 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from engine import settings as settings_module
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.store import Store
-from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
+from engine.errors import (
+    InputError,
+    MemoryShortError,
+    NotFoundError,
+    NotReadyError,
+    PeopleError,
+    TooLargeError,
+    UnsupportedError,
+)
 from engine.requests import Embed, Generate, Generation, Message, Sampling
 from engine.settings import Settings
 
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
 
+from engine.backends.ggml import backend as backend_module
 from engine.backends.ggml.backend import LlamaCppBackend, needed_bytes
 from engine.backends.gguf import read_header
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
@@ -377,20 +389,66 @@ def test_header(file: Path) -> None:
     )
 
 
-def test_close_ends_the_threads_and_leaves_other_models_alone(file: Path, chain: LlamaCppBackend) -> None:
-    def threads() -> int:
-        return len(list(Path("/proc/self/task").iterdir()))
-
-    if not Path("/proc/self/task").exists():
-        pytest.skip("threads are counted in /proc")
-    text(chain, "a")
-    before = threads()
+def test_close_ends_its_process_and_leaves_other_models_alone(file: Path, chain: LlamaCppBackend) -> None:
     other = open_file(file, slots=2)
     assert text(other, "a", max_new_tokens=1) == "b"
-    assert threads() > before
+    process = psutil.Process(other._servers.server.pid)
+    assert process.ppid() == os.getpid() != process.pid, "nothing of it loads in the process that serves"
     other.close()
-    assert threads() <= before
+    assert not process.is_running()
     assert text(chain, "a", max_new_tokens=1) == "b"
+
+
+def test_a_process_that_is_killed_costs_one_answer(file: Path) -> None:
+    backend = open_file(file, slots=2)
+    job = KeptJob(Generate("a", sampling=Sampling(max_new_tokens=250, temperature=0)))
+    job.emit = lambda *_: os.kill(backend._servers.server.pid, signal.SIGKILL)  # type: ignore[method-assign]
+    backend.run([job])
+    assert isinstance(job.error, NotReadyError) and "begins anew" in str(job.error)
+    assert text(backend, "a", max_new_tokens=1) == "b"
+    backend.close()
+
+
+def test_it_ends_with_whoever_started_it(file: Path) -> None:
+    backend = open_file(file, slots=1)
+    llama = backend._servers.server
+    llama._process.stdin.close()  # as the system does when the process that serves is killed
+    assert llama._process.wait(10) == 0
+    backend.close()
+
+
+def test_a_long_prompt_is_read_in_stages_and_says_the_same(
+    chain: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, options = "abcdefgp" * 25 + "p", {"temperature": 1.0, "seed": 4, "max_new_tokens": 30}
+    whole = ask(chain, prompt, **options).result
+    stages: list[int] = []
+    plain = chain._evaluate
+
+    def evaluate(place: Any, tokens: list[int], is_wanted: Any) -> None:
+        stages.append(len(tokens))
+        plain(place, tokens, is_wanted)
+
+    monkeypatch.setattr(backend_module, "LONG_BYTES", 50)
+    monkeypatch.setattr(chain, "_evaluate", evaluate)
+    for first in ("x", "y", "z"):  # another beginning, so that no slot has it
+        chain._token_seconds = 0.01
+        job = ask(chain, first + prompt, **options)
+        assert job.result.prompt_tokens == whole.prompt_tokens + 1
+    assert stages and max(stages) < whole.prompt_tokens
+    stages.clear()
+    chain._token_seconds = 0.01
+    assert text(chain, prompt[:-1] + "qp", **options) and not stages, "the slot has nearly all of it"
+    assert text(chain, "w" + prompt, **options) == text(chain, "w" + prompt, **options)
+
+
+def test_a_prompt_in_stages_is_left_between_two(chain: LlamaCppBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend_module, "LONG_BYTES", 50)
+    monkeypatch.setattr(chain, "_token_seconds", 0.1)
+    job = KeptJob(Generate("v" + "q" * 200))
+    monkeypatch.setattr(chain, "_evaluate", lambda *_: setattr(job, "is_cancelled", True))
+    chain.run([job])
+    assert (job.result.finish_reason, job.result.new_tokens) == ("cancelled", 0)
 
 
 def test_nothing_is_logged(file: Path, capfd: Any) -> None:

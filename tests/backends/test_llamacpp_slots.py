@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -14,14 +13,19 @@ from engine.errors import MemoryShortError
 
 
 class Server:
+    is_alive = True
+
     def __init__(self, slots: int) -> None:
         self.slots = slots
+
+    def close(self) -> None:
+        self.is_alive = False
 
 
 def test_it_begins_with_few_slots_and_grows_when_more_come() -> None:
     servers = GrowingServer(Server, 32)
     with ExitStack() as running:
-        given = [running.enter_context(servers.slot()).slots for _ in range(13)]
+        given = [running.enter_context(servers.slot()).server.slots for _ in range(13)]
         assert given == [4] * 4 + [8] * 8 + [32], "each server takes as many as it has slots"
         assert servers.slots == servers.server.slots == 32
 
@@ -39,9 +43,9 @@ def test_a_crowd_grows_it_once() -> None:
     servers = GrowingServer(start, 32)
 
     def visit(_: int) -> int:
-        with servers.slot() as server:
+        with servers.slot() as place:
             crowd.wait()
-            return server.slots
+            return place.server.slots
 
     with ThreadPoolExecutor(32) as pool:
         visits = [pool.submit(visit, number) for number in range(32)]
@@ -69,17 +73,17 @@ def test_all_at_once_where_clearing_costs_nothing() -> None:
 
 def test_an_earlier_server_ends_with_its_last_request() -> None:
     servers = GrowingServer(Server, 8)
-    first = weakref.ref(servers.server)
+    first = servers.server
     with ExitStack() as early, ExitStack() as late:
         for _ in range(4):
             early.enter_context(servers.slot())
         late.enter_context(servers.slot())
-        assert servers.slots == 8 and first() is not None, "it is still at work"
+        assert servers.slots == 8 and first.is_alive, "it is still at work"
         early.close()
-        assert first() is None
-    last = weakref.ref(servers.server)
+        assert not first.is_alive
+    last = servers.server
     servers.close()
-    assert last() is None and servers.slots == 0
+    assert not last.is_alive and servers.slots == 0
 
 
 def test_a_growth_that_fails_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,7 +98,7 @@ def test_a_growth_that_fails_is_not_tried_again(caplog: pytest.LogCaptureFixture
     servers = GrowingServer(start, 32)
     with ExitStack() as running:
         for _ in range(7):
-            assert running.enter_context(servers.slot()).slots == 4
+            assert running.enter_context(servers.slot()).server.slots == 4
     assert tried == [4, 8] and "No more than 4 answers at once: There is no memory" in caplog.text
 
 
@@ -110,8 +114,8 @@ def test_a_fault_in_a_growth_fails_one_request_and_leaves_the_rest() -> None:
             running.enter_context(servers.slot())
         with pytest.raises(OSError), servers.slot():
             pass
-    with servers.slot() as server:
-        assert server.slots == 4
+    with servers.slot() as place:
+        assert place.server.slots == 4
 
 
 def test_what_cannot_begin_says_so() -> None:
@@ -127,21 +131,21 @@ def test_it_shrinks_when_fewer_were_enough_for_a_while() -> None:
     with ExitStack() as running:
         for _ in range(13):
             running.enter_context(servers.slot())
-    large = weakref.ref(servers.server)
+    large = servers.server
     servers.shrink()
     assert servers.slots == 32, "they were needed since the last look"
     with ExitStack() as running:
         for _ in range(6):
             running.enter_context(servers.slot())
         servers.shrink()
-        assert servers.slots == 8 and large() is not None, "the large one ends with its last request"
-    assert large() is None
+        assert servers.slots == 8 and large.is_alive, "the large one ends with its last request"
+    assert not large.is_alive
     servers.shrink()
     assert servers.slots == 8
     servers.shrink()
     assert servers.slots == 4 and servers._step(1) == 4
-    with servers.slot() as server:
-        assert server.slots == 4
+    with servers.slot() as place:
+        assert place.server.slots == 4
     servers.close()
     servers.shrink()
     assert servers.slots == 0
@@ -182,3 +186,41 @@ def test_without_memory_for_both_it_stays_and_is_tried_again() -> None:
     servers.shrink()
     assert servers.slots == 4
     servers.close()
+
+
+def test_a_request_takes_the_slot_that_holds_its_beginning_else_the_one_left_first() -> None:
+    servers = GrowingServer(Server, 4)
+
+    def visit(prompt: str) -> tuple[int, int]:
+        with servers.slot(prompt) as place:
+            place.evaluated = prompt
+        return place.slot, place.shared
+
+    assert [visit(prompt) for prompt in ("one", "two", "six")] == [(0, 0), (1, 0), (2, 0)]
+    assert visit("two times two") == (1, 3)
+    assert visit("t" + "x" * 30) == (3, 0), "one letter of many is not alike"
+    assert visit("new") == (0, 0)
+    with servers.slot("two times") as first, servers.slot("two times") as second:
+        assert (first.slot, first.shared, second.slot) == (1, 9, 3), "a slot has one request"
+    assert visit("two times")[1] == 0, "who did not say what was evaluated left nothing"
+
+
+def test_a_server_that_is_gone_has_another_in_its_place() -> None:
+    servers = GrowingServer(Server, 8)
+    gone = servers.server
+    gone.is_alive = False
+    with servers.slot("text") as place:
+        assert place.server is servers.server is not gone and place.server.is_alive
+    servers.server.is_alive = False
+    with servers.held() as server:
+        assert server.is_alive
+
+
+def test_a_question_keeps_its_server_from_ending() -> None:
+    servers = GrowingServer(Server, 8)
+    with servers.held() as first:
+        with ExitStack() as running:
+            for _ in range(5):
+                running.enter_context(servers.slot())
+        assert servers.slots == 8 and first.is_alive
+    assert not first.is_alive

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -294,6 +295,22 @@ def test_one_call_leaves_slots_to_others(bench: Bench) -> None:
     assert len(backend.seen) < 20
     assert sum(event.kind == "done" for _, event in many) == 20
     single.close()
+
+
+def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=4, batch=1, step_seconds=0.01)
+    long = [
+        bench.engine.stream("a", generate(30, f"{number} " + "word " * 1000), Caller(str(number)))
+        for number in range(4)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(list, one) for one in long]
+        until(lambda: bench.engine.status().models[0].running == 2)
+        single = bench.engine.stream("a", generate(2, "single"), HOST)
+        assert next(event for event in single if event.kind == "text").text == "single "
+        assert len(backend.seen) <= 3, "two long ones and the single one"
+        assert all(answer.result()[-1].kind == "done" for answer in answers)
+        single.close()
 
 
 def test_work_of_low_priority_leaves_room_to_others_and_waits_for_them(bench: Bench) -> None:

@@ -123,20 +123,10 @@ def on_grid(folder: Path) -> Path:
 
 def load(file: Path, adapter: Path | None = None) -> LlamaCppBackend:
     class Adapted(LlamaCppBackend):
-        def _start(self, path: Path, slots: int, settings: Settings) -> Any:
-            import xllamacpp
-
-            plain = xllamacpp.Server
-
-            def server(parameters: Any) -> Any:
-                parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-                if adapter is not None:
-                    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
-                return plain(parameters)
-
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(xllamacpp, "Server", server)
-                return super()._start(path, slots, settings)
+        def _parameters(self, path: Path, slots: int, settings: Settings) -> dict[str, Any]:
+            exact = {"cache_type_k": "GGML_TYPE_F32", "cache_type_v": "GGML_TYPE_F32"}
+            adapters = {"lora_adapters": [str(adapter)]} if adapter else {}
+            return super()._parameters(path, slots, settings) | exact | adapters
 
     settings = Settings(device="cpu", threads=1, slots=1, context_tokens=96, memory_bytes=2**33)
     return Adapted(entry("causal"), file, settings)
@@ -220,7 +210,7 @@ def test_q8_0_keeps_rows_that_do_not_fill_its_blocks_in_half_precision(tmp_path:
     backend = load(file)
     try:
         assert_same(folder, backend, 0.2)
-        assert backend._prompt(Generate(messages=(Message("user", "Hi"),))) == "<|user|>Hi<|end|><|assistant|>"
+        assert backend._prompt(Generate(messages=(Message("user", "Hi"),)))[0] == "<|user|>Hi<|end|><|assistant|>"
     finally:
         backend.close()
 

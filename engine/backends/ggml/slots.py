@@ -1,8 +1,8 @@
 """llama.cpp's server with few slots at first, in its place one with more when more requests come at once, and one with
-fewer when they are gone.
+fewer when they are gone; and which slot a request takes.
 
 llama.cpp takes and clears the attention cache of all slots when it begins: 32 of SmolLM2 are 3 GB, which takes seconds
-on some machines, in which nothing else of the process runs.
+on some machines. That happens in a process of its own while the earlier server goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import PeopleError
@@ -23,6 +23,21 @@ STEPS = 4, 8
 what earlier prompts left in the old one is lost."""
 QUIET_SECONDS = 60.0
 """How long fewer slots must have been enough before the others are given back."""
+ALIKE = 0.1
+"""Of a prompt, which a slot must have evaluated already to be chosen for that, as llama.cpp itself has it."""
+ANY = -1
+"""Where more ask than there are slots, llama.cpp gives each the first that is free."""
+
+
+@dataclass
+class Place:
+    """A request's slot on a server, and what of its prompt that slot has already (`shared` characters)."""
+
+    server: Any
+    slot: int = ANY
+    shared: int = 0
+    evaluated: str = ""
+    """Text whose tokens the slot holds when the request leaves it; its owner says it."""
 
 
 @dataclass
@@ -30,15 +45,35 @@ class _Serving:
     server: Any
     slots: int
     busy: int = 0
+    asked: int = 0
+    """Questions that take no slot."""
     most_busy: int = 0
     """Requests at once at most, those of earlier servers with them, since this was looked at last."""
+    idle: dict[int, str] = field(default_factory=dict)
+    """The slots that nobody has, those left first in front, with the text that each holds."""
+
+    def __post_init__(self) -> None:
+        self.idle = dict.fromkeys(range(self.slots), "")
+
+    def take(self, prompt: str) -> Place:
+        """The slot that holds most of the prompt; where none holds enough, the one that was left first."""
+        shared = {slot: _shared(text, prompt) for slot, text in self.idle.items()}
+        slot = max(shared, key=lambda one: shared[one], default=ANY)
+        if shared.get(slot, 0) <= ALIKE * len(prompt):
+            slot = next(iter(self.idle), ANY)
+        self.idle.pop(slot, None)
+        return Place(self.server, slot, shared.get(slot, 0))
+
+    def leave(self, place: Place) -> None:
+        if place.slot != ANY:
+            self.idle[place.slot] = place.evaluated
 
 
 class GrowingServer:
     """Servers that `start(slots)` makes; the latest takes all new requests, an earlier one ends with its last.
 
     Raises what `start` raises for the first. A larger one that fails is logged and not tried again: requests then wait
-    for a slot inside llama.cpp.
+    for a slot inside llama.cpp. One that is not alive any more has another put in its place for the next request.
     """
 
     def __init__(self, start: Callable[[int], Any], most_slots: int, is_whole: bool = False) -> None:
@@ -56,28 +91,59 @@ class GrowingServer:
 
     @property
     def server(self) -> Any:
-        """The latest server; whoever holds it keeps it from ending."""
+        """The latest server."""
         return self._latest.server if self._latest else None
 
     @contextmanager
-    def slot(self) -> Iterator[Any]:
-        """A server that has a slot for one more request, grown where it has none."""
+    def slot(self, prompt: str = "") -> Iterator[Place]:
+        """A place for one more request on a server that has a slot for it, grown where it has none."""
         with self._counting:
             self._arriving += 1
         with self._changing:
             serving = self._roomy()
+            with self._counting:
+                place = serving.take(prompt)
+        try:
+            yield place
+        finally:
+            with self._counting:
+                serving.busy -= 1
+                serving.leave(place)
+            self._end_if_over(serving)
+
+    @contextmanager
+    def held(self) -> Iterator[Any]:
+        """The latest server for a question that takes no slot."""
+        with self._counting:
+            is_gone = self._latest is not None and not self._latest.server.is_alive
+        if is_gone:
+            with self._changing:
+                self._revive()
+        with self._counting:
+            assert self._latest is not None, "closed"
+            serving = self._latest
+            serving.asked += 1
         try:
             yield serving.server
         finally:
             with self._counting:
-                serving.busy -= 1
+                serving.asked -= 1
+            self._end_if_over(serving)
+
+    def _end_if_over(self, serving: _Serving) -> None:
+        with self._counting:
+            is_over = not serving.busy and not serving.asked and serving is not self._latest
+        if is_over:
+            serving.server.close()
 
     def close(self) -> None:
         """End the server. No request is in progress."""
         with self._changing:
-            self._latest = None
+            last, self._latest = self._latest, None
             if self._look:
                 self._look.cancel()
+        if last:
+            last.server.close()
 
     def shrink(self) -> None:
         """Give slots back that nobody has needed since the last look; look again later where there are more to give."""
@@ -93,6 +159,7 @@ class GrowingServer:
     def _roomy(self) -> _Serving:
         assert self._latest is not None, "closed"
         try:
+            self._revive()
             self._grow(self._latest.busy + self._arriving)
         finally:
             with self._counting:
@@ -101,6 +168,11 @@ class GrowingServer:
             self._latest.busy += 1
             self._latest.most_busy = max(self._latest.most_busy, self._latest.busy)
         return self._latest
+
+    def _revive(self) -> None:
+        if self._latest and not self._latest.server.is_alive:
+            log.warning("llama.cpp's process is gone; another begins")
+            self._put(self._begun(1))
 
     def _grow(self, wanted: int) -> None:
         if min(wanted, self._most) > self.slots:
@@ -111,11 +183,18 @@ class GrowingServer:
     def _replace(self, wanted: int) -> bool:
         """Put one for so many requests in the place of the latest; whether there was memory for both meanwhile."""
         try:
-            self._latest = self._begun(wanted)
+            self._put(self._begun(wanted))
         except PeopleError as error:
             log.warning("No more than %d answers at once: %s", self.slots, error)
             return False
         return True
+
+    def _put(self, serving: _Serving) -> None:
+        """Have new requests go there; the one before ends with its last."""
+        with self._counting:
+            before, self._latest = self._latest, serving
+        if before:
+            self._end_if_over(before)
 
     def _look_later(self) -> None:
         if self.slots > self._step(1):
@@ -132,3 +211,15 @@ class GrowingServer:
     def _begun(self, wanted: int) -> _Serving:
         slots = self._step(wanted)
         return _Serving(self._start(slots), slots, most_busy=wanted)
+
+
+def _shared(one: str, other: str) -> int:
+    """Characters with which both begin; by halves, since comparing pieces is faster than going through letters."""
+    least, most = 0, min(len(one), len(other))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least

@@ -1,0 +1,134 @@
+"""One completion: our request in llama.cpp's words, and its chunks as text, tokens and a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from engine.backends.protocol import Job
+from engine.backends.texts import HeldText
+from engine.errors import ContextError
+from engine.requests import FinishReason, Generate, Generation, Sampling, Token
+
+SAMPLERS = ["penalties", "top_k", "temperature", "top_p", "min_p"]
+"""As `Sampling` documents, but that top-k comes before the temperature: it keeps the same tokens, and the rest costs
+nothing more. What is not listed does not act."""
+
+
+class Stream:
+    """Receives llama.cpp's chunks for one job, hands on text, and ends the request by returning True; `begin` is
+    called at the first word."""
+
+    def __init__(
+        self, job: Job, request: Generate, sampling: Sampling, title: str, context_tokens: int, started: float
+    ) -> None:
+        self.job, self.sampling, self.started = job, sampling, started
+        self.title, self.context_tokens = title, context_tokens
+        self.prompt_tokens = 0
+        self.top_logprobs = request.top_logprobs
+        self.param = "messages" if request.messages else "prompt"
+        self.text = HeldText(job, sampling.stop)
+        self.new_tokens = 0
+        self.first_at = self.last_at = 0.0
+        self.reason: FinishReason = "cancelled"
+        self.begin: Callable[[], None] = lambda: None
+        self.error: Exception | None = None
+
+    def __call__(self, chunk: dict[str, Any]) -> bool:
+        """Take one chunk; True ends the request. What goes wrong is kept for later: the text so far comes first."""
+        try:
+            return self._take(chunk)
+        except Exception as error:
+            self.error = error
+            return True
+
+    def generation(self) -> Generation:
+        """The whole result; raises what went wrong."""
+        if self.error is not None:
+            raise self.error
+        self.text.end()
+        logprobs = [token.logprob for token in self.text.tokens if token.logprob is not None]
+        span = self.last_at - self.first_at
+        room = self.context_tokens - self.prompt_tokens
+        acted = replace(self.sampling, max_new_tokens=min(self.sampling.max_new_tokens, room))
+        return Generation(
+            text=self.text.text,
+            finish_reason=self.reason,
+            prompt_tokens=self.prompt_tokens,
+            new_tokens=self.new_tokens,
+            settings=acted.as_dict(),
+            first_token_seconds=self.first_at - self.started if self.first_at else None,
+            tokens_per_second=(self.new_tokens - 1) / span if self.new_tokens > 1 and span > 0 else None,
+            mean_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
+            tokens=tuple(self.text.tokens),
+        )
+
+    def _take(self, chunk: dict[str, Any]) -> bool:
+        if "error" in chunk:
+            raise self._error_of(chunk["error"])
+        if "prompt_progress" in chunk:
+            self.prompt_tokens = chunk["prompt_progress"]["total"]
+        if self.job.is_cancelled:
+            return True
+        choice = chunk["choices"][0]
+        if choice["finish_reason"] is not None:
+            self.reason, self.new_tokens = choice["finish_reason"], chunk["timings"]["predicted_n"]
+            return False
+        if chunk["timings"]["predicted_n"] == 0:
+            return False
+        self.last_at = time.perf_counter()
+        if not self.first_at:
+            self.first_at = self.last_at
+            self.begin()
+        before, self.new_tokens = self.new_tokens, chunk["timings"]["predicted_n"]
+        is_stopped = self.text.add(choice["text"], _token(choice, self.top_logprobs, self.new_tokens - before))
+        self.reason = "stop" if is_stopped else self.reason
+        return is_stopped
+
+    def _error_of(self, error: dict[str, Any]) -> Exception:
+        if error.get("type") != "exceed_context_size_error":
+            return RuntimeError(f"llama.cpp: {error['message']}")
+        return ContextError(
+            "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
+            param=self.param, tokens=error["n_prompt_tokens"], model=self.title, limit=self.context_tokens - 1,
+        )  # fmt: skip
+
+
+def completion_body(
+    request: Generate, sampling: Sampling, prompt: str | list[Any], context_tokens: int
+) -> dict[str, Any]:
+    """The request in llama.cpp's words. Every sampler that it has and we do not offer stays out of `samplers`."""
+    return {
+        "prompt": prompt,
+        "stream": True,
+        "return_progress": True,
+        "timings_per_token": True,
+        "n_predict": sampling.max_new_tokens,
+        "n_probs": request.top_logprobs + 1 if request.top_logprobs else int(request.is_scored),
+        "cache_prompt": True,
+        "samplers": SAMPLERS,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k if sampling.temperature else 1,  # a tenth faster with a vocabulary as large as Gemma's
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repetition_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "repeat_last_n": context_tokens,
+        "seed": sampling.seed,
+    }
+
+
+def _token(choice: dict[str, Any], top_logprobs: int, tokens: int) -> Token | None:
+    """The chosen token with the likeliest others; None where log-probabilities were not asked for.
+
+    Where a character took several `tokens`, llama.cpp tells only of the last one, so there is no log-probability.
+    """
+    if not choice["logprobs"]:
+        return None
+    detail = choice["logprobs"]["content"][-1]
+    others = [(o["token"], o["logprob"]) for o in detail["top_logprobs"] if o["id"] != detail["id"]]
+    logprob = detail["logprob"] if tokens == 1 else None
+    return Token(choice["text"], detail["id"], logprob, tuple(others[:top_logprobs]))
