@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from engine.errors import InputError, TooLargeError
+from engine.errors import InputError, PeopleError, TooLargeError
 
 Task = Literal["generate", "classify", "extract", "fill", "embed", "score"]
 FinishReason = Literal["stop", "length", "cancelled", "deadline"]
@@ -372,3 +372,20 @@ def clean_texts(texts: object, param: str, max_characters: int, max_rows: int) -
             param=param, field=param, count=len(texts), limit=max_rows,
         )  # fmt: skip
     return [clean_text(text, f"{param}[{number}]", max_characters) for number, text in enumerate(texts)]
+
+
+def clean_rows(texts: Sequence[object], param: str, max_characters: int, max_rows: int) -> list[str | PeopleError]:
+    """As `clean_texts` for a list, but with what is wrong with a row in its place.
+
+    Raises InputError or TooLargeError for the list, and for a row that is no text.
+    """
+    clean_texts(["-" for _ in texts] if isinstance(texts, list | tuple) else texts, param, max_characters, max_rows)
+    rows: list[str | PeopleError] = []
+    for number, text in enumerate(texts):
+        try:
+            rows.append(clean_text(text, f"{param}[{number}]", max_characters))
+        except PeopleError as error:
+            if not isinstance(text, str):
+                raise
+            rows.append(error)
+    return rows

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from engine.applications.languages import SPACELESS, has_chinese
+from engine.applications.literals import losses, prose
 from engine.messages import NOTHING, Text
 from engine.requests import Generation
 
@@ -25,7 +27,40 @@ def find_fault(source: str, generation: Generation, target: str) -> Text:
         return Text("A word came back doubled.")
     if is_echo(source, text) or has_wrong_script(text, target):
         return Text("A sentence came back untranslated.")
+    if left := left_over(source, text, target):
+        return Text("A part of a sentence came back untranslated: {words}.", words=left)
+    lost, invented = losses(source, text)
+    if lost:
+        return told_lost(lost)
+    if invented:
+        return Text(
+            "Something is in the translation only: {things}. Compare with the text.", things=invented[:MAX_NAMED]
+        )
     return NOTHING
+
+
+def told_lost(lost: Sequence[str]) -> Text:
+    """What of a sentence is not in its translation, or not in its place."""
+    things = [SHOWN.get(thing, thing) for thing in lost[:MAX_NAMED]]
+    return Text("Something did not come through: {things}. Compare with the text.", things=things)
+
+
+def left_over(source: str, text: str, target: str) -> str:
+    """The longest run of a source's own words in its translation, where it is too long for a name or a quotation."""
+    if target not in SPACELESS and (han := re.search(r"[\u4e00-\u9fff]{2,}", text)) and han[0] in source:
+        return han[0]
+    given, made = (re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", prose(one)) for one in (source, text))
+    match = SequenceMatcher(None, given, made, autojunk=False).find_longest_match()
+    run = given[match.a : match.a + match.size]
+    small = [word for word in run if word[:1].islower()]
+    return " ".join(run) if len(small) >= MIN_LEFT and sum(map(len, run)) >= MIN_LEFT_LETTERS else ""
+
+
+MAX_NAMED = 5
+SHOWN = {"](": "[…](…)", "**": "**…**", "*": "*…*", "~~": "~~…~~"}
+"""Signs that mean nothing by themselves."""
+MIN_LEFT, MIN_LEFT_LETTERS = 3, 14
+"""Words in small letters that a source and its translation share in a row, and letters, before it is told."""
 
 
 def is_word(text: str) -> bool:
@@ -41,7 +76,7 @@ def is_doubled(text: str) -> bool:
 
 def is_looping(text: str) -> bool:
     """Whether the text ends in a piece that comes four times in a row, or three times and makes up half of it."""
-    units: Sequence[str] = text.split() if " " in text else list(text)
+    units: Sequence[str] = [word.strip(",.;:!?") for word in text.split()] if " " in text else list(text)
     for size in range(1, len(units) // 3 + 1):
         tail = list(units[-size:])
         count = 1
@@ -54,6 +89,7 @@ def is_looping(text: str) -> bool:
 
 def is_echo(source: str, text: str) -> bool:
     """Whether a longer sentence came back as it was, but for a few letters. Short ones may be names."""
+    source, text = prose(source).strip(), prose(text).strip()
     if len(source) < 24 and not (has_chinese(source) and len(source) > 6):
         return False
     return SequenceMatcher(None, source.casefold(), text.casefold(), autojunk=False).ratio() > 0.9

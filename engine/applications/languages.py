@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from mmap import ACCESS_READ, mmap
 from tempfile import TemporaryFile
 from typing import Any
 
-from engine.errors import InputError
+from engine.applications.greetings import WORDS
 from engine.messages import Text
 
 LANGUAGES = {
@@ -31,29 +33,62 @@ LANGUAGES = {
 }
 """Code -> name, in the order of the pickers."""
 
+FURTHER = {
+    "af": Text("Afrikaans"), "bg": Text("Bulgarian"), "bn": Text("Bengali"), "ca": Text("Catalan"),
+    "cs": Text("Czech"), "cy": Text("Welsh"), "da": Text("Danish"), "el": Text("Greek"), "et": Text("Estonian"),
+    "eu": Text("Basque"), "fa": Text("Persian"), "fi": Text("Finnish"), "ga": Text("Irish"), "gl": Text("Galician"),
+    "he": Text("Hebrew"), "hr": Text("Croatian"), "hu": Text("Hungarian"), "id": Text("Indonesian"),
+    "is": Text("Icelandic"), "lt": Text("Lithuanian"), "lv": Text("Latvian"), "ms": Text("Malay"),
+    "no": Text("Norwegian"), "ro": Text("Romanian"), "sk": Text("Slovak"), "sl": Text("Slovenian"),
+    "sq": Text("Albanian"), "sr": Text("Serbian"), "sv": Text("Swedish"), "sw": Text("Swahili"), "ta": Text("Tamil"),
+    "th": Text("Thai"), "uk": Text("Ukrainian"), "ur": Text("Urdu"), "vi": Text("Vietnamese"),
+}  # fmt: skip
+"""Others that a text may be in, and that some models translate."""
+NAMED = LANGUAGES | FURTHER
+
 SPACELESS = ("zh", "ja")
 """Written without spaces between words and sentences."""
 
 SURE = 0.6
 """Below this probability a guess is not acted on. Of the first three words of FLORES-200 dev sentences in en, fr, de,
 es and zh it acts on 81 % and is right about 99.3 % of those; of the first six words 98 % and 99.9 %."""
+OUTSIDE, TIMES = 0.65, 4
+"""From this probability on, among all languages, and so many times that of the likeliest that can be done, a text is
+taken for one that cannot."""
+MAX_WORDS = 3
+"""In a text that short the words of `greetings` tell more than letters do."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The language of a text, how likely it is, and whether it is among those that were asked for."""
+
+    code: str
+    probability: float
+    is_allowed: bool = True
 
 
 @cache
 def _identifier() -> Any:
-    """Of our languages only, which saves 35 MB, and with its automaton in a file, of which a text needs a few pages."""
+    """Of the languages that we name, with its tables in files, of which a text needs a few pages."""
+    import numpy as np
     from py3langid.langid import MODEL_DIR, MODEL_FILE, LanguageIdentifier
     from py3langid.modelio import load_model
 
     scores, priors, codes, moves, rows, outputs = load_model(MODEL_DIR / MODEL_FILE)
-    ours = [place for place, code in enumerate(codes) if code in LANGUAGES]
-    with TemporaryFile() as file:
-        moves.tofile(file)
-        file.flush()
-        paged = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ)).cast(moves.typecode)
+    ours = [place for place, code in enumerate(codes) if code in NAMED]
+    table = np.ascontiguousarray(scores[:, ours])
+    paged = _in_file(moves).cast(moves.typecode)
+    likely = np.frombuffer(_in_file(table), dtype=table.dtype).reshape(table.shape)
     known = [codes[place] for place in ours]
-    found = array("i", outputs)
-    return LanguageIdentifier(scores[:, ours], priors[ours], known, paged, found, tk_row=rows, norm_probs=True)
+    return LanguageIdentifier(likely, priors[ours], known, paged, array("i", outputs), tk_row=rows, norm_probs=True)
+
+
+def _in_file(values: Any) -> memoryview:
+    with TemporaryFile() as file:
+        values.tofile(file)
+        file.flush()
+        return memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
 
 
 def has_chinese(text: str) -> bool:
@@ -64,12 +99,23 @@ def has_chinese(text: str) -> bool:
     return han > 0 and han * 4 >= len(letters) and others == 0
 
 
-def guess_language(text: str) -> tuple[str, float]:
-    """The likeliest of LANGUAGES and its probability (py3langid; Lui & Baldwin 2012)."""
-    if has_chinese(text[:2000]):
-        return "zh", 1.0
-    language, probability = _identifier().classify(text[:2000])
-    return str(language), float(probability)
+def guess_language(text: str, among: Iterable[str] = LANGUAGES) -> tuple[str, float]:
+    """The likeliest of those languages and its probability: by its script, by the words of a very short text, else by
+    its letters (py3langid; Lui & Baldwin 2012)."""
+    shares = _shares(text[:2000])
+    known = {code: shares.get(code, 0.0) for code in among}
+    best, total = max(known, key=lambda code: known[code]), sum(known.values())
+    return best, known[best] / total if total else 0.0
+
+
+def detect_language(text: str, allowed: Iterable[str]) -> Guess:
+    """The best guess among those allowed, unless the text is surely in another language: then that one."""
+    shares, known = _shares(text[:2000]), list(allowed)
+    best = max(shares, key=lambda code: shares[code])
+    rival = max((shares.get(code, 0.0) for code in known), default=0.0)
+    if best not in known and shares[best] >= max(OUTSIDE, TIMES * rival):
+        return Guess(best, shares[best], is_allowed=False)
+    return Guess(*guess_language(text, known))
 
 
 def read_tables() -> None:
@@ -77,23 +123,29 @@ def read_tables() -> None:
     _identifier()
 
 
-def detect_language(text: str, allowed: Iterable[str]) -> str:
-    """The text's language. Raises InputError when the guess is unsure or the language is not among those allowed."""
-    language, probability = guess_language(text)
-    known = list(allowed)
-    if probability < SURE:
-        raise InputError(
-            "This may be {language}, but the text does not make it certain. Choose the source language.",
-            param="source", language=LANGUAGES[language],
-        )  # fmt: skip
-    if language not in known:
-        raise InputError(
-            "The text looks {language}; this model knows {known}. Choose the source language.",
-            param="source", language=LANGUAGES[language], known=names_of(known),
-        )  # fmt: skip
-    return language
-
-
 def names_of(codes: Iterable[str]) -> list[Text | str]:
     """Names of languages, for a sentence; a code that we have none for stands for itself."""
-    return [LANGUAGES.get(code, code) for code in codes]
+    return [NAMED.get(code, code) for code in codes]
+
+
+def _shares(text: str) -> dict[str, float]:
+    """The probability of each language that we name."""
+    if has_chinese(text):
+        return {"zh": 1.0}
+    if any("\u3040" <= character <= "\u30ff" for character in text):
+        return {"ja": 1.0}
+    shares = {code: float(share) for code, share in _identifier().rank(text)}
+    words = [word.strip("¡!¿?.,;:…\"'").casefold() for word in text.split()]
+    if not 1 <= len(words) <= MAX_WORDS:
+        return shares
+    told = Counter(code for code, known in WORDS.items() for word in words if word in known)
+    if told:
+        most = [code for code in told if told[code] == max(told.values())]
+        return {code: (TOLD * (code in most) + share) / (TOLD * len(most) + 1) for code, share in shares.items()}
+    is_clear = not text.isascii() and max(shares.values()) > CLEAR
+    return {code: share * (1.0 if is_clear or code in WORDS else WEAKER) for code, share in shares.items()}
+
+
+TOLD, WEAKER, CLEAR = 100.0, 0.1, 0.9
+"""How a known word weighs against letters; how, in a text that short, the languages without known words do, unless
+letters of their own make one clear."""

@@ -1,14 +1,16 @@
 """What must come through a translation as it is: addresses, code, names in braces, emoji, sums of money, rare letters.
 
-`keep_aside` puts a mark such as X1 in each one's place, which small translators copy; `restored` puts it back. Quotes
-and dashes are made plain, because their vocabularies have no other, and come back in the target's own style.
+`keep_aside` puts a mark such as X1 in each one's place, which models copy; `restored` puts it back, and `losses` tells
+afterwards what is missing. For small translators quotes and dashes are made plain, because their vocabularies have no
+other, and come back in the target's own style.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 MARKS = "XZQKJ"
@@ -30,7 +32,7 @@ _EMOJI = (
     "[\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff\u2600-\u27bf\u2b50-\u2b55\u231a-\u23ff\u2190-\u21ff"
     "\u200d\ufe0f\u20e3]+"
 )
-_PATTERNS = (
+_STRONG = (
     r"`+[^`\n]+`+",
     r"</?[A-Za-z][^<>\n]*>",
     r"\{\{[^{}\n]*\}\}|\$?\{[^{}\n]*\}|%\(\w+\)[sdif]|%[sdif]\b",
@@ -42,17 +44,34 @@ _PATTERNS = (
     r"\b\w+(?:_\w+)+\b|(?<!\w)_{1,2}\w+",
     r"(?<!\S)--?[a-z][\w-]*(?:=\S+)?",
     r"\b[\w-]+\.(?:py|js|ts|c|h|cpp|rs|go|sh|txt|md|pdf|docx?|xlsx?|csv|json|ya?ml|toml|html?|css|xml|png|jpe?g|gif|zip|gz|exe|com|org|net|eu)\b",
-    r"[€£¥₹]\s?\d+(?:[.,\u00a0 ]\d{3})*(?:[.,]\d{1,2})?\b|\d+(?:[.,\u00a0]\d{3})*(?:[.,]\d{1,2})?\s?[€£¥₹]",
     r"\b\w+\^\w+",
+    r"\b\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)+\b",
+    _EMOJI,
+)
+"""Come through letter by letter."""
+_PATTERNS = (
+    *_STRONG,
+    r"[€£¥₹]\s?\d+(?:[.,\u00a0 ]\d{3})*(?:[.,]\d{1,2})?\b|\d+(?:[.,\u00a0]\d{3})*(?:[.,]\d{1,2})?\s?[€£¥₹]",
     r"§+\s?\d[\w.]*",
     r"\d*[½¼¾⅓⅔⅛]",
     r"\d+(?:[.,]\d+)?\s?[×÷±]\s?\d+(?:[.,]\d+)?|[≈≤≥≠±~<>]\s?\d+(?:[.,]\d+)?%?",
     r"\d+(?:[.,]\d+)?\s?°\s?[CFK]?",
-    r"\b\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)+\b",
-    _EMOJI,
     r"[\\^~{}|<>€£¥§•†‡©®™µ]",
 )
-_LITERAL = re.compile("|".join(_PATTERNS))
+_LITERAL, _STRONG_LITERAL = re.compile("|".join(_PATTERNS)), re.compile("|".join(_STRONG))
+_CHECKED = re.compile("|".join([*_STRONG, r"\*\*|~~|\]\(|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)"]))
+"""Inline Markdown too, which models rather keep where it stands."""
+_EDGE = re.compile(rf"^(?:{_EMOJI}\s*)+|(?:\s*{_EMOJI})+$")
+_NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f' ]\d{3}(?!\d))*(?:[.,]\d+)?")
+MIN_SHOUTED = 3
+"""Letters that a name in capitals may have: EU, USA."""
+SPELLED = 12
+"""Numbers up to here may be written in words."""
+_NUMBER_WORD = re.compile(
+    r"hundred|thousand|million|teen\b|twenty|thirty|fifty|half|quarter|cent\b|mille\b|demie|vingt|hundert|tausend|halb"
+    r"|zwanzig|ßig\b|zig\b|cien|mil\b|veinte|media|vinte|cem\b|meia|[百千万亿半两十]",
+    re.IGNORECASE,
+)
 _MONEY = re.compile(r"([€£¥₹])\s?(\d[\d.,\u00a0 ]*\d|\d)|(\d[\d.,\u00a0]*\d|\d)\s?([€£¥₹])")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 _DASHES = re.compile(r"\s*[—–]\s*")
@@ -60,33 +79,104 @@ _DASHES = re.compile(r"\s*[—–]\s*")
 
 @dataclass(frozen=True)
 class Kept:
-    """A sentence as the model reads it, and what to put back: marks in order with what they stand for."""
+    """A sentence as the model reads it, and what to put back: marks in order with what they stand for.
+
+    `glued` says of each whether it touched what stands before and behind it; `head` and `tail` are emoji at the edges.
+    """
 
     text: str
     literals: tuple[tuple[str, str], ...] = ()
+    glued: tuple[tuple[bool, bool], ...] = ()
+    head: str = ""
+    tail: str = ""
     has_quotes: bool = False
     has_apostrophes: bool = False
     dash: str = ""
 
 
-def keep_aside(sentence: str, source: str, target: str) -> Kept:
-    """Make the sentence fit for a small translator; languages are ISO 639-1 codes."""
+def keep_aside(sentence: str, source: str, target: str, *, is_small: bool = True) -> Kept:
+    """Make the sentence fit for a translator, a small one or a larger model; languages are ISO 639-1 codes."""
+    edges = {match.start() == 0: match[0] for match in _EDGE.finditer(sentence)}
+    head, tail = edges.get(True, ""), edges.get(False, "")
+    sentence = sentence[len(head) : len(sentence) - len(tail)]
     letter = next((letter for letter in MARKS if not re.search(rf"\b{letter}\d", sentence)), MARKS[0])
-    pieces, literals, place = [], [], 0
-    for number, (start, end) in enumerate(literal_spans(sentence, source), 1):
+    pieces, literals, glued, place = [], [], [], 0
+    for number, (start, end) in enumerate(literal_spans(sentence, source if is_small else "", is_small=is_small), 1):
         mark = f"{letter}{number}"
-        literals.append((mark, sentence[start:end]))
-        pieces += [sentence[place:start], _spaced(sentence, start, end, mark)]
+        literals.append((mark, _localised(sentence[start:end], target)))
+        glued.append((sentence[start - 1 : start].isalnum(), sentence[end : end + 1].isalnum()))
+        pieces += [sentence[place:start], " " * glued[-1][0], mark, " " * glued[-1][1]]
         place = end
-    text, style = _plain("".join([*pieces, sentence[place:]]))
-    return Kept(text, tuple((mark, _localised(literal, target)) for mark, literal in literals), *style)
+    text = "".join([*pieces, sentence[place:]])
+    text, style = _plain(text) if is_small else (text, (False, False, ""))
+    return Kept(text, tuple(literals), tuple(glued), head, tail, *style)
 
 
-def literal_spans(sentence: str, source: str) -> list[tuple[int, int]]:
-    """Where literals stand in a sentence, in order."""
-    found = [match.span() for match in _LITERAL.finditer(sentence)]
+def literal_spans(sentence: str, source: str, *, is_small: bool = True) -> list[tuple[int, int]]:
+    """Where literals stand in a sentence, in order; for a small translator also sums, signs and foreign words."""
+    found = [match.span() for match in (_LITERAL if is_small else _STRONG_LITERAL).finditer(sentence)]
     found += [span for span in _foreign(sentence, source) if not any(a < span[1] and span[0] < b for a, b in found)]
     return sorted(found)
+
+
+def prose(text: str) -> str:
+    """The text without its literals."""
+    return _STRONG_LITERAL.sub(" ", text)
+
+
+def is_shouted(text: str) -> bool:
+    """Whether a sentence is in capitals, which models have hardly read."""
+    letters = [letter for letter in prose(text) if letter.isalpha()]
+    return len(letters) > MIN_SHOUTED and all(map(str.isupper, letters))
+
+
+def calm(text: str, language: str) -> str:
+    """A sentence in capitals as it is usually written; literals stay."""
+    small = _changed(text, str.lower)
+    small = re.sub(r"\bi\b", "I", small) if language == "en" else small
+    return re.sub(r"[^\W\d_]", lambda match: match[0].upper(), small, count=1)
+
+
+def shouted(text: str) -> str:
+    """A sentence in capitals; literals stay."""
+    return _changed(text, str.upper)
+
+
+def _changed(text: str, change: Callable[[str], str]) -> str:
+    pieces, place = [], 0
+    for start, end in literal_spans(text, "", is_small=False):
+        pieces += [change(text[place:start]), text[start:end]]
+        place = end
+    return "".join([*pieces, change(text[place:])])
+
+
+def losses(source: str, translation: str) -> tuple[list[str], list[str]]:
+    """What of the source is missing in its translation, letter by letter or as a number, and what came from nowhere."""
+    given, made = (Counter(match[0] for match in _CHECKED.finditer(text)) for text in (source, translation))
+    lost = [literal for literal in given if translation.count(literal) < given[literal]]
+    invented = [literal for literal in made if literal not in source]
+    numbers, written = (_NUMBER.findall(prose(text)) for text in (source, translation))
+    lost += [
+        number for number in numbers
+        if not ((number.isdigit() and int(number) <= SPELLED) or any(_is_same(number, other) for other in written))
+    ]  # fmt: skip
+    if not _NUMBER_WORD.search(source):
+        invented += [
+            other for other in written if len(_digits(other)) > 2 and not any(_is_same(one, other) for one in numbers)
+        ]
+    return lost, invented
+
+
+def _digits(number: str) -> str:
+    return re.sub(r"\D", "", number)
+
+
+def _is_same(number: str, other: str) -> bool:
+    """Whether a translation's number can stand for a source's: 1,234.5 and 1.234,5; 3 pm and 15; 5万 and 50,000."""
+    one, two = _digits(number), _digits(other)
+    if one == two or one.rstrip("0") == two.rstrip("0"):
+        return True
+    return len(one) < 3 and len(two) < 3 and abs(int(one) - int(two)) == 12
 
 
 def plain(text: str) -> str:
@@ -106,10 +196,11 @@ def restored(translation: str, kept: Kept, target: str) -> str:
     """
     text = _styled(translation, kept, target)
     lost = []
-    for mark, literal in kept.literals:
+    for (mark, literal), (is_before, is_behind) in zip(kept.literals, kept.glued, strict=True):
         pattern = _mark(mark)
         if pattern.search(text):
-            text = pattern.sub(lambda match, literal=literal: literal, text, count=1)  # type: ignore[misc]
+            whole = re.compile(r"\s*" * is_before + pattern.pattern + r"\s*" * is_behind, re.IGNORECASE)
+            text = whole.sub(lambda match, literal=literal: literal, text, count=1)  # type: ignore[misc]
             text = pattern.sub("", text)
         else:
             lost.append(literal)
@@ -117,18 +208,11 @@ def restored(translation: str, kept: Kept, target: str) -> str:
         end = re.search(r"[\s.!?…]*$", text)
         at = end.start() if end else len(text)
         text = f"{text[:at]} {' '.join(lost)}{text[at:]}"
-    return text
+    return kept.head + text + kept.tail
 
 
 def _mark(mark: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){mark[0]}\s?{mark[1:]}(?!\d)", re.IGNORECASE)
-
-
-def _spaced(sentence: str, start: int, end: int, mark: str) -> str:
-    """The mark as a word of its own where the literal touches letters, as emoji do."""
-    before = " " if start and sentence[start - 1].isalnum() else ""
-    after = " " if end < len(sentence) and sentence[end].isalnum() else ""
-    return before + mark + after
 
 
 def _foreign(sentence: str, source: str) -> Iterable[tuple[int, int]]:

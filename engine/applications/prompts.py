@@ -6,8 +6,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from engine.applications.faults import is_word
-from engine.applications.languages import LANGUAGES, SPACELESS
+from engine.applications.languages import NAMED, SPACELESS
 from engine.backends.languages import TARGET_TAGS
 from engine.catalogue.models import Model
 from engine.requests import Generate, Message, Sampling
@@ -44,16 +43,12 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
         prompt = few_shot_prompt(source, target, text, is_again=is_again)
         return Generate(prompt, sampling=replace(sampling, stop=("\n",)), is_scored=True)
     if style == "chat":
-        order = (
-            f"Translate from {LANGUAGES[source]} to {LANGUAGES[target]}. Answer with the translation only.\n\n{text}"
-        )
+        order = f"Translate from {NAMED[source]} to {NAMED[target]}. Answer with the translation only.\n\n{text}"
         return Generate(messages=(Message("user", order),), sampling=sampling, is_scored=True)
     if style == "t5":
-        return Generate(f"translate {LANGUAGES[source]} to {LANGUAGES[target]}: {text}", sampling=sampling)
+        return Generate(f"translate {NAMED[source]} to {NAMED[target]}: {text}", sampling=sampling)
     if style == "tags":
         return Generate(f"{TARGET_TAGS[target]} {text}", sampling=sampling)
-    if style == "pair" and is_again and is_word(text):
-        return Generate(f"{PAIR_LABELS.get(model.id, '')}{text}.", sampling=replace(sampling, repetition_penalty=1.0))
     if style == "pair":
         return Generate(PAIR_LABELS.get(model.id, "") + text, sampling=sampling)
     return Generate(text, sampling=sampling, source=source, target=target)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engine.applications.literals import prose
+
 MAX_SENTENCE_CHARACTERS = 400
 """Longer sentences are cut at a comma or space: small translators lose the thread."""
 
@@ -30,6 +32,19 @@ _PLAIN = re.compile(r"https?://\S+|www\.\S+|[^\s@]+@[^\s@]+\.\w+|[\W\d_]+")
 """A word without anything to translate: an address, a number, a sign."""
 
 
+_LETTER = re.compile(r"[^\W\d_]")
+_CODE = re.compile(
+    r"\s*(?:\$|>>>)\s.*|\s*(?:import [\w.]+|from [\w.]+ import .*|(?:def|class|function) \w+\(.*|#include.*)"
+    r"|.*[{};]|\s*[\w.]+\s*(?:=|:=|\+=|==)\s*\S.*|\s*[\w.]+\([^()]*\)"
+)
+"""A line of code: a prompt, an import, a definition, an assignment, a call, or what ends as code does."""
+
+
+def is_code(line: str) -> bool:
+    """Whether a line is code and nothing else."""
+    return bool(_CODE.fullmatch(line)) and not line.rstrip().endswith((". ;", ".)"))
+
+
 @dataclass(frozen=True)
 class Segment:
     """A sentence, and the text before it that is kept as it is. `text` is empty where there is nothing but that."""
@@ -41,19 +56,25 @@ class Segment:
 def split(text: str, language: str = "en") -> list[Segment]:
     """Segments of a text: the concatenation of every `before` and `text` is the text itself.
 
-    Lines, blank lines, indentation, bullets and numbering are kept; so are segments without a letter, and addresses.
+    Lines, blank lines, indentation, bullets and numbering are kept; so are segments without a letter, addresses, and
+    code: between lines of three backticks, and lines that are nothing else.
     In German a number with a point is taken for an ordinal (am 3. Mai).
     """
     segments: list[Segment] = []
-    kept = ""
+    kept, is_fenced = "", False
     for line in text.splitlines(keepends=True):
         body = line.rstrip()
+        is_fence = body.lstrip().startswith("```")
+        is_fenced = is_fenced != is_fence
+        if is_fence or is_fenced or is_code(body):
+            kept += line
+            continue
         prefix = _PREFIX.match(body)
         start = prefix.end() if prefix else 0
         kept += body[:start]
         for sentence in _sentences(body[start:], language):
             bare = sentence.rstrip()
-            if all(_PLAIN.fullmatch(word) for word in bare.split()):
+            if all(_PLAIN.fullmatch(word) for word in bare.split()) or not _LETTER.search(prose(bare)):
                 kept += sentence
                 continue
             segments.append(Segment(kept, bare))

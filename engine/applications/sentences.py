@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from engine.applications.faults import find_fault, is_word
+from engine.applications.faults import find_fault, told_lost
 from engine.applications.languages import SPACELESS
-from engine.applications.literals import Kept, keep_aside, restored
+from engine.applications.literals import Kept, calm, is_shouted, keep_aside, missing, restored, shouted
+from engine.applications.phrases import agreed, forms, is_phrase
 from engine.applications.prompts import ask, style_of
 from engine.applications.segments import split
+from engine.applications.wrapping import unwrapped, wrapped
 from engine.catalogue.models import Model
 from engine.errors import PeopleError
 from engine.messages import NOTHING, Text
@@ -20,6 +23,11 @@ from engine.requests import Event, Generate, Generation
 from engine.serving.protocol import Caller, Engine
 
 log = logging.getLogger(__name__)
+
+DOUBTFUL = 0.5
+"""Below this confidence a sentence is doubtful."""
+MARKED = ("pair", "few-shot")
+"""Styles of models that copy marks, and that know no sentence of one word."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,17 @@ class Sentence:
     is_second_try: bool = False
     """The first translation looked broken and was made again in another way."""
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether something looks broken, or the model is unsure of it."""
+        return bool(self.warning) or (self.score is not None and self.score < DOUBTFUL)
+
 
 @dataclass(frozen=True)
 class Translation:
     """A translated text. `score` is the geometric mean of token probabilities; `source` the language it was taken for.
 
-    `sentences` are in the order of the text; `warning` is the first of theirs.
+    `sentences` are in the order of the text; `warning` is the first of theirs, or why the text stands as it was.
     """
 
     text: str
@@ -47,34 +60,85 @@ class Translation:
     source: str
     sentences: list[Sentence] = field(default_factory=list)
     warning: Text = NOTHING
+    is_guessed: bool = False
+    """Nobody named the source language, and the text does not make it certain."""
+
+    def doubts(self) -> list[tuple[int, int]]:
+        """Where the doubtful sentences stand in the text, start and end."""
+        found, place = [], 0
+        for sentence in self.sentences:
+            pattern = r"\s*".join(map(re.escape, re.sub(r"\s", "", sentence.text)))
+            if match := re.compile(pattern).search(self.text, place):
+                place = match.end()
+                found += [match.span()] if sentence.is_doubtful and sentence.text else []
+        return found
+
+
+class Direction(NamedTuple):
+    """From which language to which, as ISO 639-1 codes, and whether the first is a guess."""
+
+    source: str
+    target: str
+    is_guessed: bool = False
+
+
+@dataclass
+class Untouched:
+    """A text that cannot be translated: it stays as it was, and says why."""
+
+    text: str
+    direction: Direction
+    warning: Text
+    asked: list[Any] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def end(self) -> Iterator[Event]:
+        """Nothing stands behind it."""
+        return iter(())
+
+    def translation(self) -> Translation:
+        """The text itself, with the warning."""
+        return Translation(self.text, None, self.direction.source, [], self.warning)
 
 
 class Work:
     """One clean text on its way: cut into sentences, asked for, put together again."""
 
-    def __init__(self, engine: Engine, model: Model, text: str, languages: tuple[str, str], caller: Caller) -> None:
+    def __init__(self, engine: Engine, model: Model, text: str, direction: Direction, caller: Caller) -> None:
         self.engine, self.model, self.caller = engine, model, caller
-        self.source, self.target = languages
-        self.segments = split(text, self.source)
+        self.text, self.direction = text, direction
+        self.source, self.target, self.is_guessed = direction
+        joined, self.widths = unwrapped(text)
+        self.segments = split(joined, self.source)
         self.asked = [segment for segment in self.segments if segment.text]
-        self.kept = [self._kept(segment.text) for segment in self.asked]
+        self.calm = [calm(one.text, self.source) if is_shouted(one.text) else one.text for one in self.asked]
+        self.kept = [self._kept(text) for text in self.calm]
         self.sentences: list[Sentence] = []
         self.logprobs: list[tuple[float, int]] = []
         self.settings: dict[str, Any] = {}
         self._raw = self._shown = ""
 
-    def request(self, index: int, is_again: bool = False) -> Generate:
+    def request(self, index: int) -> Generate:
         """What the model is asked for a sentence."""
-        return ask(self.model, self.kept[index].text, self.source, self.target, is_again=is_again)
+        return ask(self.model, self.kept[index].text, self.source, self.target)
 
-    def _kept(self, text: str) -> Kept:
-        """What the model reads: literals are kept aside where it knows nothing but to translate."""
-        return keep_aside(text, self.source, self.target) if style_of(self.model) == "pair" else Kept(text)
+    def failed(self, error: PeopleError) -> Untouched:
+        """What stays of the text when the model cannot work on it."""
+        return Untouched(self.text, self.direction, error.text)
 
-    def _restored(self, index: int, generation: Generation) -> Generation:
-        """The translation with literals put back, without the stop that a word alone was given for a second try."""
-        text = restored(generation.text.strip(), self.kept[index], self.target)
-        return replace(generation, text=text.removesuffix(".") if is_word(self.asked[index].text) else text)
+    def _kept(self, text: str, *, is_again: bool = False) -> Kept:
+        """What the model reads. Literals are kept aside at first where marks do better, else for a second try."""
+        style = style_of(self.model)
+        if (style in MARKED) == is_again:
+            return Kept(text)
+        return keep_aside(text, self.source, self.target, is_small=style == "pair")
+
+    def _restored(self, source: str, kept: Kept, made: Generation) -> tuple[Generation, Text]:
+        """The translation with literals put back, and what looks broken about it."""
+        whole = replace(made, text=restored(made.text.strip(), kept, self.target))
+        fault = find_fault(source, whole, self.target)
+        lost = missing(made.text, kept) if made.text.strip() and not fault else []
+        return whole, told_lost(lost) if lost else fault
 
     def show(self, index: int, event: Event) -> Iterator[Event]:
         """Pass on the new text of a sentence. Space at its end waits: it may be the last of it, and then goes."""
@@ -88,36 +152,67 @@ class Work:
 
     def finish(self, index: int, first: Generation) -> Iterator[Event]:
         """Keep a sentence, after a second try where the first looks broken; the better one of both is kept."""
-        source, is_better = self.asked[index].text, False
-        chosen = first = self._restored(index, first)
-        fault = find_fault(source, first, self.target)
-        if fault and first.finish_reason != "deadline":
-            second = yield from self._again(index)
-            if second is not None and not find_fault(source, second, self.target):
+        source, is_better = self.calm[index], False
+        chosen, fault = self._restored(source, self.kept[index], first)
+        if is_phrase(source) and self._may_mislead(chosen, fault):
+            agreed_on = yield from self._agreed(source, chosen)
+            is_better = agreed_on.text.casefold() != chosen.text.casefold()
+            chosen, fault = agreed_on, find_fault(source, agreed_on, self.target)
+        if fault and not is_better and first.finish_reason != "deadline":
+            second, still = yield from self._again(source)
+            if second is not None and not still:
                 chosen, fault, is_better = second, NOTHING, True
-        if chosen.mean_logprob is not None:
-            self.logprobs.append((chosen.mean_logprob, max(1, chosen.new_tokens)))
-        score = None if chosen.mean_logprob is None else math.exp(chosen.mean_logprob)
-        self.sentences.append(Sentence(source, chosen.text.strip(), score, fault, is_better))
-        self.settings = self.settings or dict(first.settings)
-        if chosen.text.strip() != self._shown:
+        self._keep(index, chosen, fault, is_better=is_better)
+        if self.sentences[-1].text != self._shown:
             yield Event("replace", text=self._joined())
         self._raw = self._shown = ""
 
-    def _again(self, index: int) -> Generator[Event, None, Generation | None]:
+    def _may_mislead(self, first: Generation, fault: Text) -> bool:
+        """Whether a phrase is asked for in other forms too: always of small translators, of others when in doubt."""
+        style = style_of(self.model)
+        is_doubtful = bool(fault) or (first.mean_logprob or 0.0) < math.log(DOUBTFUL)
+        return first.finish_reason != "deadline" and (style == "pair" or (style == "few-shot" and is_doubtful))
+
+    def _keep(self, index: int, chosen: Generation, fault: Text, *, is_better: bool) -> None:
+        if chosen.mean_logprob is not None:
+            self.logprobs.append((chosen.mean_logprob, max(1, chosen.new_tokens)))
+        score = None if chosen.mean_logprob is None else math.exp(chosen.mean_logprob)
+        text, original = chosen.text.strip(), self.asked[index].text
+        text = shouted(text) if self.calm[index] != original else text
+        self.sentences.append(Sentence(original, text, score, fault, is_better))
+        self.settings = self.settings or dict(chosen.settings)
+
+    def _again(self, source: str) -> Generator[Event, None, tuple[Generation | None, Text]]:
         """The second try, None where it cannot be had; yields only signs of life, because it may be no better."""
+        kept = self._kept(source, is_again=True)
+        request = ask(self.model, kept.text, self.source, self.target, is_again=True)
+        made = yield from self._made([request])
+        return self._restored(source, kept, made[0]) if made else (None, NOTHING)
+
+    def _agreed(self, source: str, first: Generation) -> Generator[Event, None, Generation]:
+        """What the translations of a phrase agree on when it is asked for in several forms."""
+        requests = [ask(self.model, form, self.source, self.target) for form in forms(source)]
+        return agreed(source, [first, *(yield from self._made(requests))])
+
+    def _made(self, requests: list[Generate]) -> Generator[Event, None, list[Generation]]:
+        """What the model makes of these, nothing where it cannot; yields signs of life."""
+        made: list[Generation] = []
         try:
-            for event in self.engine.stream(self.model.id, self.request(index, is_again=True), self.caller):
+            for _, event in self.engine.stream_all(self.model.id, requests, self.caller):
                 if event.kind == "done":
-                    return self._restored(index, event.result)
-                yield event if event.kind in ("queued", "loading") else Event("queued")
+                    made.append(event.result)
+                else:
+                    yield event if event.kind in ("queued", "loading") else Event("queued")
         except PeopleError:
             log.info("no second try of a sentence", exc_info=True)
-        return None
+            return []
+        return made
 
     def end(self) -> Iterator[Event]:
-        """What stands behind the last sentence."""
-        if tail := self._tail():
+        """What stands behind the last sentence; wrapped lines are wrapped again."""
+        if self.widths and self.sentences:
+            yield Event("replace", text=self.translation().text)
+        elif tail := self._tail():
             yield Event("text", text=tail)
 
     def translation(self) -> Translation:
@@ -125,7 +220,8 @@ class Work:
         tokens = sum(count for _, count in self.logprobs)
         score = math.exp(sum(mean * count for mean, count in self.logprobs) / tokens) if tokens else None
         warning = next((sentence.warning for sentence in self.sentences if sentence.warning), NOTHING)
-        return Translation(self._joined() + self._tail(), score, self.source, list(self.sentences), warning)
+        text = wrapped(self._joined() + self._tail(), self.widths, self.target)
+        return Translation(text, score, self.source, list(self.sentences), warning, self.is_guessed)
 
     def _gap(self, index: int) -> str:
         """What stands before a sentence. Within a line it is as the target writes: a space, in Chinese none."""

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.applications import Application
-from engine.applications.languages import LANGUAGES, detect_language, guess_language, names_of, read_tables
+from engine.applications.languages import (
+    LANGUAGES,
+    NAMED,
+    SURE,
+    detect_language,
+    guess_language,
+    names_of,
+    read_tables,
+)
+from engine.applications.literals import prose
 from engine.applications.prompts import SHOTS, style_of
 from engine.applications.routes import PIVOT, Route, best_route
 from engine.applications.segments import split
-from engine.applications.sentences import Translation, Work
+from engine.applications.sentences import Direction, Translation, Untouched, Work
 from engine.catalogue.models import Catalogue, Model
-from engine.errors import InputError, UnsupportedError
+from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.evaluation.metrics import bleu, chrf
 from engine.messages import Text
-from engine.requests import Event, clean_texts
+from engine.requests import Event, Generate, clean_rows, clean_texts
 from engine.serving.protocol import Caller, Engine
+from engine.sizes import size_in_words
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ def languages_of(model: Model) -> list[str]:
     known = set(model.pair or model.languages or LANGUAGES)
     if style_of(model) == "few-shot":
         known &= set(SHOTS)
-    return [code for code in LANGUAGES if code in known]
+    return [code for code in NAMED if code in known]
 
 
 def route_for(catalogue: Catalogue, request: TranslateRequest, text: str) -> Route:
@@ -68,12 +79,7 @@ def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterato
     the whole translation so far. Of several texts only the waiting shows.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
-    texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
-    model, *further = route_for(engine.catalogue, request, texts[0]).legs
-    if further:
-        yield from _through_english(engine, request, model, further[0], caller)
-        return
-    works = [Work(engine, model, text, _languages(model, request, text), caller) for text in texts]
+    works = _works(engine, model, request, caller)
     is_one = isinstance(request.text, str)
     for event in _work_off(engine, model, works, caller):
         yield event if is_one or event.kind in ("queued", "loading") else Event("queued")
@@ -105,6 +111,8 @@ def _through_english(
 
 def _joined_legs(first: Translation, second: Translation) -> Translation:
     """The second translation as one of the first one's source; its sentences too, where they are as many."""
+    if first.warning and not first.sentences:
+        return first
     sentences = second.sentences
     if len(first.sentences) == len(sentences):
         sentences = [
@@ -112,32 +120,117 @@ def _joined_legs(first: Translation, second: Translation) -> Translation:
             for one, other in zip(first.sentences, sentences, strict=True)
         ]
     score, warning = _both(first.score, second.score), first.warning or second.warning
-    return Translation(second.text, score, first.source, sentences, warning)
+    return Translation(second.text, score, first.source, sentences, warning, first.is_guessed)
 
 
 def _both(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else first * second
 
 
-def _work_off(engine: Engine, model: Model, works: Sequence[Work], caller: Caller) -> Iterator[Event]:
-    """Have all sentences translated; the events of each in turn."""
-    places = [(work, index) for work in works for index in range(len(work.asked))]
-    requests = [work.request(index) for work, index in places]
-    for number, event in engine.stream_all(model.id, requests, caller) if requests else ():
-        work, index = places[number]
-        if event.kind == "text":
-            yield from work.show(index, event)
-        elif event.kind == "done":
-            yield from work.finish(index, event.result)
-        else:
-            yield event
+def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Caller) -> list[Work | Untouched]:
+    """The texts on their way; a row of several that cannot be read, or told its language, stays as it was."""
+    limits, known = engine.settings, APPLICATION.models(engine.catalogue)
+    if isinstance(request.text, str):
+        (text,) = clean_texts(request.text, "text", limits.max_text_characters, limits.max_rows)
+        return [Work(engine, model, text, _direction(model, request, text, known), caller)]
+    rows = clean_rows(request.text, "text", limits.max_text_characters, limits.max_rows)
+    works: list[Work | Untouched] = []
+    errors = []
+    for original, row in zip(request.text, rows, strict=True):
+        try:
+            if isinstance(row, PeopleError):
+                raise row
+            works.append(Work(engine, model, row, _direction(model, request, row, known), caller))
+        except PeopleError as error:
+            errors.append(error)
+            works.append(Untouched(original, Direction(request.source, request.target), error.text))
+    if len(errors) == len(works):
+        raise errors[0]
+    return works
+
+
+def _work_off(engine: Engine, model: Model, works: list[Work | Untouched], caller: Caller) -> Iterator[Event]:
+    """Have all sentences translated; the events of each in turn. A row of several that fails stays as it was."""
+    places = [(row, index) for row, work in enumerate(works) for index in range(len(work.asked))]
+    while places:
+        done = 0
+        try:
+            for done, event in engine.stream_all(model.id, [_request(works, place) for place in places], caller):
+                row, index = places[done]
+                yield from _pass_on(works[row], index, event)
+            break
+        except PeopleError as error:
+            failed = _failed_place(works, places, done)
+            row, _ = places[failed]
+            work = works[row]
+            if len(works) == 1 or error.status in WHOLE or not isinstance(work, Work):
+                raise
+            works[row] = work.failed(error)
+            places = [place for place in places[failed:] if place[0] != row]
     for work in works:
         yield from work.end()
 
 
-def _languages(model: Model, request: TranslateRequest, text: str) -> tuple[str, str]:
+def _failed_place(works: list[Work | Untouched], places: list[tuple[int, int]], last: int) -> int:
+    """The first place from the last event's on that has no translation yet."""
+    row, index = places[last]
+    work = works[row]
+    is_done = isinstance(work, Work) and len(work.sentences) > index
+    return min(last + is_done, len(places) - 1)
+
+
+WHOLE = (429, 503)
+"""What concerns a whole batch: a full queue, and what is not ready."""
+
+
+def _request(works: Sequence[Work | Untouched], place: tuple[int, int]) -> Generate:
+    work = works[place[0]]
+    assert isinstance(work, Work)
+    return work.request(place[1])
+
+
+def _pass_on(work: Work | Untouched, index: int, event: Event) -> Iterator[Event]:
+    assert isinstance(work, Work)
+    if event.kind == "text":
+        yield from work.show(index, event)
+    elif event.kind == "done":
+        yield from work.finish(index, event.result)
+    else:
+        yield event
+
+
+def _detected(model: Model, text: str, target: str, offered: Iterable[Model]) -> tuple[str, bool]:
+    """The best guess at the source among the languages that the model can do, and whether it is no more than that.
+
+    Raises InputError for a text in another language, with a model that knows it where there is one.
+    """
+    allowed = [model.pair[0]] if model.pair else languages_of(model)
+    words = prose(text)
+    guess = detect_language(words if _LETTER.search(words) else text, [*allowed, target])
+    if guess.is_allowed and guess.probability >= SURE:
+        return guess.code, False
+    if guess.is_allowed:
+        return guess_language(text, [code for code in allowed if code != target])[0], True
+    able = (one for one in offered if guess.code in one.languages and target in one.languages and one.id != model.id)
+    if (other := next(able, None)) is None:
+        raise InputError(
+            "The text looks {language}, and no model here translates that. Choose the source language if it is "
+            "another.", param="source", language=NAMED[guess.code],
+        )  # fmt: skip
+    raise InputError(
+        "The text looks {language}, which {model} does not translate. {other} does: choose it as the model, "
+        "{size} to download.",
+        param="source", language=NAMED[guess.code], model=model.title, other=other.title,
+        size=size_in_words(other.size_bytes),
+    )  # fmt: skip
+
+
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def _direction(model: Model, request: TranslateRequest, text: str, offered: Iterable[Model]) -> Direction:
     """Source and target, checked; in a text without words there is nothing to detect."""
-    source, target, known = request.source, request.target, languages_of(model)
+    source, target, known, is_guessed = request.source, request.target, languages_of(model), False
     for name, code in (("source", source), ("target", target)):
         if code not in known and not (name == "source" and code == "auto"):
             raise InputError(
@@ -146,11 +239,12 @@ def _languages(model: Model, request: TranslateRequest, text: str) -> tuple[str,
             )  # fmt: skip
     if source == "auto":
         has_words = any(segment.text for segment in split(text))
-        source = detect_language(text, known) if has_words else next(code for code in known if code != target)
+        first = next(code for code in known if code != target)
+        source, is_guessed = _detected(model, text, target, offered) if has_words else (first, False)
     if source == target:
         raise InputError(
             "The text is already in {language}. Choose another target language.",
-            param="target", language=LANGUAGES[target],
+            param="target", language=NAMED[target],
         )  # fmt: skip
     if model.sources and source not in model.sources:
         raise UnsupportedError(
@@ -160,9 +254,9 @@ def _languages(model: Model, request: TranslateRequest, text: str) -> tuple[str,
     if model.pair and tuple(model.pair) != (source, target):
         raise UnsupportedError(
             "{model} translates only {source} to {target}. Choose that pair or another model.",
-            param="model", model=model.title, source=LANGUAGES[model.pair[0]], target=LANGUAGES[model.pair[1]],
+            param="model", model=model.title, source=NAMED[model.pair[0]], target=NAMED[model.pair[1]],
         )  # fmt: skip
-    return source, target
+    return Direction(source, target, is_guessed)
 
 
 SAMPLES = (

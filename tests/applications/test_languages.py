@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.applications.languages import LANGUAGES, detect_language, guess_language, has_chinese
-from engine.errors import InputError
+from engine.applications.prompts import SHOTS
 
 EXAMPLES = {
     "en": "The weather will be fine tomorrow.",
@@ -22,7 +22,7 @@ EXAMPLES = {
 
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_short_sentences_are_told_apart(code: str) -> None:
-    assert detect_language(EXAMPLES[code], LANGUAGES) == code
+    assert detect_language(EXAMPLES[code], LANGUAGES).code == code
 
 
 def test_a_chinese_word_does_not_make_an_english_text_chinese() -> None:
@@ -32,13 +32,30 @@ def test_a_chinese_word_does_not_make_an_english_text_chinese() -> None:
     )
 
 
-def test_an_unclear_text_asks_for_the_language() -> None:
-    with pytest.raises(InputError, match=r"Choose the source language\.") as caught:
-        detect_language("ok 12", ["en", "fr"])
-    assert caught.value.param == "source"
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("Hello", "en"), ("Hi", "en"), ("Gracias", "es"), ("Hello world", "en"), ("thanks", "en"), ("Bonjour", "fr"),
+     ("Danke", "de"), ("HELLO", "en"), ("Buenos días", "es"), ("Casa", "es"), ("ok 12", "en"),
+     ("Merci beaucoup", "fr")],
+)  # fmt: skip
+def test_what_people_try_first_is_guessed_among_what_can_be_done(text: str, code: str) -> None:
+    guess = detect_language(text, ["en", "fr", "de", "es", "zh"])
+    assert (guess.code, guess.is_allowed) == (code, True)
 
 
-def test_a_language_the_model_does_not_know_is_named() -> None:
-    with pytest.raises(InputError, match="looks Italian; this model knows English, French") as caught:
-        detect_language(EXAMPLES["it"], ["en", "fr"])
-    assert caught.value.param == "source"
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("Jó reggelt kívánok, hogy van?", "hu"), ("Köszönöm", "hu"), ("明日は天気がいいです。", "ja"),
+     ("El gat dorm a la cuina.", "ca"), ("Tá an cat ina chodladh sa chistin.", "ga"), ("안녕하세요", "ko"),
+     ("Domani il tempo sarà molto bello.", "it"), ("Olá", "pt"), ("שלום", "he"), ("привет", "ru")],
+)  # fmt: skip
+def test_another_language_is_named(text: str, code: str) -> None:
+    guess = detect_language(text, ["en", "fr", "de", "es", "zh"])
+    assert (guess.code, guess.is_allowed) == (code, False)
+
+
+def test_close_relatives_do_not_hide_a_language_that_can_be_done() -> None:
+    for code, sentences in SHOTS.items():
+        for sentence in sentences:
+            assert detect_language(sentence, list(SHOTS)).code == code
+            assert detect_language(sentence, [*SHOTS, "pt", "it", "nl"]).code == code

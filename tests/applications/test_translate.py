@@ -12,8 +12,11 @@ from fakes import HOST
 
 from engine.applications import translate
 from engine.applications.faults import find_fault, is_looping
+from engine.applications.literals import keep_aside
+from engine.applications.phrases import agreed, is_phrase
 from engine.applications.prompts import SHOTS, ask, few_shot_prompt
 from engine.applications.translate import TranslateRequest
+from engine.applications.wrapping import unwrapped
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Event, Generate, Generation
@@ -51,7 +54,7 @@ def test_layout_stays_as_it_was_and_the_stream_joins_to_the_result(house) -> Non
     house.backend.say = loudly
     events = list(translate.stream(house.engine, TranslateRequest(LETTER, "en", "fr"), HOST))
     (done,) = events[-1].result.translations
-    assert done.text == "  HELLO THERE. HOW ARE YOU?\n\n\t- IT RAINS. 12.5 %\n\t- SEE WWW.SITE.ORG\n\nBYE."
+    assert done.text == "  HELLO THERE. HOW ARE YOU?\n\n\t- IT RAINS. 12.5 %\n\t- SEE www.site.org\n\nBYE."
     assert joined(events) == done.text
     assert [sentence.source for sentence in done.sentences][:2] == ["Hello there.", "How are you?"]
     assert done.score == pytest.approx(0.5) and done.source == "en" and done.warning == ""
@@ -235,13 +238,176 @@ def test_a_word_alone_that_came_back_doubled_is_asked_for_with_a_full_stop(house
     assert done.text == "Hello" and done.sentences[0].is_second_try and not done.warning
 
 
-def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> None:
+@pytest.mark.parametrize(
+    ("text", "target", "source", "is_guessed"),
+    [("Il fera beau demain matin.", "en", "fr", False), ("Hello", "fr", "en", False), ("Gracias", "en", "es", False),
+     ("Computer", "en", "de", True), ("Invoice 2024", "fr", "en", True)],
+)  # fmt: skip
+def test_a_detected_language_is_reported_a_guess_as_one(
+    house, text: str, target: str, source: str, is_guessed: bool
+) -> None:
     house.backend.say = loudly
-    result = translate.APPLICATION.run(house.engine, TranslateRequest("Il fera beau demain matin.", target="en"), HOST)
-    assert result.translations[0].source == "fr"
-    with pytest.raises(InputError, match="Choose the source language") as caught:
-        translate.APPLICATION.run(house.engine, TranslateRequest("ok", target="fr"), HOST)
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest(text, target=target), HOST).translations
+    assert (done.source, done.is_guessed) == (source, is_guessed)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("Jó reggelt kívánok, hogy van?", "looks Hungarian.*M2M100 418M does"), ("明日は天気がいいです。", "Japanese"),
+     ("El gat dorm a la cuina.", "looks Catalan.*to download"),
+     ("Tá an cat ina chodladh sa chistin.", "looks Irish, and no model here")],
+)  # fmt: skip
+def test_a_language_that_cannot_be_done_is_named_and_who_can(house, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        translate.APPLICATION.run(house.engine, TranslateRequest(text, target="en"), HOST)
     assert caught.value.param == "source"
+
+
+FRENCH = {
+    "The file report.pdf is at https://x.org.": "Le fichier X1 est ici.",
+    "Call +44 20 7946 0958 at 17:30.": "Appelez le +44 20 7946 0958 à 17h30.",
+    "The total is 1,234.50 euros.": "Le total est de 1 234 euros.",
+    "Press the red button.": "Appuyez sur {name} le bouton rouge.",
+    "It is 12 degrees.": "Il fait 12 degrés, comme en 1998.",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (text, warning)
+        for text, warning in zip(FRENCH, ("https://x.org", "", "1,234.50", "{name}", "1998"), strict=True)
+    ],
+)
+def test_what_is_lost_or_invented_makes_a_second_try_and_then_a_warning(house, text: str, warning: str) -> None:
+    said = {keep_aside(one, "en", "fr", is_small=False).text: two for one, two in FRENCH.items()} | FRENCH
+    house.backend.say = lambda request: said[asked(request)]
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest(text, "en", "fr"), HOST).translations
+    assert len(house.backend.seen) == (2 if warning else 1)
+    assert (warning in str(done.warning)) if warning else not done.warning
+    assert done.doubts() == ([(0, len(done.text))] if warning else [])
+
+
+def test_a_literal_that_the_second_try_keeps_is_kept(house) -> None:
+    house.backend.say = lambda request: "Écrivez." if "X1" in request.prompt else "Écrivez à anna@x.org."
+    (done,) = translate.APPLICATION.run(
+        house.engine, TranslateRequest("Write to anna@x.org.", "en", "fr"), HOST
+    ).translations
+    assert done.text == "Écrivez à anna@x.org." and done.sentences[0].is_second_try and not done.warning
+
+
+def test_capitals_are_translated_in_normal_case_and_set_back(house) -> None:
+    house.backend.say = lambda request: "Le musée est fermé X1." if "museum" in request.prompt else "L'OTAN ?"
+    text = "THE MUSEUM IS CLOSED {NAME}. NATO?"
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest(text, "en", "fr"), HOST).translations
+    assert asked(house.backend.seen[0]) == "The museum is closed X1."
+    assert done.text == "LE MUSÉE EST FERMÉ {NAME}. L'OTAN ?"
+
+
+MAIL = (
+    "Dear Ana,\n\nI am writing to you because the train that I wanted to\ntake on Monday was cancelled, and so I will "
+    "come on the\nnext day instead.\n\nTom"
+)
+
+
+def test_lines_wrapped_in_mid_sentence_are_joined_and_wrapped_again(house) -> None:
+    house.backend.say = loudly
+    events = list(translate.stream(house.engine, TranslateRequest(MAIL, "en", "fr"), HOST))
+    (done,) = events[-1].result.translations
+    assert done.text == joined(events) == MAIL.upper()
+    assert len({asked(request) for request in house.backend.seen}) == 3 and done.sentences[1].source.count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- one thing that is long enough to be a wrapped line\n- another thing that is long enough for one",
+     "The leaves come down without a sound and so they go,\nThey paint the garden gold and red and white as snow,",
+     "| name of the thing in this table | what it costs in euros\n| bread | three",
+     "Short lines\nare left alone\nhowever they end"],
+)  # fmt: skip
+def test_lists_tables_and_verses_are_not_joined(text: str) -> None:
+    assert unwrapped(text) == (text, {})
+
+
+def test_a_bad_row_never_fails_a_batch(house) -> None:
+    def say(request: Generate) -> str:
+        if "secret" in request.prompt:
+            raise InputError("The prompt has too many tokens.")
+        return loudly(request)
+
+    house.backend.say = say
+    rows = ["One is here.", " ", "A secret. And more.", "x" * 2_001, "Jó reggelt kívánok, hogy van?", "Two is here."]
+    for source, bad in (("auto", {1, 2, 3, 4}), ("en", {1, 2, 3})):
+        done = translate.APPLICATION.run(house.engine, TranslateRequest(rows, source, "fr"), HOST).translations
+        assert {place for place, one in enumerate(done) if one.text == rows[place] and one.warning} == bad
+        assert (done[0].text, done[5].text) == ("ONE IS HERE.", "TWO IS HERE.")
+
+
+def test_a_busy_engine_fails_the_whole_batch(house) -> None:
+    def say(request: Generate) -> str:
+        raise NotReadyError("No memory left.")
+
+    house.backend.say = say
+    with pytest.raises(NotReadyError):
+        translate.APPLICATION.run(house.engine, TranslateRequest(["One is here.", "Two is here."], "en", "fr"), HOST)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "target", "is_seen"),
+    [
+        (
+            "Please send me the report before the end of the week.",
+            "Bitte senden Sie mir the report before the end.",
+            "de",
+            True,
+        ),
+        ("我们明天八点见面，然后去图书馆。", "We meet 明天八点 at the library.", "en", True),
+        ("Run `pip install a b c d e` to install it.", "`pip install a b c d e` ausführen.", "de", False),
+        ("The United Nations Security Council met.", "Der United Nations Security Council tagte.", "de", False),
+        ("See https://example.org/one/two/three/four now", "https://example.org/one/two/three/four voir", "fr", False),
+    ],
+)
+def test_partly_untranslated_is_seen_and_code_is_not(source: str, text: str, target: str, is_seen: bool) -> None:
+    fault = find_fault(source, Generation(text, "stop", 1, 1, {}), target)
+    assert ("untranslated" in str(fault)) == is_seen
+
+
+def test_code_stays_and_is_not_asked_for(house) -> None:
+    house.backend.say = loudly
+    text = "Do this:\n```\npip install it\n```\n$ make all\nx = 1\nprint(x)\n`code`\nThen go."
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest(text, "en", "fr"), HOST).translations
+    assert done.text == text.replace("Do this", "DO THIS").replace("Then go", "THEN GO")
+    assert len(house.backend.seen) == 2 and not done.warning
+
+
+PHRASES = {
+    "Thanks": [
+        ("Obrigado por", -0.41),
+        ("Obrigado por uma mensagem.", -0.45),
+        ("Obrigado!", -0.12),
+        ('"Obrigado"', -0.02),
+    ],
+    "Casa": [
+        ("A ssss.sr.", -0.55),
+        ("The house is a house.", -0.28),
+        ("The house is in a!", -0.34),
+        ('"House "', -0.25),
+    ],
+    "Cat": [("Gato", -0.33), ("Cat.", -0.25), ("O gato!", -0.2), ('"Cat"', -0.04)],
+    "Olá": [("Hello, the hello", -0.11), ("Hey.", -0.22), ("Hello!", -0.22), ('"Hello "', -0.25)],
+    "How are you?": [("Como você está?", -0.18), ("Como você está", -0.29), ("Como é que você.", -0.32)],
+    "congratulations!": [("parabéns pela", -0.4), ("Parabéns pelo seu blog.", -0.18), ("parabéns!", -0.09)],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [*zip(PHRASES, ("Obrigado", "House", "Gato", "Hello", "Como você está?", "parabéns!"), strict=True)],
+)
+def test_a_phrase_is_what_most_of_its_translations_say(text: str, expected: str) -> None:
+    made = [Generation(said, "stop", 1, 1, {}, mean_logprob=score) for said, score in PHRASES[text]]
+    assert is_phrase(text) and agreed(text, made).text == expected
+    assert not is_phrase("Four words are many.") and not is_phrase("X1 costs") and not is_phrase("12 apples")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +417,8 @@ def test_a_detected_language_is_reported_and_an_unclear_one_asked_for(house) -> 
         (TranslateRequest(" \n"), InputError, "text"),
         (TranslateRequest(7), InputError, "text"),  # type: ignore[arg-type]
         (TranslateRequest([]), InputError, "text"),
-        (TranslateRequest(["ok", " "], "en"), InputError, "text[1]"),
+        (TranslateRequest([" ", ""], "en"), InputError, "text[0]"),
+        (TranslateRequest(["ok", 7], "en"), InputError, "text[1]"),  # type: ignore[list-item]
         (TranslateRequest("x" * 2_001, "en"), TooLargeError, "text"),
         (TranslateRequest(["x"] * 51, "en"), TooLargeError, "text"),
         (TranslateRequest("Hello.", "xx"), InputError, "source"),

@@ -1,0 +1,62 @@
+"""Words and short phrases by themselves, which translators of sentences read as the beginning of one: "Thanks" became
+"Obrigado por". Each is asked for in several forms, and what these agree on is taken."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.applications.faults import is_doubled
+from engine.requests import Generation
+
+MAX_WORDS = 3
+LONGER, UNLIKE, BEGUN = 0.6, 0.3, 0.5
+"""Weight of a translation for each word that it has more than its source; of one that came back as it was, or doubled;
+and of what another one begins with."""
+_SIGNS = ".,;:!?¡¿…\"'“”„«» "
+
+
+def is_phrase(text: str) -> bool:
+    """Whether a text is a few words and no more than that."""
+    bare = text.strip(_SIGNS)
+    return bool(re.fullmatch(r"[^\W\d_]+(?:[ '’-][^\W\d_]+)*", bare)) and len(bare.split()) <= MAX_WORDS
+
+
+def forms(text: str) -> list[str]:
+    """Other ways to ask for the same."""
+    bare = text.strip(_SIGNS)
+    return [form for form in (bare, f"{bare}.", f"{bare}!", f'"{bare}"') if form != text]
+
+
+def agreed(text: str, made: Sequence[Generation]) -> Generation:
+    """What most of these translations of a phrase say, ended and begun as the phrase is."""
+    votes, best = defaultdict[str, float](float), dict[str, tuple[float, Generation]]()
+    for one in made:
+        key = one.text.strip(_SIGNS).casefold()
+        weight = _weight(text, one) if key else 0.0
+        votes[key] += weight
+        if weight > best.get(key, (0.0, one))[0] or key not in best:
+            best[key] = weight, one
+    support = {
+        key: votes[key] + BEGUN * sum(votes[other] for other in votes if other.startswith(f"{key} ")) for key in votes
+    }
+    chosen = best[max(support, key=lambda key: support[key])][1]
+    return replace(chosen, text=_like(text, chosen.text.strip(_SIGNS)))
+
+
+def _weight(text: str, made: Generation) -> float:
+    bare = made.text.strip(_SIGNS)
+    extra = max(0, len(bare.split()) - len(text.split()))
+    is_unlike = bare.casefold() == text.strip(_SIGNS).casefold() or is_doubled(bare)
+    return math.exp(made.mean_logprob or 0.0) * LONGER**extra * (UNLIKE if is_unlike else 1.0)
+
+
+def _like(text: str, translation: str) -> str:
+    """With the phrase's own sign at the end, and a capital where it has one."""
+    end = text.strip()[len(text.strip().rstrip(".!?…:;,")) :]
+    first = text.strip(_SIGNS)[:1]
+    begun = translation[:1].upper() if first.isupper() else translation[:1]
+    return begun + translation[1:] + end
