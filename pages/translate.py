@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications.languages import LANGUAGES
+from engine.applications.languages import NAMED
 from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, languages_of
 from engine.messages import Text
 from pages.parts.decoding import settings_in_words
@@ -16,8 +16,8 @@ from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import answer_of, ask, show_answer
 
 KEY = "translation"
-CODES = list(LANGUAGES)[:6]
-NAMES = {"auto": Text("Detect language")} | LANGUAGES
+CODES = list(NAMED)[:6]
+NAMES = {"auto": Text("Detect language")} | NAMED
 
 
 def pair_of(sample: TranslateRequest) -> str:
@@ -84,7 +84,7 @@ with right:
     (done,) = answer.result.translations
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
-        facts.append(_("translated from {language}", language=LANGUAGES[done.source]))
+        facts.append(_("translated from {language}", language=NAMED[done.source]))
         st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(answer.text, "translation")
     if done.warning:

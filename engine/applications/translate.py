@@ -79,6 +79,12 @@ def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterato
     the whole translation so far. Of several texts only the waiting shows.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
+    rows = request.text if isinstance(request.text, list | tuple) else [request.text]
+    text = next((row for row in rows if isinstance(row, str) and row.strip()), "")
+    model, *further = route_for(engine.catalogue, request, text).legs
+    if further:
+        yield from _through_english(engine, request, model, further[0], caller)
+        return
     works = _works(engine, model, request, caller)
     is_one = isinstance(request.text, str)
     for event in _work_off(engine, model, works, caller):

@@ -210,16 +210,19 @@ def test_a_pair_without_a_model_of_its_own_goes_through_english(house, monkeypat
     """With the French and German students of the registry at hand."""
     here = {"gemma-3-270m", "mozilla-fr-en", "mozilla-en-de"}
     monkeypatch.setattr(house.engine.catalogue, "is_ready", lambda model_id: model_id in here)
-    house.backend.say = lambda request: f"<{request.prompt}>"
-    events = list(translate.stream(house.engine, TranslateRequest("Un. Deux.\n", "fr", "de"), HOST))
+    words = {"Un chien noir dort.": "A black dog sleeps.", "A black dog sleeps.": "Ein schwarzer Hund schläft."}
+    house.backend.say = lambda request: words.get(request.prompt, "Zwei Katzen spielen dort.")
+    text = "Un chien noir dort. Deux chats jouent ensemble là.\n"
+    events = list(translate.stream(house.engine, TranslateRequest(text, "fr", "de"), HOST))
     result = events[-1].result
     assert (result.via, result.model) == ("mozilla-fr-en", "mozilla-en-de")
-    assert joined(events) == result.translations[0].text == "<<Un.> <Deux.>>\n"
+    expected = "Ein schwarzer Hund schläft. Zwei Katzen spielen dort.\n"
+    assert joined(events) == result.translations[0].text == expected
     assert result.translations[0].source == "fr"
-    rows = translate.APPLICATION.run(house.engine, TranslateRequest(["Un.", "Deux."], "fr", "de"), HOST)
-    assert [(one.sentences[0].source, one.text) for one in rows.translations] == [
-        ("Un.", "<<Un.>>"), ("Deux.", "<<Deux.>>"),
-    ]  # fmt: skip
+    rows = translate.APPLICATION.run(house.engine, TranslateRequest([" ", "Un chien noir dort."], "fr", "de"), HOST)
+    bad, good = rows.translations
+    assert (good.sentences[0].source, good.text) == ("Un chien noir dort.", "Ein schwarzer Hund schläft.")
+    assert bad.text == " " and bad.warning
 
 
 def test_literals_are_kept_from_the_model_and_shown_again(house) -> None:
