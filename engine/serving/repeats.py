@@ -64,6 +64,11 @@ class _Row:
         return first.call is self.call or (is_early and not first.is_stalled)
 
 
+def _asker(caller: Caller) -> str:
+    """Hosts repeat each other's; a visitor only what the same visitor asked, so that times tell nothing of others."""
+    return "" if caller.role == "host" else f"visitor {caller.id}"
+
+
 class Repeats(Wrapper):
     """Keeps results of repeatable requests, at most `limit_bytes` of them, and joins equal requests under way."""
 
@@ -87,7 +92,8 @@ class Repeats(Wrapper):
         call = _Call(model_id, caller, len(requests), deadline, now)
         known = [fingerprint(request) for request in requests]
         weights = self.inner.weights(model_id) if any(known) else None
-        keys = [Key(model_id, weights, one) if one and weights else None for one in known]
+        asker = _asker(caller)
+        keys = [Key(model_id, weights, one, asker) if one and weights else None for one in known]
         rows = [_Row(call, request, key) for request, key in zip(requests, keys, strict=True)]
         self._look_up(rows)
         try:

@@ -33,6 +33,7 @@ from engine.requests import (
 )
 from engine.serving import repeats
 from engine.serving.identity import identify
+from engine.serving.protocol import Caller
 from engine.serving.results import ENTRY_BYTES, Key, Results, count_bytes, events_of, fingerprint
 
 GREEDY = Generate("one two", sampling=Sampling(5, 0.0))
@@ -63,6 +64,27 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.005)
+
+
+# Whose it repeats.
+
+
+def test_a_visitor_repeats_only_what_the_same_visitor_asked(bench: Bench) -> None:
+    """Else the time of an answer would tell whether somebody else had asked the same."""
+    ada, eve = Caller("ada"), Caller("eve")
+    for caller, count in ((ada, 1), (ada, 1), (eve, 2), (HOST, 3), (Caller("other", "host"), 3), (eve, 3)):
+        (result,) = bench.engine.run("a", [GREEDY], caller)
+        assert (seen(bench), result.text) == (count, "one two one two one ")
+
+
+def test_a_visitor_does_not_wait_for_what_another_has_under_way(bench: Bench) -> None:
+    first, second = (bench.engine.stream("a", GREEDY, Caller(name)) for name in ("ada", "eve"))
+    next(first)
+    next(second)
+    for events in (first, second):
+        *_, last = events
+        assert last.result is not None and not last.result.is_repeated
+    assert seen(bench) == 2
 
 
 # What repeats.
