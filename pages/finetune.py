@@ -117,8 +117,12 @@ def one_run() -> None:
 header(
     _("Fine-tune"), _("Teach a small model a style, labels or a language, watch it learn, and use it on every page.")
 )
+if not may("see runs"):
+    VIEWS = {"new": VIEWS["new"]}
 if not may("train"):
-    st.info(_("This is a public site: starting, changing and deleting runs is off."), icon=":material/lock:")
+    st.info(
+        _("This is a public site: runs are not shown, and starting or changing them is off."), icon=":material/lock:"
+    )
 if "go_to" in st.session_state:
     st.session_state["tune_view"] = st.session_state.pop("go_to")
 view = st.segmented_control(
@@ -126,4 +130,5 @@ view = st.segmented_control(
     bind="query-params", required=True, label_visibility="collapsed",
 )  # fmt: skip
 ask_deletion()
-{"new": new_run, "runs": show_list, "one": one_run}[view or "new"]()
+PARTS = {"new": new_run, "runs": show_list, "one": one_run}
+PARTS[view if view in VIEWS else "new"]()

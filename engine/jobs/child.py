@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.errors import PeopleError
 from engine.jobs import failures
-from engine.jobs.folder import Job, Stopped, logged
+from engine.jobs.folder import Job, Stopped, beating, logged
 from engine.jobs.kinds import JobKind, kinds
 from engine.jobs.process import kill_group
 from engine.jobs.turns import turn
@@ -80,8 +80,21 @@ def main(arguments: list[str]) -> int:
     job.forget_stop()
     job.clean()
     signal.signal(signal.SIGTERM, _ended)
-    with logged(job.folder / "log.txt"), _limited(job, kind.max_seconds):
+    with logged(job.folder / "log.txt"), beating(job.folder, _orphan_watch(job, kind)), _limited(job, kind.max_seconds):
         return 0 if perform(job, kind) else 1
+
+
+def _orphan_watch(job: Job, kind: JobKind) -> Callable[[], None]:
+    """Ends a visitor's work that leaves nothing when the server is gone, which would end it when its asker goes."""
+    parent = os.getppid()
+
+    def look() -> None:
+        if os.getppid() != parent and not kind.is_kept and job.caller.role == "visitor":
+            with job.writing:
+                job.update("stopped")
+                kill_group(os.getpid())
+
+    return look
 
 
 def _ended(*_: Any) -> None:

@@ -1,6 +1,7 @@
 """A job's folder: config.json, job.json, status.json, metrics.jsonl, log.txt and, last, what came of it.
 
-The process that does the work writes it through `Job`; `reading` is for whoever watches.
+The process that does the work writes it through `Job`, and touches `beat` as long as it answers; `reading` is for
+whoever watches.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,11 @@ State = Literal["queued", "preparing", "running", "finished", "stopped", "failed
 LIVE: tuple[State, ...] = ("queued", "preparing", "running")
 STOP_FILE, AT_ONCE = "stop", "now"
 """The file that asks a job to stop, and what is in it where its process was ended at once."""
+
+BEAT_FILE, BEAT_SECONDS = "beat", 5.0
+"""The file that a process touches, and how often."""
+SILENT_SECONDS = 60.0
+"""A process that has not touched it for so long does not answer."""
 
 KEPT_FIELDS = ("started", "baseline", "metrics", "best_step")
 """What of the status outlives a restart."""
@@ -111,6 +117,33 @@ class Job:
         """Remove what a kill or a full disk left half-written."""
         for path in self.folder.glob("*.part"):
             remove(path)
+
+
+def is_silent(folder: Path) -> bool:
+    """Whether the process of the job in the folder has given no sign of life for a minute; one in a server has none."""
+    with suppress(OSError):
+        last = max((folder / name).stat().st_mtime for name in (BEAT_FILE, "status.json"))
+        return time.time() - last > SILENT_SECONDS
+    return False
+
+
+@contextmanager
+def beating(folder: Path, look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Give signs of life in a thread of its own, which a stopped or hung process has no more; `look` goes with each."""
+    is_over = threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(BEAT_SECONDS):
+            with suppress(OSError):
+                (folder / BEAT_FILE).touch()
+            look()
+
+    (folder / BEAT_FILE).touch()
+    threading.Thread(target=beat, name="job-beat", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def is_alive(status: Mapping[str, Any]) -> bool:

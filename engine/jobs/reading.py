@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 import psutil  # type: ignore[import-untyped]
 
 from engine.files import read_json
-from engine.jobs.folder import AT_ONCE, LIVE, STOP_FILE, State, is_alive
+from engine.jobs.folder import AT_ONCE, LIVE, STOP_FILE, State, is_alive, is_silent
 from engine.messages import NOTHING, Text
 from engine.messages import read as read_text
 from engine.sizes import size_in_words
@@ -53,6 +53,8 @@ class Standing:
     """Why its process is gone, where it said nothing itself, or that it has none yet."""
     is_stopping: bool = False
     """It was asked to stop, and has not yet."""
+    is_silent: bool = False
+    """Its process is there and has not answered for a minute."""
 
     @property
     def is_alive(self) -> bool:
@@ -86,7 +88,9 @@ def standing(folder: Path) -> Standing:
     stop = folder / STOP_FILE
     if state not in LIVE or _is_working(status):
         error, advice = (read_text(status.get(name)) for name in ("error", "advice"))
-        return stands(state, error, advice=advice, is_stopping=state in LIVE and stop.exists())
+        is_live = state in LIVE
+        silent = is_live and is_silent(folder)
+        return stands(state, error, advice=advice, is_stopping=is_live and stop.exists(), is_silent=silent)
     if stop.exists() and stop.read_text(encoding="utf-8") == AT_ONCE:
         return stands("stopped")
     if "pid" not in status:

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from engine.files import read_json
-from engine.jobs.folder import Job, Stopped, is_alive
+from engine.jobs.folder import Job, Stopped, is_alive, is_silent
 
 LOCK_FILE = ".lock"
 """Of a folder of runs, whose queue is one."""
@@ -46,7 +46,8 @@ def waiting(folder: Path, queue: str = "") -> list[str]:
     for path in folder.glob("*/status.json"):
         with suppress(OSError, ValueError, KeyError):
             status = read_json(path)
-            # Of a process that is gone nobody waits.
-            if status["state"] == "queued" and status.get("queue", "") == queue and is_alive(status):
+            # For a process that is gone, or hangs, nobody waits.
+            is_there = is_alive(status) and not is_silent(path.parent)
+            if status["state"] == "queued" and status.get("queue", "") == queue and is_there:
                 queued.append((float(status["queued"]), path.parent.name))
     return [name for _, name in sorted(queued)]

@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +28,11 @@ from engine.files import read_json, write_json
 from engine.jobs import process, reading
 from engine.jobs.child import perform
 from engine.jobs.failures import is_disk_full
-from engine.jobs.folder import AT_ONCE, KEPT_FIELDS, STOP_FILE, Job, State
+from engine.jobs.folder import AT_ONCE, BEAT_FILE, KEPT_FIELDS, STOP_FILE, Job, State
 from engine.jobs.kinds import JobKind, kinds
 from engine.jobs.reading import Standing
 from engine.messages import Text, counted
+from engine.serving.access import check
 from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.sizes import seconds_in_words, size_in_words
@@ -39,6 +40,10 @@ from engine.sizes import seconds_in_words, size_in_words
 FOLDER, MAKING = ".jobs", ".making"
 """Of all jobs but runs; and in it of those that are still being made."""
 HOST = Caller(role="host")
+IsHere = Callable[[], bool] | None
+"""Says, from any thread, whether the asker still is there; None where nobody looks."""
+GONE_SECONDS, LOOK_SECONDS = 15.0, 1.0
+"""For so long an asker may be away, as while a page is loaded anew; between two looks."""
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 MAX_LIVE = 4
 """Jobs of this folder at work and waiting; each is a process that has its libraries in memory."""
@@ -81,28 +86,36 @@ class JobView(Standing):
 
 def begin(
     settings: Settings, kind: str, config: Mapping[str, Any], *, title: str = "", subject: str = "",
-    caller: Caller = HOST, house: Any = None, secret: str = "",
+    caller: Caller = HOST, house: Any = None, secret: str = "", is_here: IsHere = None,
 ) -> str:  # fmt: skip
     """Make a job and start it; returns its id at once. `house` is for kinds that work in the server.
 
-    `secret` reaches the process alone, never a file. Raises ConflictError where the same is at work, BusyError,
-    NotReadyError (disk full).
+    `secret` reaches the process alone, never a file. Raises ConflictError for who may not or where the same
+    is at work, BusyError, NotReadyError (disk full).
     """
+    check(caller, kinds()[kind].action)
     with disk_explained():
         folder = _folder(settings) / MAKING / new_id()
         folder.mkdir(parents=True)
         write_json(folder / "config.json", config)
     try:
-        return adopt(settings, folder, kind, title=title, subject=subject, caller=caller, house=house, secret=secret)
+        return adopt(
+            settings, folder, kind, title=title, subject=subject, caller=caller, house=house, secret=secret,
+            is_here=is_here,
+        )  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # where it was not begun
 
 
 def adopt(
     settings: Settings, folder: Path, kind: str, *, title: str = "", subject: str = "", caller: Caller = HOST,
-    house: Any = None, secret: str = "",
+    house: Any = None, secret: str = "", is_here: IsHere = None,
 ) -> str:  # fmt: skip
-    """Take a folder that is made already (with its config.json) as a job's, and start it; returns its id."""
+    """Take a folder that is made already (with its config.json) as a job's, and start it; returns its id.
+
+    Raises as `begin`.
+    """
+    check(caller, kinds()[kind].action)
     job_id, jobs = f"{kind}-{new_id()}", _folder(settings)
     with disk_explained():
         jobs.mkdir(parents=True, exist_ok=True)
@@ -110,7 +123,7 @@ def adopt(
             _sweep(settings)
             _check_start(settings, kind, subject)
             describe(folder, kind, title, subject, caller)
-            start(settings, folder.rename(jobs / job_id), house=house, secret=secret)
+            start(settings, folder.rename(jobs / job_id), house=house, secret=secret, is_here=is_here)
     return job_id
 
 
@@ -121,10 +134,10 @@ def describe(folder: Path, kind: str, title: str = "", subject: str = "", caller
     write_json(folder / "job.json", about)
 
 
-def start(settings: Settings, folder: Path, *, house: Any = None, secret: str = "") -> None:
+def start(settings: Settings, folder: Path, *, house: Any = None, secret: str = "", is_here: IsHere = None) -> None:
     """Start the job in the folder, for the first time or again: a process, or a thread of this server."""
     kind, now = kind_of(folder), time.time()
-    for name in (STOP_FILE, "exit.json"):
+    for name in (STOP_FILE, BEAT_FILE, "exit.json"):
         (folder / name).unlink(missing_ok=True)
     before = read_json(folder / "status.json")
     kept = {name: before[name] for name in (*KEPT_FIELDS, "step", "max_steps") if name in before}
@@ -134,11 +147,15 @@ def start(settings: Settings, folder: Path, *, house: Any = None, secret: str = 
         job.update("queued")
         threading.Thread(target=perform, args=(job, kind, house), name=folder.name, daemon=True).start()
     else:
-        launch(settings, folder, kind, now, secret)
+        is_kept = kind.is_kept or _asker(folder).get("role") != "visitor"
+        launch(settings, folder, kind, now, secret, None if is_kept else is_here)
 
 
-def launch(settings: Settings, folder: Path, kind: JobKind, launched: float, secret: str) -> None:
-    """Start the child and note its number, for the time until it says it itself."""
+def launch(
+    settings: Settings, folder: Path, kind: JobKind, launched: float, secret: str, is_here: IsHere = None
+) -> None:
+    """Start the child and note its number, for the time until it says it itself; it ends when `is_here` says no."""
+    (folder / BEAT_FILE).touch()
     kills, nice = reading.out_of_memory_kills(), settings.training_nice
     child = process.start(
         process.python(kind.program, str(folder)),
@@ -151,12 +168,19 @@ def launch(settings: Settings, folder: Path, kind: JobKind, launched: float, sec
     note = {"launched": launched, "pid": child.pid, "out_of_memory_kills": kills}
     with suppress(psutil.NoSuchProcess):
         note["process_started"] = psutil.Process(child.pid).create_time()
-    threading.Thread(target=_reap, args=(child, folder), name="job-watch", daemon=True).start()
+    threading.Thread(target=_reap, args=(child, folder, is_here), name="job-watch", daemon=True).start()
     write_json(folder / "launch.json", note)
 
 
-def _reap(child: process.Process, folder: Path) -> None:
-    """Wait for the child's end and note how it came, which only its parent is told."""
+def _reap(child: process.Process, folder: Path, is_here: IsHere) -> None:
+    """Wait for the child's end and note how it came, which only its parent is told; end it where nobody waits."""
+    if is_here:
+        seen = time.monotonic()
+        while child.poll() is None and time.monotonic() - seen < GONE_SECONDS:
+            seen = time.monotonic() if is_here() else seen
+            time.sleep(LOOK_SECONDS)
+        if child.poll() is None:
+            _end_at_once(folder, child.pid)
     code, kills = child.wait(), reading.out_of_memory_kills()
     note = {"pid": child.pid, "returncode": code, "time": time.time(), "out_of_memory_kills": kills}
     with suppress(OSError):
@@ -211,11 +235,13 @@ def view_of(folder: Path) -> JobView:
     )
 
 
-def stop(folder: Path, seconds_a_step: float | None = None, is_now: bool = False) -> Text:
-    """Ask the job in the folder to end, and say when it does; `is_now` ends its process at once. Never waits.
+def stop(folder: Path, seconds_a_step: float | None = None, is_now: bool = False, caller: Caller = HOST) -> Text:
+    """Ask the job in the folder to end, and say when it does; `is_now` ends its process at once, also one that hangs.
 
-    Raises ConflictError where it is not at work, NotReadyError where nothing can be written.
+    Never waits. Raises ConflictError where it is not at work and for who may not, NotReadyError where nothing can be
+    written.
     """
+    _check_owner(folder, caller)
     found, kind = reading.standing(folder), kind_of(folder)
     if not found.is_alive:
         raise ConflictError("This is not at work, so there is nothing to stop.", param="job")
@@ -231,6 +257,24 @@ def stop(folder: Path, seconds_a_step: float | None = None, is_now: bool = False
     return when_it_ends(found.state, seconds_a_step)
 
 
+def _end_at_once(folder: Path, pid: int) -> None:
+    with suppress(OSError):
+        (folder / STOP_FILE).write_text(AT_ONCE, encoding="utf-8")
+    process.signal_group(pid, signal.SIGKILL)
+
+
+def _asker(folder: Path) -> dict[str, Any]:
+    """Who wanted the job in the folder, as job.json tells."""
+    asker = read_json(folder / "job.json").get("caller")
+    return asker if isinstance(asker, dict) else {}
+
+
+def _check_owner(folder: Path, caller: Caller) -> None:
+    """Raise ConflictError for who neither may do such work nor asked for this."""
+    if not caller.id or _asker(folder).get("id") != caller.id:
+        check(caller, kind_of(folder).action)
+
+
 def when_it_ends(state: State, seconds_a_step: float | None) -> Text:
     """What a stop does that lets a step come to its end."""
     if state == "queued":
@@ -243,9 +287,10 @@ def when_it_ends(state: State, seconds_a_step: float | None) -> Text:
     return Text("It ends after this step, about {time}, and keeps the best so far.", time=time_left)
 
 
-def delete(settings: Settings, job_id: str) -> None:
-    """Delete a job's folder. Raises NotFoundError, ConflictError while it is at work."""
+def delete(settings: Settings, job_id: str, caller: Caller = HOST) -> None:
+    """Delete a job's folder. Raises NotFoundError, ConflictError while it is at work and for who may not."""
     view = read(settings, job_id)
+    _check_owner(view.folder, caller)
     if view.is_alive:
         raise ConflictError("This is at work. Stop it first, then delete it.", param="job")
     shutil.rmtree(view.folder, ignore_errors=True)

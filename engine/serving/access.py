@@ -17,8 +17,12 @@ Action = Literal[
     "upload",  # files into the server's memory
     "delete",
     "unload",
-    "train",  # and whatever else is done with runs
+    "see runs",  # their titles and notes, figures, logs, rows held out and files
+    "train",  # start, stop, change and delete runs, try their settings, put their models into the pickers
+    "compare",  # a run's model with its base
+    "export",  # a run's model as a file
     "publish",
+    "work",  # every other job
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 VISITORS_MAY: frozenset[Action] = frozenset({"ask", "fetch embedded"})
@@ -29,10 +33,17 @@ REFUSALS: dict[Action, Text] = {
     "upload": Text("This public site takes no files. Choose one of the samples."),
     "delete": Text("Deletions are off on this public site."),
     "unload": Text("Models are not unloaded by visitors of this public site. An idle one makes room by itself."),
+    "see runs": Text("What was trained here is not shown on this public site."),
     "train": Text("Fine-tuning is off on this public site. Run Parlance on a machine of your own to train."),
+    "compare": Text("Comparing models is off on this public site. Run Parlance on a machine of your own."),
+    "export": Text("Exports are off on this public site. Run Parlance on a machine of your own."),
     "publish": Text("Publishing is off on this public site. Run Parlance on a machine of your own."),
+    "work": Text("Work in the background is off on this public site. Run Parlance on a machine of your own."),
 }
-PARAMS: dict[Action, str] = {"fetch data": "dataset", "upload": "file", "train": "run", "publish": "run"}
+PARAMS: dict[Action, str] = {
+    "fetch data": "dataset", "upload": "file", "see runs": "run", "train": "run", "compare": "run", "export": "run",
+    "publish": "run", "work": "job",
+}  # fmt: skip
 
 
 def may(caller: Caller, action: Action) -> bool:

@@ -47,9 +47,9 @@ def push(
 ) -> str:
     """Make the repository `owner/name` (or `name` of the token's owner), upload the run's model, by a job.
 
-    Returns the job's id at once. Raises InputError (name, token, kind), ConflictError (public site), NotFoundError.
+    Returns the job's id at once. Raises InputError (name, token, kind), ConflictError (for who may not), NotFoundError.
     """
-    access.check(access.caller_of(settings), "publish")
+    access.check(caller, "publish")
     view = read(settings, run_id)
     order = {
         "run": run_id, "repository": _checked_name(repository), "kind": kind, "is_private": bool(is_private),

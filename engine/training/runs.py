@@ -25,6 +25,7 @@ from engine.jobs.folder import Job, json_lines
 from engine.messages import Text, counted
 from engine.requests import clean_text
 from engine.serving import access
+from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.training import average, serving, tasks
 from engine.training.config import TrainingConfig, make_config
@@ -34,7 +35,7 @@ from engine.training.views import FINDINGS_FILE, RunView, listed, read, run_fold
 
 if TYPE_CHECKING:
     from engine.serving.compose import House
-    from engine.serving.protocol import Caller, Engine
+    from engine.serving.protocol import Engine
 
 __all__ = ["RunView", "listed", "read", "run_folder"]
 
@@ -53,14 +54,15 @@ def create(
     title: str,
     note: str = "",
     findings: Sequence[Finding] = (),
+    caller: Caller = jobs.HOST,
 ) -> str:
     """Make a run's folder, whole or not at all, and return its id; `start` starts it.
 
     `config_values` are fields of TrainingConfig without the files; rows have the task's keys; `findings` stay with the
-    run. A title that another run has gets a number. Raises InputError naming the field, ConflictError (a public site,
+    run. A title that another run has gets a number. Raises InputError naming the field, ConflictError (for who may not,
     too many runs), NotReadyError (disk full).
     """
-    _check_public(settings)
+    access.check(caller, "train")
     title, note = _words(title, note)
     files = {"train_file": "data/train.jsonl", "validation_file": "data/validation.jsonl"}
     shared = {} if config_values.get("threads") else {"threads": settings.training_threads}
@@ -92,7 +94,9 @@ def create(
             with _naming:
                 title = _own_title(settings, title)
                 write_json(folder / "about.json", {"created": time.time(), "title": title, "note": note} | facts)
-                jobs.describe(folder, "average" if config.mean_of or config.step_of else "training", title)
+                jobs.describe(
+                    folder, "average" if config.mean_of or config.step_of else "training", title, caller=caller
+                )
                 folder.rename(runs / run_id)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
@@ -100,18 +104,20 @@ def create(
     return run_id
 
 
-def create_mean(settings: Settings, run_ids: Sequence[str]) -> str:
+def create_mean(settings: Settings, run_ids: Sequence[str], caller: Caller = jobs.HOST) -> str:
     """Make the run whose model is the mean of these runs' models, and return its id; `start` has it made and judged.
 
     It has the first run's rows and settings. Raises ConflictError where they have no mean, and as `create`.
     """
+    access.check(caller, "train")
     check_mean(settings, run_ids)
     views = [read(settings, id) for id in run_ids]
     config = cast(TrainingConfig, views[0].config)
     train, held_out = (json_lines(views[0].folder / file) for file in (config.train_file, config.validation_file))
     title = f"Mean of {len(views)}: {views[0].title}"[:MAX_TITLE_CHARACTERS]
     note = f"The mean of the weights of {', '.join(f'{view.title} ({view.id})' for view in views)}."
-    return create(settings, asdict(config) | {"mean_of": list(run_ids)}, train, held_out, title=title, note=note)
+    values = asdict(config) | {"mean_of": list(run_ids)}
+    return create(settings, values, train, held_out, title=title, note=note, caller=caller)
 
 
 def check_mean(settings: Settings, run_ids: Sequence[str]) -> None:
@@ -119,11 +125,12 @@ def check_mean(settings: Settings, run_ids: Sequence[str]) -> None:
     average.check_mean([read(settings, id) for id in run_ids])
 
 
-def create_step(settings: Settings, run_id: str, step: int) -> str:
+def create_step(settings: Settings, run_id: str, step: int, caller: Caller = jobs.HOST) -> str:
     """Make the run whose model is that of an earlier step of a run, and return its id; `start` has it made and judged.
 
     Raises NotFoundError where that step's weights are not kept, and as `create`.
     """
+    access.check(caller, "train")
     view = read(settings, run_id)
     if view.config is None or step not in view.past_weights:
         raise _no_weights(step)
@@ -131,12 +138,13 @@ def create_step(settings: Settings, run_id: str, step: int) -> str:
     train, held_out = (json_lines(view.folder / file) for file in (config.train_file, config.validation_file))
     end = f", step {step:,}"
     title = f"{view.title[: MAX_TITLE_CHARACTERS - len(end)]}{end}"
-    return create(settings, asdict(config) | {"step_of": run_id, "step": step}, train, held_out, title=title)
+    values = asdict(config) | {"step_of": run_id, "step": step}
+    return create(settings, values, train, held_out, title=title, caller=caller)
 
 
-def delete_step(settings: Settings, run_id: str, step: int) -> None:
+def delete_step(settings: Settings, run_id: str, step: int, caller: Caller = jobs.HOST) -> None:
     """Delete the weights that a run keeps of an earlier step. Raises NotFoundError where it keeps none of that step."""
-    with _held(settings, run_id) as folder:
+    with _held(settings, run_id, caller) as folder:
         view = read(settings, run_id)
         if not view.is_kept(step):
             raise _no_weights(step)
@@ -147,51 +155,51 @@ def _no_weights(step: int) -> NotFoundError:
     return NotFoundError("This run keeps no weights of step {step} any more. Choose another.", param="step", step=step)
 
 
-def start(settings: Settings, run_id: str) -> None:
+def start(settings: Settings, run_id: str, caller: Caller = jobs.HOST) -> None:
     """Start a run, or go on with one from its last checkpoint, in the same order of rows; it waits for its turn.
 
-    Raises NotFoundError, ConflictError (alive, finished, a public site), BusyError, NotReadyError (disk full).
+    Raises NotFoundError, ConflictError (alive, finished, for who may not), BusyError, NotReadyError (disk full).
     """
-    with _held(settings, run_id) as folder:
+    with _held(settings, run_id, caller) as folder:
         _check_start(settings, read(settings, run_id), folder)
         jobs.start(settings, folder)
 
 
-def stop(settings: Settings, run_id: str, is_now: bool = False) -> Text:
+def stop(settings: Settings, run_id: str, is_now: bool = False, caller: Caller = jobs.HOST) -> Text:
     """Ask a live run to end after the step it is in and to keep the best so far, or end it at once.
 
     Returns at once, and says when it ends. A run that was ended at once goes on from its last checkpoint. Raises
     NotFoundError, ConflictError.
     """
-    _check_public(settings)
+    access.check(caller, "train")
     run = read(settings, run_id)
-    return jobs.stop(run.folder, run.seconds_a_step, is_now)
+    return jobs.stop(run.folder, run.seconds_a_step, is_now, caller)
 
 
-def delete(settings: Settings, run_id: str, engine: Engine | None = None) -> None:
+def delete(settings: Settings, run_id: str, engine: Engine | None = None, caller: Caller = jobs.HOST) -> None:
     """Delete a run with everything in its folder; with `engine` its model leaves the pickers first.
 
-    Raises NotFoundError, ConflictError (alive, its model is answering, a public site).
+    Raises NotFoundError, ConflictError (alive, its model is answering, for who may not).
     """
-    with _held(settings, run_id) as folder:
+    with _held(settings, run_id, caller) as folder:
         if read(settings, run_id).is_alive:
             raise ConflictError("This run is at work. Stop it first, then delete it.", param="run")
         if any(job.is_alive and job.subject.split("/")[0] == run_id for job in jobs.listed(settings)):
             raise ConflictError("This run's model is at work. Stop that first, then delete the run.", param="run")
         if engine is not None:
-            serving.forget(engine, run_id)
+            serving.forget(engine, run_id, caller)
         trash = folder.with_name(f".deleted-{run_id}-{time.monotonic_ns()}")
         folder.rename(trash)
     shutil.rmtree(trash, ignore_errors=True)
 
 
-def annotate(settings: Settings, run_id: str, title: str, note: str) -> None:
+def annotate(settings: Settings, run_id: str, title: str, note: str, caller: Caller = jobs.HOST) -> None:
     """Give a run another title and note; a title that another run has gets a number.
 
     A model in use keeps its name in the pickers until it is used anew.
     """
     title, note = _words(title, note)
-    with _held(settings, run_id) as folder, _naming:
+    with _held(settings, run_id, caller) as folder, _naming:
         title = _own_title(settings, title, run_id)
         write_json(folder / "about.json", read_json(folder / "about.json") | {"title": title, "note": note})
 
@@ -232,20 +240,20 @@ def base_folder(house: House, model_id: str) -> Path:
     return house.store.path(model.id)
 
 
-def use(settings: Settings, engine: Engine, run_id: str, job: Job | None = None) -> str:
+def use(settings: Settings, engine: Engine, run_id: str, job: Job | None = None, caller: Caller = jobs.HOST) -> str:
     """Bring a run's model into the pickers of the pages that it serves; returns the model's id.
 
     A language model is converted for llama.cpp where it runs on the processor, which takes up to a minute; pages have
-    it done by a job. Raises NotFoundError, ConflictError (no model yet, a public site), UnsupportedError,
+    it done by a job. Raises NotFoundError, ConflictError (no model yet, for who may not), UnsupportedError,
     NotReadyError, and Stopped where the job was stopped.
     """
-    with _held(settings, run_id) as folder:
-        return serving.use(settings, engine, read(settings, run_id), folder, job)
+    with _held(settings, run_id, caller) as folder:
+        return serving.use(settings, engine, read(settings, run_id), folder, caller, job)
 
 
 def begin_use(settings: Settings, house: House, run_id: str, caller: Caller) -> str:
     """Have a job do `use`; returns the job's id at once. Raises as `use` where that can be told at once."""
-    _check_public(settings)
+    access.check(caller, "train")
     view = read(settings, run_id)
     serving.check_model(view)
     return jobs.begin(settings, "use", {"run": run_id}, title=view.title, subject=run_id, house=house, caller=caller)
@@ -253,17 +261,13 @@ def begin_use(settings: Settings, house: House, run_id: str, caller: Caller) -> 
 
 def work(job: Job, house: House) -> dict[str, str]:
     """The work of a job of the kind `use`, in the server."""
-    return {"model": use(house.settings, house.engine, job.config["run"], job)}
+    return {"model": use(house.settings, house.engine, job.config["run"], job, job.caller)}
 
 
-def retire(settings: Settings, engine: Engine, run_id: str) -> None:
+def retire(settings: Settings, engine: Engine, run_id: str, caller: Caller = jobs.HOST) -> None:
     """Take a run's model out of the pickers; the run stays. Raises ConflictError while the model is answering."""
-    with _held(settings, run_id) as folder:
-        serving.retire(engine, run_id, folder)
-
-
-def _check_public(settings: Settings) -> None:
-    access.check(access.caller_of(settings), "train")
+    with _held(settings, run_id, caller) as folder:
+        serving.retire(engine, run_id, folder, caller)
 
 
 def _words(title: object, note: object) -> tuple[str, str]:
@@ -311,12 +315,12 @@ def _check_start(settings: Settings, view: RunView, folder: Path) -> None:
 
 
 @contextmanager
-def _held(settings: Settings, run_id: str) -> Iterator[Path]:
+def _held(settings: Settings, run_id: str, caller: Caller) -> Iterator[Path]:
     """The folder of a run that is to be changed, by whoever may; two clicks, tabs or servers do not do so at once.
 
-    Raises NotFoundError, and ConflictError (a public site, somebody else is at it).
+    Raises NotFoundError, and ConflictError (for who may not, somebody else is at it).
     """
-    _check_public(settings)
+    access.check(caller, "train")
     folder = run_folder(settings, run_id)
     busy = Text("Somebody is busy with this run just now. Try again in a moment.")
     with jobs.held(folder.with_name(f".{folder.name}.lock"), busy), jobs.disk_explained():

@@ -29,7 +29,6 @@ from engine.jobs import process
 from engine.jobs.folder import Job, Stopped
 from engine.messages import Text
 from engine.requests import Event, Sampling
-from engine.serving.access import caller_of
 from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.training import tasks
@@ -49,14 +48,14 @@ TRIED_TOKENS = 80
 MAX_NAMED_LABELS = 6
 
 
-def use(settings: Settings, engine: Engine, view: RunView, folder: Path, job: Job | None = None) -> str:
+def use(settings: Settings, engine: Engine, view: RunView, folder: Path, caller: Caller, job: Job | None = None) -> str:
     """Write `served/`, whole or not at all, and add the model to the engine's catalogue; returns its id.
 
     Raises ConflictError without a model, or while an earlier one is answering; UnsupportedError, InputError; Stopped
     where the job was stopped.
     """
     config = check_model(view)
-    engine.unload(view.model_id, caller_of(settings))
+    engine.unload(view.model_id, caller)
     with placed(folder / "served") as part:
         entry = _entry(settings, engine, view, config, folder)
         is_writer = tasks.find(config.task).is_language_model
@@ -94,16 +93,16 @@ def stream(
             yield event
 
 
-def retire(engine: Engine, run_id: str, folder: Path) -> None:
+def retire(engine: Engine, run_id: str, folder: Path, caller: Caller) -> None:
     """Unload the model, take it out of the catalogue, and delete `served/`. Raises ConflictError while it answers."""
-    forget(engine, run_id)
+    forget(engine, run_id, caller)
     (folder / "served" / "model.json").unlink(missing_ok=True)  # what makes it one in use
     remove(folder / "served")
 
 
-def forget(engine: Engine, run_id: str) -> None:
+def forget(engine: Engine, run_id: str, caller: Caller) -> None:
     """Unload a run's model and take it out of the catalogue. Raises ConflictError while it answers."""
-    engine.unload(f"run-{run_id}", caller_of(engine.settings))
+    engine.unload(f"run-{run_id}", caller)
     engine.catalogue.remove(f"run-{run_id}")
 
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import PeopleError
-from engine.jobs.folder import Stopped, logged
+from engine.jobs.folder import Stopped, beating, logged
 from engine.jobs.turns import turn
 from engine.training.run import Run
 from engine.training.turns import is_asked_to_stop, spin_freely, step_back
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     run, stop = Run(folder), threading.Event()
     run.forget_stop()
     run.clean()
-    with logged(folder / "log.txt"), _stopped_by_signal(stop):
+    with logged(folder / "log.txt"), beating(folder), _stopped_by_signal(stop):
         try:
             return _in_turn(run, stop)
         except Exception as error:

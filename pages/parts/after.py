@@ -64,7 +64,7 @@ def _show_comparison(run: RunView, config: TrainingConfig) -> None:
         return
     found = compare.read(jobs.run_folder(settings, run.id))
     words = _("Compare again") if found else _("Compare")
-    if st.button(words, icon=":material/compare:", key="compare", disabled=not may("train")):
+    if st.button(words, icon=":material/compare:", key="compare", disabled=not may("compare")):
         work.begin(settings, "compare", {"run": run.id}, title=run.title, subject=run.id, caller=caller())
         st.rerun()
     show_failure(job)
@@ -202,7 +202,7 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
             label, link = _("Open {title}", title=application.title), {application.picker: title_of(model.id)}
             st.page_link(page_of(application), label=label, icon=":material/arrow_forward:", query_params=link)
         if st.button(_("Take it out"), icon=":material/remove_circle:", key="retire"):
-            jobs.retire(house().settings, house().engine, run.id)
+            jobs.retire(house().settings, house().engine, run.id, caller())
             st.rerun()
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import streamlit as st
 
 from engine.messages import Text, label
-from engine.settings import Settings
+from engine.serving.protocol import Caller, Role
 from engine.training import columns, splits, tasks
 from engine.training.columns import Rows
 from engine.training.formats import ENDINGS, Table, fetch_dataset, read_apart, read_table
 from engine.training.splits import Splits
 from pages.parts import curves
-from pages.parts.engine import house, may
+from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
 from pages.parts.text import plain
@@ -110,15 +110,15 @@ def _fetched(task: str) -> Dataset | None:
         return None
     wanted, part = st.session_state["tune_fetched"]
     with st.spinner(_("Fetching the data set…")):
-        table = _fetch(wanted, part, house().settings)
+        table = _fetch(wanted, part, caller().role, caller())
     if table.note:
         st.caption(plain(_(table.note)))
     return Dataset(f"hub-{wanted}-{part}", wanted, table, None, columns.guess(table, task))
 
 
 @st.cache_resource(max_entries=4, ttl="1h", show_spinner=False)
-def _fetch(dataset_id: str, split: str, _settings: Settings) -> Table:
-    return fetch_dataset(dataset_id, split, _settings)
+def _fetch(dataset_id: str, split: str, role: Role, _caller: Caller) -> Table:
+    return fetch_dataset(dataset_id, split, house().settings, _caller)
 
 
 def choose_columns(task: str, data: Dataset) -> tuple[columns.Columns, float, bool]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.serving import access
 from engine.serving.access import Action
@@ -23,6 +27,14 @@ def caller() -> Caller:
     """The visitor of this session; the number tells sessions apart and ends with them."""
     number: str = st.session_state.setdefault("caller", secrets.token_hex(8))
     return access.caller_of(house().settings, number)
+
+
+def presence() -> Callable[[], bool] | None:
+    """Tells, from any thread, whether this visitor still has the page open; None where no server knows."""
+    context = get_script_run_ctx()
+    if context is None or not runtime.exists():
+        return None
+    return partial(runtime.get_instance().is_active_session, context.session_id)
 
 
 def may(action: Action) -> bool:

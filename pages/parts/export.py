@@ -58,7 +58,7 @@ def _file(run: RunView, kind: Kind) -> None:
     made = max(target.glob("*.zip"), key=lambda path: path.stat().st_mtime, default=None)
     with st.container(horizontal=True, vertical_alignment="center"):
         words = _("Make it again") if made else _("Make the zip")
-        if st.button(words, icon=":material/archive:", key="export", disabled=not may("train")):
+        if st.button(words, icon=":material/archive:", key="export", disabled=not may("export")):
             config = {"run": run.id, "kind": kind}
             work.begin(settings, "export", config, title=run.title, subject=f"{run.id}/{kind}", caller=caller())
             st.rerun()

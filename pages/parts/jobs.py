@@ -10,6 +10,7 @@ import streamlit as st
 from engine.jobs import work
 from engine.jobs.work import JobView
 from engine.messages import Text
+from pages.parts.engine import caller
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.notices import watch
@@ -29,12 +30,25 @@ def _draw(folder: Path, words: str) -> None:
         job = work.view_of(folder)
         if not job.is_alive:
             st.rerun()
+        if job.is_silent:
+            show_silence()
         if job.progress:
             st.progress(job.progress)
         with st.container(horizontal=True, vertical_alignment="center"):
             told = _("Waiting for its turn") if job.state == "queued" else words
             st.caption(f":material/hourglass_top: {told} · {seconds_in_words(job.seconds)}")
-            stop_button(f"stop-{job.id}", job.is_stopping, lambda is_now: work.stop(folder, is_now=is_now))
+            stop_button(
+                f"stop-{job.id}", job.is_stopping, lambda is_now: work.stop(folder, is_now=is_now, caller=caller())
+            )
+
+
+def show_silence() -> None:
+    """What to do with a process that hangs."""
+    words = _(
+        "This does not answer: its process has given no sign of life for a minute. Stop it; where that does not help, "
+        "Stop now ends it, and what waits behind it goes on."
+    )
+    st.warning(words, icon=":material/heart_broken:")
 
 
 def show_failure(job: JobView | None) -> None:

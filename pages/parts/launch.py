@@ -26,7 +26,7 @@ from engine.training.config import TrainingConfig, defaults, make_config
 from engine.training.findings import Finding, read_finding
 from engine.training.splits import Splits
 from pages.parts import curves
-from pages.parts.engine import caller, house
+from pages.parts.engine import caller, house, presence
 from pages.parts.errors import errors_shown
 from pages.parts.findings import show_findings
 from pages.parts.jobs import show_job
@@ -145,11 +145,11 @@ def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str =
             words = Text("{sentence} {next}", sentence=words, next=finding.message)
         raise InputError(words, param=faults[0].field)
     settings = house().settings
+    rows = (splits.usable_train, splits.usable_validation)
     run_id = jobs.create(
-        settings, values, splits.usable_train, splits.usable_validation, title=jobs.fitting_title(title), note=note,
-        findings=found,
-    )  # fmt: skip
-    jobs.start(settings, run_id)
+        settings, values, *rows, title=jobs.fitting_title(title), note=note, findings=found, caller=caller()
+    )
+    jobs.start(settings, run_id, caller())
     watch(jobs.run_folder(settings, run_id))
     return run_id
 
@@ -159,8 +159,12 @@ def start_check(values: Mapping[str, Any], splits: Splits) -> None:
     settings, of = house().settings, subject(values, splits)
     forget_check()
     making = replace(settings, runs_folder=settings.runs_folder.absolute() / work.FOLDER / work.MAKING)
-    run_id = jobs.create(making, values, splits.usable_train, splits.usable_validation, title=_("Check"))
-    job = work.adopt(settings, making.runs_folder / run_id, "probe", title=_("Check"), subject=of, caller=caller())
+    rows = (splits.usable_train, splits.usable_validation)
+    run_id = jobs.create(making, values, *rows, title=_("Check"), caller=caller())
+    job = work.adopt(
+        settings, making.runs_folder / run_id, "probe", title=_("Check"), subject=of, caller=caller(),
+        is_here=presence(),
+    )  # fmt: skip
     st.session_state[CHECK] = job
 
 
@@ -254,6 +258,6 @@ def forget_check() -> None:
         return
     if job.is_alive:
         with suppress(ConflictError):
-            work.stop(job.folder, is_now=True)
+            work.stop(job.folder, is_now=True, caller=caller())
     else:
-        work.delete(house().settings, job.id)
+        work.delete(house().settings, job.id, caller())

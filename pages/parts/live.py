@@ -16,10 +16,10 @@ from engine.training import tasks
 from engine.training.figures import remarks, shown
 from engine.training.runs import RunView
 from pages.parts import curves
-from pages.parts.engine import house, may
+from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.findings import show_findings
-from pages.parts.jobs import stop_button
+from pages.parts.jobs import show_silence, stop_button
 from pages.parts.language import _
 from pages.parts.notices import watch
 from pages.parts.runs import (
@@ -62,6 +62,8 @@ def _live(run_id: str, was_alive: bool) -> None:
             st.rerun()
         _head(run)
         _cause(run)
+        if run.is_silent:
+            show_silence()
         if run.is_alive:
             show_progress(run)
         _figures(run)
@@ -82,10 +84,10 @@ def _head(run: RunView) -> None:
         is_off = not may("train")
         if run.is_alive:
             keeps = _("Keeps the best so far.")
-            stop_button("stop", run.is_stopping, lambda is_now: jobs.stop(settings, run.id, is_now), keeps)
+            stop_button("stop", run.is_stopping, lambda is_now: jobs.stop(settings, run.id, is_now, caller()), keeps)
         if run.can_resume and st.button(_("Resume"), key="resume", icon=":material/play_arrow:", disabled=is_off):
             with errors_shown():
-                jobs.start(settings, run.id)
+                jobs.start(settings, run.id, caller())
                 st.rerun()
         _edit(run)
         delete_button(run)
@@ -103,7 +105,7 @@ def _edit(run: RunView) -> None:
             note = st.text_area(_("Note"), run.note, max_chars=jobs.MAX_NOTE_CHARACTERS)
             if st.form_submit_button(_("Save")):
                 with errors_shown():
-                    jobs.annotate(house().settings, run.id, title, note)
+                    jobs.annotate(house().settings, run.id, title, note, caller())
                     st.rerun()
         if run.config and st.button(_("Use these settings for a new run"), key="again", on_click=_again, args=(run,)):
             st.rerun()
@@ -274,14 +276,14 @@ def _past_buttons(run: RunView, step: int) -> None:
     settings, is_off = house().settings, not may("train")
     if st.button(_("Make it a run"), key=f"past-{step}", icon=":material/alt_route:", disabled=is_off):
         with errors_shown():
-            run_id = jobs.create_step(settings, run.id, step)
-            jobs.start(settings, run_id)
+            run_id = jobs.create_step(settings, run.id, step, caller())
+            jobs.start(settings, run_id, caller())
             open_run(run_id)
     if st.button(
         "", key=f"forget-{step}", icon=":material/delete:", help=_("Delete"), disabled=is_off or not run.is_kept(step)
     ):
         with errors_shown():
-            jobs.delete_step(settings, run.id, step)
+            jobs.delete_step(settings, run.id, step, caller())
             st.rerun()
 
 

@@ -14,7 +14,7 @@ from engine.training import runs as jobs
 from engine.training import tasks
 from engine.training.runs import RunView
 from pages.parts import curves
-from pages.parts.engine import house, may
+from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.picker import title_of
@@ -85,6 +85,8 @@ def state_badge(run: RunView) -> None:
     words = _(text)
     if run.queue_position:
         words = _("waiting, {place} in the queue", place=run.queue_position)
+    if run.is_silent:
+        words, icon, colour = _("does not answer"), ":material/heart_broken:", "orange"
     st.badge(words, icon=icon, color=colour)  # type: ignore[arg-type]
 
 
@@ -194,7 +196,7 @@ def _confirm_deletion(run_id: str, title: str) -> None:
     )
     if st.button(_("Delete"), type="primary", icon=":material/delete:", key="delete-now"):
         with errors_shown():
-            jobs.delete(house().settings, run_id, house().engine)
+            jobs.delete(house().settings, run_id, house().engine, caller())
             if st.session_state.get("tune_view") == "one":
                 st.session_state["go_to"] = "runs"
             st.rerun()
@@ -264,8 +266,8 @@ def _offer_mean(run_ids: Sequence[str]) -> None:
         _("Make the mean of these models"), key="mean", icon=":material/join_inner:", help=words,
         disabled=bool(fault) or not may("train"),
     ):  # fmt: skip
-        run_id = jobs.create_mean(settings, run_ids)
-        jobs.start(settings, run_id)
+        run_id = jobs.create_mean(settings, run_ids, caller())
+        jobs.start(settings, run_id, caller())
         open_run(run_id)
 
 

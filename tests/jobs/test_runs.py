@@ -21,11 +21,13 @@ from typing import Any
 
 import psutil
 import pytest
+from fakes import HOST, VISITOR
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
 from engine.jobs import reading, work
 from engine.jobs.folder import STOP_FILE
 from engine.jobs.kinds import average, training
+from engine.serving.protocol import Caller
 from engine.settings import ROOT, Settings
 from engine.training import runs as jobs
 from engine.training.run import Run
@@ -48,8 +50,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
             jobs.stop(made, view.id, is_now=True)
 
 
-def make(settings: Settings, title: str = "A run", **changes: Any) -> str:
-    return jobs.create(settings, VALUES | changes, ROWS, ROWS[:2], title=title)
+def make(settings: Settings, title: str = "A run", caller: Caller = HOST, **changes: Any) -> str:
+    return jobs.create(settings, VALUES | changes, ROWS, ROWS[:2], title=title, caller=caller)
 
 
 def wait_until(is_so: Callable[[], Any]) -> Any:
@@ -163,20 +165,23 @@ def test_what_is_no_run_is_not_found_by_anything(settings: Settings, tmp_path: P
     assert (tmp_path / "x").is_dir()
 
 
-def test_a_public_site_shows_runs_and_changes_none(settings: Settings) -> None:
-    run_id = make(settings)
-    public, engine = Settings(runs_folder=settings.runs_folder, is_public=True), None
+def test_a_visitor_changes_no_run(settings: Settings) -> None:
+    """Whoever asks counts, not the settings of the process that is asked."""
+    run_id, engine, who = make(settings), None, VISITOR
     changes: list[Callable[[], Any]] = [
-        lambda: make(public), lambda: jobs.start(public, run_id), lambda: jobs.stop(public, run_id),
-        lambda: jobs.stop(public, run_id, is_now=True), lambda: jobs.delete(public, run_id),
-        lambda: jobs.annotate(public, run_id, "t", ""), lambda: jobs.use(public, engine, run_id),  # type: ignore[arg-type]
-        lambda: jobs.retire(public, engine, run_id),  # type: ignore[arg-type]
+        lambda: make(settings, caller=who), lambda: jobs.start(settings, run_id, who),
+        lambda: jobs.create_mean(settings, [run_id, run_id], who), lambda: jobs.stop(settings, run_id, caller=who),
+        lambda: jobs.stop(settings, run_id, is_now=True, caller=who), lambda: jobs.delete(settings, run_id, None, who),
+        lambda: jobs.annotate(settings, run_id, "t", "", who),
+        lambda: jobs.use(settings, engine, run_id, None, who),  # type: ignore[arg-type]
+        lambda: jobs.begin_use(settings, engine, run_id, who),  # type: ignore[arg-type]
+        lambda: jobs.retire(settings, engine, run_id, who),  # type: ignore[arg-type]
     ]  # fmt: skip
     for change in changes:
         with pytest.raises(ConflictError, match="public site"):
             change()
-    assert [view.id for view in jobs.listed(public)] == [run_id]
-    assert jobs.read(public, run_id).state == "stopped"
+    assert [view.id for view in jobs.listed(settings)] == [run_id]
+    assert jobs.read(settings, run_id).state == "stopped"
 
 
 def test_a_run_from_start_to_end(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

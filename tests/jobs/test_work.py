@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from benches import Bench
+from fakes import HOST, VISITOR
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
-from engine.jobs import process, work
-from engine.jobs.folder import STOP_FILE, Job
-from engine.jobs.kinds import kinds
+from engine.jobs import child, folder, process, turns, work
+from engine.jobs.folder import BEAT_FILE, STOP_FILE, Job
+from engine.jobs.kinds import HEAVY, kinds
 from engine.jobs.work import JobView
+from engine.serving.protocol import Caller
 from engine.settings import Settings, current
 
 PATIENCE_SECONDS = 60
@@ -97,9 +102,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
 
 
 def begin(settings: Settings, count: int = 3, seconds: float = 0.01, secret: str = "", **values: Any) -> str:
+    asked = {name: values.pop(name) for name in ("caller", "is_here") if name in values}
     subject = str(values.pop("subject", "it"))
     config = {"count": count, "seconds": seconds} | values
-    return work.begin(settings, "count", config, title="To three", subject=subject, secret=secret)
+    return work.begin(settings, "count", config, title="To three", subject=subject, secret=secret, **asked)
 
 
 def wait_until(is_so: Callable[[], Any]) -> Any:
@@ -210,6 +216,113 @@ def test_jobs_of_one_queue_work_in_turn_and_the_same_is_not_begun_twice(
         begin(settings, subject="a third")
     work.stop(work.read(settings, first).folder)
     assert ended(settings, second).state == "finished"
+
+
+def test_what_computes_in_a_process_of_its_own_waits_in_one_queue() -> None:
+    """Eight who ask for comparisons, checks and exports have one of them computed at a time."""
+    ours = kinds()
+    assert {ours[id].queue for id in ("compare", "export", "probe", "publish", "use")} == {HEAVY}
+
+
+def age(folder: Path, seconds: float = 120.0) -> None:
+    """Make the signs of life of a job's process look that old."""
+    past = time.time() - seconds
+    for name in (BEAT_FILE, "status.json"):
+        os.utime(folder / name, (past, past))
+
+
+def test_a_child_that_hangs_is_told_stopped_and_killed_and_the_queue_goes_on(settings: Settings) -> None:
+    first = begin(settings, 1000, 0.05)
+    wait_until(lambda: work.read(settings, first).state == "running")
+    others = [begin(settings, subject=str(number)) for number in range(2)]
+    wait_until(lambda: all(work.read(settings, id).status.get("queued") for id in others))
+    in_line = turns.waiting(work.read(settings, first).folder.parent, "counting")
+    hung = [work.read(settings, id) for id in (first, in_line[0])]
+    for job in hung:
+        assert not job.is_silent
+        os.kill(job.status["pid"], signal.SIGSTOP)
+        wait_until(lambda job=job: psutil.Process(job.status["pid"]).status() == psutil.STATUS_STOPPED)
+        age(job.folder)
+        assert work.read(settings, job.id).is_silent and work.read(settings, job.id).is_alive
+    work.stop(hung[0].folder)
+    age(hung[0].folder)
+    asked = work.read(settings, first)
+    assert asked.is_alive and asked.is_stopping and asked.is_silent, "a stopped process hears no SIGTERM"
+    work.stop(asked.folder, is_now=True)
+    assert ended(settings, first).state == "stopped"
+    assert ended(settings, in_line[1]).state == "finished", "the other that hangs has no turn"
+    work.stop(hung[1].folder, is_now=True)
+    assert ended(settings, in_line[0]).state == "stopped"
+
+
+def test_a_process_gives_signs_of_life(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(folder, "BEAT_SECONDS", 0.01)
+    looks: list[int] = []
+    (tmp_path / "status.json").touch()
+    with folder.beating(tmp_path, lambda: looks.append(1)):
+        age(tmp_path)
+        wait_until(lambda: not folder.is_silent(tmp_path) and looks)
+    age(tmp_path)
+    assert folder.is_silent(tmp_path) and not folder.is_silent(tmp_path / "none")
+
+
+# Who asks.
+
+
+@pytest.mark.parametrize(
+    "kind", ["training", "average", "compare", "export", "probe", "publish", "use", "count", "ask"]
+)
+def test_a_visitor_begins_no_job_and_ends_none_of_others(settings: Settings, kind: str) -> None:
+    with pytest.raises(ConflictError, match="public site"):
+        work.begin(settings, kind, {}, caller=VISITOR)
+    assert not (settings.runs_folder / work.FOLDER).exists()
+    if kind != "count":
+        return
+    job_id = begin(settings, 1000, 0.05, caller=HOST)
+    path = work.read(settings, job_id).folder
+    for change in (lambda: work.stop(path, caller=VISITOR), lambda: work.delete(settings, job_id, VISITOR)):
+        with pytest.raises(ConflictError, match="public site"):
+            change()
+    assert work.read(settings, job_id).is_alive
+
+
+@pytest.mark.parametrize("who", ["host", "visitor"])
+def test_what_leaves_nothing_ends_when_the_visitor_goes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: Any
+) -> None:
+    monkeypatch.setattr(work, "GONE_SECONDS", 0.2)
+    monkeypatch.setattr(work, "LOOK_SECONDS", 0.02)
+    file = tmp_path / "extensions" / "jobs" / "kinds" / "count.py"
+    file.write_text(COUNT.replace('queue="counting"', 'action="ask", is_kept=False'))
+    here = threading.Event()
+    here.set()
+    job_id = begin(settings, 1000, 0.02, caller=Caller("ada", who), is_here=here.is_set)
+    wait_until(lambda: work.read(settings, job_id).progress > 0.02)
+    here.clear()
+    if who == "visitor":
+        assert ended(settings, job_id).state == "stopped"
+        return
+    step = work.read(settings, job_id).progress
+    wait_until(lambda: work.read(settings, job_id).progress > step + 0.02)
+    work.stop(work.read(settings, job_id).folder, caller=Caller("ada"))
+    assert ended(settings, job_id).state == "stopped", "whoever asked for it may end it"
+
+
+@pytest.mark.parametrize(("role", "is_kept", "is_ended"), [
+    ("visitor", False, True), ("visitor", True, False), ("host", False, False),
+])  # fmt: skip
+def test_a_visitors_work_ends_with_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Any, is_kept: bool, is_ended: bool
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(child, "kill_group", killed.append)
+    work.describe(tmp_path, "probe", caller=Caller("ada", role))
+    look = child._orphan_watch(Job(tmp_path), replace(kinds()["probe"], is_kept=is_kept))
+    look()
+    assert killed == []
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    look()
+    assert killed == [os.getpid()] * is_ended
 
 
 def test_a_secret_reaches_the_process_and_no_file(settings: Settings) -> None:

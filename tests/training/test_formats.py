@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fakes import HOST, VISITOR
 
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
 from engine.settings import Settings
@@ -303,7 +304,7 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def fetch(apart: list[str]) -> Callable[..., Table]:
     settings = Settings(network_timeout_seconds=1.0)
-    return lambda dataset_id, split="train": fetch_dataset(dataset_id, split, settings)
+    return lambda dataset_id, split="train": fetch_dataset(dataset_id, split, settings, HOST)
 
 
 def halves() -> tuple[bytes, bytes]:
@@ -400,7 +401,7 @@ def test_bad_ids_and_closed_doors_have_their_sentences(hub: FakeHub, fetch: Call
 
 def test_a_public_site_fetches_nothing(hub: FakeHub) -> None:
     with pytest.raises(ConflictError, match="off on this public site"):
-        fetch_dataset("me/films", "train", Settings(is_public=True))
+        fetch_dataset("me/films", "train", Settings(), VISITOR)
     assert hub.asked == []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import VISITOR
 
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError
 from engine.jobs import work
@@ -112,4 +113,4 @@ def test_what_is_wrong_is_said_without_a_child(settings: Settings, runs: Path, m
     with pytest.raises(NotFoundError):
         push(settings, "../run", "ada/x", TOKEN)
     with pytest.raises(ConflictError, match="public site"):
-        push(Settings(runs_folder=runs, is_public=True), "run", "ada/x", TOKEN)
+        push(settings, "run", "ada/x", TOKEN, caller=VISITOR)

@@ -32,7 +32,8 @@ class Folder(Source):
         path = ROOT / self.folder
         if path.is_file() or ((path / "config.json").is_file() and any(path.glob("*.safetensors"))):
             return Availability("ready", model.size_bytes, model.size_bytes)
-        place = Text("the folder of its run") if self.is_run else self.folder
+        outside = Text("the folder of its run") if self.is_run else Text("its folder")  # of which nobody is told
+        place = outside if Path(self.folder).is_absolute() else self.folder
         message = Text("{title} has no weights in {place}.", title=model.title, place=place)
         return Availability("absent", message=message)
 

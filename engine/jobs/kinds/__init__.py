@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.extensions import modules
+from engine.serving.access import Action
+
+HEAVY = "heavy"
+"""The queue of what computes in a process of its own; runs, which take hours, have another."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class JobKind:
     max_seconds: float = 1800.0
     """After so long its process is ended; 0 is never. A thread of the server keeps its own time."""
     has_network: bool = False
+    action: Action = "work"
+    """What its asker must be allowed to do."""
+    is_kept: bool = True
+    """Leaves something worth keeping; where not, a visitor's ends when its asker goes."""
 
 
 def kinds() -> dict[str, JobKind]:

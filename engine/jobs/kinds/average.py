@@ -4,5 +4,5 @@ from engine.jobs.kinds import JobKind
 
 KIND = JobKind(
     "average", "Mean of models", "engine.training.session", program="engine.training.train", queue="training",
-    can_resume=True,
+    can_resume=True, action="train",
 )  # fmt: skip

@@ -1,5 +1,5 @@
 """Base and tuned model of a run on the same rows held out."""
 
-from engine.jobs.kinds import JobKind
+from engine.jobs.kinds import HEAVY, JobKind
 
-KIND = JobKind("compare", "Base against tuned", "engine.training.compare", queue="compare")
+KIND = JobKind("compare", "Base against tuned", "engine.training.compare", queue=HEAVY, action="compare")

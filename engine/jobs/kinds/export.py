@@ -1,5 +1,5 @@
 """A run's model as a zip."""
 
-from engine.jobs.kinds import JobKind
+from engine.jobs.kinds import HEAVY, JobKind
 
-KIND = JobKind("export", "Export", "engine.training.export", queue="export")
+KIND = JobKind("export", "Export", "engine.training.export", queue=HEAVY, action="export")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError, UnsupportedError
 from engine.messages import Text
-from engine.serving.access import caller_of, check
+from engine.serving.access import check
 from engine.training.findings import Finding
 from engine.training.formats._apart import read_apart
 from engine.training.formats._base import MAX_BYTES, MAX_ROWS, Table, about, check_bytes, check_cells
@@ -27,6 +27,7 @@ from engine.training.formats._parquet import read_parquet
 from engine.training.formats._text import read_text
 
 if TYPE_CHECKING:
+    from engine.serving.protocol import Caller
     from engine.settings import Settings
 
 __all__ = ["ENDINGS", "Table", "fetch_dataset", "read_apart", "read_content", "read_squad", "read_table"]
@@ -104,7 +105,7 @@ def read_squad(path: Path, name: str) -> Iterator[tuple[str, str, list[Mapping[s
         yield from squad(squad_articles(decoded(_content(path))[0]))
 
 
-def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
+def fetch_dataset(dataset_id: str, split: str, settings: Settings, caller: Caller) -> Table:
     """One split of a data set on the Hub: its Parquet conversion, or its own CSV, TSV, JSONL, JSON, Parquet or text.
 
     `dataset_id` is "owner/name", or "owner/name:configuration" where it has several. Of a large one the first files
@@ -112,7 +113,7 @@ def fetch_dataset(dataset_id: str, split: str, settings: Settings) -> Table:
     """
     from engine.training import hub_files
 
-    check(caller_of(settings), "fetch data")
+    check(caller, "fetch data")
     found = hub_files.find(dataset_id, split, settings.network_timeout_seconds)
     tables: list[Table] = []
     left = MAX_BYTES

@@ -1,0 +1,89 @@
+"""A public site as a stranger goes through it: every page, every button, also those that are greyed out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benches import Bench, model
+from fakes import HOST
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+
+from engine.applications import APPLICATIONS
+from engine.http import routes
+from engine.jobs import work
+from engine.requests import Generate, Sampling
+from engine.training import runs
+from tests.pages.test_finetune import make_run
+
+Open = Callable[..., AppTest]
+TITLE, NOTE, LOG, SAID = "Diagnoses of 2026", "for the board alone", "loss of the board", "held out for the board"
+SECRETS = (TITLE, NOTE, LOG, SAID, "model.zip")
+PAGES: list[tuple[str, dict[str, str]]] = [
+    *((name, {}) for name in ("home", "translate", "write", "sentiment", "answer", "models")),
+    *(("finetune", {"tune_view": view}) for view in ("new", "runs")),
+    *(("finetune", {"tune_view": "one", "after": step}) for step in ("compare", "export", "use")),
+]
+"""Names of pages, and what is chosen there."""
+
+
+@pytest.fixture
+def run_id(bench: Bench, tmp_path: Path) -> str:
+    """A public site whose host has trained something, exported and compared it, and loaded a model."""
+    bench.engine.catalogue.add(model("minilm-l6", architecture="embedding", applications=()))
+    settings = replace(bench.engine.settings, runs_folder=tmp_path / "runs")
+    made = make_run(settings, title=TITLE)
+    folder = runs.run_folder(settings, made)
+    runs.annotate(settings, made, TITLE, NOTE)
+    (folder / "log.txt").write_text(LOG)
+    (folder / "samples.jsonl").write_text(json.dumps({"step": 20, "prompt": SAID, "text": SAID}) + "\n")
+    (folder / "exports" / "safetensors").mkdir(parents=True)
+    (folder / "exports" / "safetensors" / "model.zip").write_bytes(b"PK")
+    bench.engine.run("gemma-3-270m", [Generate("Hello", sampling=Sampling(2))], HOST)
+    bench.local.settings = replace(settings, is_public=True)
+    return made
+
+
+def everything(app: AppTest) -> str:
+    """All that the page holds, seen or not."""
+    return "\n".join(str(node.proto) for node in app._tree if hasattr(node, "proto"))
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"), PAGES, ids=lambda value: value if isinstance(value, str) else "-".join(value.values())
+)
+def test_a_stranger_who_clicks_everything_sees_and_changes_nothing(
+    open_page: Open, bench: Bench, run_id: str, tmp_path: Path, name: str, chosen: dict[str, str]
+) -> None:
+    settings = bench.engine.settings
+    before = {path: path.stat().st_mtime_ns for path in settings.runs_folder.rglob("*") if path.is_file()}
+    app, clicked = open_page(name, **(chosen | {"run": run_id} if chosen else {})), set[str]()
+    while buttons := [button for button in app.button if button.label not in clicked]:
+        clicked.add(buttons[0].label)
+        buttons[0].proto.disabled = False  # a stranger's own client need not heed it
+        buttons[0].click().run()
+        assert not app.exception, app.exception
+        for secret in (*SECRETS, str(tmp_path)):
+            assert secret not in everything(app)
+    assert clicked or name in ("home", "models")
+    assert bench.engine.is_loaded("gemma-3-270m") and bench.store.fetched == [] and work.listed(settings) == []
+    after = {path: path.stat().st_mtime_ns for path in settings.runs_folder.rglob("*") if path.is_file()}
+    assert after == before, "a file of the host's was changed"
+
+
+def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tmp_path: Path) -> None:
+    """Of what a host may do it has no route, so that a stranger has none either; the table grows with it."""
+    client = TestClient(Starlette(routes=routes(lambda: bench.house)), raise_server_exceptions=False)
+    paths = client.get("/api/openapi.json").json()["paths"]
+    asks = {f"/api/{id.replace('_', '-')}{end}" for id in APPLICATIONS for end in ("", "/stream")}
+    reads = {"/healthz", "/v1/models", "/v1/models/{model_id}"}
+    assert set(paths) <= asks | reads | {"/v1/completions", "/v1/chat/completions"}, "who may do what is new there?"
+    assert {method for path in paths for method in paths[path]} == {"get", "post"}
+    for path in (*paths, "/api", "/v1", f"/v1/models/run-{run_id}"):
+        answers = client.get(path).text + client.post(path, json={"model": f"run-{run_id}", "text": "x"}).text
+        assert not [secret for secret in (*SECRETS, str(tmp_path)) if secret in answers]
