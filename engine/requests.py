@@ -213,7 +213,14 @@ class Token:
     id: int
     logprob: float | None = None
     top_logprobs: tuple[tuple[str, float], ...] = ()
-    """The likeliest other tokens at this place, where they were asked for."""
+    """The likeliest other tokens at this place, where they were asked for, each as `own`."""
+    raw: bytes | None = None
+    """Its bytes, where they are a part of a character: `text` is then what it adds, nothing or the whole character."""
+
+    @property
+    def own(self) -> str:
+        """Its own text; bytes that are none alone stand in it as lone surrogates (PEP 383)."""
+        return self.text if self.raw is None else self.raw.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from engine.backends.protocol import Job
 from engine.requests import Token
 
 CONTEXT_TOKENS = 5
 """Tokens before the new ones that are decoded with them: a tokenizer may write a token differently at the start."""
+BROKEN = "\ufffd"
+"""What a decoder writes for bytes that are no character (yet)."""
 MAX_PENDING_TOKENS = 8
 """A character has at most four bytes; what is still broken after this many tokens stays broken."""
+
+
+BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+@cache
+def _byte_letters() -> dict[str, int]:
+    """The letter that byte-level BPE writes for each byte (Radford et al. 2019): printable ones are themselves."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+def bytes_of(piece: str) -> bytes | None:
+    """The bytes that a vocabulary's entry stands for where it is one of bytes; None for one of characters."""
+    if match := BYTE_TOKEN.fullmatch(piece):
+        return bytes([int(match[1], 16)])
+    letters = _byte_letters()
+    return bytes(letters[letter] for letter in piece) if all(letter in letters for letter in piece) else None
 
 
 def stop_position(text: str, stops: Sequence[str]) -> int | None:
@@ -43,7 +66,7 @@ class Detokenizer:
         """The text that this token adds."""
         self._ids.append(id)
         piece = self._piece()
-        if piece.endswith("\ufffd") and len(self._ids) - self._read < MAX_PENDING_TOKENS:
+        if piece.endswith(BROKEN) and len(self._ids) - self._read < MAX_PENDING_TOKENS:
             return ""
         return self._accept(piece)
 

@@ -138,11 +138,19 @@ class TextCompletion(Completion):
             offsets.append(offset)
             offset += len(token.text)
         return {
-            "tokens": [token.text for token in tokens],
+            "tokens": [self._named(token.own) for token in tokens],
             "token_logprobs": [_known(token.logprob) for token in tokens],
-            "top_logprobs": [dict(_likeliest(token, self.top_logprobs or 0)) for token in tokens],
+            "top_logprobs": [
+                {self._named(own): logprob for own, logprob in _likeliest(token, self.top_logprobs or 0)}
+                for token in tokens
+            ],
             "text_offset": offsets,
         }
+
+    def _named(self, own: str) -> str:
+        """A token that is part of a character as OpenAI writes it here: `bytes:\\xe2\\x99`."""
+        shown = _shown(own)
+        return shown if shown == own else f"bytes:{shown}"
 
 
 class ChatCompletion(Completion):
@@ -178,15 +186,25 @@ class ChatCompletion(Completion):
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
 
     def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any]:
-        def entry(text: str, logprob: float | None) -> dict[str, Any]:
-            return {"token": text, "logprob": _known(logprob), "bytes": list(text.encode("utf-8", "replace"))}
+        def entry(own: str, logprob: float | None) -> dict[str, Any]:
+            return {"token": _shown(own), "logprob": _known(logprob), "bytes": list(_bytes(own))}
 
         content = [
-            entry(token.text, token.logprob)
+            entry(token.own, token.logprob)
             | {"top_logprobs": [entry(*one) for one in _likeliest(token, self.top_logprobs or 0)]}
             for token in tokens
         ]
         return {"content": content, "refusal": None}
+
+
+def _bytes(own: str) -> bytes:
+    """A token's bytes, as `Token.own` holds them."""
+    return own.encode("utf-8", "surrogateescape")
+
+
+def _shown(own: str) -> str:
+    """A token's text, in which bytes that are no character are written as `\\xe2`."""
+    return _bytes(own).decode("utf-8", "backslashreplace")
 
 
 def _finish_reason(generation: Generation) -> str:
@@ -196,7 +214,7 @@ def _finish_reason(generation: Generation) -> str:
 
 def _likeliest(token: Token, count: int) -> list[tuple[str, float]]:
     """The likeliest tokens at this place; here the chosen one counts too, where the engine lists only the others."""
-    chosen = [] if token.logprob is None else [(token.text, token.logprob)]
+    chosen = [] if token.logprob is None else [(token.own, token.logprob)]
     known = [(text, _finite(logprob)) for text, logprob in [*chosen, *token.top_logprobs]]
     return sorted(known, key=lambda one: -one[1])[:count]
 
@@ -206,5 +224,5 @@ def _finite(logprob: float) -> float:
 
 
 def _known(logprob: float | None) -> float | None:
-    """None where the runtime does not tell, as of a character that took several tokens: no number would be true."""
+    """None where the runtime does not tell, as of all but a character's last token: no number would be true."""
     return None if logprob is None else _finite(logprob)

@@ -37,6 +37,7 @@ pytest.importorskip("gguf")
 
 from engine.backends.ggml import backend as backend_module
 from engine.backends.ggml.backend import LlamaCppBackend, needed_bytes
+from engine.backends.ggml.tokens import tokens_of
 from engine.backends.gguf import read_header
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
 from tests.backends.checkpoints import KeptJob, entry
@@ -229,9 +230,22 @@ def test_no_log_probabilities_unless_asked(chain: LlamaCppBackend) -> None:
     assert result.mean_logprob is None and result.tokens == ()
 
 
-def test_a_character_of_several_tokens_has_no_log_probability(chain: LlamaCppBackend) -> None:
+def test_a_character_of_several_tokens_comes_with_the_bytes_of_each(chain: LlamaCppBackend) -> None:
+    """llama.cpp tells the log-probability of the last one only."""
     tokens = ask(chain, "a", top_logprobs=1, max_new_tokens=6).tokens
-    assert [(token.text, token.logprob is None) for token in tokens] == [("b", False), ("😀", True), ("c", False)]
+    smile = [("", True, byte) for byte in (b"\xf0", b"\x9f", b"\x98")] + [("😀", False, b"\x80")]
+    assert [(token.text, token.logprob is None, token.raw) for token in tokens] == [
+        ("b", False, None), *smile, ("c", False, None)]  # fmt: skip
+    assert len({token.id for token in tokens}) == 6
+
+
+def test_a_character_written_otherwise_than_it_is_read_has_no_log_probability() -> None:
+    detail = {"id": 9, "token": "é", "logprob": -1.0, "top_logprobs": [{"id": 7, "bytes": [169], "logprob": -2.0}]}
+    choice = {"text": "é", "logprobs": {"content": [detail]}}
+    for read in ([], [(8, "é".encode())], [(5, b"\xc3"), (8, b"\xa9")]):
+        (token,) = tokens_of(choice, 1, 2, lambda text, read=read: read)  # type: ignore[misc]
+        assert token and (token.text, token.logprob, token.raw) == ("é", None, None)
+        assert token.top_logprobs == (("\udca9", -2.0),)
 
 
 def test_chat_is_answered_and_a_last_assistant_message_continued(chain: LlamaCppBackend) -> None:

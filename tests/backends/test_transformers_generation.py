@@ -170,6 +170,20 @@ def test_logprobs_are_those_of_a_plain_forward_pass(backends: dict[str, Any], na
     assert result.text.startswith("".join(token.text for token in result.tokens))
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_tokens_that_are_part_of_a_character_come_with_their_bytes(backends: dict[str, Any], name: str) -> None:
+    """Random weights write random bytes, so that most tokens are none alone."""
+    sampling = Sampling(60, 1.9, seed=3)
+    (result,) = run(backends[name], Generate("Once", sampling=sampling, top_logprobs=5))
+    parts = [token for token in result.tokens if token.raw is not None]
+    text = "le renard 中文 😀"
+    ids = backends[name].tokenizer(text, add_special_tokens=False)["input_ids"]
+    own = "".join(map(backends[name]._rows.token_text, ids))
+    assert own.encode("utf-8", "surrogateescape").decode().strip() == text
+    assert len(parts) > 3 and all(token.logprob is not None for token in parts)
+    assert "\ufffd" not in "".join(other for token in result.tokens for other, _ in token.top_logprobs)
+
+
 def test_stream_is_the_text_in_pieces(backends: dict[str, Any]) -> None:
     job = KeptJob(Generate("Once upon a time", sampling=replace(WARM, max_new_tokens=40), top_logprobs=1))
     backends["gpt2"].run([job])

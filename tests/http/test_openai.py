@@ -224,6 +224,28 @@ def test_a_probability_of_nought_is_written_as_a_number() -> None:
     assert whole["choices"][0]["finish_reason"] == "length" and whole["parlance"]["finish_reason"] == "deadline"
 
 
+def test_tokens_that_are_part_of_a_character_are_written_as_openai_writes_them() -> None:
+    tokens = (
+        Token(" caf", 1, -0.1, (("\udce2\udc99", -3.0),)),
+        Token("", 2, -0.2, ((" \udcf0", -1.5),), b" \xe2\x99"),
+        Token(" ♥", 3, None, (), b"\xa5"),
+    )
+    result = Generation(" caf ♥", "stop", 1, 3, {}, tokens=tokens)
+    whole = json.loads(dumps(ChatCompletion("m", 2).whole([result])))
+    content = whole["choices"][0]["logprobs"]["content"]
+    assert [one["token"] for one in content] == [" caf", " \\xe2\\x99", "\\xa5"]
+    assert b"".join(bytes(one["bytes"]) for one in content).decode() == " caf ♥"
+    assert [one["logprob"] for one in content] == [-0.1, -0.2, None]
+    assert content[1]["top_logprobs"] == [
+        {"token": " \\xe2\\x99", "logprob": -0.2, "bytes": [32, 226, 153]},
+        {"token": " \\xf0", "logprob": -1.5, "bytes": [32, 240]},
+    ]
+    older = json.loads(dumps(TextCompletion("m", 2).whole([result])))["choices"][0]["logprobs"]
+    assert older["tokens"] == [" caf", "bytes: \\xe2\\x99", "bytes:\\xa5"]
+    assert older["top_logprobs"][0] == {" caf": -0.1, "bytes:\\xe2\\x99": -3.0}
+    assert older["text_offset"] == [0, 4, 4]
+
+
 def test_a_probability_that_is_not_known_is_no_number() -> None:
     result = Generation("♥", "stop", 1, 3, {}, tokens=(Token("♥", 1, None, (("b", -0.1),)),))
     (content,) = ChatCompletion("m", 1).whole([result])["choices"][0]["logprobs"]["content"]

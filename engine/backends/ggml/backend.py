@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from engine.backends.ggml.slots import GrowingServer, Place
 from engine.backends.ggml.turns import Turns
 from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.protocol import Job
-from engine.errors import InputError, MemoryShortError, NotReadyError, UnsupportedError
+from engine.errors import InputError, MemoryShortError, NotReadyError, PeopleError, UnsupportedError
 from engine.requests import Generate, Generation, Message
 from engine.sizes import size_in_words
 
@@ -194,7 +195,7 @@ class LlamaCppBackend:
         sampling = job.request.sampling
         prompt, space = self._prompt(job.request)
         stream = Stream(job, job.request, sampling, self._title, self.context_tokens, started)
-        stream.text.skipped = space
+        stream.text.skipped, stream.pieces = space, self._pieces
         body = completion_body(job.request, sampling, prompt or [self._bos], self.context_tokens)
         body |= {"grammar": SPACE_FIRST} if space else {}
         if not job.is_cancelled:
@@ -265,6 +266,13 @@ class LlamaCppBackend:
     def _ids(self, text: str, is_first: bool) -> list[str | int]:
         body = {"content": text, "add_special": is_first, "parse_special": False}
         return list(self._post("/tokenize", body)["tokens"])
+
+    def _pieces(self, text: str) -> list[tuple[int, bytes]]:
+        body = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True}
+        with suppress(OSError, LlamaEnded, LlamaRefused, PeopleError):  # an answer does not end for want of these
+            found = [(each["id"], each["piece"]) for each in self._post("/tokenize", body)["tokens"]]
+            return [(id, piece.encode() if isinstance(piece, str) else bytes(piece)) for id, piece in found]
+        return []
 
     def _filled(self, messages: Sequence[Message]) -> str:
         if not self._has_template:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from engine.backends.ggml.tokens import Pieces, tokens_of
 from engine.backends.protocol import Job
 from engine.backends.texts import HeldText
 from engine.errors import ContextError
-from engine.requests import FinishReason, Generate, Generation, Sampling, Token
+from engine.requests import FinishReason, Generate, Generation, Sampling
 
 SAMPLERS = ["penalties", "top_k", "temperature", "top_p", "min_p"]
 """As `Sampling` documents, but that top-k comes before the temperature: it keeps the same tokens, and the rest costs
@@ -19,7 +20,7 @@ nothing more. What is not listed does not act."""
 
 class Stream:
     """Receives llama.cpp's chunks for one job, hands on text, and ends the request by returning True; `begin` is
-    called at the first word."""
+    called at the first word, `pieces` where a character took several tokens."""
 
     def __init__(
         self, job: Job, request: Generate, sampling: Sampling, title: str, context_tokens: int, started: float
@@ -34,6 +35,7 @@ class Stream:
         self.first_at = self.last_at = 0.0
         self.reason: FinishReason = "cancelled"
         self.begin: Callable[[], None] = lambda: None
+        self.pieces: Pieces = lambda text: ()
         self.error: Exception | None = None
 
     def __call__(self, chunk: dict[str, Any]) -> bool:
@@ -83,7 +85,10 @@ class Stream:
             self.first_at = self.last_at
             self.begin()
         before, self.new_tokens = self.new_tokens, chunk["timings"]["predicted_n"]
-        is_stopped = self.text.add(choice["text"], _token(choice, self.top_logprobs, self.new_tokens - before))
+        *parts, last = tokens_of(choice, self.top_logprobs, self.new_tokens - before, self.pieces)
+        for part in parts:
+            self.text.add("", part)
+        is_stopped = self.text.add(choice["text"], last)
         self.reason = "stop" if is_stopped else self.reason
         return is_stopped
 
@@ -119,16 +124,3 @@ def completion_body(
         "repeat_last_n": context_tokens,
         "seed": sampling.seed,
     }
-
-
-def _token(choice: dict[str, Any], top_logprobs: int, tokens: int) -> Token | None:
-    """The chosen token with the likeliest others; None where log-probabilities were not asked for.
-
-    Where a character took several `tokens`, llama.cpp tells only of the last one, so there is no log-probability.
-    """
-    if not choice["logprobs"]:
-        return None
-    detail = choice["logprobs"]["content"][-1]
-    others = [(o["token"], o["logprob"]) for o in detail["top_logprobs"] if o["id"] != detail["id"]]
-    logprob = detail["logprob"] if tokens == 1 else None
-    return Token(choice["text"], detail["id"], logprob, tuple(others[:top_logprobs]))

@@ -235,7 +235,7 @@ def _hand_out(
         detail = None
         if row.request.top_logprobs > 0:
             others = _likeliest(logits[place] - totals[place], id, row.request.top_logprobs, token_text)
-            detail = _detail(id, logprob, others)
+            detail = _detail(id, logprob, others, token_text(id))
         row.take(id, logprob, detail, id in end_ids)
 
 
@@ -247,5 +247,7 @@ def _likeliest(
     return tuple((token_text(i), v) for i, v in found[:count])
 
 
-def _detail(id: int, logprob: float, others: tuple[tuple[str, float], ...]) -> Callable[[str], Token]:
-    return lambda text: Token(text, id, logprob, others)
+def _detail(id: int, logprob: float, others: tuple[tuple[str, float], ...], own: str) -> Callable[[str], Token]:
+    is_part = any("\udc80" <= letter <= "\udcff" for letter in own)
+    raw = own.encode("utf-8", "surrogateescape") if is_part else None
+    return lambda text: Token(text, id, logprob, others, raw)

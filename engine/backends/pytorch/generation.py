@@ -19,7 +19,7 @@ from engine.backends.memory import memory_short
 from engine.backends.protocol import Job
 from engine.backends.pytorch.decoding import Ending, Row
 from engine.backends.pytorch.loading import count_tokens
-from engine.backends.texts import Detokenizer, TextStream
+from engine.backends.texts import BROKEN, Detokenizer, TextStream, bytes_of
 from engine.errors import ContextError, InputError, PeopleError, UnsupportedError
 from engine.messages import Text
 from engine.requests import Generate, Sampling
@@ -113,8 +113,10 @@ class Rows:
             return str(self.tokenizer.decode(ids, skip_special_tokens=is_fast, clean_up_tokenization_spaces=False))
 
     def token_text(self, id: int) -> str:
-        """One token by itself."""
-        return str(self.tokenizer.decode([id], clean_up_tokenization_spaces=False))
+        """One token by itself; bytes that are part of a character stand in it as `Token.own` says."""
+        text = str(self.tokenizer.decode([id], clean_up_tokenization_spaces=False))
+        raw = bytes_of(str(self.tokenizer.convert_ids_to_tokens(id))) if BROKEN in text else None
+        return text if raw is None else raw.decode("utf-8", "surrogateescape")
 
     def make(self, job: Job) -> Row:
         """The row of a job. Raises InputError, TooLargeError or UnsupportedError."""

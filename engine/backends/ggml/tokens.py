@@ -1,0 +1,31 @@
+"""The tokens in llama.cpp's chunks, those that are part of a character with their own bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engine.requests import Token
+
+Pieces = Callable[[str], Sequence[tuple[int, bytes]]]
+"""Ids and bytes of the tokens that a text is read as; none where that cannot be told."""
+
+
+def tokens_of(choice: dict[str, Any], top_logprobs: int, count: int, pieces: Pieces) -> Sequence[Token | None]:
+    """The tokens of a chunk, the last with the likeliest others; one None where log-probabilities were not asked for.
+
+    Where a character took several (`count`), llama.cpp tells only of the last one: of those before it there are the
+    bytes, and no log-probability. Where it wrote the character in another way than it would read it, not even those.
+    """
+    if not choice["logprobs"]:
+        return [None]
+    detail, text = choice["logprobs"]["content"][-1], choice["text"]
+    listed = [other for other in detail["top_logprobs"] if other["id"] != detail["id"]][:top_logprobs]
+    others = tuple((bytes(other["bytes"]).decode("utf-8", "surrogateescape"), other["logprob"]) for other in listed)
+    if count == 1:
+        return [Token(text, detail["id"], detail["logprob"], others)]
+    read = pieces(text)[-count:]
+    if b"".join(raw for _, raw in read) != text.encode() or (len(read), read[-1][0]) != (count, detail["id"]):
+        return [Token(text, detail["id"], None, others)]
+    parts = [Token("", id, raw=raw) for id, raw in read[:-1]]
+    return [*parts, Token(text, detail["id"], detail["logprob"], others, read[-1][1])]
