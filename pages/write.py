@@ -94,7 +94,8 @@ def facts_in_words(result: WriteResult) -> str:
         facts.append(_("{number} a second", number=f"{result.tokens_per_second:.0f}"))
     if result.first_token_seconds is not None:
         facts.append(_("first after {seconds:.2f} s", seconds=result.first_token_seconds))
-    return " · ".join([*facts, _(ENDS.get(result.finish_reason, result.finish_reason))])
+    facts.append(_(ENDS.get(result.finish_reason, result.finish_reason)))
+    return " · ".join([*facts, *([_(result.ending)] if result.ending else [])])
 
 
 header(_(APPLICATION.title), _("Choose what to write, set the temperature, and watch the words arrive one by one."))
@@ -131,7 +132,7 @@ if is_free:
 with page:
     draft = answer_of(KEY)
     if model and (is_asked or st.session_state.get("again")):
-        ask(KEY, WriteRequest(about, kind, genre, tone, language, model=model.id, **sampling))
+        ask(KEY, WriteRequest(about, kind, genre, tone, language, model=model.id, is_finished=True, **sampling))
     elif model and draft and st.session_state.get("continue"):
         so_far = str(draft.request.continuation) + draft.text
         ask(KEY, replace(draft.request, continuation=so_far, model=model.id, **sampling))

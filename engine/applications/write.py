@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -10,12 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.applications import Application
-from engine.applications.languages import LANGUAGES
+from engine.applications.languages import LANGUAGES, names_of
+from engine.applications.tidy import Tidy, first_end, last_end
 from engine.catalogue.models import Model
-from engine.errors import InputError, TooLargeError, UnsupportedError, not_among
-from engine.messages import Text
+from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError, not_among
+from engine.messages import NOTHING, Text, counted
 from engine.requests import MAX_SEED, Event, Generate, Generation, Message, Sampling, clean_text
 from engine.serving.protocol import Caller, Engine
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
 
@@ -27,6 +32,8 @@ EXAMPLES: dict[str, list[list[str]]] = _PROMPTS["examples"]
 OPENINGS: dict[str, dict[str, str]] = _PROMPTS["openings"]
 """How a base model, which only continues text, is led to each kind, by language."""
 
+MORE_TOKENS = 0.15
+"""Share of the length that may be spent beyond it to end a sentence."""
 MAX_PROMPTS = 16
 """In one request to complete them."""
 MAX_STYLE_CHARACTERS = 60
@@ -60,6 +67,8 @@ class WriteRequest:
     repetition_penalty: float = 1.1
     stop: list[str] = field(default_factory=list)
     seed: int | None = None
+    is_finished: bool = False
+    """Spend up to MORE_TOKENS beyond `max_new_tokens` to end a sentence, or cut it; otherwise the length is exact."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,8 @@ class WriteResult:
     new_tokens: int
     tokens_per_second: float | None = None
     first_token_seconds: float | None = None
+    ending: Text = NOTHING
+    """What was done to end with a whole sentence."""
 
     @property
     def is_repeated(self) -> bool:
@@ -108,14 +119,74 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
     """
     model = APPLICATION.choose(engine.catalogue, request.model or default_model(request.kind, request.language))
     asked = ask(model, request, engine.settings.max_text_characters)
-    before = lead(model, request)
+    _check_language(model, request)
+    before, tidy = lead(model, request), Tidy(request.text + request.continuation)
+    shown = ""
     for event in engine.stream(model.id, asked, caller):
-        if before and event.kind in ("text", "done"):
-            yield Event("text", text=before)
-            before = ""
+        if event.kind in ("text", "done"):
+            text = before + (tidy.push(event.text) if event.kind == "text" else tidy.end())
+            shown, before = shown + text, ""
+            if text:
+                yield replace(event, kind="text", text=text, result=None)
         if event.kind == "done":
-            event = Event("done", result=_result(lead(model, request), event.result, model))
-        yield event
+            yield from _ended(engine, model, request, shown, event.result, caller)
+        elif event.kind != "text":
+            yield event
+
+
+def _ended(
+    engine: Engine, model: Model, request: WriteRequest, shown: str, first: Generation, caller: Caller
+) -> Iterator[Event]:
+    """The result; where asked for, of a text that ends with a sentence: a few tokens more, or else a few less."""
+    result, is_verse = _result(shown, first, model), request.kind in ("poem", "lyrics")
+    is_open = request.is_finished and first.finish_reason == "length" and request.kind != "slogan"
+    if not is_open or last_end(shown.rstrip(), is_verse=False) == len(shown.rstrip()):
+        yield Event("done", result=result)
+        return
+    more, spent = "", 0
+    limit = math.ceil(first.settings["max_new_tokens"] * MORE_TOKENS)
+    going_on = replace(request, continuation=request.continuation + shown, max_new_tokens=limit)
+    tidy, events = Tidy(request.text), engine.stream(model.id, ask_on(engine, model, going_on), caller)
+    try:
+        for event in events:
+            if event.kind == "text":
+                more, spent = more + tidy.push(event.text), spent + 1
+            if (end := first_end(more, is_verse=is_verse)) is not None and event.kind == "text":
+                yield Event("text", text=more[:end])
+                words = counted("{count} token more to end a sentence", "{count} tokens more to end a sentence", spent)
+                tokens = result.new_tokens + spent
+                yield Event("done", result=replace(result, text=shown + more[:end], new_tokens=tokens, ending=words))
+                return
+            if event.kind in ("queued", "loading"):
+                yield event
+    except PeopleError:
+        log.info("no more tokens for the end of a sentence", exc_info=True)
+    finally:
+        events.close()  # type: ignore[attr-defined]
+    end = last_end(shown, is_verse=is_verse)
+    if end is not None and end > len(shown) // 2:
+        shown, words = shown[:end], Text("cut back to its last whole sentence")
+        yield Event("replace", text=shown)
+        result = replace(result, text=shown, ending=words)
+    yield Event("done", result=result)
+
+
+def ask_on(engine: Engine, model: Model, request: WriteRequest) -> Generate:
+    """The request that carries a text on, which may have become longer than a person may send."""
+    return ask(model, request, engine.settings.max_text_characters + len(request.continuation))
+
+
+def _check_language(model: Model, request: WriteRequest) -> None:
+    """A free text is in its own language; what is asked for must be in one that the model writes."""
+    known = set(model.languages or LANGUAGES)
+    if not (model.is_chat or is_asked(model)):
+        known &= set(OPENINGS)
+    if request.kind != "free" and request.language not in known:
+        raise UnsupportedError(
+            "{model} does not write {language}, only {known}. Choose one of these, or another model.",
+            param="language", model=model.title, language=LANGUAGES[request.language],
+            known=names_of(code for code in LANGUAGES if code in known),
+        )  # fmt: skip
 
 
 def complete(engine: Engine, request: CompleteRequest, caller: Caller) -> Iterator[tuple[int, Event]]:
@@ -249,9 +320,9 @@ def _sampling(request: WriteRequest) -> Sampling:
     return Sampling(**given | {"stop": (*request.stop, *(["\n"] if request.kind == "slogan" else []))})
 
 
-def _result(before: str, generation: Generation, model: Model) -> WriteResult:
+def _result(text: str, generation: Generation, model: Model) -> WriteResult:
     return WriteResult(
-        before + generation.text,
+        text,
         model.id,
         generation.finish_reason,
         dict(generation.settings),

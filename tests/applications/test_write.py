@@ -8,6 +8,7 @@ import pytest
 from fakes import HOST
 
 from engine.applications import write
+from engine.applications.tidy import Tidy
 from engine.applications.write import OPENINGS, ORDERS, TOKENS, WriteRequest, ask
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
@@ -110,6 +111,65 @@ def test_presets_are_allowed_and_neutral_filters_nothing() -> None:
 def test_the_classic_example_is_there() -> None:
     (classic,) = (sample for sample in write.SAMPLES if sample.model == "gpt2")
     assert (classic.text, classic.temperature, classic.max_new_tokens) == ("Once upon a time", 0.7, 200)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("It was <start_of_image>late.", "It was late."), ("A <strong>bold</strong> word<br/>", "A bold word"),
+     ("It isnâ€™t â€œtrueâ€\x9d.", "It isn’t “true”."), ("It isnâ€", "It isn"), ("A\ufffd star", "A star"),
+     ("<|im_end|>Hello<unused7>[multimodal]</s>", "Hello"), ("1 < 2 and 3 > 2, [sic] <3", "1 < 2 and 3 > 2, [sic] <3"),
+     ("Pâtés, château, NÃO, ÂGE", "Pâtés, château, NÃO, ÂGE"), ("cafÃ© noir", "café noir")],
+)  # fmt: skip
+def test_no_token_markup_or_broken_character_is_shown(house, written: str, shown: str) -> None:
+    house.backend.say = lambda request: written
+    events = list(write.stream(house.engine, WriteRequest("a whale"), HOST))
+    assert events[-1].result.text == shown
+    assert "".join(event.text for event in events if event.kind == "text") == shown
+    assert Tidy("see <b>this</b>").whole("A <b>bold</b> word") == "A <b>bold</b> word"
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "then", "text", "ending"),
+    [("story", "One day. It was", " late. And so", "One day. It was late.", "6 tokens more"),
+     ("story", "One day. It was late.", " never", "One day. It was late.", ""),
+     ("story", "It was one fine day. It was", " late and so on", "It was one fine day.", "cut back"),
+     ("story", "All in one long sentence", " that goes on", "All in one long sentence", ""),
+     ("poem", "The snow\nis on", " the hill\nand", "The snow\nis on the hill", "10 tokens more"),
+     ("slogan", "Wake up to", " it.", "Wake up to", "")],
+)  # fmt: skip
+def test_a_text_ends_with_a_sentence_where_the_page_asks(
+    house, kind: str, first: str, then: str, text: str, ending: str
+) -> None:
+    house.backend.say = lambda request: (then if request.begun.endswith(first) else first, "length")
+    asked_for = WriteRequest("a whale", kind, max_new_tokens=100)  # type: ignore[arg-type]
+    assert write.APPLICATION.run(house.engine, asked_for, HOST).text == first and len(house.backend.seen) == 1
+    *events, last = write.stream(house.engine, replace(asked_for, is_finished=True), HOST)
+    shown = ""
+    for event in events:
+        shown = event.text if event.kind == "replace" else shown + event.text
+    assert shown == last.result.text == text
+    assert (ending in str(last.result.ending)) if ending else not last.result.ending
+    if len(house.backend.seen) > 2:
+        assert house.backend.seen[-1].sampling.max_new_tokens == 15
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "language", "is_refused"),
+    [("smollm2-135m-instruct", "story", "fr", True), ("smollm2-135m-instruct", "story", "en", False),
+     ("gemma-3-270m", "poem", "fr", False), ("gemma-3-270m", "poem", "it", True), ("gpt2", "slogan", "de", True),
+     ("gemma-3-270m", "free", "it", False), (None, "story", "ja", True)],
+)  # fmt: skip
+def test_a_language_the_model_cannot_write_is_refused(
+    house, model: str | None, kind: str, language: str, is_refused: bool
+) -> None:
+    house.backend.say = lambda request: "Fin."
+    request = WriteRequest("x", kind, language=language, model=model)  # type: ignore[arg-type]
+    if not is_refused:
+        assert write.APPLICATION.run(house.engine, request, HOST).text.endswith("Fin.")
+        return
+    with pytest.raises(UnsupportedError, match="does not write") as caught:
+        write.APPLICATION.run(house.engine, request, HOST)
+    assert caught.value.param == "language" and caught.value.status == 422 and not house.backend.seen
 
 
 @pytest.mark.parametrize(
