@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 from engine.errors import InputError, TooLargeError
@@ -158,41 +158,50 @@ def apply(table: Table, task_id: str, mapping: Mapping[str, str | None]) -> Rows
     """
     task = tasks.find(task_id)
     chosen = _check_mapping(table, task, mapping)
-    rows = [
-        task.finish({role: _cell(cells[column], role, number) for role, column in chosen.items()})
-        for cells, number in zip(table.rows, table.numbers, strict=True)
-    ]
+    rows = []
+    odd = {role: _Odd(role) for role in chosen}
+    for cells, number in zip(table.rows, table.numbers, strict=True):
+        for role, column in chosen.items():
+            odd[role].note(cells[column], number)
+        rows.append(task.finish({role: _cell(cells[column], role, number) for role, column in chosen.items()}))
     task.check_table(rows)
-    found = [finding for role, column in chosen.items() for finding in _on_column(table, role, column)]
+    found = [finding for each in odd.values() for finding in each.findings()]
     return Rows(rows, list(table.numbers), tuple(found))
 
 
-def _on_column(table: Table, role: str, column: str) -> Iterator[Finding]:
-    """Findings on cells of which only a part is taken, and on words that count as missing."""
-    lists: list[int] = []
-    missing: list[int] = []
-    said: dict[str, None] = {}
-    for number, row in zip(table.numbers, table.rows, strict=True):
-        cell = row[column]
-        if isinstance(cell, list) and len(set(map(str, cell))) > 1:
-            lists.append(number)
-        elif isinstance(cell, str) and _is_missing(cell, role):
-            missing.append(number)
-            said[cell.strip()] = None
-    if lists and role != "answer_start":
-        words = counted(
-            "{rows} has a list as {role}, of which only the first is taken.",
-            "{rows} have lists as {role}, of which only the first is taken.",
-            len(lists), role=role,
-        )  # fmt: skip
-        yield on_numbers("note" if role == "answer" else "warning", role, lists, len(lists), words)
-    if missing:
-        words = counted(
-            "{rows} has {words} as {role}, which counts as missing. Write it otherwise if it is meant.",
-            "{rows} have {words} as {role}, which counts as missing. Write it otherwise if it is meant.",
-            len(missing), role=role, words=quoted(list(said)),
-        )  # fmt: skip
-        yield on_numbers("warning", role, missing, len(missing), words)
+@dataclass
+class _Odd:
+    """Of a column: rows with cells of which only a part is taken, and with words that count as missing."""
+
+    role: str
+    lists: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    words: dict[str, None] = field(default_factory=dict)
+
+    def note(self, cell: Any, number: int) -> None:
+        """Look at the cell of the row of that number."""
+        if isinstance(cell, list) and self.role != "answer_start" and len(set(map(str, cell))) > 1:
+            self.lists.append(number)
+        elif isinstance(cell, str) and _is_missing(cell, self.role):
+            self.missing.append(number)
+            self.words[cell.strip()] = None
+
+    def findings(self) -> Iterator[Finding]:
+        """What there is to say."""
+        if count := len(self.lists):
+            words = counted(
+                "{rows} has a list as {role}, of which only the first is taken.",
+                "{rows} have lists as {role}, of which only the first is taken.",
+                count, role=self.role,
+            )  # fmt: skip
+            yield on_numbers("note" if self.role == "answer" else "warning", self.role, self.lists, count, words)
+        if count := len(self.missing):
+            words = counted(
+                "{rows} has {words} as {role}, which counts as missing. Write it otherwise if it is meant.",
+                "{rows} have {words} as {role}, which counts as missing. Write it otherwise if it is meant.",
+                count, role=self.role, words=quoted(list(self.words)),
+            )  # fmt: skip
+            yield on_numbers("warning", self.role, self.missing, count, words)
 
 
 def _is_missing(cell: str, role: str) -> bool:
