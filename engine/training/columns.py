@@ -265,7 +265,7 @@ def identity(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{role}={row[role]}" for role in sorted(row) if role != "answer_start")
 
 
-def join_labels(parts: Sequence[Rows], role: str) -> tuple[list[Rows], list[Finding]]:
+def join_labels(parts: Sequence[Rows], role: str) -> list[Rows]:
     """Rows in which labels that differ in case, spaces or the form of a number are one, as most rows have it."""
     counts = Counter(row[role] for rows in parts for row in rows if row[role])
     spellings: dict[str, list[str]] = defaultdict(list)
@@ -275,15 +275,14 @@ def join_labels(parts: Sequence[Rows], role: str) -> tuple[list[Rows], list[Find
         label: max(same, key=lambda one: counts[one]) for same in spellings.values() if len(same) > 1 for label in same
     }
     if not names:
-        return list(parts), []
-    joined, found = [], []
+        return list(parts)
+    joined = []
     for rows in parts:
         changed = [i for i, row in enumerate(rows) if names.get(row[role], row[role]) != row[role]]
-        if changed:
-            found.append(_on_joined(rows, role, changed, names))
+        found = (_on_joined(rows, role, changed, names),) if changed else ()
         values = [row | {role: names.get(row[role], row[role])} for row in rows]
-        joined.append(Rows(values, rows.numbers, rows.findings))
-    return joined, found
+        joined.append(Rows(values, rows.numbers, rows.findings + found))
+    return joined
 
 
 def _same_label(label: str) -> str:

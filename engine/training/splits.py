@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from engine.errors import InputError
@@ -45,16 +45,21 @@ def make(
     task = tasks.find(task_id)
     tables = [table] if held_out is None else [table, held_out]
     parts = [columns.apply(each, task_id, mapping) for each in tables]
-    parts, joined = columns.join_labels(parts, task.split_by) if task.split_by else (parts, [])
-    read: list[Table | Rows] = [*tables, *parts]
-    found = [finding for each in read for finding in each.findings]
-    found += joined
+    parts = columns.join_labels(parts, task.split_by) if task.split_by else parts
+    found = [*table.findings, *parts[0].findings]
+    if held_out is not None:
+        found += map(_of_held_out, (*held_out.findings, *parts[1].findings))
     kept = [columns.usable(rows, task_id, keeps_repeats) for rows in parts]
     whole = parts[0] if held_out is None else None
     if whole is not None:
         parts = kept = list(_split(task_id, whole, kept[0], share, keeps_repeats, seed))
     once = tuple(dict.fromkeys(found))
     return Splits(id, table, mapping, keeps_repeats, whole, parts[0], parts[1], kept[0], kept[1], once)
+
+
+def _of_held_out(finding: Finding) -> Finding:
+    """A finding on the second file, whose rows have numbers of their own."""
+    return replace(finding, message=Text("File held out: {finding}", finding=finding.message))
 
 
 def _split(task_id: str, whole: Rows, kept: Rows, share: float, keeps_repeats: bool, seed: int) -> tuple[Rows, Rows]:

@@ -31,9 +31,9 @@ def through_the_door(task: str, name: str, content: str | bytes) -> tuple[list[t
     """Usable rows by role, and all that is said of them."""
     table = read_table(content if isinstance(content, bytes) else content.encode(), name)
     parts = [columns.apply(table, task, columns.guess(table, task))]
-    parts, joined = columns.join_labels(parts, "label") if task == "classification" else (parts, [])
+    parts = columns.join_labels(parts, "label") if task == "classification" else parts
     kept = columns.usable(parts[0], task)
-    said = [str(finding.message) for finding in (*table.findings, *parts[0].findings, *joined)]
+    said = [str(finding.message) for finding in (*table.findings, *parts[0].findings)]
     return [tuple(row.get(role) for role in tasks.find(task).roles) for row in kept], "\n".join(said)
 
 
