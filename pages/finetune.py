@@ -51,7 +51,7 @@ def new_run() -> None:
         task = choose_task()
         base = choose_base(task)
         data = choose_data(task)
-        buttons = st.container(horizontal=True)
+        found, buttons = st.container(), st.container(horizontal=True)
         errors = st.container()
     is_ready = base is not None and data is not None and may("train")
     is_started = buttons.button(
@@ -79,12 +79,11 @@ def new_run() -> None:
         if is_checked:
             st.session_state["checked"] = True
             start_check(values, splits)
-        show_data(task, values, splits)
+        show_data(task, values, splits, found)
 
 
-def show_data(task: str, values: Mapping[str, Any], splits: Splits) -> None:
-    """What changes the meaning of the data, above the rows; with all that a check finds, once it was asked for."""
-    found = st.container()
+def show_data(task: str, values: Mapping[str, Any], splits: Splits, found: Any) -> None:
+    """The rows, and in its place what changes their meaning; with all that a check finds, once it was asked for."""
     show_rows(task, splits)
     is_checked = st.session_state.get("checked")
     with found:
