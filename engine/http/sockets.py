@@ -1,4 +1,4 @@
-"""What the server's sockets are set to, and how long a connection may be silent about what it wants."""
+"""What the server's sockets are set to, how many there are, and how long one may be silent about what it wants."""
 
 from __future__ import annotations
 
@@ -10,40 +10,73 @@ from typing import Any
 
 HEAD_SECONDS = 20.0
 """For all of a request up to its body; a connection that takes longer is closed."""
+MAX_CONNECTIONS = 2000
+"""Open at a time, fewer where the system lets a process have fewer files. A browser has up to seven."""
+MAX_FILES = 16_384
 _ANSWERING = object()
 
 
 def prepare_sockets() -> None:
     """Set up what is to hold for servers that this event loop creates later."""
     send_at_once()
-    close_silent()
+    watch(min(MAX_CONNECTIONS, allowed_files() * 3 // 4))
 
 
-def close_silent() -> None:
+def allowed_files() -> int:
+    """How many files and connections this process may have open, after asking the system for many."""
+    try:
+        import resource
+    except ImportError:
+        return MAX_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+        return max(soft, most)
+    return soft
+
+
+def watch(most: int) -> None:
     """Have connections to servers that this event loop creates later closed when a request's head does not come.
 
-    uvicorn ends a connection that says nothing after an answer, but not one that says half of something.
+    uvicorn ends a connection that says nothing after an answer, but not one that says half of something. Of more than
+    `most` the one goes that has waited longest, so that nobody can keep others out by holding connections.
     """
     loop = asyncio.get_running_loop()
     create_server = loop.create_server
 
     async def create(factory: Callable[[], Any], *arguments: Any, **options: Any) -> asyncio.Server:
-        return await create_server(lambda: _watched(factory(), loop), *arguments, **options)
+        return await create_server(lambda: _watched(factory(), loop, most), *arguments, **options)
 
     with suppress(AttributeError):  # a loop in C
         loop.create_server = create  # type: ignore[assignment, method-assign]
 
 
-def _watched(protocol: Any, loop: asyncio.AbstractEventLoop) -> Any:
+def _watched(protocol: Any, loop: asyncio.AbstractEventLoop, most: int) -> Any:
     connection_made = protocol.connection_made
 
     def made(transport: Any) -> None:
+        protocol.made_at = loop.time()
         connection_made(transport)
+        if len(protocol.connections) > most:
+            _make_room(protocol)
         loop.call_later(HEAD_SECONDS, _look, protocol, loop, None)
 
     if hasattr(protocol, "cycle"):  # uvicorn's protocols keep the request under way there
         protocol.connection_made = made
     return protocol
+
+
+def _make_room(newest: Any) -> None:
+    """Close the oldest connection that waits for a head; the newest one where all others are being answered."""
+    waiting = [other for other in newest.connections if other is not newest and _is_waiting(other)]
+    min(waiting, key=lambda other: other.made_at, default=newest).transport.abort()
+
+
+def _is_waiting(protocol: Any) -> bool:
+    if not hasattr(protocol, "made_at") or protocol.transport.is_closing():  # a WebSocket, or gone already
+        return False
+    return protocol.cycle is None or bool(protocol.cycle.response_complete)
 
 
 def _look(protocol: Any, loop: asyncio.AbstractEventLoop, before: Any) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ import uvicorn
 
 from engine.http import sockets
 from engine.http.sockets import send_at_once
+
+WHOLE = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -62,35 +64,75 @@ def test_a_request_that_stops_in_its_head_is_closed(monkeypatch: pytest.MonkeyPa
 
 
 def test_half_a_second_request_is_closed_and_an_answer_under_way_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    answer = run(ended(monkeypatch, whole + b"GET /"))
+    answer = run(ended(monkeypatch, WHOLE + b"GET /"))
     assert answer.startswith(b"HTTP/1.1 200") and b"at last" in answer
 
 
 async def ended(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> bytes:
     """What a server whose answers take several looks says to those bytes until it closes the connection."""
     monkeypatch.setattr(sockets, "HEAD_SECONDS", 0.05)
+    async with served() as connect:
+        reader, writer = await connect()
+        writer.write(sent)
+        return await asyncio.wait_for(_whole(reader), 30)
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[Callable[[], Coroutine[Any, Any, Any]]]:
+    """Connects to a server whose answers take 0.3 seconds."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(0.3)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"at last"})
 
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connect() -> Any:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writers.append(writer)
+        return reader, writer
+
     sockets.prepare_sockets()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_keep_alive=600)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_keep_alive=600))
         serving = asyncio.create_task(server.serve([listener]))
-        reader, writer = await asyncio.open_connection(*listener.getsockname())
         try:
-            writer.write(sent)
-            return await asyncio.wait_for(_whole(reader), 30)
+            yield connect
         finally:
-            writer.close()
+            for writer in writers:
+                writer.close()
             server.should_exit = True
             await serving
+
+
+@pytest.mark.parametrize(("held", "is_answered"), [(b"", True), (b"GET / HT", True), (WHOLE, False)])
+def test_connections_that_are_held_keep_nobody_out(
+    monkeypatch: pytest.MonkeyPatch, held: bytes, is_answered: bool
+) -> None:
+    monkeypatch.setattr(sockets, "MAX_CONNECTIONS", 3)
+
+    async def ask() -> tuple[bytes, list[bool]]:
+        async with served() as connect:
+            others = [await connect() for _ in range(3)]
+            for _reader, writer in others:
+                writer.write(held)
+            await asyncio.sleep(0.1)
+            reader, writer = await connect()
+            writer.write(WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            answer = await asyncio.wait_for(_whole(reader), 30)
+            return answer, [other.at_eof() for other, _writer in others]
+
+    answer, are_closed = run(ask())
+    assert (b"at last" in answer) is is_answered
+    assert are_closed == [is_answered, False, False], "the oldest that waits makes room"
+
+
+def test_a_process_may_have_as_many_files_as_the_system_lets_it() -> None:
+    most = sockets.allowed_files()
+    assert most == sockets.allowed_files() and most > 64
 
 
 async def _whole(reader: asyncio.StreamReader) -> bytes:
