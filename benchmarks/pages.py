@@ -118,7 +118,7 @@ def browser() -> Iterator[Any]:
 @contextmanager
 def served(script: str, *arguments: str) -> Iterator[str]:
     """`streamlit run` on a free port; yields its address as soon as it answers."""
-    server, address = _launch(script, *arguments)
+    server, address = launch(script, *arguments)
     try:
         wait(address)
         yield address
@@ -133,7 +133,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _launch(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+def launch(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
     port = free_port()
     command = [
         sys.executable,
