@@ -17,7 +17,7 @@ MODELS = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "answer-m
 
 
 def measure(options: Options, rates: Rates) -> list[Figure]:
-    """The resident memory of a process that has served a request of each."""
+    """The memory of a process and its children that have served a request of each."""
     rounds = []
     for _ in range(options.pairs):
         side = Side("benchmarks.memory:loaded", options.threads)
@@ -61,11 +61,17 @@ def loaded() -> Work:
             application.run(engine, application.samples[0], CALLER)
         files = sum(weight_bytes(engine.catalogue.find(model)) for model in MODELS)
         slots = sum(slot_bytes(engine.catalogue.find(model), engine.settings) for model in MODELS)
-        held = process.memory_info().rss
+        held = process.memory_info().rss + sum(_own(child) for child in process.children(recursive=True))
         engine.close()
         return {"whole": held / 1e6, "libraries": libraries / 1e6, "files": files / 1e6, "slots": slots / 1e6}
 
     return work
+
+
+def _own(process: Any) -> int:
+    """A child's memory without what its libraries' files share with the process that started it."""
+    facts = process.memory_full_info()
+    return int(getattr(facts, "pss", 0) or facts.uss)
 
 
 def weight_bytes(model: Model) -> int:

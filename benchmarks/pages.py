@@ -133,7 +133,8 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def launch(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+def launch(script: str, *arguments: str, **variables: str) -> tuple[subprocess.Popen[bytes], str]:
+    """`streamlit run` on a free port, with these variables in its environment; it need not answer yet."""
     port = free_port()
     command = [
         sys.executable,
@@ -148,7 +149,7 @@ def launch(script: str, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
     ]
     command += ["--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false", "--", *arguments]
     ours = {"PARLANCE_THREADS": str(available_cores()), "PARLANCE_RESULT_CACHE_BYTES": "0"}
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | ours
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | ours | variables
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, env=environment), f"http://127.0.0.1:{port}"
 

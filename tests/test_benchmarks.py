@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from backends.checkpoints import bert, wordpiece
 
 from benchmarks import __main__ as table
-from benchmarks import fine_tuning, gpu, report, texts
+from benchmarks import fine_tuning, gpu, load, report, texts
 from benchmarks.figures import Figure, Options, figure, read_store, stamped, write_store
 from benchmarks.sides import Side, alternate, at_once, opened
 
@@ -142,3 +146,44 @@ def test_the_gpu_script_is_rehearsed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [row["visitors"] for row in rows] == [1, 3] and all(row["ours"] > 0 < row["generate"] for row in rows)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert gpu.main(["--pairs", "1"]) == 1
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Streams two words, or refuses; /healthz is alive."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer(200, b"{}")
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        texts = {"error": ["", "one"], "full": []}.get(asked["model"], ["", "one", " two"])
+        lines = [f"data: {json.dumps({'choices': [{'text': text}]}, separators=(',', ':'))}\n\n" for text in texts]
+        lines.append('data: {"error": {}}\n\n' if asked["model"] == "error" else "data: [DONE]\n\n")
+        self._answer(429 if asked["model"] == "full" else 200, "".join(lines).encode())
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *about: object) -> None: ...
+
+
+def test_load_sees_what_a_reader_of_a_stream_sees() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        whole, error, full = (load.stream(host, model, "x", 2) for model in ("whole", "error", "full"))
+        left = load.stream(host, "whole", "x", 2, lambda visit: len(visit.words) == 1)
+        command = [sys.executable, "-m", "benchmarks.load", "--ping", host, host.replace("127.0.0.1", "localhost")]
+        pings = subprocess.run(command, cwd=load.ROOT, input="stop\n", capture_output=True, text=True, check=True)
+        server.shutdown()
+    assert (whole.status, whole.end, len(whole.words)) == (200, "done", 2) and whole.first <= whole.seconds
+    assert (error.end, len(error.words), full.status, full.words) == ("error", 1, 429, [])
+    assert (left.end, len(left.words)) == ("", 1)
+    seen = json.loads(pings.stdout)
+    assert seen["failed"] == 0 and len(seen[host]) >= 1
+    assert load.percentile([3.0, 1.0, 2.0], 0.99) == 3.0

@@ -1,0 +1,469 @@
+"""The whole server under load and faults: `python -m benchmarks.load ROW ...`, each row on servers of its own.
+
+Rows: health (while models load, /healthz of this server and of an idle one in turns), long (beside long prompts),
+visitors, crowd, hangups, sessions, limit (visitors in 3 GiB), stop (SIGTERM), kills. Figures are printed as JSON lines
+and kept by hand in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.pages import end, launch, wait
+from benchmarks.sides import ROOT
+
+SMALL, OTHER = "smollm2-135m-instruct", "gemma-3-270m"
+WORDS = "time river stone light house garden music road winter bird paper glass moment story bread island".split()  # noqa: SIM905
+PING_SECONDS = 0.01
+LIMIT_BYTES = 3 * 2**30
+PATIENCE_SECONDS = 600.0
+TEXTS = (
+    ("sentiment", {"text": "The plot is thin, but the actors are so charming that I left smiling."}),
+    (
+        "answer",
+        {"question": "Who built it?", "context": "The harbour was built in 1742 by Karin Ostberg."},
+    ),
+)
+
+
+@dataclass
+class Server:
+    """The app in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.address).netloc
+
+    def tree(self) -> list[Any]:
+        """The server's process and its children."""
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
+
+    def megabytes(self) -> float:
+        """Memory of the server and its children; pages that they share count once (PSS)."""
+        total = 0
+        for one in self.tree():
+            with suppress(psutil.Error):
+                total += getattr(one.memory_full_info(), "pss", 0) or one.memory_info().rss
+        return total / 1e6
+
+
+@contextmanager
+def server(**environment: str) -> Iterator[Server]:
+    """A server that has finished its warm-up."""
+    process, address = launch("app.py", **environment)
+    try:
+        wait(address)
+        ask(urlsplit(address).netloc, "/healthz")
+        time.sleep(5)  # what it imports in the background
+        yield Server(process, address)
+    finally:
+        end(process)
+
+
+def ask(host: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
+    """One request; its status and answer."""
+    connection = http.client.HTTPConnection(host, timeout=PATIENCE_SECONDS)
+    try:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST" if body else "GET", path, json.dumps(body) if body else None, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+@dataclass
+class Visit:
+    """One streamed answer as its reader saw it; times in seconds since the request."""
+
+    status: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    words: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    end: str = ""
+    """"done", "error" (an event that says so), or "broken"."""
+
+    @property
+    def first(self) -> float:
+        return self.words[0] if self.words else float("nan")
+
+
+def stream(
+    host: str, model: str, prompt: str, tokens: int, leave: Callable[[Visit], bool] = lambda visit: False
+) -> Visit:
+    """Ask for a streamed completion; `leave` hangs up when it says so."""
+    visit = Visit()
+    body = {"model": model, "prompt": prompt, "max_tokens": tokens, "stream": True, "temperature": 0.8}
+    connection = http.client.HTTPConnection(host, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        visit.status = response.status
+        while visit.status == 200 and (line := response.readline()):
+            now = time.perf_counter() - visit.started
+            if line.startswith(b"data: [DONE]"):
+                visit.end = visit.end or "done"
+            elif line.startswith(b"data: ") and b'"error"' in line[:20]:
+                visit.end = "error"
+            elif line.startswith(b"data: ") and b'"text":""' not in line.replace(b" ", b""):
+                visit.words.append(now)
+            if leave(visit):
+                break
+    except (OSError, http.client.HTTPException):
+        visit.end = "broken"
+    finally:
+        connection.close()
+    visit.seconds = time.perf_counter() - visit.started
+    return visit
+
+
+def prompt(words: int) -> str:
+    """A text that nobody asked about before."""
+    return " ".join(random.choice(WORDS) for _ in range(words))
+
+
+def at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
+    """All of it at the same moment."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        return [each.result() for each in [pool.submit(work) for work in works]]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of all do not exceed."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def health() -> dict[str, Any]:
+    """/healthz every 10 ms, in turns with an idle server's, while the first questions to all models meet a crowd."""
+    with server() as ours, server() as idle:
+        command = [sys.executable, "-m", "benchmarks.load", "--ping", ours.host, idle.host]
+        pings = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        time.sleep(2)
+        started = time.perf_counter()
+        works: list[Callable[[], Any]] = [lambda: stream(ours.host, OTHER, prompt(20), 48)]
+        works += [lambda: stream(ours.host, SMALL, prompt(20), 32) for _ in range(16)]
+        works += [lambda: stream(ours.host, OTHER, prompt(20), 32) for _ in range(16)]
+        works += [lambda one=one: ask(ours.host, f"/api/{one[0]}", one[1]) for one in TEXTS]  # type: ignore[misc]
+        at_once(works)
+        seconds = time.perf_counter() - started
+        said, _ = pings.communicate("stop\n", timeout=60)
+    both: dict[str, list[float]] = json.loads(said)
+    mine, theirs = both[ours.host], both[idle.host]
+    return {
+        "seconds": seconds,
+        "asked": len(mine),
+        "failed": both["failed"],
+        "p50_ms": [median(mine), median(theirs)],
+        "p99_ms": [percentile(mine, 0.99), percentile(theirs, 0.99)],
+        "p99_later_ms": percentile(mine, 0.99) - percentile(theirs, 0.99),
+        "longest_ms": [max(mine), max(theirs)],
+    }
+
+
+def ping(hosts: Sequence[str]) -> None:
+    """Ask the hosts for /healthz until a line comes in, a thread and a kept connection each; print milliseconds."""
+    seen: dict[str, Any] = {host: [] for host in hosts} | {"failed": 0}
+    is_over = threading.Event()
+
+    def look(host: str) -> None:
+        connection = http.client.HTTPConnection(host, timeout=60)
+        while not is_over.is_set():
+            started = time.perf_counter()
+            try:
+                connection.request("GET", "/healthz")
+                connection.getresponse().read()
+            except (OSError, http.client.HTTPException):
+                seen["failed"] += 1
+                connection.close()
+            seen[host].append(1000 * (time.perf_counter() - started))
+            time.sleep(max(0.0, started + PING_SECONDS - time.perf_counter()))
+
+    threads = [threading.Thread(target=look, args=(host,)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    sys.stdin.readline()
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    print(json.dumps(seen))
+
+
+def long() -> dict[str, Any]:
+    """A short request and a running stream alone and beside four long prompts."""
+    with server() as ours:
+
+        def short() -> float:
+            return stream(ours.host, SMALL, prompt(12), 8).first
+
+        def speed(seconds: float) -> float:
+            visit = stream(ours.host, SMALL, prompt(12), 2000, lambda one: time.perf_counter() - one.started > seconds)
+            return (len(visit.words) - 1) / (visit.words[-1] - visit.words[0])
+
+        at_once([short] * 8)  # the slots for all that follows
+        alone, alone_speed = [short() for _ in range(12)], speed(6)
+        leave = threading.Event()
+        words = [f"{number} {prompt(3300)}" for number in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(stream, ours.host, SMALL, one, 8, lambda visit: leave.is_set()) for one in words]
+            time.sleep(5)
+            beside = [short() for _ in range(20)]
+            beside_speed = speed(15)
+            still = sum(not each.done() for each in asked)
+            for one in ours.tree()[1:]:
+                with suppress(psutil.Error):
+                    one.kill()  # so that nobody waits for the rest
+            leave.set()
+    return {
+        "short_first_s": [median(alone), median(beside)],
+        "short_times": median(beside) / median(alone),
+        "short_longest_s": max(beside),
+        "stream_tokens_s": [alone_speed, beside_speed],
+        "stream_share": beside_speed / alone_speed,
+        "long_prompts_still_read": still,
+    }
+
+
+def visitors(count: int = 50, **environment: str) -> dict[str, Any]:
+    """So many at once, a third each on two language models and on classifying and answering."""
+    with server(**environment) as ours:
+        before = ours.megabytes()
+        visits: list[Visit] = []
+        others: list[tuple[int, float]] = []
+
+        def one(number: int) -> None:
+            if number % 3 < 2:
+                visits.append(stream(ours.host, (SMALL, OTHER)[number % 3], prompt(20), 64))
+            else:
+                path, body = TEXTS[number % 2]
+                started = time.perf_counter()
+                status, _ = ask(ours.host, f"/api/{path}", body)
+                others.append((status, time.perf_counter() - started))
+
+        most = _watched(ours, lambda: at_once([lambda number=number: one(number) for number in range(count)]))  # type: ignore[misc]
+        times = [visit.seconds for visit in visits] + [seconds for _, seconds in others]
+        return {
+            "answered": sum(visit.end == "done" for visit in visits) + sum(status == 200 for status, _ in others),
+            "of": count,
+            "median_s": median(times),
+            "longest_s": max(times),
+            "first_word_median_s": median(visit.first for visit in visits),
+            "first_word_longest_s": max(visit.first for visit in visits),
+            "megabytes": [before, most, ours.megabytes()],
+        }
+
+
+def _watched(ours: Server, work: Callable[[], Any]) -> float:
+    """The most memory while the work is done."""
+    seen, is_over = [0.0], threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.5):
+            seen.append(ours.megabytes())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        work()
+    finally:
+        is_over.set()
+        thread.join()
+    return max(seen)
+
+
+def crowd() -> dict[str, Any]:
+    """A hundred streams at once: what is too much is refused at once, and nothing else goes wrong."""
+    with server() as ours:
+        visits = at_once([lambda: stream(ours.host, SMALL, prompt(12), 24)] * 100)
+    done = [visit for visit in visits if visit.end == "done"]
+    return {
+        "statuses": Counter(visit.status for visit in visits),
+        "ends": Counter(visit.end for visit in visits),
+        "longest_s": max(visit.seconds for visit in done),
+        "refused_after_s": max((visit.seconds for visit in visits if visit.status == 429), default=0.0),
+    }
+
+
+def hangups() -> dict[str, Any]:
+    """Of fifty streams thirty hang up; how long until as many new ones have a slot, seen by llama.cpp's own count."""
+    with server() as ours:
+        leave = threading.Event()
+
+        def visit(number: int) -> Visit:
+            return stream(ours.host, SMALL, prompt(12), 400, lambda one: number < 30 and leave.is_set())
+
+        with ThreadPoolExecutor(50) as pool:
+            asked = [pool.submit(visit, number) for number in range(50)]
+            time.sleep(20)
+            busy = _running(ours)
+            leave.set()
+            started = time.perf_counter()
+            while _running(ours) > 20 and time.perf_counter() - started < 60:
+                time.sleep(0.02)
+            seconds = time.perf_counter() - started
+            ends = Counter(each.result().end for each in asked[30:])
+    return {"slots_busy": busy, "free_after_s": seconds, "the_others": ends}
+
+
+def _running(ours: Server) -> int:
+    """Requests that are answered or wait now, as the server's connections tell."""
+    return sum(one.status == "ESTABLISHED" for child in ours.tree()[1:] for one in _connections(child))
+
+
+def _connections(process: Any) -> list[Any]:
+    with suppress(psutil.Error):
+        return list(process.net_connections("tcp"))
+    return []
+
+
+def sessions(count: int = 200) -> dict[str, Any]:
+    """So many browser sessions on the first page: memory before, with them, and after they are gone."""
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from websockets.sync.client import connect
+
+    message = BackMsg()
+    message.rerun_script.query_string = ""
+
+    def visit() -> Any:
+        line = connect(f"ws://{ours.host}/_stcore/stream", subprotocols=["streamlit"], max_size=None, open_timeout=60)  # type: ignore[list-item]
+        line.send(message.SerializeToString())
+        with suppress(TimeoutError):
+            for _ in range(200):
+                line.recv(timeout=2)
+        return line
+
+    with server() as ours:
+        visit().close()
+        before, started = ours.megabytes(), time.perf_counter()
+        with ThreadPoolExecutor(10) as pool:
+            lines = [each.result() for each in [pool.submit(visit) for _ in range(count)]]
+        seconds, most = time.perf_counter() - started, ours.megabytes()
+        for line in lines:
+            line.close()
+        time.sleep(30)
+        status, _ = ask(ours.host, "/healthz")
+        return {"sessions": count, "seconds": seconds, "megabytes": [before, most, ours.megabytes()], "healthz": status}
+
+
+def stop() -> dict[str, Any]:
+    """SIGTERM in the midst of eight streams."""
+    with server() as ours:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(stream, ours.host, SMALL, prompt(12), 2000) for _ in range(8)]
+            time.sleep(8)
+            children = [one.pid for one in ours.tree()[1:]]
+            started = time.perf_counter()
+            ours.process.send_signal(signal.SIGTERM)
+            status = ours.process.wait(60)
+            seconds = time.perf_counter() - started
+            ends = Counter(each.result().end for each in asked)
+        time.sleep(1)
+        left = [pid for pid in children if psutil.pid_exists(pid)]
+    return {"seconds": seconds, "status": status, "streams": ends, "children_left": len(left)}
+
+
+def kills() -> dict[str, Any]:
+    """kill -9: of the process that holds a model in the midst of eight streams, then of the server itself."""
+    with server() as ours:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(stream, ours.host, SMALL, prompt(12), 2000) for _ in range(8)]
+            time.sleep(8)
+            for child in ours.tree()[1:]:
+                child.kill()
+            ends = Counter(each.result().end for each in asked)
+        started = time.perf_counter()
+        after = stream(ours.host, SMALL, prompt(12), 8)
+        again = time.perf_counter() - started
+        children = [one.pid for one in ours.tree()[1:]]
+        ours.process.kill()
+        time.sleep(2)
+        left = [pid for pid in children if psutil.pid_exists(pid)]
+    return {"streams": ends, "next_answer": after.end, "next_answer_s": again, "children_left": len(left)}
+
+
+def limit() -> dict[str, Any]:
+    """The visitors again where the server may have 3 GiB: a control group where this user may make one."""
+    folder = _group(LIMIT_BYTES)
+    if folder is None:
+        return {"limited_by": "nothing: this user may make no control group here"}
+    (folder / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        return visitors() | {"limited_by": str(LIMIT_BYTES), "killed": _killed(folder)}
+    finally:
+        (folder.parent / "cgroup.procs").write_text(str(os.getpid()))
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _group(limit_bytes: int) -> Path | None:
+    """A control group below this process's own with a limit of memory (version 2, then 1)."""
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, kinds, path = line.split(":", 2)
+        root = Path("/sys/fs/cgroup") / ("memory" if kinds == "memory" else "")
+        name = {"": "memory.max", "memory": "memory.limit_in_bytes"}.get(kinds)
+        folder = root / path.lstrip("/") / f"parlance-{os.getpid()}"
+        if name is None:
+            continue
+        with suppress(OSError):
+            folder.mkdir()
+            if (folder / name).exists():
+                (folder / name).write_text(str(limit_bytes))
+                return folder
+            folder.rmdir()
+    return None
+
+
+def _killed(folder: Path) -> int:
+    """How often the system ended a process of the group for its memory."""
+    for name in ("memory.events", "memory.oom_control"):
+        with suppress(OSError):
+            facts = dict(line.split() for line in (folder / name).read_text(encoding="utf-8").splitlines())
+            return int(facts.get("oom_kill", 0))
+    return -1
+
+
+ROWS: dict[str, Callable[[], dict[str, Any]]] = {
+    row.__name__: row for row in (health, long, visitors, crowd, hangups, sessions, limit, stop, kills)
+}
+
+
+def main() -> None:
+    """Measure the rows that are named, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all where none is named")
+    parser.add_argument("--ping", nargs=2, metavar="HOST", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.ping:
+        ping(arguments.ping)
+        return
+    for name in arguments.rows or ROWS:
+        facts = ROWS[name]()
+        rounded = json.dumps(facts, default=str)
+        print(json.dumps({"row": name, "load": os.getloadavg()}) + "\n  " + rounded, flush=True)
+
+
+if __name__ == "__main__":
+    main()
