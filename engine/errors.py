@@ -71,6 +71,14 @@ class ContextError(TooLargeError):
     code = "context_length_exceeded"
 
 
+def too_long(tokens: int, model: str, limit: int, param: str) -> ContextError:
+    """Of a prompt with so many tokens, for a model that takes at most `limit`."""
+    return ContextError(
+        "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
+        param=param, tokens=tokens, model=model, limit=limit,
+    )  # fmt: skip
+
+
 class EncodingError(PeopleError):
     """The body is packed in a way that is not taken."""
 

@@ -68,7 +68,7 @@ async def _respond(
     )
     items = complete(house.engine, asked, caller_of(house, request))
     if body.stream:
-        return await event_stream(items, answer.lines)
+        return await event_stream(items, answer.lines, lambda item: item[1].kind == "loading")
     return Json(answer.whole(await results_of(request, _events(items))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 MAX_THREADS = 160
 """Requests that may wait for their next event at a time; more than all slots and lines of two busy models."""
+HELD_SECONDS = 15.0
+"""How long a stream waits for a model to be read, which only then tells what is wrong with a request."""
 KEEP_ALIVE = b": waiting\n\n"
 WAITING = ("queued", "loading")
 
@@ -78,13 +81,18 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def event_stream(generator: Iterator[T], lines: Callable[[T], Iterator[bytes]]) -> EventStream:
+async def event_stream(
+    generator: Iterator[T], lines: Callable[[T], Iterator[bytes]], is_early: Callable[[T], bool] = lambda event: False
+) -> EventStream:
     """A response of what `lines` makes of each event.
 
-    Errors before the first event are raised, so that they get their status; later ones come as an event.
+    Errors before the first event are raised, so that they get their status; later ones come as an event. While events
+    are early, the response does not begin for HELD_SECONDS.
     """
     events = events_of(generator)
-    first = await anext(events)
+    first, end = await anext(events), time.monotonic() + HELD_SECONDS
+    while is_early(first) and time.monotonic() < end:
+        first = await anext(events)
 
     async def content() -> AsyncIterator[bytes]:
         try:

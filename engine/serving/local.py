@@ -63,6 +63,8 @@ class LocalEngine(Streaming):
         """Work on many requests at once; see the protocol."""
         submitted = self._submit(model_id, requests, caller, deadline_seconds)
         try:
+            for worker, ticket in submitted:
+                worker.check(ticket)
             for index, (worker, ticket) in enumerate(submitted):
                 for event in worker.events(ticket):
                     yield index, event

@@ -18,7 +18,7 @@ from statistics import median
 
 from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
-from engine.errors import MemoryShortError, NotReadyError, PeopleError
+from engine.errors import MemoryShortError, NotReadyError, PeopleError, too_long
 from engine.requests import Event, Generate, Request, Result, Token
 from engine.serving.protocol import ModelStatus, Priority, State
 from engine.serving.scheduling import Queue, share
@@ -168,6 +168,7 @@ class Worker:
 
     def __init__(self, model: Model, runtime: Runtime, limit: int, load: Callable[[], Backend]) -> None:
         self.id, self.title, self.runtime = model.id, model.title, runtime
+        self._is_causal = model.architecture == "causal"
         self.key = model.id, runtime.id
         self._estimate_bytes = model.memory_bytes
         self.state: State = "loading"
@@ -239,14 +240,33 @@ class Worker:
 
     def events(self, ticket: Ticket) -> Iterator[Event]:
         """The ticket's events until its last; closing this generator cancels the request."""
+        is_checked = False
         try:
             while True:
                 event = ticket.next_event(HEARTBEAT_SECONDS)
+                is_checked = is_checked or self.check(ticket)
                 yield event or self._waiting_event(ticket)
                 if event is not None and event.kind == "done":
                     return
         finally:
             ticket.cancel()
+
+    def check(self, ticket: Ticket) -> bool:
+        """Refuse a prompt that is too long for the model before its turn; False while it is not loaded.
+
+        What a chat template adds is not counted, so the model itself has the last word. Raises ContextError.
+        """
+        backend, request = self._backend, ticket.request
+        if backend is None or not isinstance(request, Generate) or not self._is_causal:
+            return backend is not None
+        text, limit = request.prompt or "".join(one.content for one in request.messages), backend.context_tokens - 1
+        tokens = 0
+        if len(text.encode("utf-8", "replace")) > limit:  # a token has a byte or more
+            with suppress(Exception):  # a model that fails says so itself, as it works
+                tokens = backend.count_tokens(text)
+        if tokens > limit:
+            raise too_long(tokens, self.title, limit, "messages" if request.messages else "prompt")
+        return True
 
     def _waiting_event(self, ticket: Ticket) -> Event:
         """What a ticket waits for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -17,6 +18,7 @@ from starlette.testclient import TestClient
 from engine.errors import ContextError
 from engine.http import routes
 from engine.requests import Generate, Sampling, needs
+from engine.settings import Settings
 
 CHAT, BASE = "smollm2-135m-instruct", "gemma-3-270m"
 HELLO: Any = [{"role": "user", "content": "hello there"}]
@@ -121,6 +123,68 @@ def test_a_prompt_over_the_context_has_openais_code(official: openai.OpenAI, ben
                 list(ask())
             assert (raised.value.code, raised.value.param) == ("context_length_exceeded", param)
             assert is_streamed or isinstance(raised.value, openai.BadRequestError)
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_a_prompt_over_the_context_is_refused_before_the_first_byte_also_behind_others(
+    official: openai.OpenAI, bench: Bench, is_loaded: bool
+) -> None:
+    """The only slot is taken; the fake takes 512 tokens, which are words, and would answer any number."""
+    bench.plan[CHAT] = FakeBackend(concurrency=1, batch=1, step_seconds=0.01)
+    first = None
+    if is_loaded:
+        first = official.chat.completions.create(model=CHAT, messages=HELLO, max_tokens=4000, stream=True)
+        next(iter(first))
+    else:
+        bench.load_seconds = 0.3
+    long = "word " * 512
+    for asked in ({"messages": [*HELLO, {"role": "user", "content": long}]}, {"prompt": ["short", long]}):
+        api: Any = official.chat.completions if "messages" in asked else official.completions
+        with pytest.raises(openai.BadRequestError) as raised:
+            api.create(model=CHAT, stream=True, **asked)
+        assert (raised.value.code, raised.value.param) == ("context_length_exceeded", next(iter(asked)))
+        assert "tokens; Smollm2-135M-Instruct takes at most 511. Shorten it." in str(raised.value)
+    if first:
+        first.close()
+
+
+def chain(folder: Path) -> Any:
+    pytest.importorskip("gguf")
+    from engine.backends.ggml.backend import LlamaCppBackend
+    from tests.backends.chain_gguf import write_chain
+    from tests.backends.checkpoints import entry
+
+    settings = Settings(device="cpu", threads=1, slots=2, context_tokens=512)
+    return LlamaCppBackend(entry("causal", "Chain"), write_chain(folder / "chain.gguf"), settings)
+
+
+def tiny(folder: Path) -> Any:
+    from tests.backends.checkpoints import gpt2, open_backend
+
+    return open_backend("causal", gpt2(folder / "gpt2"))
+
+
+@pytest.mark.parametrize("make", [chain, tiny])
+def test_streamed_pieces_joined_are_the_unstreamed_answer(
+    official: openai.OpenAI, bench: Bench, tmp_path: Path, make: Any
+) -> None:
+    """On real runtimes, whose tokens are often part of a character; nothing is answered from memory."""
+    bench.plan[BASE] = make(tmp_path)
+    bench.house = replace(bench.house, engine=bench.local)
+    half = 0
+    for number, prompt in enumerate(("a", "p", "你好，世界", "😀👩‍👩‍👧", "Füße “a”")):
+        asked: Any = {"model": BASE, "prompt": prompt, "max_tokens": 24, "seed": number, "logprobs": 2}
+        asked |= {"temperature": 0 if number == 0 else 1.4}
+        whole = official.completions.create(**asked).choices[0]
+        chunks = [chunk.choices[0] for chunk in official.completions.create(stream=True, **asked)]
+        assert "".join(chunk.text for chunk in chunks) == whole.text
+        assert chunks[-1].finish_reason == whole.finish_reason
+        told = [chunk.logprobs for chunk in chunks if chunk.logprobs]
+        assert whole.logprobs and [one.tokens[0] for one in told] == whole.logprobs.tokens
+        assert [one.token_logprobs[0] for one in told] == whole.logprobs.token_logprobs
+        assert all(value is None or value > -1000 for value in whole.logprobs.token_logprobs)
+        half += sum(token.startswith("bytes:") for token in whole.logprobs.tokens)
+    assert half, "some were part of a character"
 
 
 def test_tools_are_told_to_be_missing_unless_none_is_chosen(official: openai.OpenAI) -> None:

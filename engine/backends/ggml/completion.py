@@ -10,7 +10,7 @@ from typing import Any
 from engine.backends.ggml.tokens import Pieces, tokens_of
 from engine.backends.protocol import Job
 from engine.backends.texts import HeldText
-from engine.errors import ContextError
+from engine.errors import too_long
 from engine.requests import FinishReason, Generate, Generation, Sampling
 
 SAMPLERS = ["penalties", "top_k", "temperature", "top_p", "min_p"]
@@ -95,10 +95,7 @@ class Stream:
     def _error_of(self, error: dict[str, Any]) -> Exception:
         if error.get("type") != "exceed_context_size_error":
             return RuntimeError(f"llama.cpp: {error['message']}")
-        return ContextError(
-            "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
-            param=self.param, tokens=error["n_prompt_tokens"], model=self.title, limit=self.context_tokens - 1,
-        )  # fmt: skip
+        return too_long(error["n_prompt_tokens"], self.title, self.context_tokens - 1, self.param)
 
 
 def completion_body(

@@ -20,7 +20,7 @@ from engine.backends.protocol import Job
 from engine.backends.pytorch.decoding import Ending, Row
 from engine.backends.pytorch.loading import count_tokens
 from engine.backends.texts import BROKEN, Detokenizer, TextStream, bytes_of
-from engine.errors import ContextError, InputError, PeopleError, UnsupportedError
+from engine.errors import InputError, PeopleError, UnsupportedError, too_long
 from engine.messages import Text
 from engine.requests import Generate, Sampling
 
@@ -142,10 +142,7 @@ class Rows:
 
     def _check_length(self, tokens: int, limit: int, param: str) -> None:
         if tokens > limit:
-            raise ContextError(
-                "The prompt has {tokens:,} tokens; {model} takes at most {limit:,}. Shorten it.",
-                param=param, tokens=tokens, model=self.title, limit=limit,
-            )  # fmt: skip
+            raise too_long(tokens, self.title, limit, param)
 
     def _fitted(self, sampling: Sampling, used: int) -> Sampling:
         """The settings with the answer's length capped to what the context leaves."""
