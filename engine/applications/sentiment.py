@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.applications import Application
-from engine.applications.languages import LANGUAGES, SURE, guess_language, read_tables
+from engine.applications.emoji import polarity, shares, without
+from engine.applications.languages import NAMED, SURE, guess_language, read_tables
 from engine.catalogue.models import Model
 from engine.evaluation.metrics import accuracy
 from engine.messages import NOTHING, Text
@@ -21,6 +23,11 @@ NAMES = {
     **dict.fromkeys(("positive", "pos", "very positive", "bullish"), "positive"),
 }
 """What models call them."""
+EMOJI_WEIGHT = 0.8
+"""Power of what emoji say beside words."""
+MIN_LETTERS, BROKEN = 4, 0.6
+"""Letters from which on, and pieces for each letter above which, a text is no words: English has about 0.25."""
+_REPEATED = re.compile(r"([^\W\d_])\1{3,}")
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,11 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
     texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
     order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     judged: dict[int, SentimentScore] = {}
-    for place, event in engine.stream_all(model.id, [Classify(texts[number]) for number in order], caller):
+    asked = [Classify(_readable(model, texts[number])) for number in order]
+    for place, event in engine.stream_all(model.id, asked, caller):
         if event.kind == "done":
             number = order[place]
-            judged[number] = _score(event.result, model, _caution(texts[number], model.languages))
+            judged[number] = _judged(engine, model, texts[number], event.result)
         yield event if event.kind in ("queued", "loading") else Event("queued")
     yield Event("done", result=SentimentResult([judged[number] for number in range(len(texts))], model.id))
 
@@ -71,6 +79,54 @@ def _score(result: Classification, model: Model, warning: Text) -> SentimentScor
     scores = dict(result.scores) if model.labels else in_our_labels(result.scores)
     label = max(scores, key=lambda name: scores[name])
     return SentimentScore(label, scores[label], scores, warning)
+
+
+def _readable(model: Model, text: str) -> str:
+    """What the model reads: emoji with a known polarity are counted apart, where there is other text."""
+    return text if model.labels else (without(text) or text)
+
+
+def _judged(engine: Engine, model: Model, text: str, result: Classification) -> SentimentScore:
+    """With what emoji say; a text that the model cannot read is as likely one as another."""
+    score = _score(result, model, _caution(text, model.languages))
+    mood = polarity(text)
+    if set(score.scores) != set(LABELS):
+        return replace(score, warning=score.warning or _unreadable(engine, model, text))
+    if mood is not None:
+        rest = without(text)
+        told = shares(mood)
+        scores = _pooled(score.scores, told) if _has_words(rest) else told
+        label = max(scores, key=lambda name: scores[name])
+        return SentimentScore(label, scores[label], scores, score.warning)
+    if warning := _unreadable(engine, model, text):
+        return SentimentScore("neutral", 1 / 3, dict.fromkeys(LABELS, 1 / 3), warning)
+    return score
+
+
+def _pooled(of_text: Mapping[str, float], of_emoji: Mapping[str, float]) -> dict[str, float]:
+    """Both opinions as one: their product, with less weight for the emoji (a logarithmic opinion pool)."""
+    raw = {label: of_text[label] * of_emoji[label] ** EMOJI_WEIGHT for label in LABELS}
+    total = sum(raw.values())
+    return {label: value / total for label, value in raw.items()}
+
+
+def _unreadable(engine: Engine, model: Model, text: str) -> Text:
+    """Why the model cannot read a text, in a sentence; empty where it can."""
+    letters = [letter for letter in text if letter.isalpha()]
+    if not _has_words(text):
+        return Text("There are no words in it that the model knows, so it cannot tell.")
+    latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters)
+    if model.languages == ("en",) and latin * 2 < len(letters):
+        return Text("The model does not know this script, so it cannot tell.")
+    repeated = sum(len(match[0]) for match in _REPEATED.finditer(text))
+    pieces = engine.count_tokens(model.id, text) or 0
+    if repeated * 2 >= len(letters) or (len(letters) > MIN_LETTERS and pieces > len(letters) * BROKEN):
+        return Text("The model finds no words in it, so it cannot tell.")
+    return NOTHING
+
+
+def _has_words(text: str) -> bool:
+    return any(letter.isalpha() for letter in text)
 
 
 def in_our_labels(scores: Mapping[str, float]) -> dict[str, float]:
@@ -101,7 +157,7 @@ def _caution(text: str, languages: tuple[str, ...]) -> Text:
         return NOTHING
     return Text(
         "This looks {language}; the model learned from {known} and may be wrong here.",
-        language=LANGUAGES[language], known=LANGUAGES[languages[0]],
+        language=NAMED[language], known=NAMED[languages[0]],
     )  # fmt: skip
 
 

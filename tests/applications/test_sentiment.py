@@ -60,6 +60,41 @@ def test_another_language_than_the_model_learned_is_flagged(house) -> None:
     assert "German" in str(warnings[0]) and warnings[1:] == ["", ""]
 
 
+@pytest.mark.parametrize(
+    "text", ["aaaaaaaaaaaa", "haaaaaaaaa", "...", "🗿", "42", "Это очень плохо и мне грустно", "ｱｱｱ", "🚲 🚲"]
+)  # fmt: skip
+def test_what_a_model_cannot_read_is_unsure_and_says_so(house, text: str) -> None:
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST).results
+    assert confidence_in_words(score.score) == "unsure" and score.warning
+    assert sum(score.scores.values()) == pytest.approx(1)
+
+
+def test_letters_without_words_are_told_by_their_many_pieces(house, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house.backend, "count_tokens", lambda text: len(text) if "xq" in text else len(text) // 4)
+    gibberish, words = sentiment.APPLICATION.run(
+        house.engine, SentimentRequest(["xqzvkwj", "a good film"]), HOST
+    ).results
+    assert gibberish.warning and not words.warning and words.label == "positive"
+
+
+@pytest.mark.parametrize(
+    ("text", "of_text", "label"),
+    [("👎", None, "negative"), ("😭", None, "negative"), ("👍🏽", None, "positive"), ("❤️❤️", None, "positive"),
+     ("The food 👎", (0.2, 0.6, 0.2), "negative"), ("It came 😭", (0.3, 0.4, 0.3), "negative"),
+     ("It came 🎉", (0.3, 0.4, 0.3), "positive"), ("Best day of my life 😭", (0.01, 0.04, 0.95), "positive"),
+     ("👍👎", None, "neutral")],
+)  # fmt: skip
+def test_emoji_count_alone_and_in_a_sentence(
+    house, text: str, of_text: tuple[float, float, float] | None, label: str
+) -> None:
+    names = ("negative", "neutral", "positive")
+    house.backend.classify = lambda seen: dict(zip(names, of_text or (0.05, 0.05, 0.9), strict=True))
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST).results
+    assert score.label == label and sum(score.scores.values()) == pytest.approx(1)
+    if of_text:
+        assert not {"👎", "😭", "🎉"} & set(house.backend.seen[0].text)
+
+
 def test_confidence_in_words_grows_with_the_score() -> None:
     assert [confidence_in_words(score) for score in (0.34, 0.6, 0.85, 1.0)] == [
         "unsure", "fairly sure", "very sure", "very sure",
