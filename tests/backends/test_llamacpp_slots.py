@@ -166,6 +166,20 @@ def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     servers.close()
 
 
+def test_who_grew_in_two_steps_looks_once_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two looks, seconds apart, took the pause between them for a quiet minute, and the next crowd had to wait."""
+    looks: list[float] = []
+    monkeypatch.setattr(threading.Timer, "start", lambda timer: looks.append(timer.interval))
+    servers = GrowingServer(Server, 32)
+    with ExitStack() as running:
+        for _ in range(13):
+            running.enter_context(servers.slot())
+    assert servers.slots == 32 and len(looks) == 1
+    servers.shrink()
+    assert servers.slots == 32 and len(looks) == 2
+    servers.close()
+
+
 def test_without_memory_for_both_it_stays_and_is_tried_again() -> None:
     is_short = False
 

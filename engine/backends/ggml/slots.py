@@ -148,6 +148,7 @@ class GrowingServer:
     def shrink(self) -> None:
         """Give slots back that nobody has needed since the last look; look again later where there are more to give."""
         with self._changing:
+            self._look = None
             if self._latest is None:
                 return
             with self._counting:
@@ -197,7 +198,8 @@ class GrowingServer:
             self._end_if_over(before)
 
     def _look_later(self) -> None:
-        if self.slots > self._step(1):
+        # One at a time: a look soon after another one would take the pause between them for a quiet minute.
+        if self._look is None and self.slots > self._step(1):
             self._look = threading.Timer(QUIET_SECONDS, self.shrink)
             self._look.daemon = True
             self._look.start()
