@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import InputError
 from engine.http.language import listen, said
+from engine.http.visitors import greet
 from engine.messages import Text
 from engine.serving import access
 from engine.settings import Settings
@@ -77,6 +78,7 @@ class Door:
         self.hosts = (*LOCAL_NAMES, *_listed(settings.allowed_hosts.lower()))
         self.frames = _listed(settings.frame_ancestors)
         self.page_policy = page_policy
+        self.is_keeping = settings.storage_bytes > 0
         self.origins = frozenset(
             origin.strip().rstrip("/") for origin in (*origins, *_listed(settings.allowed_origins))
         )
@@ -92,7 +94,7 @@ class Door:
                 return await send({"type": "websocket.close", "code": 1008})  # before it is accepted: status 403
             return await self.app(scope, receive, send)
         body = _Body(receive)
-        answer = _Answer(scope, send, self.headers(scope["path"]), body)
+        answer = _Answer(scope, send, self.headers(scope["path"]), body, self.is_keeping)
         try:
             await (self.app if refusal is None else refusal)(scope, body.receive, answer.send)
         except ClientDisconnect:
@@ -142,8 +144,8 @@ class Door:
 class _Answer:
     """An answer on its way out: it gets the headers, and the API's plain refusals become JSON."""
 
-    def __init__(self, scope: Scope, send: Send, headers: Mapping[str, str], body: _Body) -> None:
-        self.scope, self.out, self.headers, self.body = scope, send, headers, body
+    def __init__(self, scope: Scope, send: Send, headers: Mapping[str, str], body: _Body, greets: bool) -> None:
+        self.scope, self.out, self.headers, self.body, self.greets = scope, send, headers, body, greets
         self.is_begun = self.is_replaced = False
 
     async def send(self, message: Message) -> None:
@@ -159,6 +161,8 @@ class _Answer:
                 return await self.replace(refused(self.scope, status, "invalid_request", NOT_SO, path=path))
             for name, value in self.headers.items():
                 headers.setdefault(name, value)
+            if self.greets and not _is_api(self.scope["path"]):
+                greet(self.scope, headers)
         await self.out(message)
 
     async def replace(self, refusal: Response) -> None:

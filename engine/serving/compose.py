@@ -18,8 +18,6 @@ from engine.settings import Settings
 from engine.storage import Storage, open_storage
 from engine.storage.visits import Visits
 
-DAY_SECONDS = 86_400.0
-
 
 @dataclass(frozen=True, eq=False)
 class House:
@@ -39,7 +37,7 @@ class House:
 
     @cached_property
     def visits(self) -> Visits:
-        return Visits(self.storage, self.settings.keep_days * DAY_SECONDS)
+        return Visits(self.storage, self.settings.keep_days * 86_400)
 
     def fetch(self, model_id: str, caller: Caller) -> None:
         """Begin to fetch a model's weights. Raises ConflictError for who may not, and as `Store.fetch`."""

@@ -13,13 +13,14 @@ from benches import Bench
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.errors import InputError
 from engine.http import Door, check_listening, door, routes
+from engine.http.visitors import COOKIE, visitor_of
 from engine.settings import Settings
 
 POLICY = "default-src 'self'"
@@ -28,6 +29,10 @@ POLICY = "default-src 'self'"
 async def page(request: Request) -> Response:
     await request.body()
     return PlainTextResponse("page")
+
+
+async def html(request: Request) -> Response:
+    return HTMLResponse("<p>page</p>")
 
 
 async def refused(request: Request) -> Response:
@@ -48,6 +53,7 @@ def served(bench: Bench, origins: tuple[str, ...] = (), **changed: Any) -> Itera
         Route("/v1/refused", refused),
         *routes(lambda: bench.house),
         WebSocketRoute("/_stcore/stream", stream),
+        Route("/html", html),
         Route("/{path:path}", page, methods=["GET", "POST", "PUT"]),
     ]
     around = Middleware(Door, settings=settings, page_policy=POLICY, origins=origins)
@@ -111,6 +117,22 @@ def test_every_answer_carries_strict_headers(bench: Bench) -> None:
         assert "default-src '" in policy and "frame-ancestors 'none'" in policy
         assert answer.headers["x-frame-options"] == "DENY" and answer.headers["x-content-type-options"] == "nosniff"
     assert answers[0].headers["content-security-policy"].startswith(POLICY)
+
+
+def test_a_browser_gets_a_number_with_its_first_page(bench: Bench) -> None:
+    with served(bench) as client:
+        told = client.get("/page").headers
+        assert "set-cookie" not in told and "set-cookie" not in client.get("/api/docs").headers, "no page"
+        given = client.get("/html").headers["set-cookie"]
+        assert "HttpOnly" in given and "SameSite=Lax" in given and "Secure" not in given
+        number = client.cookies[COOKIE]
+        assert visitor_of({COOKIE: number}) == number and len(number) == 32
+        assert "set-cookie" not in client.get("/html").headers, "it keeps the one it has"
+    assert visitor_of({COOKIE: "../made-up"}) == "" == visitor_of({})
+    with served(bench) as other:
+        assert other.get("/html").headers["set-cookie"] != given
+    with served(bench, storage_bytes=0) as off:
+        assert "set-cookie" not in off.get("/html").headers
 
 
 def test_the_host_says_who_may_frame_the_pages(bench: Bench) -> None:

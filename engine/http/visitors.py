@@ -1,0 +1,31 @@
+"""The cookie by which a browser is known again: chance alone, for its visitor's own history and nothing else."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+COOKIE = "parlance_visitor"
+YEAR_SECONDS = 365 * 86_400
+_NUMBER = re.compile(r"[A-Za-z0-9_-]{32}")
+
+
+def visitor_of(cookies: Mapping[str, str]) -> str:
+    """The visitor that a browser says it is; "" where it says nothing that was given out here."""
+    number = cookies.get(COOKIE, "")
+    return number if _NUMBER.fullmatch(number) else ""
+
+
+def greet(scope: Scope, answer: MutableHeaders) -> None:
+    """Give a browser that opens a page a number, unless it has one; scripts cannot read it, other sites not send it."""
+    is_page = answer.get("content-type", "").startswith("text/html")
+    if not is_page or visitor_of(cookie_parser(Headers(scope=scope).get("cookie", ""))):
+        return
+    secure = "; Secure" if scope.get("scheme") == "https" else ""
+    kept = f"Max-Age={YEAR_SECONDS}; Path=/; HttpOnly; SameSite=Lax{secure}"
+    answer.append("set-cookie", f"{COOKIE}={secrets.token_urlsafe(24)}; {kept}")
