@@ -12,6 +12,7 @@ from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage, show_text
+from pages.parts.visits import is_tried, resume
 
 KEY = "found"
 
@@ -44,23 +45,25 @@ header(
     _(APPLICATION.title),
     _("The model looks for the words of a passage that answer your question. It quotes; it does not invent."),
 )
+resume(APPLICATION, KEY, ["question", "passage"])
 left, right = st.columns(2, gap="large")
 with left:
     form, errors, examples = st.container(), st.container(), st.container()
-    model = pick_model(APPLICATION)
+    model = pick_model(APPLICATION, below=errors)
     with form, st.form("answer-form", border=False):
-        question = st.text_input(_("Question"), SAMPLES[0].question, key="question", bind="query-params")
-        passage = st.text_area(_("Passage"), SAMPLES[0].context, height=240, key="passage", bind="query-params")
+        question = st.text_input(_("Question"), SAMPLES[0].question, key="question", persist_state="session")
+        passage = st.text_area(_("Passage"), SAMPLES[0].context, height=240, key="passage", persist_state="session")
         is_asked = st.form_submit_button(
             _("Find the answer"), type="primary", icon=":material/search:", disabled=model is None
         )
     with examples:
         offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
 
-if is_asked and model:
-    ask(KEY, AnswerRequest(question, passage, top_k=4, model=model.id))
+now = AnswerRequest(question, passage, top_k=4, model=model.id) if model else None
+if now and (is_asked or is_tried(APPLICATION)):
+    ask(KEY, now)
 with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, APPLICATION.stream, errors=errors)
+    answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, names={"context": _("Passage")})
     if answer is None:
         st.caption(_("The answer appears here, marked in the passage."))
     elif answer.result:

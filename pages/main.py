@@ -11,11 +11,13 @@ from pages.parts.announce import announcer
 from pages.parts.applications import page_of
 from pages.parts.language import _, choose_language
 from pages.parts.notices import notices
+from pages.parts.share import tools
 from pages.parts.status import status_line
+from pages.parts.visits import note_page
 
 PARTS = Path(__file__).parent / "parts"
 
-st.set_page_config(page_title="Parlance", page_icon=PARTS / "icon.svg", layout="wide")
+st.set_page_config(page_icon=PARTS / "icon.svg", layout="wide")
 st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 
 page = st.navigation(
@@ -30,6 +32,9 @@ with st.sidebar:
     status_line()
     choose_language()
     announcer()
+note_page(page.url_path)
+st.set_page_config(page_title=f"{page.title} · Parlance")
 page.run()
+tools()
 with st.sidebar:
     notices()

@@ -23,6 +23,7 @@ from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
+from pages.parts.visits import is_tried, resume
 
 KEY = "judgement"
 MAX_NAMED = 6
@@ -72,6 +73,7 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
 
 
 header(_(APPLICATION.title), _("Reviews, comments, messages: how do they sound to the model, and how sure is it?"))
+resume(APPLICATION, KEY, ["review"], ["rows"])
 left, right = st.columns(2, gap="large")
 with left:
     rows = st.segmented_control(
@@ -79,18 +81,19 @@ with left:
         format_func=labelled(ROWS, "rows"),
     )  # fmt: skip
     form, errors, examples = st.container(), st.container(), st.container()
-    model = pick_model(APPLICATION)
+    model = pick_model(APPLICATION, below=errors)
     with form, st.form("judge-form", border=False):
-        text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", bind="query-params")
+        text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", persist_state="session")
         is_asked = st.form_submit_button(_("Judge"), type="primary", icon=":material/balance:", disabled=model is None)
     with examples:
         offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "sentiment_example")
 
-if is_asked and model:
-    lines = [line for line in text.splitlines() if line.strip()]
-    ask(KEY, SentimentRequest(lines if rows == "many" and lines else text, model.id))
+lines = [line for line in text.splitlines() if line.strip()]
+now = SentimentRequest(lines if rows == "many" and lines else text, model.id) if model else None
+if now and (is_asked or is_tried(APPLICATION)):
+    ask(KEY, now)
 with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, APPLICATION.stream, errors=errors)
+    answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now)
     if answer is None:
         st.caption(_("The judgement appears here."))
     elif answer.result and isinstance(answer.request.text, str):

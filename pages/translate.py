@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.languages import NAMED
-from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, languages_of
+from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, TranslateResult, languages_of
 from engine.messages import Text
 from pages.parts.decoding import settings_in_words
 from pages.parts.examples import offer_examples
@@ -13,7 +13,8 @@ from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
 from pages.parts.sizes import confidence_in_words
-from pages.parts.streaming import answer_of, ask, show_answer
+from pages.parts.streaming import ask, show_answer
+from pages.parts.visits import answer_of, is_tried, resume
 
 KEY = "translation"
 CODES = list(NAMED)[:6]
@@ -42,10 +43,36 @@ def fill(sample: TranslateRequest) -> None:
     st.session_state["from"], st.session_state["to"] = sample.source, sample.target
 
 
+def show_translation(text: str, result: TranslateResult) -> None:
+    """Below the text: how sure the model is, of the whole and of each sentence."""
+    (done,) = result.translations
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
+        facts.append(_("translated from {language}", language=NAMED[done.source]))
+        st.caption(capitalised(" · ".join(facts)), width="content")
+        copy_text(text, "translation")
+    if done.warning:
+        st.warning(_(done.warning), icon=":material/sync_problem:")
+    with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
+        rows = [
+            {
+                _("Sure"): None if one.score is None else 100 * one.score,
+                _("Translation"): one.text,
+                _("Source"): one.source,
+            }
+            for one in done.sentences
+        ]
+        percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)
+        st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
+        st.caption(settings_in_words(result.settings))
+
+
 header(_(APPLICATION.title), _("A small model reads each sentence and writes it in another language, word by word."))
+resume(APPLICATION, KEY, ["text"], ["from", "to"])
 with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
     source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
-model = pick_model(APPLICATION, place=model_place)
+offer_place = st.container()
+model = pick_model(APPLICATION, place=model_place, below=offer_place)
 codes = (languages_of(model) if model else []) or CODES
 is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
@@ -64,7 +91,12 @@ left, right = st.columns(2, gap="medium")
 with left:
     with st.form("translate", border=False):
         text = st.text_area(
-            _("Text"), str(SAMPLES[0].text), height=230, key="text", bind="query-params", label_visibility="collapsed"
+            _("Text"),
+            str(SAMPLES[0].text),
+            height=230,
+            key="text",
+            persist_state="session",
+            label_visibility="collapsed",
         )
         is_asked = st.form_submit_button(
             _("Translate"), type="primary", icon=":material/translate:", disabled=model is None
@@ -72,32 +104,13 @@ with left:
     errors = st.container()
     offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
 
-if is_asked and model:
-    ask(KEY, TranslateRequest(text, source, target, model.id))
+now = TranslateRequest(text, source, target, model.id) if model else None
+if now and (is_asked or is_tried(APPLICATION)):
+    ask(KEY, now)
 with right:
     with st.container(border=True, key="answer-box"):
-        answer = show_answer(KEY, APPLICATION.stream, errors=errors)
+        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now)
         if answer is None:
             st.caption(_("The translation appears here, sentence by sentence."))
-    if answer is None or answer.result is None:
-        st.stop()
-    (done,) = answer.result.translations
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
-        facts.append(_("translated from {language}", language=NAMED[done.source]))
-        st.caption(capitalised(" · ".join(facts)), width="content")
-        copy_text(answer.text, "translation")
-    if done.warning:
-        st.warning(_(done.warning), icon=":material/sync_problem:")
-    with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
-        rows = [
-            {
-                _("Sure"): None if one.score is None else 100 * one.score,
-                _("Translation"): one.text,
-                _("Source"): one.source,
-            }
-            for one in done.sentences
-        ]
-        percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)
-        st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
-        st.caption(settings_in_words(answer.result.settings))
+    if answer and answer.result:
+        show_translation(answer.text, answer.result)

@@ -10,13 +10,14 @@ from engine.applications import write
 from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
 from engine.messages import Text, counted
-from pages.parts.decoding import decoding_controls, settings_in_words
+from pages.parts.decoding import keys_of, main_controls, more_controls, settings_in_words
 from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
 from pages.parts.share import copy_text, header
-from pages.parts.streaming import Exchange, answer_of, ask, show_answer
+from pages.parts.streaming import ask, show_answer
+from pages.parts.visits import Exchange, answer_of, is_tried, resume
 
 KEY = "draft"
 KIND_NAMES: dict[Kind, Text] = {
@@ -98,31 +99,46 @@ def facts_in_words(result: WriteResult) -> str:
     return " · ".join([*facts, *([_(result.ending)] if result.ending else [])])
 
 
+def show_draft(draft: Exchange, before: str, *, is_ready: bool) -> None:
+    """Below the text: what can be done with it, and how it came about."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        can_go_on = bool(draft.text) and is_ready
+        st.button(_("Continue"), icon=":material/arrow_forward:", key="continue", disabled=not can_go_on)
+        st.button(_("New draft"), icon=":material/refresh:", key="again", disabled=not is_ready)
+        copy_text(before + draft.text, "draft")
+    if draft.result:
+        st.caption(facts_in_words(draft.result))
+        st.caption(settings_in_words(draft.result.settings))
+
+
 header(_(APPLICATION.title), _("Choose what to write, set the temperature, and watch the words arrive one by one."))
+resume(APPLICATION, KEY, ["about"], ["kind", "language", "genre", "tone", *keys_of("write")])
 controls, page = st.columns([5, 7], gap="large")
 with controls:
     kind = st.pills(
         _("Kind"), list(KIND_NAMES), default="story", format_func=labelled(KIND_NAMES, "kind"), key="kind",
-        bind="query-params", on_change=fit_kind, required=True,
+        bind="query-params", on_change=fit_kind, required=True, label_visibility="collapsed",
     ) or "story"  # fmt: skip
-    form, errors, examples = st.container(), st.container(), st.container()
-    left, middle, right = st.columns(3)
+    form, errors, front, examples = st.container(), st.container(), st.container(), st.container()
+    with front:
+        sampling = main_controls("write", write.TOKENS[kind])
+    left, right = st.columns(2)
     language = left.selectbox(
         _("Language"), list(LANGUAGES)[:5], format_func=labelled(LANGUAGES, "language"), key="language",
         bind="query-params", on_change=fit_kind,
     )  # fmt: skip
     is_free = kind == "free"
-    genre = middle.selectbox(
+    genre = right.selectbox(
         _("Genre"), list(GENRES), format_func=labelled(GENRES, "genre"), key="genre", bind="query-params",
         disabled=is_free,
     )  # fmt: skip
-    tone = right.selectbox(
+    tone = left.selectbox(
         _("Tone"), list(TONES), format_func=labelled(TONES, "tone"), key="tone", bind="query-params", disabled=is_free
     )
-    model = pick_model(APPLICATION, write.default_model(kind, language))
-    sampling = decoding_controls("write", write.TOKENS[kind])
+    model = pick_model(APPLICATION, write.default_model(kind, language), below=errors)
+    sampling |= more_controls("write")
 with form, st.form("write", border=False):
-    about = st.text_area(_(ABOUT[kind]), SAMPLES[0].text, height=110, key="about", bind="query-params")
+    about = st.text_area(_(ABOUT[kind]), SAMPLES[0].text, height=110, key="about", persist_state="session")
     is_asked = st.form_submit_button(_("Write"), type="primary", icon=":material/edit:", disabled=model is None)
 with examples:
     offer_examples({example_name(sample): sample for sample in SAMPLES}, fill, "write_example")
@@ -130,25 +146,20 @@ with examples:
 if is_free:
     genre = tone = ""
 with page:
+    draft, now = answer_of(KEY), None
+    if model:
+        now = WriteRequest(about, kind, genre, tone, language, model=model.id, is_finished=True, **sampling)
+        if is_asked or st.session_state.get("again") or is_tried(APPLICATION):
+            ask(KEY, now)
+        elif draft and st.session_state.get("continue"):
+            so_far = str(draft.request.continuation) + draft.text
+            ask(KEY, replace(draft.request, continuation=so_far, model=model.id, **sampling))
     draft = answer_of(KEY)
-    if model and (is_asked or st.session_state.get("again")):
-        ask(KEY, WriteRequest(about, kind, genre, tone, language, model=model.id, is_finished=True, **sampling))
-    elif model and draft and st.session_state.get("continue"):
-        so_far = str(draft.request.continuation) + draft.text
-        ask(KEY, replace(draft.request, continuation=so_far, model=model.id, **sampling))
-    draft = answer_of(KEY)
+    before = opening_of(draft) if draft else ""
     with st.container(border=True, key="answer-box"):
-        before = opening_of(draft) if draft else ""
-        show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors)
+        names = {"text": f"“{_(ABOUT[kind])}”"}
+        show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors, now=now, names=names)
         if draft is None:
             st.caption(_("Press Write. The text appears here as the model writes it."))
-    if draft is None:
-        st.stop()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        is_ready = bool(draft.text) and model is not None
-        st.button(_("Continue"), icon=":material/arrow_forward:", key="continue", disabled=not is_ready)
-        st.button(_("New draft"), icon=":material/refresh:", key="again", disabled=model is None)
-        copy_text(before + draft.text, "draft")
-    if draft.result:
-        st.caption(facts_in_words(draft.result))
-        st.caption(settings_in_words(draft.result.settings))
+    if draft:
+        show_draft(draft, before, is_ready=model is not None)

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[A-Za-z0-9_-]{32}")
 
 def visitor_of(cookies: Mapping[str, str]) -> str:
     """The visitor that a browser says it is; "" where it says nothing that was given out here."""
-    number = cookies.get(COOKIE, "")
+    number = str(cookies.get(COOKIE, ""))
     return number if _NUMBER.fullmatch(number) else ""
 
 

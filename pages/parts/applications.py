@@ -17,6 +17,7 @@ from pages.parts.language import _, spoken
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
 from pages.parts.streaming import ask, show_answer
+from pages.parts.visits import is_tried, resume
 
 
 def page_of(application: Application[Any, Any]) -> Page:
@@ -36,22 +37,24 @@ def _text_page(application: Application[Any, Any]) -> None:
     """What an application without a page gets: a text in, a text or the fields of its result out."""
     key = f"{application.id}-answer"
     header(_(application.title), _(application.summary))
+    resume(application, key, ["text"])
     left, right = st.columns(2, gap="large")
     with left:
         form, errors, examples = st.container(), st.container(), st.container()
-        model = pick_model(application)
+        model = pick_model(application, below=errors)
         with form, st.form(f"{application.id}-form", border=False):
-            text = st.text_area(_("Text"), application.samples[0].text, height=230, key="text", bind="query-params")
+            text = st.text_area(_("Text"), application.samples[0].text, height=230, key="text", persist_state="session")
             is_asked = st.form_submit_button(
                 _(application.title), type="primary", icon=f":material/{application.icon}:", disabled=model is None
             )
         with examples:
             samples = {sample.text: sample for sample in application.samples}
             offer_examples(samples, lambda sample: _fill(sample.text), f"{application.id}_example")
-    if is_asked and model:
-        ask(key, application.request_type(text=text, model=model.id))
+    now = application.request_type(text=text, model=model.id) if model else None
+    if now and (is_asked or is_tried(application)):
+        ask(key, now)
     with right, st.container(border=True, key="answer-box"):
-        answer = show_answer(key, application.stream, errors=errors)
+        answer = show_answer(key, application.stream, errors=errors, now=now)
         if answer is None:
             st.caption(_("The answer appears here."))
         elif answer.text:

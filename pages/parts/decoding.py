@@ -1,4 +1,4 @@
-"""Controls for decoding: temperature and length in front, the others folded away.
+"""Controls for decoding: temperature and length under the button, the others folded away.
 
 Moving a control does not run the page; the values that count are those at the time of a request.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from engine.messages import Text
-from engine.requests import MAX_SEED, SAMPLING_LIMITS
+from engine.requests import MAX_SEED, MAX_STOP_CHARACTERS, SAMPLING_LIMITS
 from pages.parts.language import _, labelled
 from pages.parts.text import plain
 
@@ -55,16 +55,24 @@ MAX_LENGTH = 1000
 """Tokens offered on the pages; the engine takes more."""
 
 
-def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
-    """Draw the controls and return the sampling fields by name, as the engine takes them."""
-    default = PRESETS["Balanced"]
-    _preset(key, default)
-    values: dict[str, Any] = {"temperature": _slider(key, "temperature", _("Temperature"), default, 0.05)}
-    values["max_new_tokens"] = st.slider(
+def main_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
+    """Temperature and length, side by side, to stand right under the button of every page that writes; by name."""
+    left, right = st.columns(2)
+    with left:
+        temperature = _slider(key, "temperature", _("Temperature"), PRESETS["Balanced"], 0.05)
+    length = right.slider(
         _("Length in tokens"), 8, MAX_LENGTH, max_new_tokens, 8, key=f"{key}_max_new_tokens", bind="query-params",
         on_change="ignore", help=_("A token is about three quarters of an English word."),
     )  # fmt: skip
+    return {"temperature": temperature, "max_new_tokens": length}
+
+
+def more_controls(key: str) -> dict[str, Any]:
+    """The other sampling fields by name, as the engine takes them, folded away."""
+    default = PRESETS["Balanced"]
+    values: dict[str, Any] = {}
     with st.expander(_("More settings"), icon=":material/tune:"):
+        _preset(key, default)
         st.caption(_("At temperature 0, top-p, top-k and min-p do not act."))
         values["top_p"] = _slider(key, "top_p", _("Top-p"), default, 0.01)
         low, high = SAMPLING_LIMITS["top_k"]
@@ -75,7 +83,7 @@ def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
         values["min_p"] = _slider(key, "min_p", _("Min-p"), default, 0.01)
         values["repetition_penalty"] = _slider(key, "repetition_penalty", _("Repetition penalty"), default, 0.05)
         stop = st.text_input(
-            _("Stop at"), key=f"{key}_stop", bind="query-params", on_change="ignore",
+            _("Stop at"), key=f"{key}_stop", bind="query-params", on_change="ignore", max_chars=MAX_STOP_CHARACTERS,
             help=_("Text that ends the answer."),
         )  # fmt: skip
         values["seed"] = st.number_input(
@@ -83,6 +91,12 @@ def decoding_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
             placeholder=_("drawn anew each time"), help=_("The same seed gives the same text."),
         )  # fmt: skip
     return {**values, "stop": [stop] if stop else []}
+
+
+def keys_of(key: str) -> list[str]:
+    """The keys of all these controls."""
+    names = ("temperature", "max_new_tokens", "top_p", "top_k", "min_p", "repetition_penalty", "stop", "seed")
+    return [f"{key}_{name}" for name in names]
 
 
 def settings_in_words(settings: dict[str, Any]) -> str:
@@ -93,7 +107,7 @@ def settings_in_words(settings: dict[str, Any]) -> str:
     words = [f"{_(NAMES.get(name, name))} {plain(_shown(value))}" for name, value in acted.items()]
     if is_greedy:
         words.append(_("always the likeliest word: top-p, top-k, min-p and the seed did not act"))
-    return _("Acted: {list}", list=" · ".join(words))
+    return _("Settings: {list}", list=" · ".join(words))
 
 
 def _bound(key: str) -> Literal["query-params"] | None:

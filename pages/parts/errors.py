@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
 
 from engine.errors import PeopleError
+from engine.messages import Text, label
 from pages.parts.language import _, capitalised
 from pages.parts.text import plain
 
@@ -26,11 +29,14 @@ def errors_shown(place: Any = None) -> Iterator[None]:
         show_error(error, place)
 
 
-def show_error(error: Exception, place: Any = None) -> None:
-    """A PeopleError in its own words; anything else as ours, with a number that is in the log beside its traceback."""
+def show_error(error: Exception, place: Any = None, names: Mapping[str, str] = MappingProxyType({})) -> None:
+    """A PeopleError in its own words; anything else as ours, with a number that is in the log beside its traceback.
+
+    `names` are what the page calls the fields.
+    """
     place = place or st
     if isinstance(error, PeopleError) or hasattr(error, "retry_seconds"):  # a hot reload makes new classes
-        place.warning(plain(_sentence(error)), icon=":material/info:")
+        place.warning(plain(_sentence(error, names)), icon=":material/info:")
         return
     number = secrets.token_hex(4)
     log.error("error %s on a page", number, exc_info=error)
@@ -44,6 +50,18 @@ def page_failed(error: Exception) -> bool:
     return True
 
 
-def _sentence(error: Exception) -> str:
-    """The message as it starts on a page: fields are named in lower case in the API, and open many sentences."""
-    return capitalised(_(error))
+def _sentence(error: Exception, names: Mapping[str, str]) -> str:
+    """The message as it starts on a page, where fields go by the names beside them and rows by their number."""
+    text = getattr(error, "text", None)
+    if not isinstance(text, Text) or "field" not in text.facts:
+        sentence = _(error)
+        is_file = re.match(r"[\w-]+\.\w", sentence)  # a file's own name stays as it is
+        return sentence if is_file else capitalised(sentence)
+    name, _bracket, rest = str(text.facts["field"]).partition("[")
+    number = rest.rstrip("]")
+    shown = names.get(name, _(label(name)))
+    if number.isdigit():
+        shown = _("Line {number}", number=int(number) + 1)
+    said = Text(text.template, **text.facts | {"field": shown})
+    said.plural = text.plural
+    return capitalised(_(said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -16,33 +17,48 @@ from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_wor
 from pages.parts.status import part_of
 from pages.parts.text import plain
 
+MAX_NAMED = 3
+
 
 def pick_model(
     application: Application[Any, Any], default: str = "", *, place: Any = None, below: Any = None
 ) -> Model | None:
     """A picker over the application's models and any Hub id; None (and what to do) while the choice is not there.
 
-    `default` is another model than the application's own. The picker is drawn at `place`, what is to know about the
-    model `below`.
+    `default` is another model than the application's own. The picker is drawn at `place`, and at `below`, which should
+    be near the button, what to do about a model that is not there.
     """
     default = default or application.default_model
-    listed = [model for model in application.models(house().catalogue) if model.id != default and _is_listed(model)]
-    ids = [default, *(model.id for model in listed)]
+    ids = [default, *(model.id for model in application.models(house().catalogue) if model.id != default)]
     chosen = (place or st).selectbox(
         _("Model"), ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
         help=_("Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name."),
     )  # fmt: skip
-    with below or st.container(), errors_shown():
+    about = st.container()
+    with below or about, errors_shown():
         model = house().catalogue.find(as_model_id(chosen or default))
         if house().store.availability(model.id).state == "ready":
-            st.caption(facts(model))
+            about.caption(facts(model))
             return model
         offer(model)
+        _offer_others(application, ids)
     return None
 
 
-def _is_listed(model: Model) -> bool:
-    return model.source.is_listed or house().store.availability(model.id).state == "ready"
+def _offer_others(application: Application[Any, Any], ids: Sequence[str]) -> None:
+    """What works here meanwhile, one click away."""
+    ready = [id for id in ids if house().store.availability(id).state == "ready"]
+    if ready:
+        names = plain(", ".join(map(title_of, ready[:MAX_NAMED])))
+        st.markdown(_("On this machine already, and ready: {models}.", models=names))
+        st.button(
+            _("Use {model}", model=plain(title_of(ready[0]))), key="use-ready", icon=":material/undo:",
+            on_click=_choose, args=(application.picker, ready[0]),
+        )  # fmt: skip
+
+
+def _choose(key: str, model_id: str) -> None:
+    st.session_state[key] = model_id
 
 
 def as_model_id(typed: str) -> str:

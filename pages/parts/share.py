@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from streamlit import net_util
+from streamlit.config import get_option
 
+from engine.http.door import is_loopback
+from engine.http.links import reach
 from engine.messages import Text
 from pages.parts.language import _
+from pages.parts.visits import link_additions, show_history
 
-LONG_LINK = 8000
-"""Characters above which some browsers and mail programs cut a link."""
+PLACE = "header_place"
 WORDS = {
     "copied": Text("Copied"),
-    "long": Text("Copied, but long: some programs cut it"),
     "link_failed": Text("Copy it from the address bar"),
     "text_failed": Text("Select the text to copy it"),
 }
@@ -21,22 +24,33 @@ WORDS = {
 
 _BUTTON = st.components.v2.component(
     "copy_button",
-    html='<button type="button"></button>',
+    html='<button type="button"></button><span role="status"></span>',
     css="""
-:host { display: flex; justify-content: flex-end; }
+:host { display: flex; flex-direction: column; align-items: flex-end; gap: .15rem; }
 button { font: inherit; font-size: .875rem; color: var(--st-text-color); background: transparent; cursor: pointer;
-  border: 1px solid var(--st-border-color); border-radius: 999px; padding: .35rem .95rem; white-space: nowrap; }
+  border: 1px solid var(--st-widget-border-color, var(--st-border-color)); border-radius: 999px;
+  padding: .35rem .95rem; white-space: nowrap; min-height: 2.5rem; }
 button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-link-color); }
+button:focus-visible { outline: 2px solid var(--st-link-color); outline-offset: 2px; }
+span:empty { display: none; }
+span { font-size: .8rem; color: var(--st-text-color); text-align: end; overflow-wrap: anywhere; }
 """,
     js="""
 export default function (component) {
-  const { text, label, words: answers, long } = component.data;
+  const { text, label, words: answers, add, base, note } = component.data;
   const button = component.parentElement.querySelector("button");
+  const status = component.parentElement.querySelector("span");
   if (!button.dataset.saying) button.textContent = label;
-  const say = (words) => {
+  const say = (words, more) => {
     button.dataset.saying = "1";
     button.textContent = words;
-    setTimeout(() => { delete button.dataset.saying; button.textContent = label; }, 2500);
+    status.textContent = more;
+    setTimeout(() => { delete button.dataset.saying; button.textContent = label; status.textContent = ""; }, 6000);
+  };
+  const link = () => {
+    const url = new URL(window.location.href);
+    for (const [name, value] of Object.entries(add ?? {})) url.searchParams.set(name, value);
+    return base ? base + url.pathname + url.search : url.href;
   };
   const copyOldWay = (words) => {
     const area = document.createElement("textarea");
@@ -48,11 +62,11 @@ export default function (component) {
     return done;
   };
   button.onclick = async () => {
-    const words = text ?? window.location.href;
+    const words = text ?? link();
     let done = false;
     try { await navigator.clipboard.writeText(words); done = true; } catch { done = copyOldWay(words); }
-    if (!done) say(text === null ? answers.link_failed : answers.text_failed);
-    else say(text === null && words.length > long ? answers.long : answers.copied);
+    if (!done) say(text === null ? answers.link_failed : answers.text_failed, "");
+    else say(answers.copied, note);
   };
 }
 """,
@@ -60,24 +74,39 @@ export default function (component) {
 
 
 def copy_link() -> None:
-    """A button that copies the address of the page as it is now; opening it elsewhere restores inputs and settings."""
-    _button("copy-link", None, _("Copy link"))
+    """A button that copies the page's address with the seed that was drawn, and says who can open it."""
+    address = net_util.get_internal_ip() if not listens_here() else None
+    base, words = reach(st.context.url or "", get_option("server.address"), address)
+    _button("copy-link", _("Copy link"), add=link_additions(), base=base, note=_(words))
+
+
+def listens_here() -> bool:
+    """Whether only this machine reaches the server."""
+    return is_loopback(get_option("server.address") or "0.0.0.0")
 
 
 def copy_text(text: str, key: str) -> None:
     """A button that copies a text."""
-    _button(f"copy-{key}", text, _("Copy"), width="content")
+    _button(f"copy-{key}", _("Copy"), text=text)
 
 
-def _button(key: str, text: str | None, label: str, **place: Any) -> None:
+def _button(key: str, label: str, **data: Any) -> None:
     words = {name: _(said) for name, said in WORDS.items()}
-    _BUTTON(key=key, data={"text": text, "label": label, "words": words, "long": LONG_LINK}, **place)
+    _BUTTON(key=key, data={"text": None, "label": label, "words": words, "note": "", **data}, width="content")
 
 
 def header(title: str, summary: str) -> None:
-    """The head of every page: title, one sentence, and the button that copies the link."""
-    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    """The head of every page: title, one sentence, and room for `tools`."""
+    left, right = st.columns([4, 2], vertical_alignment="bottom")
     left.title(title, anchor=False)
     left.caption(summary)
-    with right:
-        copy_link()
+    st.session_state[PLACE] = right.container(horizontal=True, horizontal_alignment="right")
+
+
+def tools() -> None:
+    """Fill the head of the page that was drawn: the answer decides what its link says and what its history holds."""
+    place = st.session_state.pop(PLACE, None)
+    if place is not None:
+        with place:
+            show_history()
+            copy_link()

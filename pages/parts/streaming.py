@@ -7,57 +7,55 @@ the engine's generator, which frees the model's slot within one step; the text s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import streamlit as st
 
-from engine.messages import counted
+from engine.messages import Text, counted
 from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
 from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
 from pages.parts.language import _
 from pages.parts.text import show_text
+from pages.parts.visits import Exchange, answer_of, difference, keep, take_inputs
 
 Stream = Callable[[Engine, Any, Caller], Iterator[Event]]
 """How an answer comes about: an application's own `stream`, or what works like one."""
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 DRAW_SECONDS = 0.06
 """Text is redrawn at most this often: enough for the eye, light on the browser."""
-
-
-@dataclass
-class Exchange:
-    """One answer: what was asked, the text so far, and how it stands."""
-
-    request: Any
-    text: str = ""
-    state: Literal["asked", "coming", "done", "stopped", "failed"] = "asked"
-    result: Any = None
-    error: Exception | None = None
-    pieces: int = 0
-    """Tokens drawn so far, give or take those that came together."""
-    started: float = field(default_factory=time.monotonic)
 
 
 def ask(key: str, request: Any) -> None:
     """Take the place of the answer under this key; it is worked on when `show_answer` is reached."""
     if previous := answer_of(key):
         previous.state = "stopped"
-    st.session_state[key] = Exchange(request)
+    st.session_state[key] = Exchange(request, inputs=take_inputs(key))
 
 
-def answer_of(key: str) -> Exchange | None:
-    """The answer under this key, if something was asked."""
-    answer: Exchange | None = st.session_state.get(key)
-    return answer
+BEFORE = {
+    "text": Text("For the text before. Press the button to ask anew."),
+    "settings": Text("For the settings before. Press the button to ask anew."),
+}
+"""What stands above an answer whose inputs have changed since."""
 
 
-def show_answer(key: str, stream: Stream, *, prefix: str = "", errors: Any = None) -> Exchange | None:
-    """Draw the answer under this key, working on it first if it is new.
+def show_answer(
+    key: str,
+    stream: Stream,
+    *,
+    prefix: str = "",
+    errors: Any = None,
+    now: Any = None,
+    names: Mapping[str, str] = NO_NAMES,
+) -> Exchange | None:
+    """Draw the answer under this key, working on it first if it is new, and keep it.
 
-    `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them.
+    `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them, `now` what
+    would be asked with the inputs as they are, `names` what the page calls fields of the request.
     """
     answer = answer_of(key)
     if answer is None:
@@ -72,8 +70,12 @@ def show_answer(key: str, stream: Stream, *, prefix: str = "", errors: Any = Non
     if answer.state == "stopped":
         words = _("Stopped, and this is what came.") if answer.text else _("Stopped.")
         bar.caption(f":material/stop_circle: {words}")
+    elif changed := difference(answer, now):
+        bar.caption(f":material/history: {_(BEFORE[changed])}")
     if answer.error is not None:
-        show_error(answer.error, errors)
+        show_error(answer.error, errors, names)
+    elif answer.state in ("done", "stopped"):
+        keep(key, answer)
     return answer
 
 

@@ -128,8 +128,8 @@ def test_typed_html_is_shown_as_text(open_page: Open, page: str, field: str, lab
         ("translate", "text", "Translate", "  ", "text is empty"),
         ("sentiment", "review", "Judge", "fine " * 5_000, "the limit is 20,000"),
         ("sentiment", "review", "Judge", "\x00\x07", "text is empty"),
-        ("answer", "passage", "Find the answer", "", "context is empty"),
-        ("write", "about", "Write", "", "text is empty"),
+        ("answer", "passage", "Find the answer", "", "passage is empty"),
+        ("write", "about", "Write", "", "“what is the story about?” is empty"),
     ],
 )
 def test_wrong_input_gets_a_sentence(

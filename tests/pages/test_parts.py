@@ -26,7 +26,7 @@ def test_csv_holds_no_formula() -> None:
 
 def test_settings_in_words_leave_out_what_did_not_act() -> None:
     sampled = settings_in_words(Sampling(200, 0.7, top_p=0.95, stop=("*",), seed=7).resolved().as_dict())
-    assert sampled == "Acted: max new tokens 200 · temperature 0\\.7 · top p 0\\.95 · stop '\\*' · seed 7"
+    assert sampled == "Settings: max new tokens 200 · temperature 0\\.7 · top p 0\\.95 · stop '\\*' · seed 7"
     greedy = settings_in_words(Sampling(200, 0.0, top_p=0.95, seed=7).resolved().as_dict())
     assert "top p 0" not in greedy and "seed 7" not in greedy and "did not act" in greedy
 

@@ -1,0 +1,232 @@
+"""What was asked on a page and what came of it belong together: on reload, back and forward, in links and in a history.
+
+Each answer is kept under a key, and the address carries the key; short texts stand in the address too, so that a link
+outlives it. Long texts never do: addresses have limits on their way.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any, Literal
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from engine.applications import Application
+from engine.applications.records import as_record, from_record
+from engine.http.visitors import visitor_of
+from engine.storage.visits import Visit
+from pages.parts.engine import house
+from pages.parts.language import _
+from pages.parts.text import plain
+
+KEPT = "kept"
+"""Of the key, in an address."""
+MAX_LINK_BYTES = 1_000
+"""Of texts in an address, as they are written there; the shortest limit on the way is 8 KB for all headers."""
+IGNORED = {"seed", "continuation"}
+"""Of requests, when it is asked whether they are the same."""
+HERE, PAGE, ARRIVED, TRIED = "visit_here", "visit_page", "visit_arrived", "visit_tried"
+
+
+@dataclass
+class Exchange:
+    """One answer: what was asked, the text so far, and how it stands."""
+
+    request: Any
+    text: str = ""
+    state: Literal["asked", "coming", "done", "stopped", "failed"] = "asked"
+    result: Any = None
+    error: Exception | None = None
+    pieces: int = 0
+    """Tokens drawn so far, give or take those that came together."""
+    started: float = field(default_factory=time.monotonic)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """The page's inputs by key, as they stood."""
+    visit: str | None = None
+    """The key under which it is kept; "" where it could not be, None until it was tried."""
+
+
+def answer_of(key: str) -> Exchange | None:
+    """The answer under this key, if something was asked."""
+    answer: Exchange | None = st.session_state.get(key)
+    return answer
+
+
+@dataclass(frozen=True)
+class Here:
+    """The page that is drawn: its application, where its answer is in the session, and the keys of its inputs."""
+
+    application: Application[Any, Any]
+    answer: str
+    texts: Sequence[str]
+    settings: Sequence[str]
+
+    @property
+    def known(self) -> str:
+        """Where the session has the key of what is shown."""
+        return f"{self.application.id}-visit"
+
+
+def note_page(name: str) -> None:
+    """Called by the frame before a page is drawn: whether the visitor comes from another page."""
+    st.session_state[ARRIVED] = st.session_state.get(PAGE) != name
+    st.session_state[PAGE] = name
+    st.session_state.pop(HERE, None)
+
+
+def resume(application: Application[Any, Any], answer: str, texts: Sequence[str], settings: Sequence[str] = ()) -> None:
+    """Before a page's inputs are drawn: put into them, and into its answer, what the address tells of."""
+    here = st.session_state[HERE] = Here(application, answer, texts, (application.picker, *settings))
+    link, known = st.query_params.get(KEPT, ""), st.session_state.get(here.known)
+    if known is not None and link == known:
+        return _tell_end(here, link)
+    if known and not link and st.session_state[ARRIVED] and not any(name in st.query_params for name in texts):
+        return _into_address(here, known)  # come back by the navigation, which leaves addresses bare
+    st.session_state[here.known] = link
+    found = house().visits.find(link, application.id) if link else None
+    if found:
+        _restore(here, link, found)
+        if known is not None:  # else the address of the page just opened has settings of its own
+            st.rerun()  # on the way back an address sets its widgets once; what is set now stays
+        return None
+    st.session_state.pop(answer, None)
+    st.session_state.update({name: st.query_params[name] for name in texts if name in st.query_params})
+    return _tell_end(here, link)
+
+
+def is_tried(application: Application[Any, Any]) -> bool:
+    """Whether the visitor just asked on Home to try it; a link cannot say so."""
+    return bool(st.session_state.pop(TRIED, None) == application.id)
+
+
+def take_inputs(answer: str) -> dict[str, Any]:
+    """The inputs as they stand, for the answer under that key; nothing where the page keeps none."""
+    here: Here | None = st.session_state.get(HERE)
+    if here is None or here.answer != answer:
+        return {}
+    return {name: st.session_state.get(name) for name in (*here.texts, *here.settings)}
+
+
+def keep(key: str, answer: Exchange) -> None:
+    """Keep an answer that has come, once, and have the address carry it."""
+    here: Here | None = st.session_state.get(HERE)
+    if answer.visit is not None or here is None or here.answer != key or not (answer.text or answer.result):
+        return
+    content = as_record(here.application, answer.request, answer.result)
+    content |= {"text": answer.text, "state": answer.state, "inputs": answer.inputs}
+    title = " · ".join(str(answer.inputs[name]).strip() for name in here.texts)
+    answer.visit = house().visits.keep(_visitor(), here.application.id, title, content)
+    st.session_state[here.known] = answer.visit
+    _into_address(here, answer.visit)
+
+
+def difference(answer: Exchange, now: Any) -> str:
+    """Which of the inputs are others than those of the answer: "" for none, "text" or "settings"."""
+    if now is None:
+        return ""
+    before, after = asdict(answer.request), asdict(now)
+    changed = {name for name in before.keys() - IGNORED if before[name] != after.get(name)}
+    drawn = getattr(answer.result, "settings", {}).get("seed")
+    if after.get("seed") not in (None, before.get("seed"), drawn):
+        changed.add("seed")
+    texts = {name for name in changed if name in ("text", "question", "context")}
+    return "text" if texts else "settings" if changed else ""
+
+
+def link_additions() -> dict[str, str]:
+    """What a copied link says besides the page's address: the seed that was drawn, so that the text comes again."""
+    here: Here | None = st.session_state.get(HERE)
+    answer = answer_of(here.answer) if here else None
+    if here is None or answer is None:
+        return {}
+    seed = getattr(answer.result, "settings", {}).get("seed")
+    names = [name for name in here.settings if name.endswith("_seed")]
+    return {} if seed is None else {name: str(seed) for name in names if answer.inputs.get(name) is None}
+
+
+def show_history() -> None:
+    """The visitor's own visits of the page, to load again or to delete."""
+    here: Here | None = st.session_state.get(HERE)
+    if here is None or not house().settings.storage_bytes:
+        return
+    opened = st.popover(_("History"), icon=":material/history:", key="history", on_change="rerun")
+    if not opened.open:
+        return
+    visits = house().visits.of(_visitor(), here.application.id)
+    with opened:
+        st.caption(_("Kept for {days:g} days, for this browser alone. Links to a visit end with it.",
+                     days=house().settings.keep_days))  # fmt: skip
+        for visit in visits:
+            _show_visit(here, visit)
+        if not visits:
+            st.caption(_("Nothing yet."))
+        else:
+            st.button(
+                _("Delete all"), icon=":material/delete:", key="history-delete", on_click=_forget, args=(here, None)
+            )
+
+
+def _show_visit(here: Here, visit: Visit) -> None:
+    when = datetime.fromtimestamp(visit.at, _zone()).strftime("%Y-%m-%d %H:%M")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{plain(visit.title)}  \n:small[:gray[{when}]]", width="stretch")
+        st.button(_("Load again"), key=f"load-{visit.key}", on_click=_load, args=(visit.key,))
+        st.button(_("Delete"), key=f"forget-{visit.key}", on_click=_forget, args=(here, visit.key))
+
+
+def _load(key: str) -> None:
+    st.query_params[KEPT] = key
+
+
+def _forget(here: Here, key: str | None) -> None:
+    house().visits.forget(_visitor(), here.application.id, key)
+
+
+def _restore(here: Here, link: str, found: Mapping[str, Any]) -> None:
+    inputs = {name: value for name, value in found["inputs"].items() if name in (*here.texts, *here.settings)}
+    st.session_state.update(inputs)
+    request, result = from_record(here.application, dict(found))
+    st.session_state.pop(here.answer, None)
+    if request is not None:
+        st.session_state[here.answer] = Exchange(
+            request, found["text"], found["state"], result, visit=link, inputs=inputs
+        )
+
+
+def _into_address(here: Here, key: str) -> None:
+    """Short texts as they are, and the key of what is kept."""
+    texts = {name: str(st.session_state.get(name) or "") for name in here.texts}
+    is_short = sum(len(quote(text)) for text in texts.values()) <= MAX_LINK_BYTES
+    said = (texts if is_short else {}) | ({KEPT: key} if key else {})
+    for name in (*here.texts, KEPT):
+        if name not in said and name in st.query_params:
+            del st.query_params[name]
+    st.query_params.update(said)
+
+
+def _tell_end(here: Here, link: str) -> None:
+    if link and answer_of(here.answer) is None:
+        days = house().settings.keep_days
+        words = _(
+            "What this link led to is not kept any more: visits end after {days:g} days, or when deleted.", days=days
+        )
+        st.info(words, icon=":material/link_off:")
+
+
+def _visitor() -> str:
+    """The browser's own number; one of this session where it takes no cookies."""
+    own: str = st.session_state.setdefault("visitor", secrets.token_urlsafe(24))
+    return visitor_of(st.context.cookies) or own
+
+
+def _zone() -> tzinfo | None:
+    try:
+        return ZoneInfo(st.context.timezone or "")
+    except (ValueError, LookupError, OSError):
+        return None
