@@ -176,12 +176,15 @@ def _show_visit(here: Here, visit: Visit) -> None:
     when = datetime.fromtimestamp(visit.at, _zone()).strftime("%Y-%m-%d %H:%M")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{plain(visit.title)}  \n:small[:gray[{when}]]", width="stretch")
-        st.button(_("Load again"), key=f"load-{visit.key}", on_click=_load, args=(visit.key,))
+        st.button(_("Load again"), key=f"load-{visit.key}", on_click=_load, args=(here, visit.key))
         st.button(_("Delete"), key=f"forget-{visit.key}", on_click=_forget, args=(here, visit.key))
 
 
-def _load(key: str) -> None:
-    st.query_params[KEPT] = key
+def _load(here: Here, key: str) -> None:
+    if found := house().visits.find(key, here.application.id):
+        st.session_state[here.known] = key
+        _restore(here, key, found)
+        _into_address(here, key)
 
 
 def _forget(here: Here, key: str | None) -> None:
