@@ -29,6 +29,7 @@ BUSY_SECONDS = 0.25
 def _warm_up(home: House, is_over: threading.Event) -> None:
     """Do what the first requests would wait for, as each room declares it, while nobody waits for an answer."""
     from engine import applications  # a sixth of a second, for which the server's start need not wait
+    from engine.applications import showcase
 
     is_over.wait(WARM_UP_SECONDS)
     for step in (
@@ -36,6 +37,7 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
         applications.warm_up,
         lambda: http.warm_up(home),
         home.store.install_embedded,
+        lambda: showcase.prepare(home, applications.APPLICATIONS.values(), is_over),
     ):
         while home.engine.is_busy and not is_over.is_set():
             is_over.wait(BUSY_SECONDS)

@@ -34,7 +34,7 @@ from pages.parts.runs import ask_deletion, id_in, name_of, open_run, show_list
 from pages.parts.share import header
 from pages.parts.training_settings import draw_settings, offer_settings_file
 
-VIEWS = {"new": Text("New run"), "runs": Text("Runs"), "one": Text("One run")}
+VIEWS = {"new": Text("New run"), "runs": Text("Runs"), "one": Text("A run")}
 MODES = {"beginner": Text("Beginner"), "expert": Text("Expert")}
 NOTHING = Finding("note", "file", Text("Nothing is wrong with the rows."))
 settings = house().settings
@@ -59,7 +59,7 @@ def new_run() -> None:
     )
     is_checked = buttons.button(_("Check"), icon=":material/fact_check:", key="check", disabled=not is_ready)
     if data is None or base is None:
-        right.caption(_("What the data looks like, and what the preflight says of it, appears here."))
+        right.caption(_("What the data looks like, and what the check says of it, appears here."))
         return
     with left:
         mapping, share, keeps_repeats = choose_columns(task, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications import APPLICATIONS
-from pages.parts.applications import page_of
+from pages.parts.applications import page_of, show_example
 from pages.parts.engine import house
 from pages.parts.language import _
 from pages.parts.picker import show_progress
@@ -23,11 +23,10 @@ for number, application in enumerate(APPLICATIONS.values()):
     with columns[number % 2].container(border=True, height="stretch"):
         st.subheader(f":material/{application.icon}: {_(application.title)}", anchor=False)
         st.write(_(application.summary))
-        words = next(iter(application.example.values()), "")
-        label = _("Try “{words}”", words=plain(words)) if words else _("Open")
-        st.page_link(
-            page_of(application), label=label, icon=":material/arrow_forward:", query_params=dict(application.example)
-        )
+        if words := next(iter(application.example.values()), ""):
+            show_example(application, words)
+        else:
+            st.page_link(page_of(application), label=_("Open"), icon=":material/arrow_forward:")
 
 
 with st.container(border=True):

@@ -14,8 +14,9 @@ from engine.applications.sentiment import (
     SentimentResult,
 )
 from engine.messages import Text
-from pages.parts.charts import label_in_words, probability_bars, stacked_bars
+from pages.parts.charts import probability_bars, stacked_bars
 from pages.parts.examples import offer_examples
+from pages.parts.labels import label_in_words
 from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_model
 from pages.parts.share import header

@@ -79,9 +79,7 @@ sources, targets = ([code] for code in model.pair) if model and model.pair else 
 source = source_place.selectbox(
     _("From"), sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
 )
-swap_place.button(
-    "", icon=":material/swap_horiz:", help=_("Swap languages"), on_click=swap, key="swap", disabled=is_pair
-)
+swap_place.button(_("Swap languages"), icon=":material/swap_horiz:", on_click=swap, key="icon-swap", disabled=is_pair)
 target = target_place.selectbox(
     _("To"), targets, index=len(targets[:2]) - 1, format_func=labelled(NAMES, "to"), key="to", bind="query-params",
     width=145,

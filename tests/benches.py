@@ -74,6 +74,9 @@ class ReadyStore:
     def size_bytes(self) -> int:
         return 0
 
+    def disk_bytes(self, model_id: str) -> int:
+        return 10
+
     def close(self) -> None: ...
 
 

@@ -40,6 +40,8 @@ class Application(Generic[Request, Result]):
     """Key of the model picker on its page, for links."""
     example: Mapping[str, str] = field(default_factory=dict)
     """Inputs of its page as they stand in a link; the first is shown."""
+    shown: Request | None = None
+    """The same inputs as a request, whose answer by the default model Home shows."""
     request_type: type[Request]
     result_type: type[Result]
     stream: Callable[[Engine, Request, Caller], Iterator[Event]]

@@ -151,6 +151,14 @@ class Store:
         """What the cache folder takes on the disk."""
         return folder_bytes(self._cache.folder)
 
+    def disk_bytes(self, model_id: str) -> int:
+        """What a ready model takes on the disk, with the copies made for runtimes."""
+        model = self.catalogue.find(model_id)
+        if model.source.is_fetched:
+            return self._cache.model_bytes(model.id)
+        path = model.source.path(model, self._cache)
+        return path.stat().st_size if path.is_file() else folder_bytes(path)
+
     def delete(self, model_id: str) -> None:
         """Delete a model's files and unfinished downloads.
 

@@ -151,7 +151,8 @@ def explain(faults: Sequence[Any]) -> tuple[str | None, Text]:
     Of several faults in one field the deepest counts: it belongs to the alternative that fits best.
     """
     if faults[0]["type"] == "json_invalid":
-        reason, place = str(faults[0].get("ctx", {}).get("error", "")).lower(), faults[0]["loc"][-1]
+        reason = str(faults[0].get("ctx", {}).get("error", "")).lower().removesuffix(" at")  # its place follows
+        place = faults[0]["loc"][-1]
         return None, Text("The body is not valid JSON: {reason} at character {place}.", reason=reason, place=place)
     places = [_place(fault["loc"]) for fault in faults]
     if not places[0]:

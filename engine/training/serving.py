@@ -78,14 +78,15 @@ def stream(
 ) -> Iterator[Event]:
     """Ask a base or a run's model, in the form that a run of this config teaches (or would have).
 
-    `inputs` are the task's, and a temperature.
+    `inputs` are the task's, a temperature, and the most tokens.
     """
     task = tasks.find(config.task)
     if task.stream:
         yield from task.stream(engine, model, config, inputs, caller)
         return
     temperature = float(inputs.get("temperature", 0.0))
-    sampling = Sampling(TRIED_TOKENS, temperature, repetition_penalty=1.05, seed=config.seed)
+    longest = int(inputs.get("max_new_tokens", TRIED_TOKENS))
+    sampling = Sampling(longest, temperature, repetition_penalty=1.05, seed=config.seed)
     asked = task.ask(model, config, str(inputs["text"]), sampling)
     items = complete(engine, CompleteRequest(model.id, asked.prompt, asked.messages, asked.sampling), caller)
     with closing(items):  # type: ignore[type-var]

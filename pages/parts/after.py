@@ -17,6 +17,7 @@ from engine.training.config import TrainingConfig
 from engine.training.runs import RunView
 from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
+from pages.parts.decoding import main_controls
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
@@ -125,7 +126,7 @@ def _short(text: str) -> str:
 
 def _show_try(run: RunView, config: TrainingConfig) -> None:
     if not run.is_used:
-        st.caption(_("To be asked, the model has to be in the pickers first."))
+        st.caption(_("To be asked, the model has to be in use first: its page then offers it."))
         _use_button(run)
         return
     inputs = _inputs(config)
@@ -148,15 +149,15 @@ def _inputs(config: TrainingConfig) -> dict[str, Any] | None:
     """The form of the task; its values when it was just sent."""
     task = tasks.find(config.task)
     with st.form("try", border=False):
-        values: dict[str, Any] = {"temperature": 0.0}
+        values: dict[str, Any] = {}
         for name, label in task.inputs.items():
             field = st.text_area if name == "text" else st.text_input
             values[name] = field(_(label), key=f"try_{name}")
-        if task.is_language_model:
-            values["temperature"] = st.slider(_("Temperature"), 0.0, 1.5, 0.7, 0.05, key="try_temperature")
-        if st.form_submit_button(_("Ask both") if config.base_id else _("Ask"), type="primary", icon=":material/send:"):
-            return values
-    return None
+        is_asked = st.form_submit_button(
+            _("Ask both") if config.base_id else _("Ask"), type="primary", icon=":material/send:"
+        )
+    values |= main_controls("try", serving.TRIED_TOKENS) if task.is_language_model else {"temperature": 0.0}
+    return values if is_asked else None
 
 
 def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None:
@@ -185,18 +186,18 @@ def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None
 
 def _show_use(run: RunView, config: TrainingConfig) -> None:
     if not run.is_used:
-        st.caption(_("Puts the model into its page's picker, for everybody on this machine, now and after a restart."))
+        st.caption(_("Has the model offered on its page, for everybody on this machine, now and after a restart."))
         _use_button(run)
         return
     model = house().catalogue.find(run.model_id)
     if run.is_outdated:
         st.warning(
-            _("The pickers have the model from before this run went on. Use it again to bring in the one kept now."),
+            _("The pages offer the model from before this run went on. Use it again to bring in the one kept now."),
             icon=":material/update:",
         )
         _use_button(run)
     else:
-        st.success(_("{title} is in the pickers.", title=plain(model.title)), icon=":material/check_circle:")
+        st.success(_("{title} is in use: these pages offer it.", title=plain(model.title)), icon=":material/check_circle:")
     with st.container(horizontal=True):
         for application in (each for each in APPLICATIONS.values() if each.offers(model)):
             label, link = _("Open {title}", title=application.title), {application.picker: title_of(model.id)}

@@ -1,8 +1,10 @@
-"""Accessibility of an answer that streams in: phones scroll to it, screen readers read it out."""
+"""An answer as it comes: phones scroll to it, screen readers read it out, and what was typed since marks it."""
 
 from __future__ import annotations
 
 import streamlit as st
+
+from pages.parts.language import _
 
 _ANNOUNCER = st.components.v2.component(
     "announcer",
@@ -10,24 +12,60 @@ _ANNOUNCER = st.components.v2.component(
     js="""
 // A live region must stay in place while its content changes, so it lives outside of what Streamlit redraws.
 const HIDDEN = "position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:pre-wrap";
-export default function () {
+export default function ({ data }) {
+  const WORDS = data?.edited ?? "";
   if (document.getElementById("parlance-live")) return;
   const region = document.createElement("div");
   region.id = "parlance-live";
   region.setAttribute("aria-live", "polite");
   region.style.cssText = HIDDEN;
   document.body.appendChild(region);
-  let said = "", wasBusy = false, timer = 0;
+  let said = "", wasBusy = false, timer = 0, pressed = null;
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+  const find = () => document.querySelector(".st-key-answer-box");
+
+  // What was typed since the last press: the server hears of it with the next one, the eye should before.
+  const before = new Map();
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.closest(".stForm") && "value" in target && !before.has(target)) before.set(target, target.value);
+  });
+  document.addEventListener("input", () => {
+    const isEdited = [...before].some(([field, value]) => field.isConnected && field.value !== value);
+    const box = find();
+    if (isEdited && box?.querySelector("[data-answer], h3, mark")) box.dataset.edited = WORDS;
+    else if (box) delete box.dataset.edited;
+  });
+  const press = () => {
+    before.clear();
+    delete find()?.dataset.edited;
+    pressed = { search: location.search, text: find()?.innerText };
+  };
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest("[data-testid^='stBaseButton-primary']")) press();
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.closest(".stForm")) press();
+  }, true);
+
+  const show = (box, isBusy) => {
+    if (!pressed) return;
+    const behavior = calm.matches ? "auto" : "smooth";
+    if (box && (isBusy || box.innerText !== pressed.text)) {
+      const { top } = box.getBoundingClientRect();
+      if (top < 0 || top > window.innerHeight * 0.6) box.scrollIntoView({ behavior, block: "start" });
+      pressed = null;
+    } else if (!box && location.search !== pressed.search) {
+      document.querySelector("[data-testid='stMain']")?.scrollTo({ top: 0, behavior });
+      pressed = null;
+    }
+  };
 
   const look = () => {
     timer = 0;
-    const box = document.querySelector(".st-key-answer-box");
+    const box = find();
     const text = [...(box?.querySelectorAll("[data-answer]") ?? [])].map((part) => part.innerText).join("\\n");
     const isBusy = !!box?.querySelector("[class*='-stop'] button");
-    if (isBusy && !wasBusy && box.getBoundingClientRect().top > window.innerHeight * 0.75) {
-      const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-      box.scrollIntoView({ behavior: isCalm ? "auto" : "smooth", block: "start" });
-    }
+    show(box, isBusy);
     if (isBusy || wasBusy) {
       if (!text.startsWith(said)) said = "";
       const fresh = text.slice(said.length);
@@ -46,4 +84,4 @@ export default function () {
 
 def announcer() -> None:
     """Watch the container with the key `answer-box`; once a page, anywhere on it."""
-    _ANNOUNCER(key="announcer", height="content")
+    _ANNOUNCER(key="announcer", data={"edited": _("For the text before")}, height="content")

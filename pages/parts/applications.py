@@ -9,15 +9,21 @@ from typing import Any
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from engine.applications import Application
+from engine.applications import Application, showcase
 from engine.extensions import host_files
 from engine.messages import said
+from pages.parts.engine import house
 from pages.parts.examples import offer_examples
-from pages.parts.language import _, spoken
+from pages.parts.labels import label_in_words
+from pages.parts.language import _, capitalised, spoken
 from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
+from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
-from pages.parts.visits import is_tried, resume
+from pages.parts.text import plain, show_text
+from pages.parts.visits import TRIED, is_tried, resume
+
+BRIEF_CHARACTERS = 320
 
 
 def page_of(application: Application[Any, Any]) -> Page:
@@ -65,3 +71,24 @@ def _text_page(application: Application[Any, Any]) -> None:
 
 def _fill(text: str) -> None:
     st.session_state["text"] = text
+
+
+def show_example(application: Application[Any, Any], words: str) -> None:
+    """The example of an application: what a model of this machine made of it, once that is known, and a button."""
+    st.caption(plain(words))
+    shown = showcase.find(house(), application)
+    if shown:
+        show_text(_in_brief(shown))
+    if st.button(_("Try it"), key=f"try-{application.id}", icon=":material/arrow_forward:"):
+        st.session_state[TRIED] = application.id
+        st.switch_page(page_of(application), query_params=dict(application.example))
+
+
+def _in_brief(shown: showcase.Shown) -> str:
+    text, result = shown.text.strip(), shown.result
+    if not text and hasattr(result, "results"):
+        first = result.results[0]
+        text = f"{capitalised(label_in_words(first.label))}, {confidence_in_words(first.score)}"
+    elif not text and hasattr(result, "answer"):
+        text = result.answer
+    return text if len(text) <= BRIEF_CHARACTERS else text[:BRIEF_CHARACTERS].rsplit(None, 1)[0] + " …"

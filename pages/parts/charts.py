@@ -9,10 +9,10 @@ from itertools import cycle
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine.messages import Text, counted
+from engine.messages import counted
+from pages.parts.labels import label_in_words
 from pages.parts.language import _, capitalised
 
-LABELS = {"negative": Text("negative"), "neutral": Text("neutral"), "positive": Text("positive")}
 COLOURS = {"negative": "#d1603d", "neutral": "#9aa5a1", "positive": "#1f8a84"}
 OTHERS = ("#1f8a84", "#d1603d", "#6a7fc1", "#c9a227", "#8a5a9e", "#5b9f3c", "#3d6f94", "#b5537e", "#7d8a85", "#94683a")
 """For labels that are none of these, in their order and then again from the start."""
@@ -51,11 +51,6 @@ def probability_bars(scores: Mapping[str, float], *, key: str) -> None:
     figure.update_layout(height=60 + 46 * len(labels), margin={"l": 0, "r": 0, "t": 8, "b": 8}, bargap=0.35)
     words = ", ".join(f"{label_in_words(label)} {value:.0%}" for label, value in scores.items())
     st.plotly_chart(figure, key=key, config=_CONFIG, alt=_("Probabilities: {list}.", list=words))
-
-
-def label_in_words(label: str) -> str:
-    """Our own labels in the visitor's language; a person's own as they are."""
-    return _(LABELS.get(label, "")) or label
 
 
 def plain_label(label: str, longest: int = 28) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,14 +53,10 @@ def _sentence(error: Exception, names: Mapping[str, str]) -> str:
     """The message as it starts on a page, where fields go by the names beside them and rows by their number."""
     text = getattr(error, "text", None)
     if not isinstance(text, Text) or "field" not in text.facts:
-        sentence = _(error)
-        is_file = re.match(r"[\w-]+\.\w", sentence)  # a file's own name stays as it is
-        return sentence if is_file else capitalised(sentence)
-    name, _bracket, rest = str(text.facts["field"]).partition("[")
-    number = rest.rstrip("]")
-    shown = names.get(name, _(label(name)))
-    if number.isdigit():
-        shown = _("Line {number}", number=int(number) + 1)
+        is_file = getattr(text, "template", "").startswith("{file}")  # whose name stays as it is
+        return _(error) if is_file else capitalised(_(error))
+    name, *number = str(text.facts["field"]).removesuffix("]").split("[")
+    shown: Any = Text("Line {number}", number=int(number[0]) + 1) if number else names.get(name, label(name))
     said = Text(text.template, **text.facts | {"field": shown})
     said.plural = text.plural
     return capitalised(_(said))

@@ -178,7 +178,7 @@ def _row(run: RunView) -> None:
 
 def delete_button(run: RunView) -> None:
     """A button that has the page ask; the dialog is the page's, because a list that redraws itself would close it."""
-    if st.button("", key=f"delete-{run.id}", icon=":material/delete:", help=_("Delete"), disabled=run.is_alive):
+    if st.button(_("Delete"), key=f"icon-delete-{run.id}", icon=":material/delete:", disabled=run.is_alive):
         st.session_state["deleting"] = (run.id, run.title)
         st.rerun()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.messages import Text
+from engine.messages import Text, counted
 from engine.serving.protocol import ModelStatus
 from pages.parts.engine import house
 from pages.parts.language import _
@@ -53,7 +53,7 @@ def what_it_does(model: ModelStatus) -> str:
     counts = {"working": model.running, "waiting": model.queued, "done": model.requests}
     facts.append(_("{working} at work, {waiting} waiting, {done} done", **counts))
     if model.tokens_per_second:
-        facts.append(_("{number} tokens a second", number=f"{model.tokens_per_second:.0f}"))
+        facts.append(_(counted("{count} token a second", "{count} tokens a second", round(model.tokens_per_second))))
     if model.first_token_seconds:
         facts.append(_("first token after {seconds:.2f} s", seconds=model.first_token_seconds))
     return " · ".join(fact for fact in facts if fact)

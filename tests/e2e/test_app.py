@@ -160,7 +160,7 @@ def test_deep_link_on_a_fresh_server(visit: Visit, fresh_address: str) -> None:
 
 def test_the_link_is_copied_and_restores_the_page(visit: Visit, address: str) -> None:
     page = visit(f"{address}/translate", permissions=["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="swap_horiz").click()
+    page.get_by_role("button", name="Swap languages").click()
     page.wait_for_url(re.compile("to=English"))
     press(page, "Copy link")
     expect(page.get_by_role("button", name="Copied")).to_be_visible()

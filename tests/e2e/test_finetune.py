@@ -75,7 +75,7 @@ def test_a_run_is_watched_left_stopped_used_and_deleted(visit: Visit, studio: st
 
     page.get_by_role("link", name="Fine-tune").click()
     page.get_by_role("radio", name="Runs").click()
-    page.locator("[class*='st-key-run-']").get_by_role("button", name="delete").click()
+    page.locator("[class*='st-key-run-']").get_by_role("button", name="Delete").click()
     page.get_by_text("This cannot be undone").wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("No run yet").wait_for()
@@ -94,7 +94,7 @@ def test_a_model_is_pushed_with_a_token_that_stays_nowhere(
     monkeypatch.setenv("PARLANCE_RUNS_FOLDER", str(tmp_path / "runs"))
     run = make_run(tmp_path / "runs", "classification")
     with serve_hub() as hub, serve(tmp_path, HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="0") as address:
-        page = visit(f"{address}/finetune?tune_view=One+run&run=run&after=Export")
+        page = visit(f"{address}/finetune?tune_view=A+run&run=run&after=Export")
         token = page.get_by_label("Token", exact=True)
         page.get_by_label("Repository").fill("my-model")
         token.fill("hf_a-wrong-one")

@@ -22,7 +22,7 @@ def test_the_end_of_an_export_is_told_on_another_page(
     monkeypatch.setenv("PARLANCE_RUNS_FOLDER", str(tmp_path / "runs"))
     run = make_run(tmp_path / "runs", "classification")
     with serve(tmp_path) as address:
-        page = visit(f"{address}/finetune?tune_view=One+run&run=run&after=Export")
+        page = visit(f"{address}/finetune?tune_view=A+run&run=run&after=Export")
         page.get_by_role("button", name="Make the zip").click()
         page.get_by_role("button", name="Stop", exact=True).wait_for()
         page.get_by_role("link", name="Home").click()
@@ -30,6 +30,6 @@ def test_the_end_of_an_export_is_told_on_another_page(
         expect(page).to_have_title("Finished: My run · Parlance")
         expect(page).not_to_have_title(re.compile("Finished"), timeout=20_000)
         page.get_by_role("link", name="Fine-tune").click()
-        page.goto(f"{address}/finetune?tune_view=One+run&run=run&after=Export")
+        page.goto(f"{address}/finetune?tune_view=A+run&run=run&after=Export")
         page.get_by_role("button", name=re.compile("Download")).wait_for()
     assert list((run / "exports" / "safetensors").glob("*.zip"))

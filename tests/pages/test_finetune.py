@@ -330,7 +330,7 @@ def test_runs_are_listed_opened_and_not_deleted_without_a_question(open_page: Op
     page = drawn(app)
     assert NASTY in page and "a note of mine" in page and "It broke." in page
     assert "Accuracy 90 % (at the start 25 %)" in page
-    app = app.button(key=f"delete-{second}").click().run()
+    app = app.button(key=f"icon-delete-{second}").click().run()
     assert not app.exception and "cannot be undone" in drawn(app) and len(jobs.listed(settings)) == 2
     app = app.run().button(key=f"open-{first}").click().run()  # what the dialog does is for the browser's test
     assert app.selectbox(key="run").value == first and app.button_group(key="tune_view").value == "one"

@@ -54,7 +54,7 @@ def test_translate_example(open_page: Open) -> None:
 
 def test_swap_takes_the_translation_over(open_page: Open) -> None:
     app = click(open_page("translate"), "Translate")
-    app = app.button(key="swap").click().run()
+    app = app.button(key="icon-swap").click().run()
     assert app.selectbox(key="from").value == "fr" and app.selectbox(key="to").value == "en"
     assert not app.exception
 

@@ -1,0 +1,38 @@
+"""The card of each known model: what it learned from, its licence, figures, what it is bad at, and whom to thank."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from engine.catalogue.models import Model
+from engine.catalogue.sources.folder import Folder
+from engine.settings import ROOT
+
+CARDS_FILE = Path(__file__).with_name("cards.toml")
+HEADINGS = {"data": "Data", "figures": "Figures", "limits": "What it is bad at", "credits": "Credits"}
+
+
+def card_of(model: Model) -> str:
+    """The card as Markdown, written for people of the trade, in English; "" where none is at hand."""
+    for path in _files(model):
+        if path.is_file():
+            return re.sub(r"\A---\n.*?\n---\n", "", path.read_text(encoding="utf-8"), flags=re.DOTALL).strip()
+    entry = _entries().get(model.id) or _entries().get(re.sub(r"-[a-z]{2}-[a-z]{2}$", "", model.id))
+    if not entry:
+        return ""
+    parts = [f"**{heading}.** {entry[name]}" for name, heading in HEADINGS.items()]
+    return "\n\n".join([f"**Licence.** {model.licence}, {model.licence_url}", *parts])
+
+
+def _files(model: Model) -> list[Path]:
+    own = [ROOT / model.source.folder / "README.md"] if isinstance(model.source, Folder) else []
+    return [*own, ROOT / "models" / f"{Path(model.id).name}.md"]
+
+
+@cache
+def _entries() -> Mapping[str, Mapping[str, str]]:
+    return tomllib.loads(CARDS_FILE.read_text(encoding="utf-8"))
