@@ -18,7 +18,6 @@ from pages.parts.visits import note_page
 PARTS = Path(__file__).parent / "parts"
 
 st.set_page_config(page_icon=PARTS / "icon.svg", layout="wide")
-st.html(PARTS / "frame.css")
 st.logo(PARTS / "logo.svg", size="large", icon_image=PARTS / "icon.svg")
 
 page = st.navigation(

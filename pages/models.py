@@ -6,8 +6,10 @@ import streamlit as st
 
 from engine import __version__
 from engine.applications import APPLICATIONS
+from engine.catalogue.cards import card_of
 from engine.catalogue.models import Model
 from engine.messages import Text
+from engine.serving import footprints
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
@@ -34,6 +36,7 @@ if not may("delete"):
 def in_memory() -> None:
     """What is loaded and how it does, redrawn on its own."""
     status = engine.status()
+    footprints.note(house(), status)
     device, memory, cache = st.columns(3)
     device.metric(_("Device"), status.device.upper(), border=True)
     words = part_of(status.used_bytes, status.budget_bytes)
@@ -55,12 +58,36 @@ def in_memory() -> None:
 @st.dialog(_("Delete a model"))
 def confirm_deletion(model: Model) -> None:
     """Ask once more; the files are gone afterwards."""
-    facts = {"model": plain(model.title), "size": size_in_words(model.size_bytes)}
+    facts = {"model": plain(model.title), "size": size_in_words(house().store.disk_bytes(model.id))}
     st.write(_("Delete {model} ({size}) from this machine? It can be downloaded again.", **facts))
     if st.button(_("Delete"), type="primary", icon=":material/delete:"):
         with errors_shown():
             house().delete(model.id, caller())
             st.rerun()
+
+
+def size_on_disk(model: Model) -> str:
+    """What its files take; "" while there are none."""
+    is_here = house().store.availability(model.id).state == "ready"
+    return size_in_words(house().store.disk_bytes(model.id)) if is_here else ""
+
+
+def size_in_memory(model: Model) -> str:
+    """What it took when it was last in memory; "" while it was not."""
+    measured = footprints.measured(house(), model.id)
+    return size_in_words(measured) if measured else ""
+
+
+def show_card(model: Model) -> None:
+    """Data, licence, figures, limits and credits, once somebody wants to read them."""
+    with st.expander(_("Its card"), icon=":material/article:", key="card", on_change="rerun") as opened:
+        if opened.open:
+            card = card_of(model)
+            st.markdown(
+                card.replace("\n# ", "\n#### ")
+                if card
+                else _("Its makers keep its card: {page}", page=model.licence_url)
+            )
 
 
 in_memory()
@@ -72,8 +99,10 @@ chosen = st.selectbox(
 with errors_shown():
     model = engine.catalogue.find(as_model_id(chosen or ""))
     state = house().store.availability(model.id).state
-    size = f" · {size_in_words(model.size_bytes)}" if model.size_bytes else ""
-    st.markdown(f"**{plain(model.title)}** · {_(STATES[state])}{size}")
+    size = size_on_disk(model) or (
+        _("a download of {size}", size=size_in_words(model.size_bytes)) if model.size_bytes else ""
+    )
+    st.markdown(" · ".join(filter(None, [f"**{plain(model.title)}**", _(STATES[state]), size])))
     st.caption(facts(model))
     if state != "ready":
         fetch_button(model)
@@ -81,6 +110,7 @@ with errors_shown():
         st.caption(_(model.source.keeper()))
     elif may("delete") and st.button(_("Delete"), icon=":material/delete:"):
         confirm_deletion(model)
+    show_card(model)
 
 st.subheader(_("Catalogue"), anchor=False)
 used_for = st.pills(
@@ -96,8 +126,8 @@ st.dataframe(
         {
             _("Model"): model.title,
             _("State"): _(STATES[house().store.availability(model.id).state]),
-            _("Size"): size_in_words(model.size_bytes) if model.size_bytes else "",
-            _("Memory"): size_in_words(model.memory_bytes),
+            _("On disk"): size_on_disk(model),
+            _("In memory"): size_in_memory(model),
             _("Licence"): _(model.licence),
             _("Languages"): ", ".join(model.languages),
             _("For"): ", ".join(_(each.title) for each in APPLICATIONS.values() if each.offers(model)),

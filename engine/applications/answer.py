@@ -105,6 +105,7 @@ APPLICATION = Application(
     default_model="answer-minilm",
     picker="reader",
     example={"question": "Who built the harbour?"},
+    shown=SAMPLES[0],
     request_type=AnswerRequest,
     result_type=AnswerResult,
     stream=stream,

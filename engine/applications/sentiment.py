@@ -168,8 +168,8 @@ SAMPLES = (
         [
             "Best soup I have had in years.",
             "The waiter forgot us twice.",
-            "We sat at a table by the window.",
-            "Not bad at all, though a little loud.",
+            "I will take the bus tomorrow.",
+            "A little loud, but we had a wonderful evening.",
         ]
     ),
 )
@@ -183,7 +183,8 @@ APPLICATION = Application(
     architectures=frozenset({"classification"}),
     default_model="sentiment-minilm",
     picker="judge",
-    example={"review": "Not bad at all, though a little loud."},
+    example={"review": "A little loud, but we had a wonderful evening."},
+    shown=SentimentRequest("A little loud, but we had a wonderful evening."),
     request_type=SentimentRequest,
     result_type=SentimentResult,
     stream=stream,

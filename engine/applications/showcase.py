@@ -12,6 +12,7 @@ from typing import Any
 from engine.applications import Application
 from engine.applications.records import as_record, from_record
 from engine.errors import PeopleError
+from engine.serving import footprints
 from engine.serving.compose import House
 from engine.serving.protocol import Caller
 
@@ -64,6 +65,7 @@ def _compute(home: House, application: Application[Any, Any]) -> None:
         result = event.result if event.kind == "done" else None
     record = as_record(application, application.shown, result) | {"text": text}
     home.storage.write(name, record, KEEP_SECONDS)
+    footprints.note(home, home.engine.status())
     if application.default_model not in loaded:
         home.engine.unload(application.default_model, OURSELVES)
 

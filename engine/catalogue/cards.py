@@ -13,6 +13,8 @@ from engine.catalogue.sources.folder import Folder
 from engine.settings import ROOT
 
 CARDS_FILE = Path(__file__).with_name("cards.toml")
+PAIRS = {"firefox-pt-en": "firefox-en-pt"}
+"""Models whose card stands in that of another."""
 HEADINGS = {"data": "Data", "figures": "Figures", "limits": "What it is bad at", "credits": "Credits"}
 
 
@@ -29,8 +31,9 @@ def card_of(model: Model) -> str:
 
 
 def _files(model: Model) -> list[Path]:
-    own = [ROOT / model.source.folder / "README.md"] if isinstance(model.source, Folder) else []
-    return [*own, ROOT / "models" / f"{Path(model.id).name}.md"]
+    if isinstance(model.source, Folder):
+        return [ROOT / model.source.folder / "README.md"]
+    return [ROOT / "models" / f"{PAIRS.get(model.id, model.id)}.md"] if "/" not in model.id else []
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.parts.language import _
@@ -9,10 +11,12 @@ from pages.parts.language import _
 _ANNOUNCER = st.components.v2.component(
     "announcer",
     html="<span></span>",
+    css=Path(__file__).with_name("frame.css").read_text(encoding="utf-8"),
     js="""
 // A live region must stay in place while its content changes, so it lives outside of what Streamlit redraws.
 const HIDDEN = "position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:pre-wrap";
 export default function ({ data }) {
+  const SETTLE_MS = 3000;
   const WORDS = data?.edited ?? "";
   if (document.getElementById("parlance-live")) return;
   const region = document.createElement("div");
@@ -47,13 +51,17 @@ export default function ({ data }) {
     if (event.key === "Enter" && event.target.closest(".stForm")) press();
   }, true);
 
+  for (const name of ["wheel", "touchmove"])  // whoever scrolls knows better
+    document.addEventListener(name, () => { pressed = null; }, { passive: true });
+
   const show = (box, isBusy) => {
     if (!pressed) return;
     const behavior = calm.matches ? "auto" : "smooth";
     if (box && (isBusy || box.innerText !== pressed.text)) {
       const { top } = box.getBoundingClientRect();
       if (top < 0 || top > window.innerHeight * 0.6) box.scrollIntoView({ behavior, block: "start" });
-      pressed = null;
+      pressed.end ??= isBusy ? undefined : Date.now() + SETTLE_MS;  // charts come late, and make room to scroll
+      if (Date.now() > pressed.end) pressed = null;
     } else if (!box && location.search !== pressed.search) {
       document.querySelector("[data-testid='stMain']")?.scrollTo({ top: 0, behavior });
       pressed = null;
@@ -84,4 +92,4 @@ export default function ({ data }) {
 
 def announcer() -> None:
     """Watch the container with the key `answer-box`; once a page, anywhere on it."""
-    _ANNOUNCER(key="announcer", data={"edited": _("For the text before")}, height="content")
+    _ANNOUNCER(key="announcer", data={"edited": _("For the text before")}, height="content", isolate_styles=False)

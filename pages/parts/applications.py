@@ -75,7 +75,7 @@ def _fill(text: str) -> None:
 
 def show_example(application: Application[Any, Any], words: str) -> None:
     """The example of an application: what a model of this machine made of it, once that is known, and a button."""
-    st.caption(plain(words))
+    st.caption(_("Example: {words}", words=plain(words)))
     shown = showcase.find(house(), application)
     if shown:
         show_text(_in_brief(shown))
