@@ -87,9 +87,10 @@ export default function ({ data }) {
     .observe(document.body, { childList: true, subtree: true, characterData: true });
 }
 """,
+    isolate_styles=False,
 )
 
 
 def announcer() -> None:
     """Watch the container with the key `answer-box`; once a page, anywhere on it."""
-    _ANNOUNCER(key="announcer", data={"edited": _("For the text before")}, height="content", isolate_styles=False)
+    _ANNOUNCER(key="announcer", data={"edited": _("For the text before")}, height="content")

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--disable-quic",
 ]  # fmt: skip
+VISITS = tempfile.TemporaryDirectory()
+"""Of all servers, so that what Home shows is computed once."""
 PATIENCE_SECONDS = 60.0
 """How long anything may take; loading a model on a busy machine takes most of it."""
 
@@ -61,6 +64,7 @@ def serve(folder: Path, **environment: str) -> Iterator[str]:
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     with (folder / "server.log").open("wb") as log:
         ours = {"HF_HUB_OFFLINE": "1", "PARLANCE_THREADS": str(available_cores())}
+        ours["PARLANCE_STORAGE_FOLDER"] = VISITS.name
         variables = os.environ | ours | environment
         server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=variables)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=60_000)
 pytestmark = pytest.mark.timeout(240)
 BOX = ".st-key-answer-box"
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 Visit = Callable[..., Any]
 Need = Callable[[str], None]
@@ -55,12 +57,16 @@ def expect_at_work(watcher: Any, count: int) -> None:
         expect(watcher.get_by_text(re.compile("[1-9][0-9]* at work"))).to_have_count(0)
 
 
-def test_home_leads_to_a_page_with_its_example(visit: Visit, address: str) -> None:
+def test_home_leads_to_a_page_and_has_its_example_run(visit: Visit, address: str, need: Need) -> None:
+    need("smollm2-135m-instruct")
     page = visit(address)
     expect(page.get_by_role("heading", level=1)).to_contain_text("What language models are for")
-    page.get_by_role("link", name=re.compile("first snow")).click()
+    expect(page).to_have_title("Home · Parlance")
+    page.locator(".st-key-try-write button").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Write")
     expect(page.get_by_label("What is the poem about?")).to_have_value("the first snow in the city")
+    wait_for_text(page, 20)
+    expect(page).to_have_title("Write · Parlance")
 
 
 def test_translate(visit: Visit, address: str, need: Need) -> None:
@@ -129,10 +135,22 @@ def test_sentiment(visit: Visit, address: str, need: Need) -> None:
     press(page, "Judge")
     expect(page.locator(BOX).get_by_role("heading")).to_contain_text("Positive")
     page.locator(f"{BOX} .js-plotly-plot").wait_for()
+    page.wait_for_url(re.compile("kept="))
+    first = page.url
     page.get_by_text("Four lines", exact=True).click()
     expect(page.get_by_label("Text", exact=True)).to_have_value(re.compile("Best soup"))
     press(page, "Judge")
     page.get_by_role("button", name="Download CSV").wait_for()
+    page.wait_for_function("(first) => location.search && location.href !== first", arg=first)
+    for there in (page.go_back, page.reload, page.go_forward):  # inputs and result belong together everywhere
+        there()
+        is_first = there != page.go_forward
+        text = re.compile("What a wonderful" if is_first else "Best soup")
+        expect(page.get_by_label("Text", exact=True)).to_have_value(text)
+        result = page.locator(BOX).get_by_role("heading")
+        expect(result).to_contain_text("Positive" if is_first else re.compile("[0-9] positive"))
+    page.get_by_label("Text", exact=True).fill("Another line.")
+    expect(page.locator(f"{BOX}[data-edited]")).to_have_count(1)
     page.get_by_label("Text", exact=True).fill("\n")
     press(page, "Judge")
     page.get_by_text("Text is empty.").wait_for()
@@ -164,6 +182,7 @@ def test_the_link_is_copied_and_restores_the_page(visit: Visit, address: str) ->
     page.wait_for_url(re.compile("to=English"))
     press(page, "Copy link")
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.get_by_text("Opens on this machine alone.")).to_be_visible()
     link = page.evaluate("navigator.clipboard.readText()")
     again = visit(link)
     assert link == page.url and "to=English" in again.url
@@ -171,9 +190,19 @@ def test_the_link_is_copied_and_restores_the_page(visit: Visit, address: str) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_phone_width_has_no_sideways_scrolling(visit: Visit, address: str, scheme: str) -> None:
+def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: str, need: Need, scheme: str) -> None:
+    need("answer-minilm")
     page = visit(f"{address}/write", viewport={"width": 390, "height": 844}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for name in ("Temperature", "Length in tokens"):
+        assert page.get_by_role("slider", name=name).bounding_box()["y"] < 844, "seen without scrolling"
+    assert page.evaluate(CONTRAST) == []
     background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
     brightness = sum(int(part) for part in re.findall(r"\d+", background)[:3])
     assert (brightness > 600) == (scheme == "light")
+    page.goto(f"{address}/answer")
+    press(page, "Find the answer")
+    page.locator(f"{BOX} mark").wait_for()
+    in_view = f"document.querySelector('{BOX}').getBoundingClientRect().top < innerHeight * 0.8"
+    page.wait_for_function(in_view)
+    assert page.evaluate(CONTRAST) == []

@@ -1,0 +1,34 @@
+// The texts of a page, and the edges of its fields, that stand out less than people need: 4.5:1, large texts and edges 3:1.
+() => {
+  const parse = (colour) => { const parts = colour.match(/[\d.]+/g).map(Number); return parts.length > 3 ? parts : [...parts, 1]; };
+  const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (one, other) => {
+    const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const up = (element) => { const all = []; for (let e = element; e; e = e.parentElement) all.push(getComputedStyle(e)); return all; };
+  const ground = (element) => up(element).reverse().reduce((c, style) => over(parse(style.backgroundColor), c), [255, 255, 255]);
+  const opacity = (element) => up(element).reduce((product, style) => product * style.opacity, 1);
+  const found = new Set();
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement, words = texts.currentNode.textContent.trim();
+    if (!words || !element.checkVisibility?.({ opacityProperty: true, visibilityProperty: true })) continue;
+    if (element.closest("script, style, svg, [aria-hidden=true], :disabled, #parlance-live, [role=slider], [class*=st-key-icon-]")) continue;
+    const style = getComputedStyle(element), below = ground(element), colour = parse(style.color);
+    colour[3] *= opacity(element);
+    const isLarge = parseFloat(style.fontSize) >= 24;
+    const value = ratio(over(colour, below), below);
+    if (value < (isLarge ? 3 : 4.5)) found.add(`${value.toFixed(2)} ${words.slice(0, 40)}`);
+  }
+  for (const field of document.querySelectorAll("[data-testid$=RootElement], [data-testid=stNumberInputContainer]")) {
+    const around = ground(field.parentElement), edge = parse(getComputedStyle(field).borderTopColor);
+    const value = Math.max(ratio(ground(field), around), ratio(over(edge, around), around));
+    if (value < 3) found.add(`${value.toFixed(2)} ${field.dataset.testid}`);
+  }
+  return [...found];
+}
