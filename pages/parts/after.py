@@ -197,7 +197,9 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
         )
         _use_button(run)
     else:
-        st.success(_("{title} is in use: these pages offer it.", title=plain(model.title)), icon=":material/check_circle:")
+        st.success(
+            _("{title} is in use: these pages offer it.", title=plain(model.title)), icon=":material/check_circle:"
+        )
     with st.container(horizontal=True):
         for application in (each for each in APPLICATIONS.values() if each.offers(model)):
             label, link = _("Open {title}", title=application.title), {application.picker: title_of(model.id)}
