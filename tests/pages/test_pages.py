@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from benches import Bench, model
-from fakes import FakeBackend
+from fakes import HOST, FakeBackend
 from streamlit.testing.v1 import AppTest
 
+from engine.catalogue.sources import Availability
 from engine.errors import ConflictError, NotReadyError
+from engine.messages import Text
 
 Open = Callable[..., AppTest]
 NASTY = "<script>alert(1)</script> <img src=x onerror=alert(1)> **bold** $x$"
@@ -192,6 +194,49 @@ def test_a_hub_model_is_offered_by_its_id(open_page: Open, bench: Bench) -> None
     app = open_page("write", writer="owner/some_model")
     assert "owner/some\\_model" in drawn(app) and "is not on this machine yet" in drawn(app)
     assert [button.label for button in app.button if button.key and button.key.startswith("fetch-")] == ["Download"]
+
+
+def test_where_the_hub_cannot_be_reached_the_page_says_so_by_its_button_and_what_works(
+    open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Availability("failed", message=Text("The Hub cannot be reached."))
+    ready = bench.store.availability
+    monkeypatch.setattr(bench.store, "availability", lambda id: failed if id.startswith("hub:") else ready(id))
+    app = open_page("write", writer="owner/model")
+    assert "The Hub cannot be reached" in app.warning[0].value
+    words = [str(element) for element in app.main]
+    button, sentence = (next(n for n, word in enumerate(words) if what in word) for what in ("'Write'", "cannot be"))
+    slider = next(number for number, word in enumerate(words) if "write_temperature" in word)
+    assert button < sentence < slider, "right under the button"
+    assert "ready: Smollm2" in drawn(app).replace("\\", "")
+    app = click(app, "Use Smollm2\\-135M\\-Instruct")
+    assert app.selectbox(key="writer").value == "smollm2-135m-instruct" and not app.warning
+
+
+def test_a_card_is_shown_when_it_is_opened(open_page: Open) -> None:
+    app = open_page("models", managed="sentiment-minilm")
+    assert "GoEmotions" not in drawn(app)
+    app.session_state["card"] = True
+    assert "GoEmotions" in drawn(app.run()) and "What it is bad at" not in drawn(app) and not app.exception
+    app.session_state["managed"] = "gemma-3-270m"
+    assert "What it is bad at" in drawn(app.run())
+
+
+def test_sizes_on_the_models_page_are_what_was_measured(
+    open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(bench.engine), "weights", lambda self, model_id: "hash")
+
+    def row() -> dict[str, str]:
+        (table,) = open_page("models").dataframe
+        found = next(row for row in table.value.to_dict("records") if row["Id"] == "sentiment-minilm")
+        return {str(name): str(cell) for name, cell in found.items()}
+
+    assert (row()["On disk"], row()["In memory"]) == ("10 bytes", "")
+    click(open_page("sentiment"), "Judge")
+    assert row()["In memory"] == "1.0 kB"
+    bench.engine.unload("sentiment-minilm", HOST)
+    assert row()["In memory"] == "1.0 kB", "as it was when it was last there"
 
 
 def test_a_public_site_offers_no_download(open_page: Open, bench: Bench) -> None:
