@@ -18,7 +18,7 @@
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement, words = texts.currentNode.textContent.trim();
     if (!words || !element.checkVisibility?.({ opacityProperty: true, visibilityProperty: true })) continue;
-    if (element.closest("script, style, svg, [aria-hidden=true], :disabled, #parlance-live, [role=slider], [class*=st-key-icon-]")) continue;
+    if (element.closest("script, style, svg, [aria-hidden=true], :disabled, #parlance-live, [data-testid=stSliderThumbValue], [class*=st-key-icon-]")) continue;
     const style = getComputedStyle(element), below = ground(element), colour = parse(style.color);
     colour[3] *= opacity(element);
     const isLarge = parseFloat(style.fontSize) >= 24;
