@@ -20,14 +20,22 @@ HEADINGS = {"data": "Data", "figures": "Figures", "limits": "What it is bad at",
 
 def card_of(model: Model) -> str:
     """The card as Markdown, written for people of the trade, in English; "" where none is at hand."""
+    card = _written(model) or _listed(model)
+    return f"**Licence.** {model.licence}, {model.licence_url}\n\n{card}" if card else ""
+
+
+def _written(model: Model) -> str:
+    """What stands beside the weights, without its head for machines."""
     for path in _files(model):
         if path.is_file():
             return re.sub(r"\A---\n.*?\n---\n", "", path.read_text(encoding="utf-8"), flags=re.DOTALL).strip()
-    entry = _entries().get(model.id) or _entries().get(re.sub(r"-[a-z]{2}-[a-z]{2}$", "", model.id))
-    if not entry:
-        return ""
-    parts = [f"**{heading}.** {entry[name]}" for name, heading in HEADINGS.items()]
-    return "\n\n".join([f"**Licence.** {model.licence}, {model.licence_url}", *parts])
+    return ""
+
+
+def _listed(model: Model) -> str:
+    name = max((name for name in _entries() if f"{model.id}-".startswith(f"{name}-")), key=len, default="")
+    entry = _entries().get(name, {})
+    return "\n\n".join(f"**{heading}.** {entry[part]}" for part, heading in HEADINGS.items() if entry)
 
 
 def _files(model: Model) -> list[Path]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 from streamlit import net_util
-from streamlit.config import get_option
+from streamlit.config import get_option as option
 
 from engine.http.door import is_loopback
 from engine.http.links import reach
@@ -76,13 +76,13 @@ export default function (component) {
 def copy_link() -> None:
     """A button that copies the page's address with the seed that was drawn, and says who can open it."""
     address = net_util.get_internal_ip() if not listens_here() else None
-    base, words = reach(st.context.url or "", get_option("server.address"), address)
+    base, words = reach(st.context.url or "", option("server.address"), address)
     _button("copy-link", _("Copy link"), add=link_additions(), base=base, note=_(words))
 
 
 def listens_here() -> bool:
     """Whether only this machine reaches the server."""
-    return is_loopback(get_option("server.address") or "0.0.0.0")
+    return is_loopback(option("server.address") or "0.0.0.0")
 
 
 def copy_text(text: str, key: str) -> None:

@@ -175,7 +175,8 @@ def show_history() -> None:
 def _show_visit(here: Here, visit: Visit) -> None:
     when = datetime.fromtimestamp(visit.at, _zone()).strftime("%Y-%m-%d %H:%M")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{plain(visit.title)}  \n:small[:gray[{when}]]", width="stretch")
+        st.markdown(plain(visit.title), width="stretch")
+        st.caption(when, width="content")
         st.button(_("Load again"), key=f"load-{visit.key}", on_click=_load, args=(here, visit.key))
         st.button(_("Delete"), key=f"forget-{visit.key}", on_click=_forget, args=(here, visit.key))
 

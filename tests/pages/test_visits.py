@@ -71,8 +71,7 @@ def test_a_result_whose_inputs_changed_since_is_marked(open_page: Open) -> None:
     assert "before" not in drawn(app)
     app.selectbox(key="to").set_value("de").run()
     assert "For the settings before" in drawn(app)
-    app.selectbox(key="to").set_value("fr")
-    app.text_area(key="text").set_value("Good night.").run()
+    app = app.button_group(key="translate_example").set_value("English → French").run()
     assert "For the text before" in drawn(app)
     assert "before" not in drawn(click(app, "Translate"))
 
