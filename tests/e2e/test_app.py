@@ -203,6 +203,6 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
     page.goto(f"{address}/answer")
     press(page, "Find the answer")
     page.locator(f"{BOX} mark").wait_for()
-    in_view = f"document.querySelector('{BOX}').getBoundingClientRect().top < innerHeight * 0.8"
+    in_view = f"() => document.querySelector('{BOX}').getBoundingClientRect().top < innerHeight * 0.8"
     page.wait_for_function(in_view)
     assert page.evaluate(CONTRAST) == []
