@@ -353,7 +353,7 @@ APPLICATION = Application(
     default_model=DEFAULT_MODEL,
     picker="writer",
     example={"about": "the first snow in the city", "kind": "Poem"},
-    shown=WriteRequest("the first snow in the city", "poem", seed=3),
+    shown=WriteRequest("the first snow in the city", "poem", seed=3, is_finished=True),
     request_type=WriteRequest,
     result_type=WriteResult,
     stream=stream,
