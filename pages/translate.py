@@ -17,6 +17,8 @@ from pages.parts.streaming import ask, show_answer
 from pages.parts.visits import answer_of, is_tried, resume
 
 KEY = "translation"
+MODEL_WIDTH = 310
+"""Pixels for the longest title; on a phone the select has a line of its own."""
 CODES = list(NAMED)[:6]
 NAMES = {"auto": Text("Detect language")} | NAMED
 
@@ -72,7 +74,7 @@ resume(APPLICATION, KEY, ["text"], ["from", "to"])
 with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
     source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
 offer_place = st.container()
-model = pick_model(APPLICATION, place=model_place, below=offer_place)
+model = pick_model(APPLICATION, place=model_place, below=offer_place, width=MODEL_WIDTH)
 codes = (languages_of(model) if model else []) or CODES
 is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -21,7 +21,12 @@ MAX_NAMED = 3
 
 
 def pick_model(
-    application: Application[Any, Any], default: str = "", *, place: Any = None, below: Any = None
+    application: Application[Any, Any],
+    default: str = "",
+    *,
+    place: Any = None,
+    below: Any = None,
+    width: int | Literal["stretch"] = "stretch",
 ) -> Model | None:
     """A picker over the application's models and any Hub id; None (and what to do) while the choice is not there.
 
@@ -32,6 +37,7 @@ def pick_model(
     ids = [default, *(model.id for model in application.models(house().catalogue) if model.id != default)]
     chosen = (place or st).selectbox(
         _("Model"), ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
+        width=width,
         help=_("Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name."),
     )  # fmt: skip
     about = st.container()
