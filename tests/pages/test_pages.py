@@ -11,6 +11,7 @@ from benches import Bench, model
 from fakes import HOST, FakeBackend
 from streamlit.testing.v1 import AppTest
 
+from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources import Availability
 from engine.errors import ConflictError, NotReadyError
 from engine.messages import Text
@@ -204,16 +205,17 @@ def test_where_the_hub_cannot_be_reached_the_page_says_so_by_its_button_and_what
     monkeypatch.setattr(bench.store, "availability", lambda id: failed if id.startswith("hub:") else ready(id))
     app = open_page("write", writer="owner/model")
     assert "The Hub cannot be reached" in app.warning[0].value
-    words = [str(element) for element in app.main]
-    button, sentence = (next(n for n, word in enumerate(words) if what in word) for what in ("'Write'", "cannot be"))
-    slider = next(number for number, word in enumerate(words) if "write_temperature" in word)
-    assert button < sentence < slider, "right under the button"
+    drawn_things = [(element.type, getattr(element, "label", "")) for element in app.main]
+    button, slider = drawn_things.index(("button", "Write")), drawn_things.index(("slider", "Temperature"))
+    assert button < [kind for kind, _ in drawn_things].index("warning") < slider, "right under the button"
     assert "ready: Smollm2" in drawn(app).replace("\\", "")
     app = click(app, "Use Smollm2\\-135M\\-Instruct")
     assert app.selectbox(key="writer").value == "smollm2-135m-instruct" and not app.warning
 
 
-def test_a_card_is_shown_when_it_is_opened(open_page: Open) -> None:
+def test_a_card_is_shown_when_it_is_opened(open_page: Open, bench: Bench) -> None:
+    for id in ("sentiment-minilm", "gemma-3-270m"):
+        bench.engine.catalogue.add(read_catalogue().models[id])
     app = open_page("models", managed="sentiment-minilm")
     assert "GoEmotions" not in drawn(app)
     app.session_state["card"] = True
