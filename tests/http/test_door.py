@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from engine.errors import InputError
 from engine.http import Door, check_listening, door, routes
 from engine.http.visitors import COOKIE, visitor_of
-from engine.settings import Settings
+from engine.settings import Settings, read_settings
 
 POLICY = "default-src 'self'"
 
@@ -201,3 +201,14 @@ def test_the_network_is_served_only_where_that_is_meant(
         return
     with pytest.raises(InputError, match="PARLANCE_IS_PUBLIC"):
         check_listening(address, settings)
+
+
+def test_origins_that_the_host_lists_ask_and_read_through_the_door(bench: Bench) -> None:
+    listed = read_settings({"PARLANCE_ALLOWED_ORIGINS": "https://a.example, https://b.example"}).allowed_origins
+    bench.local.settings = replace(bench.engine.settings, allowed_origins=listed)
+    body = {"model": "gemma-3-270m", "prompt": "x", "max_tokens": 1}
+    with served(bench, allowed_origins=listed) as client:
+        for origin, status in (("https://a.example", 200), ("https://b.example", 200), ("https://c.example", 403)):
+            answer = client.post("/v1/completions", json=body, headers={"Origin": origin})
+            assert answer.status_code == status
+            assert answer.headers.get("Access-Control-Allow-Origin") == (origin if status == 200 else None)

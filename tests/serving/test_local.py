@@ -299,6 +299,7 @@ def test_one_call_leaves_slots_to_others(bench: Bench) -> None:
 
 def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend(concurrency=4, batch=1, step_seconds=0.01)
+    backend.context_tokens = 2048
     long = [
         bench.engine.stream("a", generate(30, f"{number} " + "word " * 1000), Caller(str(number)))
         for number in range(4)
