@@ -103,6 +103,8 @@ PAIRS = "".join(f"the cat {n},die Katze {n}\n" for n in range(30))
     [
         ("en,de\n" + PAIRS, {"source_language": "en", "target_language": "fr"},
          "The column de seems to be German, but is learned as French. Change From and To, or the columns."),
+        ("en,ru\n" + PAIRS, {"source_language": "en", "target_language": "fr"},
+         "The column ru seems to be Russian, but is learned as French."),
         ("German,English\n" + PAIRS, {"source_language": "en", "target_language": "de"},
          "The column German seems to be German, but is learned as English."),
         ("source,target,target_lang\n" + PAIRS.replace("\n", ",de\n", 15).replace("9\n", "9,fr\n"),

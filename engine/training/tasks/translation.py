@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.applications import prompts, translate
-from engine.applications.languages import LANGUAGES
+from engine.applications.languages import NAMED
 from engine.catalogue.models import Model
 from engine.messages import Text, counted
 from engine.requests import Event, Generate, Sampling
@@ -40,8 +40,8 @@ def _language_of(column: str | None) -> str:
     name = (column or "").lower().rpartition(".")[2]
     if name in LONGER:
         return LONGER[name]
-    codes = {str(title).lower(): code for code, title in LANGUAGES.items()}
-    return name if name in LANGUAGES else codes.get(name, "")
+    codes = {str(title).lower(): code for code, title in NAMED.items()}
+    return name if name in NAMED else codes.get(name, "")
 
 
 def _settings_in(mapping: Mapping[str, str | None]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _check_columns(table: Table, mapping: Mapping[str, str | None], settings: Ma
             words = Text(
                 "The column {column} seems to be {language}, but is learned as {said}. "
                 "Change From and To, or the columns.",
-                column=mapping.get(role), language=LANGUAGES.get(name, name), said=LANGUAGES.get(said, said),
+                column=mapping.get(role), language=NAMED.get(name, name), said=NAMED.get(said, said),
             )  # fmt: skip
             yield Finding("warning", f"{role}_language", words)
     for column in table.columns:
