@@ -332,6 +332,7 @@ REFUSED = [
     ("a.zip", zipped(), "without a file that can be read"),
     ("a.zip", zipped(("../../etc/a.csv.gz", b"x")), "without a file that can be read"),
     ("a.zip", zipped(("a.csv", CSV))[:-30], "is a zip archive that is damaged or cut off"),
+    ("a.zip", zipped(("a.csv", CSV)).replace(b"a.csv", b"\0.csv"), "is a zip archive that is damaged"),
     ("a.zip", b"PK\x03\x04....", "is a zip archive that is damaged"),
     ("a.zip", zipped(("a.csv", CSV), method=zipfile.ZIP_LZMA), "is a zip archive of a rare kind"),
     ("a.zip", zipped(*((f"{n}.csv", "x") for n in range(2000))), "is a zip archive of very many files"),

@@ -56,7 +56,7 @@ def unpacked(content: bytes, name: str, endings: Collection[str]) -> tuple[bytes
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         try:
             return _from_zip(content, endings)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, struct.error, ValueError):
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, struct.error, LookupError, ValueError):
             raise InputError(
                 "is a zip archive that is damaged or cut off. Bring it whole, or the file inside."
             ) from None
