@@ -154,6 +154,16 @@ def test_the_api_refuses_in_json_whoever_refuses(bench: Bench) -> None:
     assert answer.status_code == 400 and answer.json()["error"]["type"] == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1", "/v1/", "/v1/nope", "/v1/chat/nope", "/v1/models/nope", "/v1//models", "/api/nope"]
+)
+def test_what_is_not_under_the_api_is_said_in_json(bench: Bench, path: str) -> None:
+    with served(bench) as client:
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            answer = client.request(method, path)
+            assert answer.status_code in (404, 405) and answer.json()["error"]["message"], method
+
+
 @pytest.mark.parametrize("path", ["/api/write", "/_stcore/upload_file/a/b"])
 def test_a_body_that_stops_coming_is_given_up(bench: Bench, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(door, "FIRST_SECONDS", 0.05)
