@@ -1,6 +1,9 @@
 # Parlance on a CPU: docker build -t parlance . && docker run -p 127.0.0.1:8501:8501 -v parlance-data:/data parlance
 # With the embedded weights inside the image: docker build --build-arg WITH_WEIGHTS=1 -t parlance .
-FROM python:3.11-slim
+# The base by its digest (3.11.16 on Debian trixie, for all its architectures). A newer one is found with
+# `docker buildx imagetools inspect python:3.11-slim` and given with --build-arg BASE=...
+ARG BASE=python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7
+FROM ${BASE}
 
 # xllamacpp and torch compute with OpenMP, whose library the slim image leaves out.
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
@@ -12,11 +15,17 @@ ENV PARLANCE_IS_NETWORK_TRUSTED=1
 
 RUN useradd --create-home --uid 1000 parlance && install -d -o parlance /data
 WORKDIR /app
-COPY requirements.txt .
-# The small CPU build of torch first; the exact version must agree with requirements.txt, which then finds it there.
-RUN pip install --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' requirements.txt)" \
-    && pip install -r requirements.txt
-COPY --chown=parlance . .
+COPY requirements.txt requirements-image.txt ./
+# All but torch by the sha256 of each file. Of torch the small CPU build, whose index has other files than PyPI: its exact
+# version alone is fixed, unless its sha256 is given with --build-arg TORCH_SHA256=...
+ARG TORCH_SHA256=
+RUN pip install --no-deps --require-hashes -r requirements-image.txt \
+    && grep '^torch==' requirements.txt > /tmp/torch.txt \
+    && if [ -n "$TORCH_SHA256" ]; then sed -i "s/$/ --hash=sha256:$TORCH_SHA256/" /tmp/torch.txt; fi \
+    && pip install --no-deps --index-url https://download.pytorch.org/whl/cpu -r /tmp/torch.txt && pip check
+# The code is root's: who serves it can read it and change nothing of it.
+COPY . .
+RUN chmod -R a+rX,go-w .
 USER parlance
 
 ARG WITH_WEIGHTS=0

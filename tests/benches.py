@@ -51,6 +51,8 @@ class ReadyStore:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.fetched: list[str] = []
+        self.owners: list[str] = []
+        """Of those fetched the ones with the owner's token."""
 
     def availability(self, model_id: str) -> Availability:
         if self.error:
@@ -66,8 +68,9 @@ class ReadyStore:
         if self.in_use(model_id):
             raise ConflictError("in use")
 
-    def fetch(self, model_id: str) -> None:
+    def fetch(self, model_id: str, *, is_owners: bool = True) -> None:
         self.fetched.append(model_id)
+        self.owners += [model_id] if is_owners else []
 
     def prefetch_embedded(self) -> None: ...
 

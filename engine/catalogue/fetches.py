@@ -22,8 +22,8 @@ FRESH_SECONDS = 10.0
 class Fetch:
     """One model on its way: written by its thread, read by anybody."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, is_owners: bool = False) -> None:
+        self.model, self.is_owners = model, is_owners
         self.transfer = Transfer(model.source.download_bytes(model))
         self.state: State = "fetching"
         self.error: PeopleError | None = None

@@ -110,15 +110,16 @@ class Store:
         self.installs.begin(self.catalogue.find(model_id), path)
         return path
 
-    def fetch(self, model_id: str) -> None:
+    def fetch(self, model_id: str, *, is_owners: bool = True) -> None:
         """Begin to fetch a model in the background; nothing happens when it is ready or on its way.
 
-        Raises BusyError when too many wait already, NotFoundError.
+        The owner's token of the Hub goes with the owner's own downloads alone. Raises BusyError when too many wait
+        already, NotFoundError.
         """
         model = self.catalogue.find(model_id)
         if not model.source.is_fetched or self.availability(model.id).state == "ready":
             return
-        self._start([model])
+        self._start([model], is_owners)
 
     def prefetch_embedded(self) -> None:
         """Begin to fetch the embedded models one after the other, unless the settings say no."""
@@ -219,9 +220,9 @@ class Store:
         facts = self._cache.manifest(model_id).get("facts") if HUB_ID.fullmatch(model_id) else None
         return described(hub_model(model_id), facts) if facts else None
 
-    def _start(self, models: Sequence[Model]) -> None:
+    def _start(self, models: Sequence[Model], is_owners: bool = True) -> None:
         with self._lock:
-            fetches = [Fetch(model) for model in models if not self._is_fetching(model.id)]
+            fetches = [Fetch(model, is_owners) for model in models if not self._is_fetching(model.id)]
             going = {id: fetch for id, fetch in self._fetches.items() if fetch.state == "fetching"}
             if fetches and len(going) + len(fetches) > MAX_FETCHES:
                 raise BusyError(
@@ -281,7 +282,7 @@ class Store:
         folder, known = self._cache.partial(model.id), self._cache.manifest(model.id)
         registry = self.settings.translators_url
         room = partial(self._check_room, model)
-        return Fetching(model, folder, known, fetch.transfer, seconds, registry, room)
+        return Fetching(model, folder, known, fetch.transfer, seconds, registry, room, fetch.is_owners)
 
     def _check_room(self, model: Model, needed_bytes: int) -> None:
         free, limit = self.free_bytes(self._cache.folder), self.settings.max_disk_bytes

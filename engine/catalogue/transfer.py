@@ -83,8 +83,11 @@ def run_child(
     transfer: Transfer,
     expected_bytes: int,
     silent_seconds: float | None = None,
+    has_tokens: bool = False,
 ) -> tuple[int, str]:
     """Run a process that fills `folder`, reporting how that grows; returns its exit code and output.
+
+    `has_tokens` lets it have the owner's token of the Hub.
 
     The process does not outlive this call. Raises Stopped, or NotReadyError when the folder stays as it is for
     `silent_seconds` (a child that is starting has START_SECONDS).
@@ -93,7 +96,7 @@ def run_child(
     transfer.skip_to(before + min(size, expected_bytes))
     patience, since = START_SECONDS, time.monotonic()
     with (folder / "output.txt").open("w+", encoding="utf-8", errors="replace") as output:
-        child = process.start(command, log=output, environment=environment, has_network=True, has_tokens=True)
+        child = process.start(command, log=output, environment=environment, has_network=True, has_tokens=has_tokens)
         try:
             while child.poll() is None:
                 time.sleep(POLL_SECONDS)

@@ -1,7 +1,8 @@
 """The one way to start a child process: no keys, no input, a session of its own, a place for what it says.
 
-Its environment has no access tokens unless the caller says that the work is theirs, and by default no network for the
-Hugging Face libraries. Ending it ends whatever it has started itself.
+Its environment is a clean one: what finds programs, libraries and devices, and no key or password of the server's. The
+owner's token of the Hub is in it only where the work is the owner's own; by default it has no network for the Hugging
+Face libraries. Ending it ends whatever it has started itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,21 @@ from engine.settings import ROOT
 Process = subprocess.Popen[bytes]
 
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+NO_TOKEN = {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+"""The Hub's client also finds a token in a file of the owner's, and uses it unasked."""
+KEPT = {
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "PATHEXT",
+}  # fmt: skip
+KEPT_BEGINNINGS = (
+    "LC_", "PYTHON", "PARLANCE_", "XDG_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "VECLIB_",
+    "MALLOC_",    "CUDA_", "NVIDIA_", "NCCL_", "CUBLAS_", "HIP_", "ROCR_", "HSA_", "TORCH", "PYTORCH_", "CT2_", "GGML_", "LLAMA_",
+    "HF_", "TRANSFORMERS_", "TOKENIZERS_", "ATEN_", "DNNL_", "ONEDNN_",
+)  # fmt: skip
+"""Variables of the system, of Python, of the libraries that compute and of Parlance."""
+NETWORK_BEGINNINGS = ("PIP_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_", "NETRC")
+PROXIES = {f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO", "FTP")}
+"""How to reach the network, which may need a password of its own."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 END_SECONDS = 2.0
 """For a process to end by itself once it was asked to."""
@@ -69,9 +85,17 @@ def start(
 
 
 def clean_environment(has_network: bool = False, has_tokens: bool = False) -> dict[str, str]:
-    """This process's environment as a child gets it."""
-    kept = {name: value for name, value in os.environ.items() if has_tokens or name not in TOKEN_VARIABLES}
-    return kept | ({} if has_network else OFFLINE) | {"PYTHONUNBUFFERED": "1"}
+    """What of this process's environment a child gets."""
+    kept = {name: value for name, value in os.environ.items() if _is_kept(name, has_network)}
+    tokens = {name: os.environ[name] for name in TOKEN_VARIABLES if has_tokens and name in os.environ}
+    return kept | (tokens if has_tokens else NO_TOKEN) | ({} if has_network else OFFLINE) | {"PYTHONUNBUFFERED": "1"}
+
+
+def _is_kept(name: str, has_network: bool) -> bool:
+    if name in TOKEN_VARIABLES:
+        return False
+    is_of_network = name.startswith(NETWORK_BEGINNINGS) or name.upper() in PROXIES
+    return name in KEPT or name.startswith(KEPT_BEGINNINGS) or (has_network and is_of_network)
 
 
 def end(process: Process) -> None:

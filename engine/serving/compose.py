@@ -42,7 +42,7 @@ class House:
     def fetch(self, model_id: str, caller: Caller) -> None:
         """Begin to fetch a model's weights. Raises ConflictError for who may not, and as `Store.fetch`."""
         check(caller, _to_fetch(self.catalogue.find(model_id)))
-        self.store.fetch(model_id)
+        self.store.fetch(model_id, is_owners=caller.role == "host")
 
     def delete(self, model_id: str, caller: Caller) -> None:
         """Unload an idle model and delete its files. Raises ConflictError for who may not or while it is at work."""

@@ -619,12 +619,14 @@ class FakeHub:
         self.pause_seconds = 0.0
         self.break_after: int | None = None
         self.requests: list[tuple[str, str | None]] = []
+        self.tokens: set[str | None] = set()
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = urlparse(self.path).path
                 hub.requests.append((path, self.headers.get("Range")))
+                hub.tokens.add(self.headers.get("Authorization"))
                 if hub.is_silent:
                     time.sleep(8)
                 elif hub.status:
@@ -757,6 +759,19 @@ def test_a_listed_hub_model_keeps_its_entry_and_its_commit(open_store: Callable[
     hub.add("owner/tiny", GPT2 | {"model.safetensors": b"newer"}, commit="d" * 40)
     (path / "model.safetensors").write_bytes(b"damaged")
     assert (fetch(store, "listed") / "model.safetensors").read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("is_owners", [True, False])
+def test_the_owners_token_goes_with_the_owners_downloads_alone(
+    open_store: Callable[..., Store], hub: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_owners: bool
+) -> None:
+    (tmp_path / "token").write_text("hf_of-the-owners-file")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("HF_TOKEN", "hf_of-the-owner")
+    store = open_store()
+    store.fetch(TYPED, is_owners=is_owners)
+    store.wait(TYPED, 30)
+    assert hub.tokens == {"Bearer hf_of-the-owner" if is_owners else None}
 
 
 def test_hub_progress_comes_in_bytes(open_store: Callable[..., Store], hub: FakeHub) -> None:

@@ -136,7 +136,7 @@ def test_there_is_a_limit_of_runs_and_of_those_at_work(settings: Settings, monke
     first, second = make(few), make(few)
     with pytest.raises(ConflictError, match="2 runs already"):
         make(few)
-    monkeypatch.setenv("STAND_IN_SECONDS", "30")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "30")
     monkeypatch.setattr(jobs, "MAX_LIVE", 1)
     jobs.start(few, first)
     with pytest.raises(BusyError, match="1 run is at work"):
@@ -186,7 +186,7 @@ def test_a_visitor_changes_no_run(settings: Settings) -> None:
 
 def test_a_run_from_start_to_end(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.1")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.1")
     run_id = make(settings)
     jobs.start(settings, run_id)
     for refused in (jobs.start, jobs.delete):
@@ -212,7 +212,7 @@ def test_a_run_from_start_to_end(settings: Settings, monkeypatch: pytest.MonkeyP
 
 
 def test_runs_queue_rather_than_fight(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STAND_IN_SECONDS", "1.5")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "1.5")
     first, second, third = (make(settings, title) for title in "abc")
     jobs.start(settings, first)
     wait_for(settings, first, "running")
@@ -231,14 +231,14 @@ def test_runs_queue_rather_than_fight(settings: Settings, monkeypatch: pytest.Mo
 
 
 def test_stop_keeps_and_resume_goes_on_from_the_checkpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.05")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.05")
     run_id = make(settings, max_steps=40)
     jobs.start(settings, run_id)
     wait_until(lambda: (jobs.read(settings, run_id).checkpoint_step or 0) >= 5)
     jobs.stop(settings, run_id)
     stopped = wait_for(settings, run_id, "stopped")
     assert stopped.can_resume and not stopped.error
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.001")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.001")
     jobs.start(settings, run_id)
     done = wait_for(settings, run_id, "finished")
     assert steps_of(done) == list(range(1, 41)) and steps_of(done, "eval_loss") == list(range(0, 41, 5))
@@ -262,7 +262,7 @@ def test_a_stop_that_comes_while_the_child_still_starts_is_heard(settings: Setti
 def test_killed_at_any_moment_nothing_that_was_done_is_lost(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.01")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.01")
     chance, run_id, seen, kept = random.Random(4), make(settings, max_steps=60), 0, 0
     for _ in range(6):
         jobs.start(settings, run_id)
@@ -318,7 +318,7 @@ def test_the_run_outlives_its_server_and_a_new_one_reads_the_same(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server is killed with its whole session's processes; the child has a session of its own."""
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.1")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.1")
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, settings.runs_folder], cwd=ROOT, stdout=subprocess.PIPE, text=True,
         start_new_session=True,
@@ -377,7 +377,7 @@ ENDS = [
 def test_how_a_child_ended_is_told_with_what_it_held(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str, words: str
 ) -> None:
-    monkeypatch.setenv("STAND_IN_END", how)
+    monkeypatch.setenv("PARLANCE_STAND_IN_END", how)
     run_id = make(settings)
     jobs.start(settings, run_id)
     wait_for(settings, run_id, "failed")
@@ -571,7 +571,7 @@ def test_notes_differences_and_the_command(settings: Settings, monkeypatch: pyte
 def test_two_clicks_at_once_start_one_child(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.2")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.2")
     run_id = make(settings)
 
     def press(_: int) -> str:

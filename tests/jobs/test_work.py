@@ -325,6 +325,23 @@ def test_a_visitors_work_ends_with_the_server(
     assert killed == [os.getpid()] * is_ended
 
 
+@pytest.mark.parametrize("has_network", [False, True])
+@pytest.mark.parametrize("has_tokens", [False, True])
+def test_a_child_gets_a_clean_environment(monkeypatch: pytest.MonkeyPatch, has_network: bool, has_tokens: bool) -> None:
+    kept = {"PATH": "/bin", "PARLANCE_THREADS": "2", "CUDA_VISIBLE_DEVICES": "0", "LC_ALL": "C"}
+    secrets = {"AWS_SECRET_ACCESS_KEY": "1", "OPENAI_API_KEY": "2", "DATABASE_URL": "3", "SMTP_PASSWORD": "4"}
+    network = {"https_proxy": "http://proxy", "PIP_INDEX_URL": "http://index", "SSL_CERT_FILE": "/a.pem"}
+    tokens = {"HF_TOKEN": "5", "HUGGING_FACE_HUB_TOKEN": "6"}
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    for name, value in (kept | secrets | network | tokens).items():
+        monkeypatch.setenv(name, value)
+    given = process.clean_environment(has_network, has_tokens)
+    assert given.items() >= kept.items() and not secrets.keys() & given.keys()
+    assert (network.keys() <= given.keys()) is has_network and (given.get("HF_HUB_OFFLINE") == "1") is not has_network
+    assert (tokens.keys() <= given.keys()) is has_tokens and bool(tokens.keys() & given.keys()) is has_tokens
+    assert (given.get("HF_HUB_DISABLE_IMPLICIT_TOKEN") == "1") is not has_tokens
+
+
 def test_a_secret_reaches_the_process_and_no_file(settings: Settings) -> None:
     secret = "hf_a-secret-of-the-test"
     job = ended(settings, begin(settings, secret=secret))

@@ -432,7 +432,7 @@ def test_smoothing_and_log_axis_act(open_page: Open, settings: Settings) -> None
 
 
 def test_a_run_is_stopped_and_resumed(open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STAND_IN_SECONDS", "0.3")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.3")
     values = {"task": "classification", "base": "minilm-l6", **defaults("classification"), "max_steps": 500}
     run_id = jobs.create(settings, values, ROWS, ROWS[:5], title="Long")
     jobs.start(settings, run_id)
@@ -450,7 +450,7 @@ def test_a_run_is_stopped_and_resumed(open_page: Open, settings: Settings, monke
 def test_a_stop_says_when_it_ends_and_offers_to_end_it_now(
     open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAND_IN_SECONDS", "20")
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "20")
     values = {"task": "classification", "base": "minilm-l6", **defaults("classification"), "max_steps": 500}
     run_id = jobs.create(settings, values, ROWS, ROWS[:5], title="Long")
     jobs.start(settings, run_id)

@@ -48,7 +48,7 @@ def test_a_visitor_asks_but_unloads_deletes_and_downloads_nothing() -> None:
     assert house.engine.is_loaded("a") and bench.store.fetched == []
     house.fetch("a", VISITOR)
     house.fetch("large", HOST)
-    assert bench.store.fetched == ["a", "large"]
+    assert bench.store.fetched == ["a", "large"] and bench.store.owners == ["large"], "whose token may go with it"
     while house.engine.is_busy:
         time.sleep(0.01)
     house.engine.unload("a", HOST)

@@ -30,7 +30,7 @@ def save(folder: Path, step: int) -> None:
 
 
 def end_if_asked(step: int) -> None:
-    how = os.environ.get("STAND_IN_END", "")
+    how = os.environ.get("PARLANCE_STAND_IN_END", "")
     if step == 4 and how.startswith("status"):
         sys.exit(int(how.split()[1]))
     if step == 4 and how:
@@ -44,7 +44,7 @@ def work(run: Run, steps: int) -> None:
     if not first:
         run.record({"step": 0, "eval_loss": 2.0, "time": time.time()})
     for step in range(first + 1, steps + 1):
-        time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0.01")))
+        time.sleep(float(os.environ.get("PARLANCE_STAND_IN_SECONDS", "0.01")))
         run.record({"step": step, "loss": 1 / step, "time": time.time()})
         run.update("running", step=step, max_steps=steps, **memory_now())
         end_if_asked(step)

@@ -51,6 +51,8 @@ class Fetching:
     """Address of the list of translators."""
     check_room: Callable[[int], None]
     """Raises NotReadyError where the disk has no room for so many bytes."""
+    is_owners: bool = False
+    """Whether the owner asked for it, whose token of the Hub then goes with it."""
 
 
 @dataclass(frozen=True)

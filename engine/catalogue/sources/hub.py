@@ -88,7 +88,9 @@ def _ask(work: Fetching, command: str, *arguments: str, folder: Path, transfer: 
     # Warnings would count as a sign of life while the client quietly tries again and again.
     environment["HF_HUB_VERBOSITY"] = "error"
     child = process.python("engine.catalogue.hub", command, str(work.timeout_seconds), *arguments)
-    code, output = run_child(child, environment, folder, transfer, transfer.total_bytes, work.timeout_seconds)
+    code, output = run_child(
+        child, environment, folder, transfer, transfer.total_bytes, work.timeout_seconds, work.is_owners
+    )
     try:
         answer = dict(json.loads(output.strip().rpartition("\n")[2]))
     except ValueError:
