@@ -30,8 +30,8 @@ KEPT = {
 }  # fmt: skip
 KEPT_BEGINNINGS = (
     "LC_", "PYTHON", "PARLANCE_", "XDG_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "VECLIB_",
-    "MALLOC_",    "CUDA_", "NVIDIA_", "NCCL_", "CUBLAS_", "HIP_", "ROCR_", "HSA_", "TORCH", "PYTORCH_", "CT2_", "GGML_", "LLAMA_",
-    "HF_", "TRANSFORMERS_", "TOKENIZERS_", "ATEN_", "DNNL_", "ONEDNN_",
+    "MALLOC_", "CUDA_", "NVIDIA_", "NCCL_", "CUBLAS_", "HIP_", "ROCR_", "HSA_", "TORCH", "PYTORCH_", "CT2_",
+    "GGML_", "LLAMA_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", "ATEN_", "DNNL_", "ONEDNN_",
 )  # fmt: skip
 """Variables of the system, of Python, of the libraries that compute and of Parlance."""
 NETWORK_BEGINNINGS = ("PIP_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_", "NETRC")
