@@ -13,9 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.catalogue.copies import sweep
 from engine.catalogue.transfer import Transfer, sha256
 from engine.errors import ConflictError
-from engine.files import folder_bytes, read_json, write_json
+from engine.files import folder_bytes, read_json, sync, write_json
+from engine.files import sha256 as digest_of
 from engine.messages import Text
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().absolute()
+        self._checked: set[str] = set()
 
     def whole(self, model_id: str) -> Path:
         """Where the model's files are once they are whole."""
@@ -43,7 +46,7 @@ class Cache:
     def manifest(self, model_id: str) -> dict[str, Any]:
         """What was noted at the installation; {} when the model is not there."""
         manifest = read_json(self.whole(model_id) / MANIFEST)
-        return manifest if manifest.get("id") == model_id else {}
+        return manifest if manifest.get("id") == model_id and _is_sound(manifest) else {}
 
     def problem(self, model: Model) -> Text | None:
         """None when the model is whole, an empty Text when it is not there, a sentence when a file is not as noted."""
@@ -74,14 +77,39 @@ class Cache:
         write_json(folder / MANIFEST, manifest | {"files": _stamp(folder, digests)})
         return True
 
+    def check(self, model: Model) -> Text | None:
+        """As `problem`, by the sha256 of each file, once in a process; what differs is noted, to be fetched anew."""
+        manifest, folder = self.manifest(model.id), self.whole(model.id)
+        if (problem := self.problem(model)) or model.id in self._checked:
+            return problem
+        for name, facts in manifest["files"].items():
+            if digest_of(folder / name) != facts["sha256"]:
+                with suppress(OSError):
+                    changed = manifest["files"] | {name: facts | {"modified": -1}}
+                    write_json(folder / MANIFEST, manifest | {"files": changed})
+                return Text(
+                    "{file} of {title} is damaged on the disk. Download it again.", file=name, title=model.title
+                )
+        self._checked.add(model.id)
+        return None
+
+    def sweep(self) -> None:
+        """Delete what processes that were killed left half-written or half-deleted."""
+        for folder in (*self.folder.glob("models/*"), *self.folder.glob("copies/*"), *self.folder.glob("partial/*")):
+            if folder.name.startswith("trash-"):
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                sweep(folder)
+
     def install(self, model_id: str, files: Path, digests: Mapping[str, str], notes: Mapping[str, Any]) -> None:
         """Give a folder of checked files its final name, in place of what was there."""
+        self._checked.discard(model_id)
         write_json(files / MANIFEST, dict(notes) | {"id": model_id, "files": _stamp(files, digests)})
         final = self.whole(model_id)
         final.parent.mkdir(parents=True, exist_ok=True)
         self.remove(final)
         files.rename(final)
-        _sync_folder(final.parent)
+        sync(final.parent, is_deep=False)
         shutil.rmtree(self.partial(model_id), ignore_errors=True)
 
     def drop_empty(self, model_id: str) -> None:
@@ -105,6 +133,8 @@ class Cache:
             try:
                 folder.rename(trash)
             except PermissionError:
+                if os.name != "nt":  # elsewhere it is the folder that may not be written
+                    raise
                 raise ConflictError(
                     "A file of the model is open elsewhere. Unload the model, then try again."
                 ) from None
@@ -170,6 +200,20 @@ def key(model_id: str) -> str:
     return model_id.replace(":", "--").replace("/", "--").replace("@", "--")
 
 
+def _is_sound(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest has the form that `install` gives it, whoever wrote into it since."""
+    files, told = manifest.get("files", {}), manifest.get("facts", {})
+    kinds = {"size": int, "modified": int, "sha256": str}
+    if not isinstance(files, dict) or not all(_has(facts, kinds) for facts in files.values()):
+        return False
+    about = {"size_bytes": int, "memory_bytes": int, "parameters": int, "languages": list, "licence": str}
+    return isinstance(told, dict) and _has(told, {name: kind for name, kind in about.items() if name in told})
+
+
+def _has(facts: Any, kinds: Mapping[str, type]) -> bool:
+    return isinstance(facts, dict) and all(isinstance(facts.get(name), kind) for name, kind in kinds.items())
+
+
 def _stamp(folder: Path, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     stamps = {}
     for name, digest in digests.items():
@@ -182,13 +226,3 @@ def _modified(path: Path) -> float:
     with suppress(OSError):
         return path.stat().st_mtime
     return 0.0
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

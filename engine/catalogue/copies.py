@@ -6,6 +6,7 @@ A runtime declares a `Copy`; the store has it made by `python -m engine.catalogu
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
 import sys
@@ -19,14 +20,19 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.files import read_json, remove, write_json
+from engine.files import read_json, remove, sha256, sync, write_json
 from engine.settings import current
 
 STAMP = "made_from.json"
 """In a copy that is a folder: what it was made from."""
+DIGESTS = "sha256.json"
+"""In a copy that is a folder, after the name of one that is a file: the sha256 of each of its files."""
 FOLDER = "copies"
 """The cache's folder of the copies of weights that lie where nothing can be written."""
 _one_copy = threading.Lock()
+_whole: set[Path] = set()
+"""Copies that were compared with their hashes by this process."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,24 @@ class Copy:
         """The weights' copy, if there is one of these very weights by this version."""
         for home in (_folder(weights), _home(weights)):
             copy = home / self._named(weights)
+            if not _digests(copy).is_file():  # of an earlier version, or cut off
+                continue
             if copy.is_file():
                 return copy
             if (made_from := read_json(copy / STAMP)) and made_from == self.facts(weights):
                 return copy
+        return None
+
+    def checked(self, weights: Path) -> Path | None:
+        """As `find`, for whoever reads it: once in a process its files are compared with their hashes.
+
+        One that differs is given up, so that it is made again.
+        """
+        copy = self.find(weights)
+        if copy is None or copy in _whole or _is_whole(copy):
+            return copy
+        log.warning("the copy %s is damaged and is made again", copy)
+        self.give_up(weights)
         return None
 
     def made(self, weights: Path) -> Path:
@@ -57,16 +77,24 @@ class Copy:
         weights that cannot be copied.
         """
         with _one_copy:
-            if found := self.find(weights):
+            if found := self.checked(weights):
                 return found
             home, name = _home(weights), self._named(weights)
-            _sweep(home, name)
+            sweep(home)
             part, old = (home / f".{name}.{os.getpid()}.{end}" for end in ("part", "old"))
             try:
                 self._write(weights, part)
                 with suppress(FileNotFoundError):
                     os.rename(home / name, old)
+                digests = _digests(home / name)
+                if part.is_file():
+                    write_json(digests, _hashed(part))
+                else:
+                    write_json(_digests(part), _hashed(part))
+                sync(part)
                 os.rename(part, home / name)
+                sync(home, is_deep=False)
+                _whole.add(home / name)
             except OSError:
                 if not self.find(weights):  # else another process was quicker
                     raise
@@ -78,8 +106,9 @@ class Copy:
     def give_up(self, weights: Path) -> None:
         """Forget a copy that is damaged, so that it is made again."""
         if found := self.find(weights):
+            _whole.discard(found)
             with suppress(OSError):
-                (found if found.is_file() else found / STAMP).unlink()
+                _digests(found).unlink()
 
     def _named(self, weights: Path) -> str:
         return f"{weights.stem}{self.name}" if weights.is_file() else self.name
@@ -110,12 +139,41 @@ def _home(weights: Path) -> Path:
     return current().cache_folder.expanduser() / FOLDER / place
 
 
-def _sweep(home: Path, name: str) -> None:
-    """Delete what processes left that were killed."""
-    for path in home.glob(f".{name}.*"):
-        number = path.name.removeprefix(f".{name}.").split(".")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            remove(path)
+def _digests(copy: Path) -> Path:
+    return copy / DIGESTS if copy.is_dir() else copy.with_name(f"{copy.name}.{DIGESTS}")
+
+
+def _hashed(copy: Path) -> dict[str, str]:
+    """The sha256 of each file of a copy, by its name in the copy's folder; "" is the copy itself."""
+    if copy.is_file():
+        return {"": sha256(copy)}
+    files = sorted(path for path in copy.rglob("*") if path.is_file() and path.name != DIGESTS)
+    return {path.relative_to(copy).as_posix(): sha256(path) for path in files}
+
+
+def _is_whole(copy: Path) -> bool:
+    """Whether a copy's files have the hashes that were noted when it was made."""
+    with suppress(OSError):
+        if read_json(_digests(copy)) == _hashed(copy):
+            _whole.add(copy)
+            return True
+    return False
+
+
+def sweep(home: Path) -> None:
+    """Delete what processes left half-written in a folder that were killed."""
+    for end in ("part", "old", "new"):
+        for path in home.glob(f"*.{end}"):
+            number = path.name.split(".")[-2]
+            if number.isdigit() and not _is_at_work(int(number), path):
+                remove(path)
+
+
+def _is_at_work(number: int, path: Path) -> bool:
+    """Whether the process of that number may be the one that writes there: it began before."""
+    with suppress(psutil.NoSuchProcess, OSError):
+        return bool(psutil.Process(number).create_time() <= path.stat().st_mtime + 1)
+    return False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -54,7 +54,7 @@ class Fetch:
 
 def read_progress(path: Path) -> Availability | None:
     """The progress of another process; None where nobody works on it."""
-    with suppress(OSError):
+    with suppress(OSError, LookupError, TypeError, ValueError, AttributeError):  # whatever is in it
         if time.time() - path.stat().st_mtime < FRESH_SECONDS:
             note = read_json(path)
             if note.get("is_going"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from engine.settings import Settings
 Commands = Callable[[Model, Path, Settings], Iterable[list[str]]]
 """What is to be run (arguments of `python -m`) for the copies that runtimes want of a model and have not got."""
 LOOK_SECONDS = 0.1
+MAX_SECONDS = 3600.0
+"""Of one copy; a process that hangs does not hold the others for ever."""
 NICE: int | None = LAST
 """Copies are made behind all other work."""
 
@@ -62,9 +65,9 @@ class Installs:
     def _run(self, command: list[str]) -> bool:
         if self._is_over.is_set():
             return False
-        child = process.start(process.python(*command), nice=NICE)
+        child, end = process.start(process.python(*command), nice=NICE), time.monotonic() + MAX_SECONDS
         try:
-            while child.poll() is None and not self._is_over.wait(LOOK_SECONDS):
+            while child.poll() is None and time.monotonic() < end and not self._is_over.wait(LOOK_SECONDS):
                 pass
         finally:
             process.end(child)

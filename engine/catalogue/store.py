@@ -71,6 +71,8 @@ class Store:
         """Copies for runtimes, made when weights have come and when somebody opens them."""
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(CONCURRENT_FETCHES)
+        with suppress(OSError):
+            self._cache.sweep()
         catalogue.describe = self._describe
         catalogue.is_ready = lambda model_id: self.availability(model_id).state == "ready"
         for model in filter(None, map(self._describe, self._cache.model_ids())):
@@ -109,6 +111,12 @@ class Store:
         path = self.path(model_id)
         self.installs.begin(self.catalogue.find(model_id), path)
         return path
+
+    def check(self, model_id: str) -> None:
+        """Raise NotReadyError where a file of a fetched model is not what arrived; hashed once in a process."""
+        model = self.catalogue.find(model_id)
+        if model.source.is_fetched and (problem := self._cache.check(model)):
+            raise NotReadyError(problem, param="model")
 
     def fetch(self, model_id: str, *, is_owners: bool = True) -> None:
         """Begin to fetch a model in the background; nothing happens when it is ready or on its way.
@@ -168,8 +176,15 @@ class Store:
         model = self.catalogue.find(model_id)
         if self.in_use(model.id):
             raise ConflictError("{title} is in use. Unload it first, then delete it.", param="model", title=model.title)
-        with self._cache.locked(model.id, gives_up=lambda: True):
-            model.source.delete(model, self._cache)
+        try:
+            with self._cache.locked(model.id, gives_up=lambda: True):
+                model.source.delete(model, self._cache)
+        except OSError as error:
+            raise NotReadyError(
+                "{title} cannot be deleted: the cache folder cannot be written ({reason}). Check the folder and its "
+                "permissions, then try again.",
+                param="model", title=model.title, reason=error.strerror or type(error).__name__,
+            ) from error  # fmt: skip
         with self._lock:
             if not self._is_fetching(model.id):
                 self._fetches.pop(model.id, None)

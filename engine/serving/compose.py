@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-from engine.backends.loader import install_commands
+from engine.backends.loader import install_commands, load
+from engine.backends.protocol import Backend, Runtime
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
@@ -62,7 +64,12 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     for model in (*tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
     store = Store(settings, catalogue, install_commands)
-    local = LocalEngine(settings, catalogue, store.open)
+
+    def read(model: Model, path: Path, settings: Settings, runtime: Runtime) -> Backend:
+        store.check(model.id)
+        return load(model, path, settings, runtime)
+
+    local = LocalEngine(settings, catalogue, store.open, load=read)
     store.in_use = local.is_loaded
     store.obstacle = lambda model: obstacle(settings, _to_fetch(model))
     return House(store, wrapped(local), open_storage(settings))

@@ -1,6 +1,7 @@
 """A child process that trains nothing but keeps its folder, its turn and its checkpoints as the real one does.
 
-What the parent's side is tested on without waiting for torch. `PARLANCE_STAND_IN_SECONDS` paces its steps, `PARLANCE_STAND_IN_END` is how
+What the parent's side is tested on without waiting for torch. `PARLANCE_STAND_IN_SECONDS` paces its steps,
+`PARLANCE_STAND_IN_END` is how
 it ends at step 4: a number of a signal that it sends itself, or "status 3".
 """
 

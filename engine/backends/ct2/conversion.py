@@ -106,7 +106,7 @@ def _is_on_cpu(settings: Settings) -> bool:
 @contextmanager
 def read_copy(folder: Path, title: str) -> Iterator[Path]:
     """Around the reading of the checkpoint's copy. One that is damaged is given up, as DamagedCopyError says."""
-    copy = COPY.find(folder)
+    copy = COPY.checked(folder)
     if copy is None:
         raise DamagedCopyError(title)
     try:
