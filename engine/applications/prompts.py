@@ -67,6 +67,6 @@ def style_of(model: Model) -> str:
     """few-shot, chat, t5, tags, pair (it knows nothing but to translate) or codes."""
     if model.prompt_style and model.prompt_style != "instruct":
         return model.prompt_style
-    if model.architecture == "causal":
+    if model.is_language_model:
         return "chat" if model.is_chat else "few-shot"
     return "pair" if model.pair else "codes"

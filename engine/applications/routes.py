@@ -32,7 +32,7 @@ class Route:
     @property
     def is_makeshift(self) -> bool:
         """Whether it translates by example, with a model that was not made for translating."""
-        return any(leg.architecture == "causal" for leg in self.legs)
+        return any(leg.is_language_model for leg in self.legs)
 
     @property
     def is_pivot(self) -> bool:

@@ -195,7 +195,7 @@ def complete(engine: Engine, request: CompleteRequest, caller: Caller) -> Iterat
     Raises InputError or TooLargeError naming the field, UnsupportedError, and what the engine raises.
     """
     model, longest = engine.catalogue.find(request.model), engine.settings.max_text_characters
-    if request.messages and model.architecture not in APPLICATION.architectures:
+    if request.messages and not model.is_language_model:
         raise UnsupportedError("{title} does not chat. Choose another model.", param="model", title=model.title)
     plain = Generate(sampling=request.sampling, top_logprobs=request.top_logprobs)
     if request.messages:

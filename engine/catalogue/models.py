@@ -75,6 +75,11 @@ class Model:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
+    @property
+    def is_language_model(self) -> bool:
+        """Whether it goes on with any text: a decoder without an encoder."""
+        return self.architecture == "causal"
+
 
 class CatalogueError(ValueError):
     """The catalogue file is wrong; the message names the entry and the key. A bug, not a visitor's fault."""

@@ -80,7 +80,7 @@ def _events(items: Iterator[tuple[int, Event]]) -> Iterator[Event]:
 
 
 def _ready_models(house: House) -> list[Model]:
-    writers = [model for model in house.catalogue.models.values() if model.architecture == "causal"]
+    writers = [model for model in house.catalogue.models.values() if model.is_language_model]
     return [model for model in writers if house.store.availability(model.id).state == "ready"]
 
 

@@ -168,7 +168,7 @@ class Worker:
 
     def __init__(self, model: Model, runtime: Runtime, limit: int, load: Callable[[], Backend]) -> None:
         self.id, self.title, self.runtime = model.id, model.title, runtime
-        self._is_causal = model.architecture == "causal"
+        self._is_language_model = model.is_language_model
         self.key = model.id, runtime.id
         self._estimate_bytes = model.memory_bytes
         self.state: State = "loading"
@@ -257,7 +257,7 @@ class Worker:
         What a chat template adds is not counted, so the model itself has the last word. Raises ContextError.
         """
         backend, request = self._backend, ticket.request
-        if backend is None or not isinstance(request, Generate) or not self._is_causal:
+        if backend is None or not isinstance(request, Generate) or not self._is_language_model:
             return backend is not None
         text, limit = request.prompt or "".join(one.content for one in request.messages), backend.context_tokens - 1
         tokens = 0

@@ -177,7 +177,7 @@ def _has_template(folder: Path) -> bool:
 def _prompt_style(config: TrainingConfig, facts: Mapping[str, Any]) -> str:
     """As in training, which notes the style of an encoder-decoder in the model's config."""
     task = tasks.find(config.task)
-    if task.architecture == "seq2seq":
+    if task.prompt_style is None:
         style = facts.get("prompt_style") or TRANSLATION_STYLES.get(str(facts.get("model_type")), "pair")
         return str(style) if style in PROMPT_STYLES else "pair"
     return task.prompt_style

@@ -162,7 +162,7 @@ def _inputs(config: TrainingConfig) -> dict[str, Any] | None:
 
 def _side(side: str, run: RunView, config: TrainingConfig, model: Model) -> None:
     task = tasks.find(config.task)
-    if task.is_headed and model.architecture != task.architecture:
+    if not task.can_be_done_by(model):
         st.caption(_("Before training this model has no head for the task, so it has nothing to say."))
         return
     given = show_answer(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any, Literal
 
 import streamlit as st
 
 from engine.messages import Text
-from engine.requests import MAX_SEED, MAX_STOP_CHARACTERS, SAMPLING_LIMITS
+from engine.requests import MAX_SEED, MAX_STOP_CHARACTERS, SAMPLING_LIMITS, Sampling
 from pages.parts.language import _, labelled
 from pages.parts.text import plain
 
@@ -48,9 +49,11 @@ PRESET_NAMES = {
     "Creative": Text("Creative"),
     "Neutral": Text("Neutral"),
 }
-NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0} | dict.fromkeys(
-    ("presence_penalty", "frequency_penalty"), 0.0
-)
+_ALWAYS = ("temperature", "max_new_tokens")
+OFF = {
+    each.name: each.default for each in fields(Sampling) if each.name in SAMPLING_LIMITS and each.name not in _ALWAYS
+}
+"""Filters and penalties with the values at which they do nothing."""
 MAX_LENGTH = 1000
 """Tokens offered on the pages; the engine takes more."""
 
@@ -102,7 +105,7 @@ def keys_of(key: str) -> list[str]:
 def settings_in_words(settings: dict[str, Any]) -> str:
     """The settings that acted, as Markdown; those that were off are left out."""
     is_greedy = settings.get("temperature") == 0
-    off = NEUTRAL | ({"seed": settings.get("seed")} if is_greedy else {})
+    off = OFF | ({"seed": settings.get("seed")} if is_greedy else {})
     acted = {name: value for name, value in settings.items() if value not in (None, [], ()) and value != off.get(name)}
     words = [f"{_(NAMES.get(name, name))} {plain(_shown(value))}" for name, value in acted.items()]
     if is_greedy:

@@ -57,7 +57,7 @@ def choose_base(task_id: str) -> Model | str | None:
     """The second field: a model that is here, "" for from scratch, None while the chosen one is not here."""
     engine, task = house().engine, tasks.find(task_id)
     first = task.first_base
-    fitting = [m.id for kind in task.bases for m in engine.catalogue.models.values() if m.architecture == kind]
+    fitting = task.known_bases(engine.catalogue)
     scratch = [""] if task.scratch is not None else []
     ids = list(dict.fromkeys([first, *fitting] if first else [*scratch, *fitting]))
     from_scratch = _(SCRATCH)

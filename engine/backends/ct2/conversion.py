@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -47,6 +47,12 @@ ENCODERS = {
 """Kinds of classifiers and readers that are converted, and who reads them."""
 TOPS = {"SequenceClassification": "classification", "QuestionAnswering": "extraction"}
 """What an encoder is for, by the end of its class's name."""
+TASKS = {
+    "seq2seq": frozenset({"generate"}),
+    "classification": frozenset({"classify"}),
+    "extraction": frozenset({"extract"}),
+}
+"""What a copy of each architecture can do."""
 KINDS: dict[str, Collection[str]] = {"seq2seq": NORMS} | dict.fromkeys(TOPS.values(), ENCODERS)
 HEAD, OUTLINE = "head.safetensors", "outline.json"
 """An encoder's last layers, and what its configuration and tokenizer are beyond their files."""
@@ -55,17 +61,16 @@ SAMPLES = ("It's 5\u00a0% COLDER in  Zürich\u2026\nnaïve?", "彼は东京に�
 """Texts that a tokenizer must cut the same way from its file alone."""
 
 
-def tasks_of_copy(tasks: Mapping[str, frozenset[str]], model: Model, path: Path, settings: Settings) -> frozenset[str]:
-    """Of the tasks by architecture those that the model's copy can do now."""
-    if model.architecture in tasks and can_convert(model, path, settings) and COPY.find(path):
-        return tasks[model.architecture]
-    return frozenset()
+def tasks_of_copy(model: Model, path: Path, settings: Settings) -> frozenset[str]:
+    """What the model's copy can do now."""
+    is_there = can_convert(model, path, settings) and COPY.find(path)
+    return TASKS[model.architecture] if is_there else frozenset()
 
 
-def missing_copy(tasks: Collection[str], model: Model, path: Path, settings: Settings) -> list[str]:
-    """The command that makes the copy of a model of these architectures; none where there is no need."""
-    is_wanted = model.architecture in tasks and can_convert(model, path, settings)
-    return command(__name__, path) if is_wanted and not COPY.find(path) else []
+def missing_copy(model: Model, path: Path, settings: Settings) -> list[str]:
+    """The command that makes the model's copy; none where there is no need."""
+    is_wanted = can_convert(model, path, settings) and not COPY.find(path)
+    return command(__name__, path) if is_wanted else []
 
 
 def can_convert(model: Model, path: Path, settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from engine.catalogue.models import Architecture, Model
+from engine.catalogue.models import Architecture, Catalogue, Model
 from engine.errors import NotFoundError, not_among
 from engine.extensions import modules
 from engine.messages import Text
@@ -153,8 +153,8 @@ class TrainingTask:
     """How any other model is asked to try it; the mapping has what `inputs` names."""
     inputs: Mapping[str, Text] = field(default_factory=lambda: {"text": Text("Text")})
     """What a person gives to try a model: name and label of each field."""
-    prompt_style: str = ""
-    """As in the catalogue; an encoder-decoder's is its base's."""
+    prompt_style: str | None = ""
+    """As in the catalogue; None is its base's."""
 
     description: str = ""
     """What its model does, for the card: "This model …"."""
@@ -169,6 +169,15 @@ class TrainingTask:
     def takes_base(self) -> bool:
         """Whether a run may start from a model."""
         return bool(self.bases)
+
+    def can_be_done_by(self, model: Model) -> bool:
+        """Whether the model can do what the task teaches, however well: a new head can do nothing yet."""
+        return not self.is_headed or model.architecture == self.architecture
+
+    def known_bases(self, catalogue: Catalogue) -> list[str]:
+        """Ids of the catalogue's models that a run can start from, the likeliest kind first."""
+        models = catalogue.models.values()
+        return [model.id for kind in self.bases for model in models if model.architecture == kind]
 
     @property
     def is_language_model(self) -> bool:

@@ -108,6 +108,7 @@ TASK = TrainingTask(
     lesson=lazily("seq2seq", "pairs"),
     judge=lazily("seq2seq", "judge"),
     architecture="seq2seq",
+    prompt_style=None,
     applications=("translate",),
     bases=("seq2seq",),
     # A translator from nothing has, after 4 epochs, hardly seen a word often enough to use it.

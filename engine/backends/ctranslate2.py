@@ -1,8 +1,7 @@
-"""Classifiers and readers on the CPU, from an int8 copy of the weights."""
+"""Encoder-decoders (greedy answers), classifiers and readers on the CPU, from an int8 copy of the weights."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from engine.backends.ct2 import conversion
@@ -10,20 +9,22 @@ from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
 from engine.settings import Settings
 
-TASKS = {"classification": frozenset({"classify"}), "extraction": frozenset({"extract"})}
-
 
 def _load(model: Model, path: Path, settings: Settings) -> Backend:
+    if conversion.TASKS[model.architecture] == {"generate"}:
+        from engine.backends.ct2.decoders import CTranslate2Decoder
+
+        return CTranslate2Decoder(model, path, settings)
     from engine.backends.ct2.encoders import CTranslate2Encoder
 
     return CTranslate2Encoder(model, path, settings)
 
 
 RUNTIME = Runtime(
-    "ctranslate2-encoders",
+    "ctranslate2",
     30,
-    partial(conversion.tasks_of_copy, TASKS),
+    conversion.tasks_of_copy,
     _load,
-    partial(conversion.missing_copy, TASKS),
+    conversion.missing_copy,
     imports=("engine.backends.ct2.encoders",),
 )
