@@ -553,7 +553,7 @@ def test_both_are_asked_the_same(
     prompts = [bench.backends[id].seen[-1].prompt for id in ("gemma-3-270m", f"run-{run_id}")]
     assert prompts == ["Once upon", "Once upon"]
     app = app.button_group(key="after").set_value("use").run()
-    assert "is in the pickers" in drawn(app) and not app.exception
+    assert "is in use" in drawn(app) and not app.exception
 
 
 def test_a_base_without_a_head_says_nothing(open_page: Open, bench: Bench, settings: Settings) -> None:
