@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources import Availability
+from engine.catalogue.sources.hub import Hub
 from engine.errors import ConflictError, NotReadyError
 from engine.messages import Text
 
@@ -203,7 +204,8 @@ def test_where_the_hub_cannot_be_reached_the_page_says_so_by_its_button_and_what
     failed = Availability("failed", message=Text("The Hub cannot be reached."))
     ready = bench.store.availability
     monkeypatch.setattr(bench.store, "availability", lambda id: failed if id.startswith("hub:") else ready(id))
-    app = open_page("write", writer="owner/model")
+    bench.engine.catalogue.add(model("hub:owner/model", source=Hub("owner/model", "main"), applications=("write",)))
+    app = open_page("write", writer="hub:owner/model")
     assert "The Hub cannot be reached" in app.warning[0].value
     drawn_things = [(element.type, getattr(element, "label", "")) for element in app.main]
     button, slider = drawn_things.index(("button", "Write")), drawn_things.index(("slider", "Temperature"))
