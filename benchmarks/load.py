@@ -33,7 +33,7 @@ from benchmarks.pages import end, launch, wait
 from benchmarks.sides import ROOT
 
 SMALL, OTHER = "smollm2-135m-instruct", "gemma-3-270m"
-WORDS = "time river stone light house garden music road winter bird paper glass moment story bread island".split()  # noqa: SIM905
+WORDS = "time sun sea sky road bird rain snow tree fire lake moon star wind song hand door bed cup".split()  # noqa: SIM905
 PING_SECONDS = 0.01
 LIMIT_BYTES = 3 * 2**30
 PATIENCE_SECONDS = 600.0
@@ -226,13 +226,13 @@ def long() -> dict[str, Any]:
         at_once([short] * 8)  # the slots for all that follows
         alone, alone_speed = [short() for _ in range(12)], speed(6)
         leave = threading.Event()
-        words = [f"{number} {prompt(3300)}" for number in range(4)]
+        words = [f"{number} {prompt(3750)}" for number in range(4)]
         with ThreadPoolExecutor(4) as pool:
             asked = [pool.submit(stream, ours.host, SMALL, one, 8, lambda visit: leave.is_set()) for one in words]
             time.sleep(5)
             beside = [short() for _ in range(20)]
             beside_speed = speed(15)
-            still = sum(not each.done() for each in asked)
+            still = sum(not each.done() for each in asked)  # all four, else one was refused
             for one in ours.tree()[1:]:
                 with suppress(psutil.Error):
                     one.kill()  # so that nobody waits for the rest
