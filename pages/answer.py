@@ -31,10 +31,12 @@ def show_found(passage: str, found: AnswerResult) -> None:
         sure, share = confidence_in_words(found.score), percent_in_words(found.score)
         st.caption(_("The model is {sure} ({share}) that the passage does not say.", sure=sure, share=share))
     show_passage(passage, found.start, found.end)
-    if not found.alternatives:
+    if found.warning:
+        st.caption(f":material/info: {plain(_(found.warning))}")
+    if not found.shown:
         return
     st.caption(_("Next best") if found.answer else _("What came closest"))
-    for other in found.alternatives:
+    for other in found.shown:
         before = passage[max(0, other.start - 30) : other.start].replace("\n", " ")
         after = passage[other.end : other.end + 30].replace("\n", " ")
         words = f"{plain(before)}**{plain(other.answer.strip())}**{plain(after)}"

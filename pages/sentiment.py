@@ -14,7 +14,7 @@ from engine.applications.sentiment import (
     SentimentResult,
 )
 from engine.messages import Text
-from pages.parts.charts import probability_bars, stacked_bars
+from pages.parts.charts import probability_bars, share_histogram, stacked_bars
 from pages.parts.examples import offer_examples
 from pages.parts.labels import label_in_words
 from pages.parts.language import _, capitalised, labelled
@@ -24,6 +24,7 @@ from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
+from pages.parts.uploads import texts_of_file
 from pages.parts.visits import is_tried, resume
 
 KEY = "judgement"
@@ -31,7 +32,9 @@ MAX_NAMED = 6
 TAKEN = (Text("Sounds"), Text("Label"), Text("Confidence"), Text("Text"))
 """Columns that a label of a person's own must not stand in for."""
 NAMES = (Text("A mixed review"), Text("A complaint"), Text("Four lines"))
-ROWS = {"one": Text("One text"), "many": Text("One text a line")}
+ROWS = {"one": Text("One text"), "many": Text("One text a line"), "file": Text("A file")}
+MAX_BARS = 30
+"""More rows make a histogram."""
 
 
 def fill(sample: SentimentRequest) -> None:
@@ -55,7 +58,7 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     counts = Counter(score.label for score in scores).most_common()
     words = ", ".join(f"{count} {plain(label_in_words(label))}" for label, count in counts[:MAX_NAMED])
     st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)
-    stacked_bars([score.scores for score in scores], key="stack")
+    (stacked_bars if len(scores) <= MAX_BARS else share_histogram)([score.scores for score in scores], key="stack")
     sounds, own, confidence, row = map(_, TAKEN)
     verdict = sounds if set(scores[0].scores) <= set(LABELS) else own
     names = {label: label_in_words(label) for label in scores[0].scores}
@@ -63,13 +66,14 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     table = [
         {verdict: names[score.label], confidence: confidence_in_words(score.score), row: text}
         | {columns[label]: share for label, share in score.scores.items()}
+        | ({_("Note"): _(score.warning)} if any(one.warning for one in scores) else {})
         for text, score in zip(texts, scores, strict=True)
     ]
-    percent = {name: st.column_config.NumberColumn(format="percent") for name in list(table[0])[3:]}
+    percent = {name: st.column_config.NumberColumn(format="percent") for name in columns.values()}
     st.dataframe(table, column_config=percent, hide_index=True)
     st.download_button(_("Download CSV"), as_csv(table), "sentiment.csv", "text/csv", icon=":material/download:")
     if any(score.warning for score in scores):
-        words = _("Some rows look like another language than the model learned from.")
+        words = _("The model may be wrong where Note says why.")
         st.caption(f":material/info: {words}")
 
 
@@ -83,14 +87,21 @@ with left:
     )  # fmt: skip
     form, errors, examples = st.container(), st.container(), st.container()
     model = pick_model(APPLICATION, below=errors)
+    brought: list[str] = []
+    if rows == "file":
+        with form:
+            brought = texts_of_file("review", errors)
     with form, st.form("judge-form", border=False):
-        text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", persist_state="session")
+        text = ""
+        if rows != "file":
+            text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", persist_state="session")
         is_asked = st.form_submit_button(_("Judge"), type="primary", icon=":material/balance:", disabled=model is None)
     with examples:
         offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "sentiment_example")
 
-lines = [line for line in text.splitlines() if line.strip()]
-now = SentimentRequest(lines if rows == "many" and lines else text, model.id) if model else None
+lines = brought if rows == "file" else [line for line in text.splitlines() if line.strip()]
+is_list = rows == "file" or (rows == "many" and bool(lines))
+now = SentimentRequest(lines if is_list else text, model.id) if model else None
 if now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
 with right, st.container(border=True, key="answer-box"):

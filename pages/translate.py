@@ -40,6 +40,10 @@ def swap() -> None:
         del st.session_state[KEY]
 
 
+def doubts_of(result: TranslateResult) -> list[tuple[int, int]]:
+    return result.translations[0].doubts()
+
+
 def fill(sample: TranslateRequest) -> None:
     st.session_state["text"] = sample.text
     st.session_state["from"], st.session_state["to"] = sample.source, sample.target
@@ -51,6 +55,7 @@ def show_translation(text: str, result: TranslateResult) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
         facts.append(_("translated from {language}", language=NAMED[done.source]))
+        facts += [_("a guess: choose another under From")] if done.is_guessed else []
         st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(text, "translation")
     if done.warning:
@@ -109,7 +114,7 @@ if now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
 with right:
     with st.container(border=True, key="answer-box"):
-        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now)
+        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of)
         if answer is None:
             st.caption(_("The translation appears here, sentence by sentence."))
     if answer and answer.result:

@@ -88,3 +88,31 @@ def stacked_bars(rows: Sequence[Mapping[str, float]], *, key: str) -> None:
         "Probabilities of {count} text as a stacked bar.", "Probabilities of {count} texts as stacked bars.", len(rows)
     )
     st.plotly_chart(figure, key=key, config=_CONFIG, alt=_(alt))
+
+
+def share_histogram(rows: Sequence[Mapping[str, float]], *, key: str) -> None:
+    """How many rows lie where between negative and positive; for a person's own labels, how many have each."""
+    likeliest = [max(row, key=lambda label: row[label]) for row in rows]
+    colours = colours_of(list(dict.fromkeys(label for row in rows for label in row)))
+    is_known = set(colours) <= set(COLOURS)
+    figure = go.Figure()
+    for label, colour in colours.items():
+        own = [row for row, best in zip(rows, likeliest, strict=True) if best == label]
+        name = plain_label(label)
+        if is_known:
+            balance = [row["positive"] - row["negative"] for row in own]
+            bins = {"start": -1.0, "end": 1.05, "size": 0.1}
+            figure.add_trace(go.Histogram(name=name, x=balance, xbins=bins, marker_color=colour))
+        else:
+            figure.add_trace(go.Bar(name=name, x=[name], y=[len(own)], marker_color=colour))
+    if is_known:
+        figure.update_xaxes(title=_("Negative to positive"), range=[-1.05, 1.05])
+    figure.update_yaxes(title=_("Rows"))
+    figure.update_layout(
+        barmode="stack",
+        height=300,
+        margin={"l": 0, "r": 20, "t": 8, "b": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    )
+    alt = counted("How {count} text is judged.", "How {count} texts are judged, as a histogram.", len(rows))
+    st.plotly_chart(figure, key=key, config=_CONFIG, alt=_(alt))

@@ -7,7 +7,7 @@ the engine's generator, which frees the model's slot within one step; the text s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +25,7 @@ from pages.parts.visits import Exchange, answer_of, difference, keep, take_input
 Stream = Callable[[Engine, Any, Caller], Iterator[Event]]
 """How an answer comes about: an application's own `stream`, or what works like one."""
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
+Doubts = Callable[[Any], Sequence[tuple[int, int]]]
 DRAW_SECONDS = 0.06
 """Text is redrawn at most this often: enough for the eye, light on the browser."""
 
@@ -51,11 +52,13 @@ def show_answer(
     errors: Any = None,
     now: Any = None,
     names: Mapping[str, str] = NO_NAMES,
+    doubts: Doubts | None = None,
 ) -> Exchange | None:
     """Draw the answer under this key, working on it first if it is new, and keep it.
 
     `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them, `now` what
-    would be asked with the inputs as they are, `names` what the page calls fields of the request.
+    would be asked with the inputs as they are, `names` what the page calls fields of the request. `doubts` says of a
+    result where its text is doubtful.
     """
     answer = answer_of(key)
     if answer is None:
@@ -66,7 +69,8 @@ def show_answer(
     if answer.state == "asked":
         _work(answer, stream, bar, place, prefix, key)
     if answer.text or prefix:
-        show_text(prefix + answer.text, place)
+        found = doubts(answer.result) if doubts and answer.result else ()
+        show_text(prefix + answer.text, place, found, _("The model is unsure here."))
     if answer.state == "stopped":
         words = _("Stopped, and this is what came.") if answer.text else _("Stopped.")
         bar.caption(f":material/stop_circle: {words}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import HOST
 
@@ -9,6 +11,8 @@ from engine.applications import answer
 from engine.applications.answer import MAX_CONTEXT_CHARACTERS, AnswerRequest
 from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Extraction, Span
+from engine.serving.compose import open_house
+from engine.settings import current
 
 MESSY = "\ufeffRe\u0301sume\u0301 🙂\r\n\x07The tower is 90 m high.\r\n👩‍👩‍👧 It is red."
 
@@ -26,7 +30,7 @@ def test_half_a_character_pair_does_not_move_the_offsets(house) -> None:
 
 
 def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> None:
-    spans = (Span("tower", 4, 9, 0.6), Span("high", 19, 23, 0.2), Span("90 m", 13, 17, 0.1))
+    spans = (Span("tower", 4, 9, 0.6), Span("high", 18, 22, 0.2), Span("90 m", 13, 17, 0.1))
     house.backend.extraction = Extraction(spans, 0.1, 0.5)
     result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"), HOST)
     assert (result.answer, result.score, result.start, result.end) == ("tower", 0.6, 4, 9)
@@ -39,6 +43,92 @@ def test_no_answer_is_empty_and_still_lists_what_came_closest(house) -> None:
     result = answer.APPLICATION.run(house.engine, AnswerRequest("Who?", "The tower is 90 m high"), HOST)
     assert (result.answer, result.start, result.end, result.score) == ("", 0, 0, 0.7)
     assert [span.answer for span in result.alternatives] == ["tower"]
+
+
+FORM = "Tenant: Ana Costa\nDeposit: 1700 EUR\n- Start of rent: 1 May 2026\n\nNote: paid in cash"
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [("How much is the deposit?", "1700 EUR"), ("Who is the tenant?", "Ana Costa"),
+     ("When does the rent start, the start of rent?", "1 May 2026"), ("Who is the landlord?", "")],
+)  # fmt: skip
+def test_a_line_of_a_form_is_answered_from_that_line(house, question: str, value: str) -> None:
+    def extract(job) -> None:
+        said = job.request.passage
+        start = said.find(value) if value and said.startswith("The ") else -1
+        spans = (Span(value, start, start + len(value), 0.8),) if start >= 0 else ()
+        job.finish(Extraction(spans, 0.1 if spans else 0.9, 0.5))
+
+    house.backend._extract = extract
+    result = answer.APPLICATION.run(house.engine, AnswerRequest(question, FORM), HOST)
+    assert result.answer == FORM[result.start : result.end] == value
+    assert len(house.backend.seen) == (2 if value else 1)
+
+
+def test_a_tiny_passage_is_read_once_more_with_some_words_before_it(house) -> None:
+    def extract(job) -> None:
+        said = job.request.passage
+        start = said.find("Tom") if said.startswith("It is said") and "Who" in job.request.question else -1
+        job.finish(
+            Extraction((Span("Tom", start, start + 3, 0.8),) if start >= 0 else (), 0.1 if start >= 0 else 0.9, 0.5)
+        )
+
+    house.backend._extract = extract
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("Who won?", "Tom won."), HOST)
+    assert (result.answer, result.start, result.end, result.score) == ("Tom", 0, 3, 0.8)
+    assert answer.APPLICATION.run(house.engine, AnswerRequest("Where?", "Tom won."), HOST).answer == ""
+
+
+def test_there_is_no_answer_only_where_that_is_likelier(house) -> None:
+    house.backend.extraction = Extraction((Span("Ana", 0, 3, 0.48),), 0.41, 0.3)
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("Who came?", "Ana came."), HOST)
+    assert (result.answer, result.score) == ("Ana", 0.48)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [(0, 3, "Ana"), (1, 3, "Ana"), (4, 6, "paid"), (9, 15, "€1,700"), (9, 17, "€1,700"), (16, 18, ""), (22, 26, "50%"),
+     (28, 30, "Zürich")],
+)  # fmt: skip
+def test_spans_end_at_words_and_signs_alone_are_none(house, start: int, end: int, expected: str) -> None:
+    passage = "Ana paid €1,700 . (or 50%) Zürich."
+    house.backend.extraction = Extraction((Span(passage[start:end], start, end, 0.9),), 0.1, 0.5)
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", passage), HOST)
+    assert result.answer == passage[result.start : result.end] == expected
+
+
+def test_unlikely_alternatives_are_not_shown(house) -> None:
+    spans = (Span("tower", 4, 9, 0.6), Span("high", 18, 22, 0.2), Span("90 m", 13, 17, 0.04))
+    house.backend.extraction = Extraction(spans, 0.1, 0.5)
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"), HOST)
+    assert [one.answer for one in result.shown] == ["high"] and len(result.alternatives) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "passage", "said"),
+    [("Did Ana come?", "Ana came.", "yes or no"), ("Isn't it red?", "It is red.", "yes or no"),
+     ("Is it red or blue?", "It is red.", ""), ("Who came?", "Ana came.", ""),
+     ("Qui est venu ?", "Ana est venue hier soir par le train de Paris.", "looks French"),
+     ("Ki jött?", "Tegnap este Anna jött vonattal Budapestről.", "looks Hungarian")],
+)  # fmt: skip
+def test_what_the_model_cannot_do_is_told(house, question: str, passage: str, said: str) -> None:
+    result = answer.APPLICATION.run(house.engine, AnswerRequest(question, passage), HOST)
+    assert said in str(result.warning) if said else not result.warning
+
+
+def test_the_embedded_reader_knows_forms_and_tiny_passages() -> None:
+    house = open_house(replace(current(), prefetch=False, threads=1))
+    form = "Address: 12 Rua Nova, Porto\nDeposit: 1700 EUR\nRent: 850 EUR"
+    cases = [
+        ("How much is the deposit?", form, "1700 EUR"), ("What is the rent?", form, "850 EUR"),
+        ("Who came?", "Ana came.", "Ana"), ("Who won?", "Tom won.", "Tom"), ("How deep is the water?", "Ana came.", ""),
+    ]  # fmt: skip
+    try:
+        said = [answer.APPLICATION.run(house.engine, AnswerRequest(one, text), HOST).answer for one, text, _ in cases]
+    finally:
+        house.engine.close()
+    assert said == [expected for _, _, expected in cases]
 
 
 def test_passages_far_over_the_usual_limit_are_read(house) -> None:
