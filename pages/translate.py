@@ -14,6 +14,7 @@ from pages.parts.picker import pick_model
 from pages.parts.share import copy_text, header
 from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
+from pages.parts.text import plain
 from pages.parts.visits import answer_of, is_tried, resume
 
 KEY = "translation"
@@ -59,7 +60,7 @@ def show_translation(text: str, result: TranslateResult) -> None:
         st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(text, "translation")
     if done.warning:
-        st.warning(_(done.warning), icon=":material/sync_problem:")
+        st.warning(plain(_(done.warning)), icon=":material/sync_problem:")
     with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
         rows = [
             {
