@@ -536,7 +536,7 @@ def test_both_are_asked_the_same(
 ) -> None:
     run_id = make_run(settings, config={"task": "style", "base": "gemma", "base_id": "gemma-3-270m"})
 
-    def use(settings: Settings, engine: Any, id: str, job: Any) -> None:
+    def use(settings: Settings, engine: Any, id: str, job: Any, caller: Any) -> None:
         served = jobs.run_folder(settings, id) / "served"
         served.mkdir()
         (served / "model.json").write_text("{}")
