@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from engine.applications.languages import NAMED
-from engine.applications.translate import APPLICATION, SAMPLES, TranslateRequest, TranslateResult, languages_of
+from engine.applications.sentences import Sentence
+from engine.applications.translate import (
+    APPLICATION,
+    SAMPLES,
+    TranslateRequest,
+    TranslateResult,
+    direction_of,
+    first_target,
+    known_languages,
+    languages_of,
+)
+from engine.applications.words import alternatives, exchanged, find_words
 from engine.messages import Text
 from pages.parts.decoding import settings_in_words
+from pages.parts.engine import caller, house, may
+from pages.parts.errors import errors_shown
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised, labelled
-from pages.parts.picker import pick_model
+from pages.parts.picker import pick_way
+from pages.parts.routes import show_route
 from pages.parts.share import copy_text, header
 from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain
-from pages.parts.visits import answer_of, is_tried, resume
+from pages.parts.typing import typed_text
+from pages.parts.visits import Exchange, answer_of, is_new, is_tried, resume
+from pages.parts.words import Place, show_words
 
 KEY = "translation"
 MODEL_WIDTH = 310
 """Pixels for the longest title; on a phone the select has a line of its own."""
-CODES = list(NAMED)[:6]
+WORD, VIEWS = f"{KEY}-word", f"{KEY}-views"
+"""The word that was clicked; the words of the translation that is shown."""
 NAMES = {"auto": Text("Detect language")} | NAMED
 
 
@@ -57,6 +76,7 @@ def show_translation(text: str, result: TranslateResult) -> None:
         facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
         facts.append(_("translated from {language}", language=NAMED[done.source]))
         facts += [_("a guess: choose another under From")] if done.is_guessed else []
+        facts += [_("through English")] if result.via else []
         st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(text, "translation")
     if done.warning:
@@ -75,22 +95,72 @@ def show_translation(text: str, result: TranslateResult) -> None:
         st.caption(settings_in_words(result.settings))
 
 
+def choose_word(place: Place | None) -> None:
+    st.session_state[WORD] = place
+
+
+def take(place: Place, text: str) -> None:
+    """Put another sentence in the place of the one whose word was exchanged."""
+    answer = answer_of(KEY)
+    if answer and answer.result:
+        (done,) = answer.result.translations
+        done = exchanged(done, place[0], text)
+        answer.text, answer.result = done.text, replace(answer.result, translations=[done])
+    choose_word(None)
+
+
+def show_words_of(answer: Exchange) -> bool:
+    """The translation with its words, where the model can tell them."""
+    (done,) = answer.result.translations
+    if st.session_state.get(VIEWS, ("",))[0] != answer.text:
+        st.session_state[VIEWS] = answer.text, find_words(house().engine, answer.result, caller())
+        choose_word(None)
+    views, place = st.session_state[VIEWS][1], st.session_state.get(WORD)
+    if not views:
+        return False
+    show_words(done, views, f"{KEY}-words", place, choose_word)
+    if place:
+        with errors_shown():
+            offer_words(done.sentences[place[0]], place, answer.result.model)
+    return True
+
+
+def offer_words(sentence: Sentence, place: Place, model_id: str) -> None:
+    choices = alternatives(house().engine, model_id, sentence, place[1], caller())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(_("Instead:") if choices else _("No other word fits here."), width="content")
+        for number, choice in enumerate(choices):
+            st.button(
+                plain(choice.word), key=f"word-{number}", help=plain(choice.text), on_click=take,
+                args=(place, choice.text),
+            )  # fmt: skip
+
+
 header(_(APPLICATION.title), _("A small model reads each sentence and writes it in another language, word by word."))
 resume(APPLICATION, KEY, ["text"], ["from", "to"])
 with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
     source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
 offer_place = st.container()
-model = pick_model(APPLICATION, place=model_place, below=offer_place, width=MODEL_WIDTH)
-codes = (languages_of(model) if model else []) or CODES
+catalogue = house().catalogue
+is_automatic, model = pick_way(
+    APPLICATION,
+    APPLICATION.default_model,
+    Text("Best at hand"),
+    place=model_place,
+    below=offer_place,
+    width=MODEL_WIDTH,
+)
+codes = languages_of(model) if model else known_languages(catalogue)
 is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
 source = source_place.selectbox(
     _("From"), sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
 )
 swap_place.button(_("Swap languages"), icon=":material/swap_horiz:", on_click=swap, key="icon-swap", disabled=is_pair)
+first = first_target(catalogue, (st.context.locale or "").partition("-")[0])
 target = target_place.selectbox(
-    _("To"), targets, index=len(targets[:2]) - 1, format_func=labelled(NAMES, "to"), key="to", bind="query-params",
-    width=145,
+    _("To"), targets, index=targets.index(first) if first in targets else 0, format_func=labelled(NAMES, "to"),
+    key="to", bind="query-params", width=145,
 )  # fmt: skip
 
 left, right = st.columns(2, gap="medium")
@@ -105,17 +175,21 @@ with left:
             label_visibility="collapsed",
         )
         is_asked = st.form_submit_button(
-            _("Translate"), type="primary", icon=":material/translate:", disabled=model is None
+            _("Translate"), type="primary", icon=":material/translate:", disabled=not (model or is_automatic)
         )
     errors = st.container()
     offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
+    newest = typed_text("text", text) if is_automatic and may("ask while typing") else text
 
-now = TranslateRequest(text, source, target, model.id) if model else None
-if now and (is_asked or is_tried(APPLICATION)):
-    ask(KEY, now)
+now = TranslateRequest(newest, source, target, model.id if model else None) if model or is_automatic else None
+with offer_place:
+    route = show_route(*direction_of(catalogue, now)) if now and is_automatic else None
+is_typing = newest != text and route is not None and not route.is_makeshift
+if now and (is_asked or is_tried(APPLICATION) or (is_typing and is_new(KEY, now))):
+    ask(KEY, now, is_kept=not is_typing)
 with right:
     with st.container(border=True, key="answer-box"):
-        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of)
+        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of)
         if answer is None:
             st.caption(_("The translation appears here, sentence by sentence."))
     if answer and answer.result:

@@ -96,6 +96,7 @@ class Bench:
         self.store = ReadyStore()
         chosen = Settings(memory_bytes=budget, queue_length=queue_length, deadline_seconds=deadline, **settings)
         catalogue = Catalogue(models or (model("a"),))
+        catalogue.is_ready = lambda model_id: self.store.availability(model_id).state == "ready"
         self.runtimes = [fake_runtime()]
         """Fastest first."""
         self.local = LocalEngine(

@@ -63,15 +63,21 @@ class Translation:
     is_guessed: bool = False
     """Nobody named the source language, and the text does not make it certain."""
 
-    def doubts(self) -> list[tuple[int, int]]:
-        """Where the doubtful sentences stand in the text, start and end."""
-        found, place = [], 0
+    def places(self) -> list[tuple[int, int] | None]:
+        """Start and end of each sentence in the text, also where lines were wrapped; None where it is not in it."""
+        found: list[tuple[int, int] | None] = []
+        end = 0
         for sentence in self.sentences:
             pattern = r"\s*".join(map(re.escape, re.sub(r"\s", "", sentence.text)))
-            if match := re.compile(pattern).search(self.text, place):
-                place = match.end()
-                found += [match.span()] if sentence.is_doubtful and sentence.text else []
+            match = re.compile(pattern).search(self.text, end) if pattern else None
+            found.append(match.span() if match else None)
+            end = match.end() if match else end
         return found
+
+    def doubts(self) -> list[tuple[int, int]]:
+        """Where the doubtful sentences stand in the text, start and end."""
+        places = zip(self.sentences, self.places(), strict=True)
+        return [place for sentence, place in places if place and sentence.is_doubtful]
 
 
 class Direction(NamedTuple):

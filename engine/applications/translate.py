@@ -60,15 +60,40 @@ def languages_of(model: Model) -> list[str]:
     return [code for code in NAMED if code in known]
 
 
-def route_for(catalogue: Catalogue, request: TranslateRequest, text: str) -> Route:
+def known_languages(catalogue: Catalogue) -> list[str]:
+    """Codes that some model here, or one download away, translates from or to, in the order of the pickers."""
+    models = [one for one in APPLICATION.models(catalogue) if one.bleu or one.is_embedded or catalogue.is_ready(one.id)]
+    known = {code for model in models for code in languages_of(model)}
+    return [code for code in NAMED if code in known]
+
+
+def first_target(catalogue: Catalogue, language: str) -> str:
+    """Into which language a visitor who reads that one wants to see English translated: their own, else the best."""
+    models = APPLICATION.models(catalogue)
+    codes = [code for code in known_languages(catalogue) if code != PIVOT]
+    routes = {code: best_route(catalogue, models, PIVOT, code) for code in codes}
+    return max(codes, key=lambda code: (code == language, (route := routes[code]) is not None and route.quality))
+
+
+def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, str]:
+    """Source and target of a text without a model; the text tells its language where the request does not."""
+    rows = request.text if isinstance(request.text, list | tuple) else [request.text]
+    text = next((row for row in rows if isinstance(row, str) and row.strip()), "")
+    if request.source != "auto" or not text:
+        return request.source, request.target
+    models = APPLICATION.models(catalogue)
+    known = [code for code in NAMED if code != request.target and best_route(catalogue, models, code, request.target)]
+    return detect_language(text, [*known, request.target]).code, request.target
+
+
+def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     """The model asked for, else the best way for the pair of languages with what is here, perhaps through English.
 
-    The text tells the source language where the request does not. Raises NotFoundError, UnsupportedError.
+    Raises NotFoundError, UnsupportedError.
     """
     if request.model:
         return Route((APPLICATION.choose(catalogue, request.model),))
-    source = guess_language(text)[0] if request.source == "auto" else request.source
-    found = best_route(catalogue, APPLICATION.models(catalogue), source, request.target)
+    found = best_route(catalogue, APPLICATION.models(catalogue), *direction_of(catalogue, request))
     return found or Route((APPLICATION.choose(catalogue, None),))
 
 
@@ -79,9 +104,7 @@ def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterato
     the whole translation so far. Of several texts only the waiting shows.
     Raises InputError, TooLargeError, UnsupportedError for fields and languages, and what the engine raises.
     """
-    rows = request.text if isinstance(request.text, list | tuple) else [request.text]
-    text = next((row for row in rows if isinstance(row, str) and row.strip()), "")
-    model, *further = route_for(engine.catalogue, request, text).legs
+    model, *further = route_for(engine.catalogue, request).legs
     if further:
         yield from _through_english(engine, request, model, further[0], caller)
         return

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 from engine.applications.alignments import Link, links
 from engine.applications.sentences import Sentence, Translation
+from engine.applications.translate import TranslateResult
+from engine.errors import PeopleError
 from engine.messages import NOTHING
 from engine.requests import Generate, Generation, Sampling, Score, Scoring
 from engine.serving.protocol import Caller, Engine
@@ -20,6 +22,8 @@ TASKS = frozenset({"score_translation", "beginning", "top_logprobs"})
 DOUBTFUL = 0.5
 """Probability of its least likely piece below which a word is marked. In 120 sentences of FLORES dev into Portuguese
 4 % of the words of four letters and more; the reference has 39 % of these, and 66 % of all."""
+MAX_SENTENCES = 60
+"""Of a text whose words are looked at: each takes a fortieth of a second."""
 CHOICES, RIVALS = 3, 8
 """Alternatives offered for a word; first pieces that are tried for them."""
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
@@ -31,6 +35,17 @@ class Choice:
 
     word: str
     text: str
+
+
+def find_words(engine: Engine, result: TranslateResult, caller: Caller) -> list[list[Link]]:
+    """The words of a single text's sentences; [] where the runtime cannot tell, or there are too many."""
+    (done,) = result.translations
+    if result.via or len(done.sentences) > MAX_SENTENCES:
+        return []
+    try:
+        return words_of(engine, result.model, done.sentences, caller)
+    except PeopleError:
+        return []
 
 
 def words_of(engine: Engine, model_id: str, sentences: Sequence[Sentence], caller: Caller) -> list[list[Link]]:
@@ -48,22 +63,14 @@ def words_of(engine: Engine, model_id: str, sentences: Sequence[Sentence], calle
     return found
 
 
-def places_of(translation: Translation) -> list[int]:
-    """Where each sentence begins in the whole text."""
-    places, end = [], 0
-    for sentence in translation.sentences:
-        places.append(translation.text.index(sentence.text, end))
-        end = places[-1] + len(sentence.text)
-    return places
-
-
 def exchanged(translation: Translation, place: int, text: str) -> Translation:
     """The translation with another text for one of its sentences, whose confidence is unknown then."""
-    start, old = places_of(translation)[place], translation.sentences[place]
+    start, end = translation.places()[place] or (0, 0)
     sentences = list(translation.sentences)
-    sentences[place] = replace(old, text=text, score=None, warning=NOTHING)
-    whole = translation.text[:start] + text + translation.text[start + len(old.text) :]
-    return replace(translation, text=whole, sentences=sentences)
+    sentences[place] = replace(sentences[place], text=text, score=None, warning=NOTHING)
+    return replace(
+        translation, text=translation.text[:start] + text + translation.text[end:], score=None, sentences=sentences
+    )
 
 
 def is_doubtful(link: Link) -> bool:

@@ -11,6 +11,7 @@ from engine.settings import Settings
 
 Action = Literal[
     "ask",  # a model, which loads it where it is not in memory
+    "ask while typing",  # without a button
     "fetch embedded",  # weights from the package index
     "fetch",  # other weights, as large as they may be
     "fetch data",  # rows from the Hub
@@ -28,6 +29,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 VISITORS_MAY: frozenset[Action] = frozenset({"ask", "fetch embedded"})
 
 REFUSALS: dict[Action, Text] = {
+    "ask while typing": Text("Typing alone starts no work on this public site. Press the button."),
     "fetch": Text("Downloads are off on this public site. Use an embedded model."),
     "fetch data": Text("Fetching from the Hub is off on this public site. Choose one of the samples."),
     "upload": Text("This public site takes no files. Choose one of the samples."),

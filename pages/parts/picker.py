@@ -10,14 +10,17 @@ import streamlit as st
 from engine.applications import Application
 from engine.catalogue.models import Model
 from engine.catalogue.sources import Availability
+from engine.messages import Text
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
-from pages.parts.language import _
+from pages.parts.language import _, labelled
 from pages.parts.sizes import parameters_in_words, seconds_in_words, size_in_words
 from pages.parts.status import part_of
 from pages.parts.text import plain
 
 MAX_NAMED = 3
+AUTOMATIC = "automatic"
+"""The choice that leaves the model to the application."""
 
 
 def pick_model(
@@ -26,29 +29,50 @@ def pick_model(
     *,
     place: Any = None,
     below: Any = None,
-    width: int | Literal["stretch"] = "stretch",
 ) -> Model | None:
     """A picker over the application's models and any Hub id; None (and what to do) while the choice is not there.
 
     `default` is another model than the application's own. The picker is drawn at `place`, and at `below`, which should
     be near the button, what to do about a model that is not there.
     """
-    default = default or application.default_model
-    ids = [default, *(model.id for model in application.models(house().catalogue) if model.id != default)]
+    return pick_way(application, default or application.default_model, None, place=place, below=below)[1]
+
+
+def pick_way(
+    application: Application[Any, Any],
+    default: str,
+    automatic: Text | None,
+    *,
+    place: Any = None,
+    below: Any = None,
+    width: int | Literal["stretch"] = "stretch",
+) -> tuple[bool, Model | None]:
+    """As `pick_model`, with a first choice, of that name, which leaves the model to the application: says whether it
+    was taken, and the model of another."""
+    listed = [model.id for model in application.models(house().catalogue) if model.id != default and _is_listed(model)]
+    ids = [default, *listed]
+    labels = {AUTOMATIC: automatic} if automatic else {}
+    title = labelled(labels, application.picker)
     chosen = (place or st).selectbox(
-        _("Model"), ids, format_func=title_of, key=application.picker, bind="query-params", accept_new_options=True,
-        width=width,
+        _("Model"), [*labels, *ids], format_func=lambda id: title(id) if id in labels else title_of(id),
+        key=application.picker, bind="query-params", accept_new_options=True, width=width,
         help=_("Choose from the list, or type the id of any model on the Hugging Face Hub, such as owner/name."),
     )  # fmt: skip
+    if chosen in labels:
+        return True, None
     about = st.container()
     with below or about, errors_shown():
         model = house().catalogue.find(as_model_id(chosen or default))
         if house().store.availability(model.id).state == "ready":
             about.caption(facts(model))
-            return model
+            return False, model
         offer(model)
         _offer_others(application, ids)
-    return None
+    return False, None
+
+
+def _is_listed(model: Model) -> bool:
+    return model.source.is_listed or house().store.availability(model.id).state == "ready"
 
 
 def _offer_others(application: Application[Any, Any], ids: Sequence[str]) -> None:
@@ -103,7 +127,7 @@ def offer(model: Model) -> None:
         fetch_button(model)
 
 
-def fetch_button(model: Model) -> None:
+def fetch_button(model: Model, kind: Literal["primary", "secondary"] = "primary") -> None:
     """The button, or the progress, or what went wrong, or why there is nothing to press."""
     now = house().store.availability(model.id)
     if now.state == "fetching":
@@ -116,7 +140,7 @@ def fetch_button(model: Model) -> None:
     elif not may("fetch embedded" if model.is_embedded else "fetch"):
         words = _("Downloads are off on this public site. Choose an embedded model.")
         st.caption(f":material/lock: {words}")
-    elif st.button(_("Try again") if now.state == "failed" else _("Download"), key=f"fetch-{model.id}", type="primary"):
+    elif st.button(_("Try again") if now.state == "failed" else _("Download"), key=f"fetch-{model.id}", type=kind):
         with errors_shown():
             house().fetch(model.id, caller())
             st.rerun()

@@ -30,11 +30,14 @@ DRAW_SECONDS = 0.06
 """Text is redrawn at most this often: enough for the eye, light on the browser."""
 
 
-def ask(key: str, request: Any) -> None:
-    """Take the place of the answer under this key; it is worked on when `show_answer` is reached."""
+def ask(key: str, request: Any, *, is_kept: bool = True) -> None:
+    """Take the place of the answer under this key; it is worked on when `show_answer` is reached.
+
+    One that is not kept stands in no history and in no link.
+    """
     if previous := answer_of(key):
         previous.state = "stopped"
-    st.session_state[key] = Exchange(request, inputs=take_inputs(key))
+    st.session_state[key] = Exchange(request, inputs=take_inputs(key), visit=None if is_kept else "")
 
 
 BEFORE = {
@@ -53,12 +56,13 @@ def show_answer(
     now: Any = None,
     names: Mapping[str, str] = NO_NAMES,
     doubts: Doubts | None = None,
+    finished: Callable[[Exchange], bool] | None = None,
 ) -> Exchange | None:
     """Draw the answer under this key, working on it first if it is new, and keep it.
 
     `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them, `now` what
     would be asked with the inputs as they are, `names` what the page calls fields of the request. `doubts` says of a
-    result where its text is doubtful.
+    result where its text is doubtful; `finished` draws an answer with a result in another way, and says whether it did.
     """
     answer = answer_of(key)
     if answer is None:
@@ -68,7 +72,11 @@ def show_answer(
     bar, place = st.empty(), st.empty()
     if answer.state == "asked":
         _work(answer, stream, bar, place, prefix, key)
-    if answer.text or prefix:
+    is_drawn = False
+    if finished and answer.result is not None and answer.text:
+        with place.container():
+            is_drawn = finished(answer)
+    if not is_drawn and (answer.text or prefix):
         found = doubts(answer.result) if doubts and answer.result else ()
         show_text(prefix + answer.text, place, found, _("The model is unsure here."))
     if answer.state == "stopped":

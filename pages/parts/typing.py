@@ -44,8 +44,16 @@ export default function ({ data, parentElement, setStateValue }) {
 )
 
 
-def typed_text(area: str) -> str | None:
-    """The text in the text area of that key as it stands after the last pause; None before anything was typed."""
+def typed_text(area: str, given: str) -> str:
+    """The text in the text area of that key as it stands after the last pause.
+
+    `given` is what Streamlit knows of it; where that has changed since, by a button or a link, it is the newer one.
+    """
+    key = f"{area}-typing"
     data = {"area": area, "pause": PAUSE_MILLISECONDS}
-    text: Any = _TYPING(key=f"{area}-typing", data=data, on_text_change=lambda: None).text
-    return text if isinstance(text, str) else None
+    said: Any = _TYPING(key=key, data=data, on_text_change=lambda: None).text
+    seen, beside = st.session_state.get(f"{key}-seen", (None, None))
+    if said != seen:
+        st.session_state[f"{key}-seen"] = said, given
+        return said if isinstance(said, str) else given
+    return said if isinstance(said, str) and beside == given else given

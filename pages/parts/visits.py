@@ -139,6 +139,12 @@ def difference(answer: Exchange, now: Any) -> str:
     return "text" if texts else "settings" if changed else ""
 
 
+def is_new(key: str, now: Any) -> bool:
+    """Whether the answer under that key is of another request than this."""
+    answer = answer_of(key)
+    return answer is None or answer.request != now
+
+
 def link_additions() -> dict[str, str]:
     """What a copied link says besides the page's address: the seed that was drawn, so that the text comes again."""
     here: Here | None = st.session_state.get(HERE)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from engine.applications.alignments import Link
 from engine.applications.sentences import Translation
-from engine.applications.words import is_doubtful, places_of
+from engine.applications.words import is_doubtful
 from pages.parts.language import _
 
 _WORDS = st.components.v2.component(
@@ -22,16 +22,17 @@ p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-family: var(
 span[role=button] { cursor: pointer; border-radius: 3px; }
 span[role=button]:hover, span[role=button]:focus-visible, .picked { background: var(--st-secondary-background-color); }
 span[role=button]:focus-visible { outline: 2px solid var(--st-primary-color); }
+.unsure { background: color-mix(in srgb, var(--st-yellow-color, #b8860b) 16%, transparent); }
 .doubtful { text-decoration: underline dotted var(--st-primary-color) 2px; text-underline-offset: 3px; }
 """,
     js="""
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector("p");
   root.replaceChildren(...data.pieces.map((piece) => {
-    if (piece.sentence === undefined) return document.createTextNode(piece.text);
     const word = document.createElement("span");
     word.textContent = piece.text;
-    word.className = [piece.doubtful ? "doubtful" : "", piece.picked ? "picked" : ""].join(" ").trim();
+    word.className = ["unsure", "doubtful", "picked"].filter((name) => piece[name]).join(" ");
+    if (piece.sentence === undefined) return word;
     word.title = piece.hint;
     word.tabIndex = 0;
     word.setAttribute("role", "button");
@@ -52,35 +53,40 @@ Place = tuple[int, int]
 
 
 def show_words(
-    translation: Translation, views: Sequence[Sequence[Link]], key: str, picked: Place | None
-) -> Place | None:
-    """Draw the translation; returns the word that was just clicked."""
-    clicked: Any = _WORDS(
-        key=key, data={"pieces": _pieces(translation, views, picked)}, on_picked_change=lambda: None
-    ).picked
-    return (int(clicked["sentence"]), int(clicked["start"])) if clicked else None
+    translation: Translation,
+    views: Sequence[Sequence[Link]],
+    key: str,
+    picked: Place | None,
+    pick: Callable[[Place], None],
+) -> None:
+    """Draw the translation; `views` are each sentence's words, `pick` is called with the one that was clicked."""
+
+    def clicked() -> None:
+        if found := st.session_state[key].picked:
+            pick((int(found["sentence"]), int(found["start"])))
+
+    _WORDS(key=key, data={"pieces": _pieces(translation, views, picked)}, on_picked_change=clicked)
 
 
 def _pieces(translation: Translation, views: Sequence[Sequence[Link]], picked: Place | None) -> list[dict[str, Any]]:
-    """The text cut into words that can be clicked and what stands between them."""
+    """The text cut into doubtful sentences, words that can be clicked, and what stands between them."""
     pieces: list[dict[str, Any]] = []
     end = 0
-    for number, (place, links) in enumerate(zip(places_of(translation), views, strict=True)):
-        source = translation.sentences[number].source
-        for link in links:
-            start, stop = place + link.target[0], place + link.target[1]
-            pieces.append({"text": translation.text[end:start]})
-            pieces.append(
-                {
-                    "text": translation.text[start:stop],
-                    "hint": _hint(source[slice(*link.source)], link),
-                    "doubtful": is_doubtful(link),
-                    "picked": picked == (number, link.target[0]),
-                    "sentence": number,
-                    "start": link.target[0],
-                }
-            )
+    for number, (sentence, place) in enumerate(zip(translation.sentences, translation.places(), strict=True)):
+        if place is None:
+            continue
+        pieces.append({"text": translation.text[end : place[0]]})
+        is_whole = place[1] - place[0] == len(sentence.text)
+        for link in views[number] if is_whole else ():
+            start, stop = place[0] + link.target[0], place[0] + link.target[1]
+            pieces.append({"text": translation.text[max(end, place[0]) : start], "unsure": sentence.is_doubtful})
+            word = {"text": translation.text[start:stop], "hint": _hint(sentence.source[slice(*link.source)], link)}
+            mark = {"doubtful": is_doubtful(link), "picked": picked == (number, link.target[0])}
+            where = {"sentence": number, "start": link.target[0], "unsure": sentence.is_doubtful}
+            pieces.append(word | mark | where)
             end = stop
+        pieces.append({"text": translation.text[max(end, place[0]) : place[1]], "unsure": sentence.is_doubtful})
+        end = place[1]
     pieces.append({"text": translation.text[end:]})
     return [piece for piece in pieces if piece["text"]]
 

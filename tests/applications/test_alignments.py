@@ -10,7 +10,7 @@ import pytest
 
 from engine.applications.alignments import links
 from engine.applications.sentences import Sentence, Translation
-from engine.applications.words import alternatives, exchanged, is_doubtful, places_of, words_of
+from engine.applications.words import alternatives, exchanged, is_doubtful, words_of
 from engine.requests import Alignment, Generate, Sampling, Token
 from engine.serving.compose import House, open_house
 from engine.serving.protocol import Caller
@@ -80,7 +80,7 @@ def test_words_of_a_translation_with_their_sources_and_doubts(house: House) -> N
 def test_a_sentence_is_exchanged_for_another() -> None:
     sentences = [Sentence("One.", "Um.", 0.5), Sentence("Two.", "Um.", 0.5), Sentence("Three.", "Três.", 0.5)]
     before = Translation("Um. Um.\n\nTrês.\n", 0.5, "en", sentences)
-    assert places_of(before) == [0, 4, 9]
+    assert before.places() == [(0, 3), (4, 7), (9, 14)]
     after = exchanged(before, 1, "Dois.")
     assert after.text == "Um. Dois.\n\nTrês.\n"
     assert [one.text for one in after.sentences] == ["Um.", "Dois.", "Três."] and after.sentences[1].score is None

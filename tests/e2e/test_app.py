@@ -71,7 +71,7 @@ def test_home_leads_to_a_page_and_has_its_example_run(visit: Visit, address: str
 
 def test_translate(visit: Visit, address: str, need: Need) -> None:
     need("gemma-3-270m")
-    page = visit(f"{address}/translate")
+    page = visit(f"{address}/translate?translator=Gemma+3+270M&to=French")
     page.get_by_label("Text", exact=True).fill("Good morning.")
     press(page, "Translate")
     page.get_by_text("translated from English").wait_for()
@@ -85,6 +85,14 @@ def test_translate(visit: Visit, address: str, need: Need) -> None:
     page.get_by_label("Text", exact=True).fill("   ")
     press(page, "Translate")
     page.get_by_text("Text is empty.").wait_for()
+    need("firefox-en-pt")
+    page = visit(f"{address}/translate?to=Portuguese")
+    page.get_by_label("Text", exact=True).fill("")
+    page.get_by_label("Text", exact=True).press_sequentially("My sister bought a heavy coat.")  # nothing is pressed
+    page.get_by_role("button", name="casaco").click()
+    page.get_by_text("Instead:").wait_for()
+    page.locator(".st-key-word-0 button").first.click()
+    expect(page.get_by_role("button", name="casaco")).to_have_count(0)
 
 
 def test_write_streams_stops_and_goes_on(visit: Visit, address: str, need: Need) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources import Availability
 from engine.catalogue.sources.hub import Hub
+from engine.catalogue.sources.registry import Registry
 from engine.errors import ConflictError, NotReadyError
 from engine.messages import Text
 
@@ -30,7 +32,9 @@ def drawn(app: AppTest) -> str:
     """Everything on the page that came as text or HTML."""
     parts: list[Any] = [*app.markdown, *app.caption, *app.warning, *app.info, *app.error, *app.subheader]
     parts += [element.proto for element in app.get("html")]
-    return "\n".join(str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts)
+    told = [json.loads(element.proto.json or "{}") for element in app.get("bidi_component")]
+    words = ["".join(piece["text"] for piece in data.get("pieces", ())) for data in told]
+    return "\n".join([*(str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts), *words])
 
 
 @pytest.mark.parametrize("name", ["home", "translate", "write", "sentiment", "answer", "models"])
@@ -57,6 +61,47 @@ def test_translate_example(open_page: Open) -> None:
     app.selectbox(key="from").select("auto").run()
     app.text_area(key="text").set_value("Computer")
     assert "a guess: choose another under From" in drawn(click(app, "Translate"))
+
+
+@pytest.fixture
+def students(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Ids of what is to be downloaded: students of the registry beside the model that translates by example."""
+    away = {"mozilla-en-fr", "mozilla-fr-en", "mozilla-en-de"}
+    for direction in ("en-fr", "fr-en", "en-de"):
+        source, target = direction.split("-")
+        bench.engine.catalogue.add(
+            model(
+                f"mozilla-{direction}", architecture="seq2seq", languages=(source, target), applications=("translate",),
+                pair=(source, target), bleu=40.0, is_embedded=False, licence="MPL 2.0",
+                source=Registry(direction, "tiny", 26_000_000),
+            )
+        )  # fmt: skip
+    ready = bench.store.availability
+    absent = Availability("absent", message=Text("It is not downloaded yet."))
+    monkeypatch.setattr(bench.store, "availability", lambda id: absent if id in away else ready(id))
+    return away
+
+
+def test_translate_names_its_way_and_offers_a_better_one(open_page: Open, bench: Bench, students: set[str]) -> None:
+    app = open_page("translate", **{"from": "en", "to": "fr"})
+    assert "which translates by examples: makeshift" in drawn(app)
+    assert "French: Firefox Translations, 26 MB, MPL 2.0, BLEU 40.0 on FLORES devtest by Mozilla" in drawn(app).replace(
+        "\\", ""
+    )
+    app = click(app, "Download")
+    assert bench.store.fetched == ["mozilla-en-fr"]
+    students.clear()
+    app = click(app, "Translate")
+    assert not app.exception and app.session_state["translation"].result.model == "mozilla-en-fr"
+    app.selectbox(key="from").set_value("fr")
+    app = click(app.selectbox(key="to").set_value("de").run(), "Translate")
+    assert "through English" in drawn(app) and app.session_state["translation"].result.via == "mozilla-fr-en"
+
+
+def test_a_registry_model_is_in_the_picker_once_it_is_here(open_page: Open, students: set[str]) -> None:
+    assert "Mozilla-En-Fr" not in open_page("translate").selectbox(key="translator").options
+    students.clear()
+    assert "Mozilla-En-Fr" in open_page("translate").selectbox(key="translator").options
 
 
 def test_swap_takes_the_translation_over(open_page: Open) -> None:

@@ -1,0 +1,67 @@
+"""By which models a pair of languages is translated here, and what a download would make better."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.applications.languages import NAMED
+from engine.applications.routes import Route, best_route, better_route, missing
+from engine.applications.translate import APPLICATION
+from engine.catalogue.models import Model
+from pages.parts.engine import house
+from pages.parts.language import _
+from pages.parts.picker import fetch_button, offer
+from pages.parts.sizes import size_in_words
+from pages.parts.text import plain
+
+
+def show_route(source: str, target: str) -> Route | None:
+    """Say in a line what translates the pair, offer what is clearly better, and return what is here."""
+    if source not in NAMED:  # nothing to tell it by yet
+        return None
+    catalogue, models = house().catalogue, APPLICATION.models(house().catalogue)
+    here = best_route(catalogue, models, source, target)
+    better = better_route(catalogue, models, source, target)
+    coming = [model for model in models if model.is_embedded and not catalogue.is_ready(model.id)]
+    if here:
+        st.caption(_way(here))
+    elif able := [model for model in coming if model.pair in (None, (source, target))]:
+        offer(able[0])
+    elif not better:
+        words = _("No model here translates {source} to {target}.", source=NAMED[source], target=NAMED[target])
+        st.caption(words)
+    if better:
+        _offer(better, target)
+    return here
+
+
+def _way(route: Route) -> str:
+    names = " → ".join(plain(leg.title) for leg in route.legs)
+    if route.is_pivot:
+        return _("{models}, through English", models=names)
+    (model,) = route.legs
+    if route.is_makeshift:
+        return _("{model}, which translates by examples: makeshift", model=names)
+    return f"{names} · {_bleu(model)}" if model.bleu else names
+
+
+def _offer(route: Route, target: str) -> None:
+    """Each leg that is missing, with what it costs and brings, and its button."""
+    for model in missing(house().catalogue, route):
+        language = NAMED[target if target in (model.pair or ()) else (model.pair or (target,))[0]]
+        facts = [
+            _("{language}: {family}", language=language, family="Firefox Translations"),
+            size_in_words(model.source.download_bytes(model)),
+            plain(_(model.licence)),
+            _bleu(model),
+        ]
+        with st.container(horizontal=True, vertical_alignment="center", key=f"better-{model.id}"):
+            st.caption(f":material/upgrade: {', '.join(facts)}", width="content")
+            fetch_button(model, "secondary")
+
+
+def _bleu(model: Model) -> str:
+    bleu = f"{model.bleu:.1f}"
+    if model.is_embedded:
+        return _("BLEU {bleu} on FLORES devtest", bleu=bleu)
+    return _("BLEU {bleu} on FLORES devtest by Mozilla", bleu=bleu)
