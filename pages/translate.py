@@ -64,6 +64,14 @@ def doubts_of(result: TranslateResult) -> list[tuple[int, int]]:
     return result.translations[0].doubts()
 
 
+def from_label() -> str:
+    """What the source language was taken for, where nobody named it."""
+    answer = answer_of(KEY)
+    if answer and answer.result and answer.request.source == "auto":
+        return _("From ({language})", language=NAMED[answer.result.translations[0].source])
+    return _("From")
+
+
 def fill(sample: TranslateRequest) -> None:
     st.session_state["text"] = sample.text
     st.session_state["from"], st.session_state["to"] = sample.source, sample.target
@@ -154,7 +162,7 @@ codes = languages_of(model) if model else known_languages(catalogue)
 is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
 source = source_place.selectbox(
-    _("From"), sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
+    from_label(), sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
 )
 swap_place.button(_("Swap languages"), icon=":material/swap_horiz:", on_click=swap, key="icon-swap", disabled=is_pair)
 first = first_target(catalogue, (st.context.locale or "").partition("-")[0])
