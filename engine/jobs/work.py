@@ -293,7 +293,9 @@ def delete(settings: Settings, job_id: str, caller: Caller = HOST) -> None:
     _check_owner(view.folder, caller)
     if view.is_alive:
         raise ConflictError("This is at work. Stop it first, then delete it.", param="job")
-    shutil.rmtree(view.folder, ignore_errors=True)
+    gone = view.folder.with_name(f".deleted-{view.folder.name}")  # a process at its end may still write by the old name
+    view.folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def new_id() -> str:

@@ -74,6 +74,7 @@ export default function ({ data }) {
     const text = [...(box?.querySelectorAll("[data-answer]") ?? [])].map((part) => part.innerText).join("\\n");
     const isBusy = !!box?.querySelector("[class*='-stop'] button");
     show(box, isBusy);
+    if (pressed) timer = setTimeout(look, 400);  // also where nothing changes any more, but the page still moves
     if (isBusy || wasBusy) {
       if (!text.startsWith(said)) said = "";
       const fresh = text.slice(said.length);

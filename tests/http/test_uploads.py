@@ -9,6 +9,7 @@ import pytest
 
 from engine.http import Uploads
 from engine.settings import Settings
+from tests.http.test_sockets import run
 
 MB = 2**20
 PATH = "/_stcore/upload_file/{session}/file"
@@ -57,7 +58,7 @@ def test_a_public_site_takes_files_only_where_its_host_allows_it(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, bool], status: int
 ) -> None:
     site = Site(monkeypatch, **settings)
-    assert asyncio.run(site.put()) == status
+    assert run(site.put()) == status
     assert bool(site.files) is (status == 204) and site.reads == len(site.files)
 
 
@@ -67,7 +68,7 @@ def test_a_session_keeps_three_files_of_the_largest_size(monkeypatch: pytest.Mon
     async def many() -> list[int]:
         return [await site.put(4 * MB) for _ in range(20)] + [await site.put(MB, "b")]
 
-    assert asyncio.run(many()) == [204] * 3 + [413] * 17 + [204]
+    assert run(many()) == [204] * 3 + [413] * 17 + [204]
     assert site.files == {"a": 12 * MB, "b": MB} and site.reads == 4
 
 
@@ -81,7 +82,7 @@ def test_many_files_at_once_do_not_slip_through(monkeypatch: pytest.MonkeyPatch)
         site.is_open.set()
         return await asyncio.gather(*coming)
 
-    assert sorted(asyncio.run(many())) == [204] * 3 + [413] * 17
+    assert sorted(run(many())) == [204] * 3 + [413] * 17
     assert not site.around.coming
 
 
@@ -91,15 +92,15 @@ def test_all_sessions_share_a_part_of_the_memory(monkeypatch: pytest.MonkeyPatch
     async def many() -> list[int]:
         return [await site.put(4 * MB, session) for session in "abcdef"]
 
-    assert asyncio.run(many()) == [204] * 4 + [503] * 2
+    assert run(many()) == [204] * 4 + [503] * 2
 
 
 @pytest.mark.parametrize("size", [None, "", "-1", "x", "²", "9" * 30])
 def test_a_file_tells_its_size(monkeypatch: pytest.MonkeyPatch, size: str | None) -> None:
     site = Site(monkeypatch)
-    assert asyncio.run(site.put(size)) == 411 and not site.reads
+    assert run(site.put(size)) == 411 and not site.reads
 
 
 def test_what_is_no_file_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(monkeypatch, is_public=True)
-    assert asyncio.run(site.put(method="DELETE")) == 204
+    assert run(site.put(method="DELETE")) == 204

@@ -316,6 +316,7 @@ def test_a_visitors_work_ends_with_the_server(
 ) -> None:
     killed: list[int] = []
     monkeypatch.setattr(child, "kill_group", killed.append)
+    monkeypatch.setattr(os, "getppid", lambda: 4242)
     work.describe(tmp_path, "probe", caller=Caller("ada", role))
     look = child._orphan_watch(Job(tmp_path), replace(kinds()["probe"], is_kept=is_kept))
     look()
