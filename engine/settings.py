@@ -21,19 +21,20 @@ MOZILLA_MODELS = "https://storage.googleapis.com/moz-fx-translations-data--303e-
 """The public list of mozilla/translations; whoever serves many people keeps a copy."""
 
 
-def available_memory_bytes() -> int:
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def available_memory_bytes(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
     """Memory that this process may use: the machine's, or the container's where that is less."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 * 2**30
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    files = [folder / "memory.max" for folder in _own_cgroups(cgroups, own)]
+    for path in (*files, cgroups / "memory" / "memory.limit_in_bytes"):
         try:
-            memory = min(memory, int(Path(name).read_text()))
+            memory = min(memory, int(path.read_text()))
         except (OSError, ValueError):
             continue
     return memory
-
-
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def available_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InputError
-from engine.settings import available_cores, read_settings
+from engine.settings import available_cores, available_memory_bytes, read_settings
 
 
 def test_defaults_fit_the_machine() -> None:
@@ -67,3 +67,14 @@ def test_a_containers_share_of_the_processor_counts(
 
 def test_without_control_groups_the_cores_of_the_machine_count(tmp_path: Path) -> None:
     assert available_cores(tmp_path / "none", tmp_path / "none") == len(os.sched_getaffinity(0))
+
+
+def test_memory_is_that_of_the_innermost_group(tmp_path: Path) -> None:
+    groups, own = tmp_path / "groups", tmp_path / "own"
+    (groups / "outer" / "inner").mkdir(parents=True)
+    own.write_text("0::/outer/inner\n")
+    machine = available_memory_bytes(tmp_path / "none", tmp_path / "none")
+    (groups / "outer" / "memory.max").write_text("max\n")
+    assert available_memory_bytes(groups, own) == machine
+    (groups / "outer" / "inner" / "memory.max").write_text("3000000\n")
+    assert available_memory_bytes(groups, own) == 3_000_000
