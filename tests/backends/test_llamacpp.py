@@ -358,9 +358,10 @@ def test_a_crowd_is_given_more_slots_and_the_same_texts(file: Path) -> None:
     assert backend._servers.slots == 4 and backend.concurrency == 12
     requests = [Generate(one, sampling=Sampling(temperature=0.8, seed=3, max_new_tokens=40)) for one in "abcdefgpq"]
     alone = [text(backend, one.prompt, temperature=0.8, seed=3, max_new_tokens=40) for one in requests]
-    assert [one.text for one in at_once(backend, requests)] == alone
-    assert backend._servers.slots in (8, 12)
-    assert [one.text for one in at_once(backend, requests)] == alone
+    for _ in range(6):  # short answers may be over before the crowd is seen
+        assert [one.text for one in at_once(backend, requests)] == alone
+        if backend._servers.slots == 12:
+            break
     assert backend._servers.slots == 12
     backend.close()
 
