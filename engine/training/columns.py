@@ -31,13 +31,15 @@ MISSING = frozenset(
 """What programs write where there is nothing; no text consists of it."""
 NO_LABEL = MISSING | frozenset(["null", "Null", "None", "N/A", "n/a", "NA"])
 """The same in the column of labels. A label "none" in lower case is one that somebody chose."""
+NO_WIDTH = "[\u200b\u2060\ufeff]"
+"""Spaces that nobody sees."""
 
 NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "content", "document", "article", "review", "comment", "message", "body", "story",
              "description", "dialogue", "tweet", "post", "maintext"),
     "prompt": ("prompt", "instruction", "instructions", "user", "question", "query", "request", "human", "source"),
     "input": ("input", "context"),
-    "system": ("system", "systemprompt", "systemmessage"),
+    "system": ("system", "systemprompt", "systemmessage", "systeminstruction", "systeminstructionpartstext"),
     "history": ("history",),
     "response": ("response", "output", "completion", "assistant", "answer", "reply", "chosen", "target", "gpt"),
     "label": ("label", "labels", "labeltext", "class", "category", "categories", "sentiment", "intent", "topic",
@@ -287,8 +289,9 @@ def join_labels(parts: Sequence[Rows], role: str) -> list[Rows]:
 
 def _same_label(label: str) -> str:
     """Equal for labels that are one."""
-    plain = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
-    return str(float(plain.replace(",", "."))) if re.fullmatch(r"[-+]?\d{1,15}([.,]\d{1,15})?", plain) else plain
+    plain = " ".join(re.sub(NO_WIDTH, "", unicodedata.normalize("NFKC", label)).casefold().split())
+    is_number = re.fullmatch(r"[-+]?\d{1,15}([.,]\d{1,15})?(e[-+]?\d{1,2})?", plain)
+    return str(float(plain.replace(",", ".")) + 0.0) if is_number else plain
 
 
 def _on_joined(rows: Rows, role: str, changed: Sequence[int], names: Mapping[str, str]) -> Finding:

@@ -55,6 +55,8 @@ SPREADSHEETS: list[Case] = [
         "",
     ),
     ("a.csv", 'text, label\n"good, film", "yes"\n"bad film", "no"\n', [("good, film", "yes"), BAD], ""),
+    ("a.csv", 'text ; label\n"good; film" ; "yes"\n "bad film" ;"no" \n', [("good; film", "yes"), BAD], ""),
+    ("a.csv", 'text,label\n"say ""so"" , then" ,yes\nbad film,no\n', [('say "so", then', "yes"), BAD], ""),
     ("a.csv", 'text,label\n"a \\"good\\" film",yes\nbad film,no\n', [('a "good" film', "yes"), BAD], ""),
     ("a.csv", 'text,label\n"one\ntwo",yes\nbad film,no\n', [("one\ntwo", "yes"), BAD], ""),
     ("a.csv", 'text,label\n5" nail,yes\nbad film,no\n', [('5" nail', "yes"), BAD], ""),
@@ -180,6 +182,12 @@ SPREADSHEETS: list[Case] = [
     ),
     (
         "a.csv",
+        "text,label\na,1000\nb,1e3\nc,1000\nd,0\ne,-0\nf,0\ng,yes\u200b\nh,yes\ni,yes\n",
+        [(x, label) for x, label in zip("abcdefghi", ["1000"] * 3 + ["0"] * 3 + ["yes"] * 3, strict=True)],
+        "“1e3” → “1000”, “-0” → “0”",
+    ),
+    (
+        "a.csv",
         "text,label\na,very  good\nb,very good\nc,very good\n",
         [(x, "very good") for x in "abc"],
         "joined to it",
@@ -224,6 +232,16 @@ CHATS: list[tuple[str, str, list[tuple[str, str, Any]]]] = [
         "a.jsonl",
         json.dumps({"contents": [{"role": "user", "parts": [{"text": "hi"}]}, {"role": "model", "parts": ["ho"]}]}),
         ONE,
+    ),
+    (
+        "a.jsonl",
+        json.dumps(
+            {
+                "systemInstruction": {"parts": [{"text": "Be brief."}]},
+                "contents": [{"role": "user", "parts": [{"text": "hi"}]}, {"role": "model", "parts": [{"text": "ho"}]}],
+            }
+        ),
+        [("hi", "ho", [SYSTEM])],
     ),
     (
         "a.jsonl",
@@ -318,6 +336,8 @@ def test_text_of_a_runs_own_file_stays_text() -> None:
 
 REFUSED = [
     ("a.csv", b"%PDF-1.7\n...", "is a PDF. Save or export the rows as CSV"),
+    ("a.csv", b"\xef\xbb\xbf\r\n%PDF-1.7\n...", "is a PDF"),
+    ("films.gz", gzip.compress(CSV.encode()), "its name does not tell what is in it. Name it like films.csv.gz"),
     ("a.csv", b"\xd0\xcf\x11\xe0" + b"\0" * 90, "is an old Office document"),
     ("a.csv", b"\n<!DOCTYPE html><html>", "is a web page"),
     ("a.csv", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),

@@ -68,16 +68,22 @@ def _delimiter(text: str) -> str:
 
 
 def _parse(text: str, delimiter: str) -> list[list[str]]:
-    """Rows of cells, with a space before a quote or a backslash in front of one where the file has them so."""
-    ways: list[dict[str, Any]] = [{}]
-    if re.search(rf'(?:^|{re.escape(delimiter)}) +"', text, re.MULTILINE):
-        ways.insert(0, {"skipinitialspace": True})
-    if '\\"' in text:
-        ways.append({"escapechar": "\\"})
+    """Rows of cells, with spaces around quotes or a backslash in front of one where the file has them so."""
+    mark = re.escape(delimiter)
+    has_spaces = re.search(rf'(?:^|{mark}) +"', text, re.MULTILINE)
+    usual: dict[str, Any] = {"skipinitialspace": True} if has_spaces else {}
+    ways: list[tuple[str, dict[str, Any]]] = [(text, usual)]
+    is_escaped, after = '\\"' in text, rf'" +(?={mark}|[\r\n]|$)'
+    if not is_escaped and re.search(after, text):
+        ways.append((re.sub(after, '"', text), usual))
+    if usual:
+        ways.append((text, {}))
+    if is_escaped:
+        ways.append((text, {"escapechar": "\\"}))
     problem: InputError | None = None
-    for way in ways:
+    for written, way in ways:
         try:
-            return list(counted_rows(_cells(text, delimiter, way)))
+            return list(counted_rows(_cells(written, delimiter, way)))
         except InputError as error:
             problem = problem or error
     assert problem

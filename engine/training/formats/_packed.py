@@ -36,6 +36,8 @@ KINDS: dict[bytes, Text] = {
     b"version https://git-lfs": Text("a Git LFS pointer, which stands in for the data"),
 }
 PAGES = (b"<!doctype html", b"<html", b"<?xml")
+BEFORE = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before the first bytes that tell."""
 LISTED_BYTES = 64 * 1024
 """Of a zip archive's list of files, which is looked at before anything in it."""
 ASIDE = re.compile(r"(readme|licen[sc]e|changelog|notice)\b.*", re.IGNORECASE)
@@ -49,6 +51,11 @@ def unpacked(content: bytes, name: str, endings: Collection[str]) -> tuple[bytes
     """
     if content.startswith(b"\x1f\x8b"):
         inner = re.sub(r"\.gz(ip)?$", "", name, flags=re.IGNORECASE)
+        if "." not in inner:
+            raise UnsupportedError(
+                "is packed with gzip, and its name does not tell what is in it. Name it like {name}.csv.gz.",
+                name=shown(inner),
+            )
         try:
             return _bounded(gzip.GzipFile(fileobj=io.BytesIO(content))), inner, []
         except (OSError, EOFError, zlib.error):
@@ -66,11 +73,13 @@ def unpacked(content: bytes, name: str, endings: Collection[str]) -> tuple[bytes
 def refuse(content: bytes, is_text: bool) -> None:
     """Raise UnsupportedError for what is no table, whatever its ending says; a text may begin as a web page does."""
     kind = next((kind for magic, kind in KINDS.items() if content.startswith(magic)), None)
+    if content[:200].lstrip(BEFORE).startswith(b"%PDF-"):
+        kind = KINDS[b"%PDF"]
     if content.startswith((b"\x1f\x8b", b"PK\x03\x04")):
         raise UnsupportedError("is packed twice. Unpack it once, and bring that.")
     if content[257:262] == b"ustar":
         kind = Text("a tar archive")
-    if not is_text and content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGES):
+    if not is_text and content[:200].lstrip(BEFORE).lower().startswith(PAGES):
         kind = Text("a web page or XML, perhaps in place of a download")
     if kind:
         raise UnsupportedError(SAVE_AS, kind=kind)
