@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -14,8 +15,8 @@ from engine.http.streams import KEEP_ALIVE, WAITING, data
 from engine.messages import Text
 from engine.requests import Event, Generation, Token
 
-LEAST_LOGPROB = -9999.0
-"""What OpenAI writes for a probability of nought, which JSON has no number for."""
+LEAST_LOGPROB = math.log(sys.float_info.min)
+"""For a probability of nought, of whose logarithm JSON has no number: that of the smallest probability there is."""
 
 
 class Completion(ABC):
