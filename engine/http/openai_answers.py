@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 import secrets
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
