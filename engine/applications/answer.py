@@ -25,7 +25,7 @@ MIN_SHOWN = 0.05
 TINY_WORDS, LEAD = 6, "It is said that "
 """Words of a passage that is read once more with a lead, where no answer was found without."""
 MIN_WORDS = 4
-"""Words of a passage whose language can be told."""
+"""Words of a passage whose language can be told; Chinese and Japanese, written without spaces, by their letters."""
 SIGNS_BEFORE, SIGNS_BEHIND = "€£$¥₹§#+-−~<>°@", "€£$¥₹%‰°+"
 """What belongs to a word or number though it is none."""
 _YES_OR_NO = re.compile(
@@ -173,7 +173,7 @@ def _is_han(character: str) -> bool:
 def _caution(model: Model, question: str, passage: str) -> Text:
     if _YES_OR_NO.match(question):
         return Text("This model quotes the passage; it does not say yes or no. See where the passage speaks of it.")
-    if not model.languages or len(passage.split()) < MIN_WORDS:
+    if not model.languages or (len(passage.split()) < MIN_WORDS and not any(map(_is_han, passage))):
         return NOTHING
     guess = detect_language(passage, model.languages)
     if guess.is_allowed:

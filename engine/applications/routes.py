@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from engine.applications.prompts import SHOTS, style_of
 from engine.catalogue.models import Catalogue, Model
 
 PIVOT = "en"
@@ -72,4 +73,10 @@ def _routes(models: list[Model], source: str, target: str) -> Iterator[Route]:
         firsts = [model for model in models if model.pair == (source, PIVOT)]
         seconds = [model for model in models if model.pair == (PIVOT, target)]
         yield from (Route(pair) for pair in product(firsts, seconds))
-    yield from (Route((model,)) for model in models if not model.pair and {source, target} <= set(model.languages))
+    yield from (Route((model,)) for model in models if not model.pair and _knows(model, source, target))
+
+
+def _knows(model: Model, source: str, target: str) -> bool:
+    """A model that is shown examples knows no other languages than these are in."""
+    is_shown = style_of(model) == "few-shot"
+    return {source, target} <= (set(model.languages) & set(SHOTS) if is_shown else set(model.languages))

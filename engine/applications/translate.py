@@ -19,7 +19,7 @@ from engine.applications.languages import (
 )
 from engine.applications.literals import prose
 from engine.applications.prompts import SHOTS, style_of
-from engine.applications.routes import PIVOT, Route, best_route
+from engine.applications.routes import PIVOT, Route, best_route, better_route, missing
 from engine.applications.segments import split
 from engine.applications.sentences import Direction, Translation, Untouched, Work
 from engine.catalogue.models import Catalogue, Model
@@ -93,8 +93,29 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     """
     if request.model:
         return Route((APPLICATION.choose(catalogue, request.model),))
-    found = best_route(catalogue, APPLICATION.models(catalogue), *direction_of(catalogue, request))
-    return found or Route((APPLICATION.choose(catalogue, None),))
+    source, target = direction_of(catalogue, request)
+    if found := best_route(catalogue, APPLICATION.models(catalogue), source, target):
+        return found
+    default = APPLICATION.choose(catalogue, None)
+    if {source, target} <= NAMED.keys() and source != target and target not in languages_of(default):
+        raise _no_route(catalogue, source, target)
+    return Route((default,))
+
+
+def _no_route(catalogue: Catalogue, source: str, target: str) -> UnsupportedError:
+    """What no model here does, and what to download for it."""
+    better = better_route(catalogue, APPLICATION.models(catalogue), source, target)
+    if better is None:
+        return UnsupportedError(
+            "No model here or in the catalogue translates {source} to {target}. Choose other languages.",
+            param="source", source=NAMED[source], target=NAMED[target],
+        )  # fmt: skip
+    legs = missing(catalogue, better)
+    return UnsupportedError(
+        "No model here translates {source} to {target}. Download {models} ({size}), or choose other languages.",
+        param="source", source=NAMED[source], target=NAMED[target], models=[leg.title for leg in legs],
+        size=size_in_words(sum(leg.source.download_bytes(leg) for leg in legs)),
+    )  # fmt: skip
 
 
 def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterator[Event]:

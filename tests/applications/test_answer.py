@@ -110,7 +110,8 @@ def test_unlikely_alternatives_are_not_shown(house) -> None:
     [("Did Ana come?", "Ana came.", "yes or no"), ("Isn't it red?", "It is red.", "yes or no"),
      ("Is it red or blue?", "It is red.", ""), ("Who came?", "Ana came.", ""),
      ("Qui est venu ?", "Ana est venue hier soir par le train de Paris.", "looks French"),
-     ("Ki jött?", "Tegnap este Anna jött vonattal Budapestről.", "looks Hungarian")],
+     ("Ki jött?", "Tegnap este Anna jött vonattal Budapestről.", "looks Hungarian"),
+     ("谁写了这本书？", "这本书是老舍在北京写的。", "looks Chinese"), ("誰？", "花子が来ました。", "looks Japanese")],
 )  # fmt: skip
 def test_what_the_model_cannot_do_is_told(house, question: str, passage: str, said: str) -> None:
     result = answer.APPLICATION.run(house.engine, AnswerRequest(question, passage), HOST)

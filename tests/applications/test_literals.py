@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from engine.applications.literals import Kept, keep_aside, literal_spans, missing, restored
+from engine.applications.literals import Kept, keep_aside, literal_spans, losses, missing, restored
 from engine.applications.translate import APPLICATION, TranslateRequest
 from engine.serving.compose import open_house
 from engine.serving.protocol import Caller
@@ -33,6 +33,14 @@ def test_spans_lie_apart_and_in_order() -> None:
     for source, _, sentence, _ in CASES:
         spans = literal_spans(sentence, source)
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
+
+
+@pytest.mark.parametrize("token", ["<|im_end|>", "<|endoftext|>", "<eos>", "<start_of_turn>"])
+def test_control_tokens_that_people_typed_are_kept_aside_and_missed(token: str) -> None:
+    sentence = f"Please say {token} now."
+    kept = keep_aside(sentence, "en", "pt")
+    assert kept.text == "Please say X1 now." and restored("Diga X1 agora.", kept, "pt") == f"Diga {token} agora."
+    assert losses(sentence, "Diga:|im_end|> agora.")[0] == [token]
 
 
 def test_plain_sentences_stay_as_they_are() -> None:

@@ -5,8 +5,9 @@ from collections.abc import Collection
 import pytest
 
 from engine.applications.routes import Route, best_route, better_route, missing
-from engine.applications.translate import APPLICATION
+from engine.applications.translate import APPLICATION, TranslateRequest, route_for
 from engine.catalogue.models import Catalogue, read_catalogue
+from engine.errors import UnsupportedError
 
 EMBEDDED = {"gemma-3-270m", "firefox-en-pt", "firefox-pt-en"}
 
@@ -27,7 +28,7 @@ def ids(route: Route | None) -> list[str]:
         ("en", "fr", [], ["gemma-3-270m"], ["mozilla-en-fr"]),
         ("en", "fr", ["mozilla-en-fr"], ["mozilla-en-fr"], []),
         ("en", "pt", [], ["firefox-en-pt"], ["mozilla-en-pt"]),
-        ("fr", "pt", [], ["gemma-3-270m"], ["mozilla-fr-en", "firefox-en-pt"]),
+        ("fr", "pt", [], [], ["mozilla-fr-en", "firefox-en-pt"]),
         ("fr", "pt", ["mozilla-fr-en"], ["mozilla-fr-en", "firefox-en-pt"], []),
         ("fi", "en", [], [], ["mozilla-fi-en"]),
         ("en", "xx", [], [], []),
@@ -51,3 +52,18 @@ def test_a_model_that_translates_by_example_is_makeshift() -> None:
     french, portuguese = (best_route(catalogue, models, "en", target) for target in ("fr", "pt"))
     assert french and french.is_makeshift and not french.is_pivot
     assert portuguese and not portuguese.is_makeshift
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Jó reggelt, hogy vagy ma?", "translates Hungarian to Portuguese. Download "),
+        ("おはようございます", "translates Japanese to Portuguese. Download "),
+        ("Bon dia, com estàs avui? Moltes gràcies per tot.", "translates Catalan to Portuguese. Download "),
+        ("Dia duit, conas atá tú inniu?", "catalogue translates Irish to Portuguese. Choose "),
+    ],
+)
+def test_what_no_model_here_can_do_is_named_with_what_can(text: str, says: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        route_for(catalogue_with(EMBEDDED), TranslateRequest(text, "auto", "pt"))
+    assert caught.value.param == "source" and says in str(caught.value)
