@@ -40,6 +40,8 @@ MODEL_WIDTH = 310
 """Pixels for the longest title; on a phone the select has a line of its own."""
 WORD, VIEWS = f"{KEY}-word", f"{KEY}-views"
 """The word that was clicked; the words of the translation that is shown."""
+ASKED = f"{KEY}-asked"
+"""That the button was pressed, until it is acted on: what is told of typing may end the run that the press began."""
 NAMES = {"auto": Text("Detect language")} | NAMED
 
 
@@ -70,6 +72,10 @@ def from_label() -> str:
     if answer and answer.result and answer.request.source == "auto":
         return _("From ({language})", language=NAMED[answer.result.translations[0].source])
     return _("From")
+
+
+def press() -> None:
+    st.session_state[ASKED] = True
 
 
 def fill(sample: TranslateRequest) -> None:
@@ -182,9 +188,10 @@ with left:
             persist_state="session",
             label_visibility="collapsed",
         )
-        is_asked = st.form_submit_button(
-            _("Translate"), type="primary", icon=":material/translate:", disabled=not (model or is_automatic)
-        )
+        st.form_submit_button(
+            _("Translate"), type="primary", icon=":material/translate:", disabled=not (model or is_automatic),
+            on_click=press,
+        )  # fmt: skip
     errors = st.container()
     offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
     newest = typed_text("text", text) if is_automatic and may("ask while typing") else text
@@ -193,8 +200,9 @@ now = TranslateRequest(newest, source, target, model.id if model else None) if m
 with offer_place:
     route = show_route(*direction_of(catalogue, now)) if now and is_automatic else None
 is_typing = newest != text and route is not None and not route.is_makeshift
-if now and (is_asked or is_tried(APPLICATION) or (is_typing and is_new(KEY, now))):
+if now and (st.session_state.get(ASKED) or is_tried(APPLICATION) or (is_typing and is_new(KEY, now))):
     ask(KEY, now, is_kept=not is_typing)
+    st.session_state.pop(ASKED, None)
 with right:
     with st.container(border=True, key="answer-box"):
         answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of)

@@ -12,6 +12,7 @@ from benches import Bench, model
 from fakes import HOST, FakeBackend
 from streamlit.testing.v1 import AppTest
 
+from engine.applications.translate import SAMPLES
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources import Availability
 from engine.catalogue.sources.hub import Hub
@@ -61,6 +62,12 @@ def test_translate_example(open_page: Open) -> None:
     app.selectbox(key="from").select("auto").run()
     app.text_area(key="text").set_value("Computer")
     assert "a guess: choose another under From" in drawn(click(app, "Translate"))
+
+
+def test_a_press_whose_run_was_ended_by_what_is_told_of_typing_still_asks(open_page: Open) -> None:
+    app = open_page("translate", **{"translation-asked": True})  # as that run leaves it
+    assert app.session_state["translation"].request.text == str(SAMPLES[0].text)
+    assert "translation-asked" not in app.session_state
 
 
 @pytest.fixture
