@@ -293,8 +293,14 @@ def delete(settings: Settings, job_id: str, caller: Caller = HOST) -> None:
     _check_owner(view.folder, caller)
     if view.is_alive:
         raise ConflictError("This is at work. Stop it first, then delete it.", param="job")
-    gone = view.folder.with_name(f".deleted-{view.folder.name}")  # a process at its end may still write by the old name
-    view.folder.rename(gone)
+    _drop(view.folder)
+
+
+def _drop(folder: Path) -> None:
+    """Delete a folder under another name: a process at its end may still write by the old one."""
+    gone = folder.with_name(f".deleted-{folder.name}")
+    with suppress(OSError):
+        folder.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
 
 
@@ -366,7 +372,7 @@ def _sweep(settings: Settings) -> None:
     for number, path in enumerate(newest_first):
         is_old = number >= MAX_KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS
         if is_old and not ((view := _safe(path)) and view.is_alive):
-            shutil.rmtree(path, ignore_errors=True)
+            _drop(path)
 
 
 def _folder(settings: Settings) -> Path:
