@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,6 +54,23 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+DELETED = ".deleted-"
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a folder that is to be deleted, in one step: nobody opens half of it, and a process that still writes by
+    the old name makes no new one."""
+    gone = folder.with_name(f"{DELETED}{folder.name}-{time.monotonic_ns()}")
+    folder.rename(gone)
+    return gone
+
+
+def finish_deletions(parent: Path) -> None:
+    """Delete what was set aside and, by an interruption, is there still."""
+    for path in parent.glob(f"{DELETED}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -41,17 +41,23 @@ class Route:
         return len(self.legs) > 1
 
 
-def best_route(catalogue: Catalogue, models: Iterable[Model], source: str, target: str) -> Route | None:
-    """The best of these models that is here for a pair; None where there is none."""
-    return _best(models, source, target, lambda model: catalogue.is_ready(model.id))
+def ready(catalogue: Catalogue, models: Iterable[Model]) -> list[Model]:
+    """Those that are here. Asking reads files: once for all pairs that are looked at."""
+    return [model for model in models if catalogue.is_ready(model.id)]
 
 
-def better_route(catalogue: Catalogue, models: Iterable[Model], source: str, target: str) -> Route | None:
+def best_route(models: Iterable[Model], source: str, target: str) -> Route | None:
+    """The best of these models for a pair, which are to be here; None where there is none."""
+    return max(_routes(list(models), source, target), key=lambda route: route.quality, default=None)
+
+
+def better_route(here: Iterable[Model], models: Iterable[Model], source: str, target: str) -> Route | None:
     """One with downloads that is clearly better than what is here; None where nothing is."""
-    listed = list(models)
-    here = best_route(catalogue, listed, source, target)
-    best = _best(listed, source, target, lambda model: catalogue.is_ready(model.id) or model.bleu > 0)
-    if best is None or (here and best.quality < here.quality + MARGIN):
+    listed = list(here)
+    ids = {model.id for model in listed}
+    now = best_route(listed, source, target)
+    best = best_route([model for model in models if model.id in ids or model.bleu > 0], source, target)
+    if best is None or (now and best.quality < now.quality + MARGIN):
         return None
     return best
 
@@ -59,11 +65,6 @@ def better_route(catalogue: Catalogue, models: Iterable[Model], source: str, tar
 def missing(catalogue: Catalogue, route: Route) -> list[Model]:
     """The legs of a route that have to be fetched."""
     return [leg for leg in route.legs if not catalogue.is_ready(leg.id)]
-
-
-def _best(models: Iterable[Model], source: str, target: str, is_usable: Callable[[Model], bool]) -> Route | None:
-    usable = [model for model in models if is_usable(model)]
-    return max(_routes(usable, source, target), key=lambda route: route.quality, default=None)
 
 
 def _routes(models: list[Model], source: str, target: str) -> Iterator[Route]:

@@ -19,7 +19,7 @@ from engine.applications.languages import (
 )
 from engine.applications.literals import prose
 from engine.applications.prompts import SHOTS, style_of
-from engine.applications.routes import PIVOT, Route, best_route, better_route, missing
+from engine.applications.routes import PIVOT, Route, best_route, better_route, missing, ready
 from engine.applications.segments import split
 from engine.applications.sentences import Direction, Translation, Untouched, Work
 from engine.catalogue.models import Catalogue, Model
@@ -69,9 +69,9 @@ def known_languages(catalogue: Catalogue) -> list[str]:
 
 def first_target(catalogue: Catalogue, language: str) -> str:
     """Into which language a visitor who reads that one wants to see English translated: their own, else the best."""
-    models = APPLICATION.models(catalogue)
+    here = ready(catalogue, APPLICATION.models(catalogue))
     codes = [code for code in known_languages(catalogue) if code != PIVOT]
-    routes = {code: best_route(catalogue, models, PIVOT, code) for code in codes}
+    routes = {code: best_route(here, PIVOT, code) for code in codes}
     return max(codes, key=lambda code: (code == language, (route := routes[code]) is not None and route.quality))
 
 
@@ -81,8 +81,8 @@ def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, 
     text = next((row for row in rows if isinstance(row, str) and row.strip()), "")
     if request.source != "auto" or not text:
         return request.source, request.target
-    models = APPLICATION.models(catalogue)
-    known = [code for code in NAMED if code != request.target and best_route(catalogue, models, code, request.target)]
+    here = ready(catalogue, APPLICATION.models(catalogue))
+    known = [code for code in NAMED if code != request.target and best_route(here, code, request.target)]
     return detect_language(text, [*known, request.target]).code, request.target
 
 
@@ -94,7 +94,7 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     if request.model:
         return Route((APPLICATION.choose(catalogue, request.model),))
     source, target = direction_of(catalogue, request)
-    if found := best_route(catalogue, APPLICATION.models(catalogue), source, target):
+    if found := best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target):
         return found
     default = APPLICATION.choose(catalogue, None)
     if {source, target} <= NAMED.keys() and source != target and target not in languages_of(default):
@@ -104,7 +104,8 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
 
 def _no_route(catalogue: Catalogue, source: str, target: str) -> UnsupportedError:
     """What no model here does, and what to download for it."""
-    better = better_route(catalogue, APPLICATION.models(catalogue), source, target)
+    models = APPLICATION.models(catalogue)
+    better = better_route(ready(catalogue, models), models, source, target)
     if better is None:
         return UnsupportedError(
             "No model here or in the catalogue translates {source} to {target}. Choose other languages.",

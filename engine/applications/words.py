@@ -17,8 +17,6 @@ from engine.messages import NOTHING
 from engine.requests import Generate, Generation, Sampling, Score, Scoring
 from engine.serving.protocol import Caller, Engine
 
-TASKS = frozenset({"score_translation", "beginning", "top_logprobs"})
-"""What a runtime must be able to do for it."""
 DOUBTFUL = 0.5
 """Probability of its least likely piece below which a word is marked. In 120 sentences of FLORES dev into Portuguese
 4 % of the words of four letters and more; the reference has 39 % of these, and 66 % of all."""

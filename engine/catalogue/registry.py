@@ -104,9 +104,10 @@ def get_files(
     digests = {}
     for file in files:
         there = folder / Path(file["name"]).name
-        if not there.is_file():
-            _unpack(file, _get(file, folder, timeout_seconds, transfer), there, transfer)
-        digests[there.name] = sha256(there, transfer)
+        if there.is_file():
+            digests[there.name] = sha256(there, transfer)
+        else:
+            digests[there.name] = _unpack(file, _get(file, folder, timeout_seconds, transfer), there, transfer)
     return digests
 
 
@@ -149,8 +150,8 @@ def _go_on(url: str, part: Path, timeout_seconds: float, transfer: Transfer) -> 
                     transfer.reach(before + had)
 
 
-def _unpack(file: Mapping[str, Any], whole: Path, target: Path, transfer: Transfer) -> None:
-    """Write the file under its own name once it is what the list says."""
+def _unpack(file: Mapping[str, Any], whole: Path, target: Path, transfer: Transfer) -> str:
+    """Write the file under its own name once it is what the list says; returns its sha256."""
     digest, size, new = hashlib.sha256(), 0, whole.with_suffix(".new")
     try:
         with whole.open("rb") as packed, new.open("wb") as out:
@@ -172,6 +173,7 @@ def _unpack(file: Mapping[str, Any], whole: Path, target: Path, transfer: Transf
             file=file["name"],
         )
     new.rename(target)
+    return digest.hexdigest()
 
 
 def _pieces(packed: Any, *, is_packed: bool) -> Iterator[bytes]:
@@ -278,6 +280,6 @@ def mirror(
 
 
 def _listed(folder: Path, path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256(path, Transfer(0))
     name = path.relative_to(folder).as_posix()
     return {"path": name, "uncompressedSize": path.stat().st_size, "uncompressedHash": digest}

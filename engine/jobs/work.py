@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from engine import errors
 from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError
-from engine.files import read_json, write_json
+from engine.files import finish_deletions, read_json, set_aside, write_json
 from engine.jobs import process, reading
 from engine.jobs.child import perform
 from engine.jobs.failures import is_disk_full
@@ -293,15 +293,8 @@ def delete(settings: Settings, job_id: str, caller: Caller = HOST) -> None:
     _check_owner(view.folder, caller)
     if view.is_alive:
         raise ConflictError("This is at work. Stop it first, then delete it.", param="job")
-    _drop(view.folder)
-
-
-def _drop(folder: Path) -> None:
-    """Delete a folder under another name: a process at its end may still write by the old one."""
-    gone = folder.with_name(f".deleted-{folder.name}")
     with suppress(OSError):
-        folder.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(set_aside(view.folder), ignore_errors=True)
 
 
 def new_id() -> str:
@@ -368,11 +361,13 @@ def drop_left(paths: Iterable[Path]) -> None:
 def _sweep(settings: Settings) -> None:
     """Drop jobs that ended long ago, those beyond the limit, and what was left halfway."""
     drop_left((_folder(settings) / MAKING).glob("*"))
+    finish_deletions(_folder(settings))
     newest_first = sorted(reading.folders(_folder(settings), ID), key=lambda path: -path.stat().st_mtime)
     for number, path in enumerate(newest_first):
         is_old = number >= MAX_KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS
         if is_old and not ((view := _safe(path)) and view.is_alive):
-            _drop(path)
+            with suppress(OSError):
+                shutil.rmtree(set_aside(path), ignore_errors=True)
 
 
 def _folder(settings: Settings) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError
-from engine.files import read_json, write_json
+from engine.files import finish_deletions, read_json, set_aside, write_json
 from engine.jobs import work as jobs
 from engine.jobs.folder import Job, json_lines
 from engine.messages import Text, counted
@@ -188,8 +188,7 @@ def delete(settings: Settings, run_id: str, engine: Engine | None = None, caller
             raise ConflictError("This run's model is at work. Stop that first, then delete the run.", param="run")
         if engine is not None:
             serving.forget(engine, run_id, caller)
-        trash = folder.with_name(f".deleted-{run_id}-{time.monotonic_ns()}")
-        folder.rename(trash)
+        trash = set_aside(folder)
     shutil.rmtree(trash, ignore_errors=True)
 
 
@@ -331,8 +330,7 @@ def _held(settings: Settings, run_id: str, caller: Caller) -> Iterator[Path]:
 
 def _sweep(runs: Path) -> None:
     """Finish deletions that were interrupted, and drop what creations left halfway and locks of runs that are gone."""
-    for path in runs.glob(".deleted-*"):
-        shutil.rmtree(path, ignore_errors=True)
+    finish_deletions(runs)
     for path in runs.glob(".?*.lock"):
         if not (runs / path.name[1:].removesuffix(".lock")).exists():
             path.unlink(missing_ok=True)

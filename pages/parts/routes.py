@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.languages import NAMED
-from engine.applications.routes import Route, best_route, better_route, missing
+from engine.applications.routes import Route, best_route, better_route, missing, ready
 from engine.applications.translate import APPLICATION
 from engine.catalogue.models import Model
 from pages.parts.engine import house
@@ -20,9 +20,9 @@ def show_route(source: str, target: str) -> Route | None:
     if source not in NAMED:  # nothing to tell it by yet
         return None
     catalogue, models = house().catalogue, APPLICATION.models(house().catalogue)
-    here = best_route(catalogue, models, source, target)
-    better = better_route(catalogue, models, source, target)
-    coming = [model for model in models if model.is_embedded and not catalogue.is_ready(model.id)]
+    at_hand = ready(catalogue, models)
+    here, better = best_route(at_hand, source, target), better_route(at_hand, models, source, target)
+    coming = [model for model in models if model.is_embedded and model not in at_hand]
     if here:
         st.caption(_way(here))
     elif able := [model for model in coming if model.pair in (None, (source, target))]:

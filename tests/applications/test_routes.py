@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from engine.applications.routes import Route, best_route, better_route, missing
+from engine.applications.routes import Route, best_route, better_route, missing, ready
 from engine.applications.translate import APPLICATION, TranslateRequest, route_for
 from engine.catalogue.models import Catalogue, read_catalogue
 from engine.errors import UnsupportedError
@@ -40,8 +40,8 @@ def test_the_best_route_and_a_better_one(
 ) -> None:
     catalogue = catalogue_with({*EMBEDDED, *more})
     models = APPLICATION.models(catalogue)
-    assert ids(best_route(catalogue, models, source, target)) == here
-    found = better_route(catalogue, models, source, target)
+    assert ids(best_route(ready(catalogue, models), source, target)) == here
+    found = better_route(ready(catalogue, models), models, source, target)
     assert ids(found) == better
     assert found is None or {leg.id for leg in missing(catalogue, found)} == set(better) - EMBEDDED - set(more)
 
@@ -49,7 +49,7 @@ def test_the_best_route_and_a_better_one(
 def test_a_model_that_translates_by_example_is_makeshift() -> None:
     catalogue = catalogue_with(EMBEDDED)
     models = APPLICATION.models(catalogue)
-    french, portuguese = (best_route(catalogue, models, "en", target) for target in ("fr", "pt"))
+    french, portuguese = (best_route(ready(catalogue, models), "en", target) for target in ("fr", "pt"))
     assert french and french.is_makeshift and not french.is_pivot
     assert portuguese and not portuguese.is_makeshift
 
