@@ -129,6 +129,9 @@ class Generate:
     """How many other answers to tell beside the best, for which a beam is searched."""
     align: bool = False
     """Tell which part of the prompt each token was made from; tokens come with their log-probabilities."""
+    common_characters: int = 0
+    """With how many characters of the application's own the prompt begins, the same for everybody: what was computed
+    of them may be reused for all."""
     task: Literal["generate"] = "generate"
 
     @property

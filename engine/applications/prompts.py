@@ -40,8 +40,10 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
     )
     style = style_of(model)
     if style == "few-shot":
-        prompt = few_shot_prompt(source, target, text, is_again=is_again)
-        return Generate(prompt, sampling=replace(sampling, stop=("\n",)), is_scored=True)
+        before, line = few_shot_prompt(source, target, text, is_again=is_again)
+        return Generate(
+            before + line, sampling=replace(sampling, stop=("\n",)), is_scored=True, common_characters=len(before)
+        )
     if style == "chat":
         order = f"Translate from {NAMED[source]} to {NAMED[target]}. Answer with the translation only.\n\n{text}"
         return Generate(messages=(Message("user", order),), sampling=sampling, is_scored=True)
@@ -54,13 +56,13 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
     return Generate(text, sampling=sampling, source=source, target=target)
 
 
-def few_shot_prompt(source: str, target: str, text: str, *, is_again: bool = False) -> str:
-    """Translated sentences and the one to translate; what stands before it is the same for every text of a pair."""
+def few_shot_prompt(source: str, target: str, text: str, *, is_again: bool = False) -> tuple[str, str]:
+    """Translated sentences, the same for every text of a pair, and the one to translate."""
     shots = list(zip(SHOTS[source], SHOTS[target], strict=True))
     if is_again:
         shots.reverse()
     lines = [f"{NAMES[source]}: {one}\n{NAMES[target]}: {other}\n" for one, other in shots]
-    return "\n".join([*lines, f"{NAMES[source]}: {text}\n{NAMES[target]}:"])
+    return "\n".join([*lines, ""]), f"{NAMES[source]}: {text}\n{NAMES[target]}:"
 
 
 def style_of(model: Model) -> str:

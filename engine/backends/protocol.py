@@ -35,6 +35,10 @@ class Job(Protocol):
     def visitor(self) -> str:
         """Whose it is, for turns; says nothing about a person."""
 
+    @property
+    def circle(self) -> str | None:
+        """For whose work this one's may be reused (`Caller.circle`), as a prompt's beginning is; None for nobody's."""
+
     def emit(self, text: str, token: Token | None = None) -> None:
         """Hand on new text of a generation as soon as it is there."""
 

@@ -72,7 +72,7 @@ def is_machine_busy() -> bool:
 class _Probe:
     """A job that keeps its result."""
 
-    is_cancelled, visitor = False, ""
+    is_cancelled, visitor, circle = False, "", None
 
     def __init__(self, request: Request) -> None:
         self.request = request

@@ -143,7 +143,7 @@ class LocalEngine(Streaming):
             for worker in dict.fromkeys(owners):
                 places = [place for place, owner in enumerate(owners) if owner is worker]
                 own = [requests[place] for place in places]
-                group = worker.submit(own, seconds, caller.priority, caller.id)
+                group = worker.submit(own, seconds, caller)
                 tickets |= zip(places, group, strict=True)
         return [(owner, tickets[place]) for place, owner in enumerate(owners)]
 

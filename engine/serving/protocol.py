@@ -29,6 +29,12 @@ class Caller:
     grants: frozenset[str] = frozenset()
     """What the host lets this one do beyond what its role may."""
 
+    @property
+    def circle(self) -> str | None:
+        """Whose work may be reused for this one, since how quickly an answer comes tells of it: hosts share theirs, a
+        visitor has only its own, and one without a name (None) not even that."""
+        return "host" if self.role == "host" else f"visitor {self.id}" if self.id else None
+
 
 @dataclass(frozen=True)
 class ModelStatus:

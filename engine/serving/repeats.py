@@ -64,11 +64,6 @@ class _Row:
         return first.call is self.call or (is_early and not first.is_stalled)
 
 
-def _asker(caller: Caller) -> str:
-    """Hosts repeat each other's; a visitor only what the same visitor asked, so that times tell nothing of others."""
-    return "" if caller.role == "host" else f"visitor {caller.id}"
-
-
 class Repeats(Wrapper):
     """Keeps results of repeatable requests, at most `limit_bytes` of them, and joins equal requests under way."""
 
@@ -91,9 +86,9 @@ class Repeats(Wrapper):
         deadline = now + min(deadline_seconds or longest, longest)
         call = _Call(model_id, caller, len(requests), deadline, now)
         known = [fingerprint(request) for request in requests]
-        weights = self.inner.weights(model_id) if any(known) else None
-        asker = _asker(caller)
-        keys = [Key(model_id, weights, one, asker) if one and weights else None for one in known]
+        circle = caller.circle
+        weights = self.inner.weights(model_id) if circle and any(known) else None
+        keys = [Key(model_id, weights, one, circle) if one and circle and weights else None for one in known]
         rows = [_Row(call, request, key) for request, key in zip(requests, keys, strict=True)]
         self._look_up(rows)
         try:

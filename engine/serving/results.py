@@ -22,8 +22,8 @@ class Key(NamedTuple):
     model_id: str
     weights: str
     request: str
-    asker: str = ""
-    """Whose it is, where others must not tell by the time it takes that somebody asked the same."""
+    circle: str = ""
+    """Whose it is: others must not tell by the time it takes that somebody asked the same."""
 
 
 class Results:

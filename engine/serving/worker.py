@@ -20,7 +20,7 @@ from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
 from engine.errors import MemoryShortError, NotReadyError, PeopleError, too_long
 from engine.requests import Event, Generate, Request, Result, Token
-from engine.serving.protocol import ModelStatus, Priority, State
+from engine.serving.protocol import Caller, ModelStatus, Priority, State
 from engine.serving.scheduling import Queue, share
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,10 @@ class Ticket:
         statistics: Statistics,
         priority: Priority = "normal",
         visitor: str = "",
+        circle: str | None = None,
     ) -> None:
         self.request, self.priority = request, priority
-        self.visitor = visitor
+        self.visitor, self.circle = visitor, circle
         self.group: object = self
         """What the tickets of one call share."""
         self._statistics = statistics
@@ -224,16 +225,15 @@ class Worker:
         with self._changed:
             return self._queue.is_wanted
 
-    def submit(
-        self, requests: Sequence[Request], deadline_seconds: float, priority: Priority = "normal", visitor: str = ""
-    ) -> list[Ticket]:
+    def submit(self, requests: Sequence[Request], deadline_seconds: float, caller: Caller) -> list[Ticket]:
         """Put the requests in the queue as one group, in the order given. Raises BusyError when it is full."""
-        visitor = visitor or f"call {next(_calls)}"  # who has no name is told apart by the call
-        tickets = [Ticket(request, deadline_seconds, self.statistics, priority, visitor) for request in requests]
+        visitor = caller.id or f"call {next(_calls)}"  # who has no name is told apart by the call
+        about = deadline_seconds, self.statistics, caller.priority, visitor, caller.circle
+        tickets = [Ticket(request, *about) for request in requests]
         for ticket in tickets:
             ticket.group = tickets[0]
         with self._changed:
-            self._queue.join(tickets, priority)
+            self._queue.join(tickets, caller.priority)
             self.last_used = time.monotonic()
             self._changed.notify(len(tickets))
         return tickets

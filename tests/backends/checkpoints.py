@@ -52,6 +52,7 @@ class KeptJob:
     leaves_after: int | None = None
     is_cancelled: bool = False
     visitor: str = ""
+    circle: str | None = "host"
     texts: list[str] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     result: Any = None

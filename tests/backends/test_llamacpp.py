@@ -37,6 +37,7 @@ pytest.importorskip("gguf")
 
 from engine.backends.ggml import backend as backend_module
 from engine.backends.ggml.backend import LlamaCppBackend, needed_bytes
+from engine.backends.ggml.llama import Llama
 from engine.backends.ggml.tokens import tokens_of
 from engine.backends.gguf import read_header
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
@@ -51,10 +52,10 @@ def open_file(path: Path, **options: Any) -> LlamaCppBackend:
 
 def ask(backend: LlamaCppBackend, prompt: str = "", **options: Any) -> KeptJob:
     """Run one request; `options` are Sampling's, and Generate's where it has them."""
-    own = {name: options.pop(name) for name in ("messages", "top_logprobs") if name in options}
-    leaves_after = options.pop("leaves_after", None)
+    own = {name: options.pop(name) for name in ("messages", "top_logprobs", "common_characters") if name in options}
+    leaves_after, circle = options.pop("leaves_after", None), options.pop("circle", "host")
     sampling = Sampling(**({"temperature": 0, "max_new_tokens": 12} | options))
-    job = KeptJob(Generate(prompt, sampling=sampling, **own), leaves_after)
+    job = KeptJob(Generate(prompt, sampling=sampling, **own), leaves_after, circle=circle)
     backend.run([job])
     if job.error is not None:
         raise job.error
@@ -464,6 +465,30 @@ def test_a_prompt_in_stages_is_left_between_two(chain: LlamaCppBackend, monkeypa
     monkeypatch.setattr(chain, "_evaluate", lambda *_: setattr(job, "is_cancelled", True))
     chain.run([job])
     assert (job.result.finish_reason, job.result.new_tokens) == ("cancelled", 0)
+
+
+def test_a_visitors_prompt_makes_no_others_answer_quicker(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens that llama.cpp evaluates anew, for each of several requests to one slot."""
+    backend, evaluated = open_file(file, slots=1, is_public=True), []
+    stream = Llama.stream
+
+    def counted(self: Llama, body: Any, take: Any, is_wanted: Any) -> None:
+        last: dict[str, Any] = {}
+        stream(self, body, lambda chunk: bool(last.update(chunk)) or take(chunk), is_wanted)
+        evaluated.append(last["timings"]["prompt_n"])
+
+    def tokens(circle: str | None, common_characters: int = 0) -> int:
+        evaluated.clear()
+        ask(backend, "abcdefgp" * 20, circle=circle, max_new_tokens=1, common_characters=common_characters)
+        return sum(evaluated)
+
+    monkeypatch.setattr(Llama, "stream", counted)
+    first = tokens("visitor a")
+    assert first >= 160 and tokens("visitor a") < 5
+    assert tokens("visitor b") >= first - 1, "as long as if nobody had asked"
+    assert tokens("visitor b") < 5 and tokens(None) >= first - 1 and tokens(None) >= first - 1
+    assert first - 105 <= tokens("visitor a", common_characters=100) <= first - 95, "the application's part is common"
+    backend.close()
 
 
 def test_nothing_is_logged(file: Path, capfd: Any) -> None:

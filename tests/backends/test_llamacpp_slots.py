@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from engine.backends.ggml.slots import GrowingServer
+from engine.backends.ggml.slots import Beginning, GrowingServer
 from engine.errors import MemoryShortError
 
 
@@ -206,7 +206,7 @@ def test_a_request_takes_the_slot_that_holds_its_beginning_else_the_one_left_fir
     servers = GrowingServer(Server, 4)
 
     def visit(prompt: str) -> tuple[int, int]:
-        with servers.slot(prompt) as place:
+        with servers.slot(Beginning(prompt, "host")) as place:
             place.evaluated = prompt
         return place.slot, place.shared
 
@@ -214,7 +214,8 @@ def test_a_request_takes_the_slot_that_holds_its_beginning_else_the_one_left_fir
     assert visit("two times two") == (1, 3)
     assert visit("t" + "x" * 30) == (3, 0), "one letter of many is not alike"
     assert visit("new") == (0, 0)
-    with servers.slot("two times") as first, servers.slot("two times") as second:
+    again = Beginning("two times", "host")
+    with servers.slot(again) as first, servers.slot(again) as second:
         assert (first.slot, first.shared, second.slot) == (1, 9, 3), "a slot has one request"
     assert visit("two times")[1] == 0, "who did not say what was evaluated left nothing"
 
@@ -223,7 +224,7 @@ def test_a_server_that_is_gone_has_another_in_its_place() -> None:
     servers = GrowingServer(Server, 8)
     gone = servers.server
     gone.is_alive = False
-    with servers.slot("text") as place:
+    with servers.slot(Beginning("text")) as place:
         assert place.server is servers.server is not gone and place.server.is_alive
     servers.server.is_alive = False
     with servers.held() as server:
@@ -238,3 +239,39 @@ def test_a_question_keeps_its_server_from_ending() -> None:
                 running.enter_context(servers.slot())
         assert servers.slots == 8 and first.is_alive
     assert not first.is_alive
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "common", "shared", "is_strange"),
+    [
+        ("host", "host", 0, 9, False), ("visitor a", "visitor a", 0, 9, False), ("visitor a", "visitor b", 0, 0, True),
+        ("host", "visitor a", 0, 0, True), (None, None, 0, 0, True), ("visitor a", "visitor b", 4, 4, True),
+        ("visitor a", "visitor b", 99, 9, True),
+    ],
+)  # fmt: skip
+def test_a_prompts_beginning_is_reused_within_a_circle_alone(
+    before: str | None, now: str | None, common: int, shared: int, is_strange: bool
+) -> None:
+    servers = GrowingServer(Server, 1)
+    with servers.slot(Beginning("two times", before)) as place:
+        assert (place.shared, place.is_strange) == (0, False), "nothing is in it yet"
+        place.evaluated = "two times"
+    with servers.slot(Beginning("two times two", now, common)) as place:
+        assert (place.slot, place.shared, place.is_strange) == (0, shared, is_strange)
+        place.is_strange = is_strange and common == 4  # the others made it forget
+    with servers.slot(Beginning("two times two", now)) as place:
+        assert place.is_strange is (now is None or (is_strange and common == 4)), "what was not forgotten stays strange"
+
+
+def test_where_llama_cpp_chooses_the_slot_everybody_is_a_stranger() -> None:
+    def strange(*circles: str | None) -> list[bool]:
+        servers, found = GrowingServer(Server, 1), []
+        with ExitStack() as running:
+            for circle in circles:
+                found.append(running.enter_context(servers.slot(Beginning("x", circle))).is_strange)
+        with servers.slot(Beginning("x", circles[0])) as place:
+            return [*found, place.is_strange]
+
+    assert strange("host", "host") == [False] * 3
+    assert strange("visitor a", "visitor b") == [False, True, True]
+    assert strange(None, None) == [False, True, True]

@@ -23,7 +23,7 @@ from engine.backends.ggml import TASKS
 from engine.backends.ggml.completion import Stream, completion_body
 from engine.backends.ggml.llama import Llama, LlamaEnded, LlamaRefused
 from engine.backends.ggml.requantization import requantized
-from engine.backends.ggml.slots import GrowingServer, Place
+from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place
 from engine.backends.ggml.turns import Turns
 from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.protocol import Job
@@ -96,7 +96,8 @@ class LlamaCppBackend:
         self.context_tokens = header.context_tokens(settings)
         self.concurrency = _fitting_slots(header, self.context_tokens, settings)
         self.dtype = header.dtype
-        self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS else 0
+        # What one visitor's prompt left there would be found by the next one's.
+        self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS and not settings.is_public else 0
         self._title = model.title
         self._bos = int(header.metadata.get("tokenizer.ggml.bos_token_id", 0))
         self._has_template = "tokenizer.chat_template" in header.metadata
@@ -199,7 +200,8 @@ class LlamaCppBackend:
         body = completion_body(job.request, sampling, prompt or [self._bos], self.context_tokens)
         body |= {"grammar": SPACE_FIRST} if space else {}
         if not job.is_cancelled:
-            with self._servers.slot(_key(prompt)) as place:
+            common = job.request.common_characters if isinstance(prompt, str) else 0
+            with self._servers.slot(Beginning(_key(prompt), job.circle, common)) as place:
                 self._answer(job, place, prompt, body, stream)
         return stream.generation()
 
@@ -207,6 +209,8 @@ class LlamaCppBackend:
         def is_wanted() -> bool:
             return not job.is_cancelled
 
+        if place.is_strange:
+            body |= self._forget(place, is_wanted)
         if tokens := self._read(job, place, prompt, is_wanted):
             body |= {"prompt": tokens}
         with self._turns.answering() as begin:
@@ -216,6 +220,14 @@ class LlamaCppBackend:
         if stream.first_at:
             place.evaluated = _key(prompt)
 
+    def _forget(self, place: Place, is_wanted: Callable[[], bool]) -> dict[str, Any]:
+        """Leave in a slot only what this prompt may share with another circle's; where none was chosen, say so."""
+        if place.slot == ANY:
+            return {"cache_prompt": False}
+        common = self._tokens(place.prompt.text[: place.shared]) if place.shared else []
+        place.is_strange = not self._evaluate(place, common or [self._bos], is_wanted)
+        return {}
+
     def _read(self, job: Job, place: Place, prompt: Prompt, is_wanted: Callable[[], bool]) -> list[int]:
         """Read a long prompt up to its last stage between everybody else's words; its tokens, none where it is short.
 
@@ -223,7 +235,7 @@ class LlamaCppBackend:
         and the next words of all answers would wait for each.
         """
         key = _key(prompt)
-        if len(key[place.shared :].encode()) < LONG_BYTES:
+        if place.slot == ANY or len(key[place.shared :].encode()) < LONG_BYTES:
             return []
         tokens = self._tokens(prompt)
         done = len(tokens) * place.shared // len(key)
@@ -239,14 +251,15 @@ class LlamaCppBackend:
                     reader.left, place.evaluated = len(tokens) - done, key[: len(key) * done // len(tokens)]
         return tokens
 
-    def _evaluate(self, place: Place, tokens: list[int], is_wanted: Callable[[], bool]) -> None:
-        """Have a slot hold these tokens, and learn from it how long one takes."""
+    def _evaluate(self, place: Place, tokens: list[int], is_wanted: Callable[[], bool]) -> bool:
+        """Have a slot hold these tokens and no others, and learn from it how long one takes; whether it does now."""
         last: dict[str, Any] = {}
         body = {"prompt": tokens, "n_predict": 0, "cache_prompt": True, "id_slot": place.slot, "stream": True}
         place.server.stream(body | {"return_progress": True}, lambda chunk: bool(last.update(chunk)), is_wanted)
         timings = last.get("timings", {})
         if timings.get("prompt_n", 0) >= LEAST_TOKENS:
             self._token_seconds = timings["prompt_ms"] / timings["prompt_n"] / 1000
+        return "usage" in last
 
     def _prompt(self, request: Generate) -> tuple[Prompt, str]:
         """The prompt, and the space at its end, which the next token shall have. What people typed is text."""

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import PeopleError
@@ -29,6 +29,30 @@ ANY = -1
 """Where more ask than there are slots, llama.cpp gives each the first that is free."""
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """A prompt as slots tell it from others: its text, whose it is, and how much of it is the same for everybody."""
+
+    text: str = ""
+    circle: str | None = None
+    common_characters: int = 0
+
+    def shared(self, held: Beginning) -> int:
+        """Characters at the start that a slot with the other need not evaluate anew for this one.
+
+        Of another circle's prompt only the common ones: how soon an answer comes would tell what the prompt was.
+        """
+        most = len(self.text) if self.is_akin(held) else self.common_characters
+        return min(most, _shared(held.text, self.text))
+
+    def is_akin(self, held: Beginning) -> bool:
+        """Whether both are of one circle."""
+        return self.circle is not None and self.circle == held.circle
+
+
+UNKNOWN = Beginning()
+
+
 @dataclass
 class Place:
     """A request's slot on a server, and what of its prompt that slot has already (`shared` characters)."""
@@ -36,6 +60,9 @@ class Place:
     server: Any
     slot: int = ANY
     shared: int = 0
+    prompt: Beginning = UNKNOWN
+    is_strange: bool = False
+    """Whether the slot may hold more of another circle's prompt, which its owner has it forget first."""
     evaluated: str = ""
     """Text whose tokens the slot holds when the request leaves it; its owner says it."""
 
@@ -49,24 +76,37 @@ class _Serving:
     """Questions that take no slot."""
     most_busy: int = 0
     """Requests at once at most, those of earlier servers with them, since this was looked at last."""
-    idle: dict[int, str] = field(default_factory=dict)
-    """The slots that nobody has, those left first in front, with the text that each holds."""
+    idle: dict[int, Beginning | None] = field(default_factory=dict)
+    """The slots that nobody has, those left first in front, with what each holds; None before the first."""
+    circles: set[str | None] = field(default_factory=set)
+    """Whose requests came here; two tell as much as all."""
+    is_mixed: bool = False
+    """Whether llama.cpp chose a slot, so that nobody knows whose prompt one holds."""
 
     def __post_init__(self) -> None:
-        self.idle = dict.fromkeys(range(self.slots), "")
+        self.idle = dict.fromkeys(range(self.slots))
 
-    def take(self, prompt: str) -> Place:
+    def take(self, prompt: Beginning) -> Place:
         """The slot that holds most of the prompt; where none holds enough, the one that was left first."""
-        shared = {slot: _shared(text, prompt) for slot, text in self.idle.items()}
+        shared = {slot: prompt.shared(held) if held else 0 for slot, held in self.idle.items()}
         slot = max(shared, key=lambda one: shared[one], default=ANY)
-        if shared.get(slot, 0) <= ALIKE * len(prompt):
+        if shared.get(slot, 0) <= ALIKE * len(prompt.text):
             slot = next(iter(self.idle), ANY)
-        self.idle.pop(slot, None)
-        return Place(self.server, slot, shared.get(slot, 0))
+        return Place(self.server, slot, shared.get(slot, 0), prompt, self._is_strange(slot, prompt))
+
+    def _is_strange(self, slot: int, prompt: Beginning) -> bool:
+        """Note who takes a slot, and tell whether it may hold another circle's prompt."""
+        held = self.idle.pop(slot, None)
+        self.is_mixed = self.is_mixed or slot == ANY
+        if len(self.circles) < 2:
+            self.circles.add(prompt.circle)
+        if self.is_mixed:
+            return prompt.circle is None or self.circles != {prompt.circle}
+        return held is not None and not prompt.is_akin(held)
 
     def leave(self, place: Place) -> None:
         if place.slot != ANY:
-            self.idle[place.slot] = place.evaluated
+            self.idle[place.slot] = UNKNOWN if place.is_strange else replace(place.prompt, text=place.evaluated)
 
 
 class GrowingServer:
@@ -95,7 +135,7 @@ class GrowingServer:
         return self._latest.server if self._latest else None
 
     @contextmanager
-    def slot(self, prompt: str = "") -> Iterator[Place]:
+    def slot(self, prompt: Beginning = UNKNOWN) -> Iterator[Place]:
         """A place for one more request on a server that has a slot for it, grown where it has none."""
         with self._counting:
             self._arriving += 1
