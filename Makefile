@@ -19,6 +19,7 @@ serve: $(RUN)
 
 test: $(DEV)
 	sh tests/browser.sh
+	sh tests/postgres.sh
 	-$(BIN)/python -m engine.catalogue
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -51,7 +52,7 @@ $(RUN): requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-$(DEV): requirements-dev.txt $(RUN)
+$(DEV): requirements-dev.txt requirements-host.txt $(RUN)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import streamlit as st
@@ -14,6 +14,7 @@ from engine import http
 from engine.backends import loader as backends
 from engine.serving.compose import House
 from engine.settings import current
+from engine.storage import StorageError
 from pages.parts import first_page
 from pages.parts.curves import library_routes
 from pages.parts.engine import house
@@ -46,11 +47,18 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
         step()
 
 
+def _open_storage(home: House) -> None:
+    """What visitors left, before they ask for it; where it cannot be reached now, whoever asks is told."""
+    with suppress(StorageError):
+        home.storage.prepare()
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
     http.prepare_sockets()
     home = await run_in_threadpool(house)
+    threading.Thread(target=_open_storage, args=(home,), daemon=True).start()
     await run_in_threadpool(home.store.prefetch_embedded)
     threading.Thread(target=first_page.prepare, daemon=True).start()
     is_over = threading.Event()

@@ -85,7 +85,10 @@ class Settings:
     storage_folder: Path = Path.home() / ".local" / "share" / "parlance"
     """Where what visitors did is kept for them, under keys that nobody can guess."""
     storage_bytes: int = 256 * 2**20
-    """Most that this folder may hold; what ends soonest makes room. 0 keeps nothing."""
+    """Most of it that is kept; what ends soonest makes room. 0 keeps nothing."""
+    database: str = ""
+    """PostgreSQL to keep it in instead, `postgresql://name:password@host/database` (with requirements-host.txt); empty
+    is SQLite, in that folder."""
     keep_days: float = 30.0
     """How long a visit is kept: its texts and result, for its link, for reloading and for the visitor's history."""
     device: str = "auto"

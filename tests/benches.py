@@ -19,7 +19,7 @@ from engine.messages import Text
 from engine.serving.compose import House, wrapped
 from engine.serving.local import LocalEngine
 from engine.settings import Settings
-from engine.storage.files import Files
+from engine.storage.database import Database
 
 
 def model(name: str, memory_bytes: int = 1000, **changes: Any) -> Model:
@@ -105,7 +105,7 @@ class Bench:
         self.engine = wrapped(self.local)
         self.store.in_use = self.engine.is_loaded
         self.kept = TemporaryDirectory()
-        storage = Files(Path(self.kept.name), 10**7)
+        storage = Database("", Path(self.kept.name), 10**7)
         self.house = House(self.store, self.engine, storage)  # type: ignore[arg-type]
 
     def load(self, model: Model, path: Path, settings: Settings, runtime: Runtime) -> FakeBackend:

@@ -15,6 +15,7 @@ from engine.errors import PeopleError
 from engine.serving import footprints
 from engine.serving.compose import House
 from engine.serving.protocol import Caller
+from engine.storage import at_hand
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Shown:
 def find(home: House, application: Application[Any, Any]) -> Shown | None:
     """What was computed with the weights that are here; None until it was."""
     name = _name(home, application)
-    record = home.storage.read(name) if name else None
+    record = at_hand(home.storage, name) if name else None
     request, result = from_record(application, record) if record else (None, None)
     return Shown(request, str(record["text"]), result) if record and result is not None else None
 
@@ -64,7 +65,7 @@ def _compute(home: House, application: Application[Any, Any]) -> None:
         text = event.text if event.kind == "replace" else text + event.text
         result = event.result if event.kind == "done" else None
     record = as_record(application, application.shown, result) | {"text": text}
-    home.storage.write(name, record, KEEP_SECONDS)
+    home.storage.write(name, record, KEEP_SECONDS, kind="example")
     footprints.note(home, home.engine.status())
     if application.default_model not in loaded:
         home.engine.unload(application.default_model, OURSELVES)

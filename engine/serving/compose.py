@@ -56,6 +56,7 @@ class House:
         """Stop fetching, cancel everything, free all models."""
         self.store.close()
         self.engine.close()
+        self.storage.close()
 
 
 def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.serving.compose import House
 from engine.serving.protocol import EngineStatus
+from engine.storage import at_hand
 
 KEEP_SECONDS = 365 * 86_400.0
 
@@ -13,14 +14,14 @@ def note(home: House, status: EngineStatus) -> None:
     for model in status.models:
         name = _name(home, model.id) if model.state == "ready" else ""
         value = {"bytes": model.memory_bytes}
-        if name and home.storage.read(name) != value:
-            home.storage.write(name, value, KEEP_SECONDS)
+        if name and at_hand(home.storage, name) != value:
+            home.storage.write(name, value, KEEP_SECONDS, kind="footprint")
 
 
 def measured(home: House, model_id: str) -> int | None:
     """In bytes; None for a model that was not in memory yet, or came with other weights since."""
     name = _name(home, model_id)
-    kept = home.storage.read(name) if name else None
+    kept = at_hand(home.storage, name) if name else None
     return int(kept["bytes"]) if kept else None
 
 

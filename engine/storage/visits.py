@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.storage import Storage
+from engine.storage import Storage, StorageError
 
 MAX_LISTED = 30
 """Visits of a page that are kept for one visitor; the oldest makes room."""
 MAX_TITLE_CHARACTERS = 80
 MAX_KEY_CHARACTERS = 64
+OWNED = ("share", "demo", "report", "feedback")
+"""Kinds of what a visitor has beside visits."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,16 @@ class Visits:
 
     def keep(self, visitor: str, page: str, title: str, content: Mapping[str, Any]) -> str:
         """Keep a visit and return its key, which is all that it takes to read it; "" where it could not be kept."""
-        key = secrets.token_urlsafe(18)
-        if not self.storage.write(_name(key), {"page": page, "content": dict(content)}, self.seconds):
+        key, value = secrets.token_urlsafe(18), {"page": page, "content": dict(content)}
+        if not self.storage.write(_name(key), value, self.seconds, kind="visit", owner=visitor):
             return ""
-        with self._lock:
-            visits = [Visit(key, title[:MAX_TITLE_CHARACTERS], time.time()), *self.of(visitor, page)]
-            self._write(visitor, page, visits[:MAX_LISTED])
-        self._delete(visits[MAX_LISTED:])
+        try:
+            with self._lock:
+                visits = [Visit(key, title[:MAX_TITLE_CHARACTERS], time.time()), *self.of(visitor, page)]
+                self._write(visitor, page, visits[:MAX_LISTED])
+            self._delete(visits[MAX_LISTED:])
+        except StorageError:
+            return ""
         return key
 
     def find(self, key: str, page: str) -> dict[str, Any] | None:
@@ -63,10 +68,25 @@ class Visits:
             self._write(visitor, page, [visit for visit in visits if visit not in gone])
         self._delete(gone)
 
+    def all_of(self, visitor: str, pages: Iterable[str]) -> dict[str, list[Any]]:
+        """Everything that is kept of a visitor: visits of those pages, and what was shared, by kind."""
+        visits = [(page, visit) for page in pages for visit in self.of(visitor, page)]
+        found = [asdict(visit) | {"page": page, "content": self.find(visit.key, page)} for page, visit in visits]
+        more = {kind: [entry.value for entry in self.storage.listed(kind, visitor)] for kind in OWNED}
+        return {"visits": found} | {kind: values for kind, values in more.items() if values}
+
+    def forget_all(self, visitor: str, pages: Iterable[str]) -> None:
+        """Delete everything that is kept of a visitor."""
+        for page in pages:
+            self.forget(visitor, page)
+        self.storage.forget(visitor)
+
     def _write(self, visitor: str, page: str, visits: list[Visit]) -> None:
         name = _list_name(visitor, page)
         if visits:
-            self.storage.write(name, {"visits": [asdict(visit) for visit in visits]}, self.seconds)
+            self.storage.write(
+                name, {"visits": [asdict(visit) for visit in visits]}, self.seconds, kind="history", owner=visitor
+            )
         else:
             self.storage.delete(name)
 

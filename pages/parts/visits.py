@@ -6,6 +6,7 @@ outlives it. Long texts never do: addresses have limits on their way.
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,13 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from engine.applications import Application
+from engine.applications import APPLICATIONS, Application
 from engine.applications.records import as_record, from_record
 from engine.http.visitors import visitor_of
+from engine.storage import StorageError
 from engine.storage.visits import Visit
 from pages.parts.engine import house
+from pages.parts.errors import show_error
 from pages.parts.language import _
 from pages.parts.text import plain
 
@@ -89,7 +92,12 @@ def resume(application: Application[Any, Any], answer: str, texts: Sequence[str]
     if known and not link and st.session_state[ARRIVED] and not any(name in st.query_params for name in texts):
         return _into_address(here, known)  # come back by the navigation, which leaves addresses bare
     st.session_state[here.known] = link
-    found = house().visits.find(link, application.id) if link else None
+    try:
+        found = house().visits.find(link, application.id) if link else None
+    except StorageError as error:
+        st.session_state.pop(here.known)  # another look comes with the next run
+        show_error(error)
+        return None
     if found:
         _restore(here, link, found)
         if known is not None:  # else the address of the page just opened has settings of its own
@@ -121,7 +129,11 @@ def keep(key: str, answer: Exchange) -> None:
     content = as_record(here.application, answer.request, answer.result)
     content |= {"text": answer.text, "state": answer.state, "inputs": answer.inputs}
     title = " · ".join(str(answer.inputs[name]).strip() for name in here.texts)
-    answer.visit = house().visits.keep(_visitor(), here.application.id, title, content)
+    answer.visit = house().visits.keep(visitor(), here.application.id, title, content)
+    if not answer.visit and house().settings.storage_bytes:
+        st.toast(
+            _("This answer could not be kept: it has no link and stands in no history."), icon=":material/link_off:"
+        )
     st.session_state[here.known] = answer.visit
     _into_address(here, answer.visit)
 
@@ -164,8 +176,11 @@ def show_history() -> None:
     opened = st.popover(_("History"), icon=":material/history:", key="history", on_change="rerun")
     if not opened.open:
         return
-    visits = house().visits.of(_visitor(), here.application.id)
     with opened:
+        try:
+            visits = house().visits.of(visitor(), here.application.id)
+        except StorageError as error:
+            return show_error(error)
         st.caption(_("Kept for {days:g} days, for this browser alone. Links to a visit end with it.",
                      days=house().settings.keep_days))  # fmt: skip
         for visit in visits:
@@ -176,6 +191,26 @@ def show_history() -> None:
             st.button(
                 _("Delete all"), icon=":material/delete:", key="history-delete", on_click=_forget, args=(here, None)
             )
+        _show_everything()
+
+
+def _show_everything() -> None:
+    """The visitor's own of all pages, to take along or to delete."""
+    st.caption(_("Everything that is kept of this browser, visits of all pages and what was shared:"))
+    with st.container(horizontal=True):
+        st.download_button(
+            _("Download"), _everything, "parlance.json", "application/json", icon=":material/download:",
+            key="everything", on_click="ignore",
+        )  # fmt: skip
+        st.button(_("Delete"), icon=":material/delete_forever:", key="everything-delete", on_click=_forget_everything)
+
+
+def _everything() -> str:
+    return json.dumps(house().visits.all_of(visitor(), APPLICATIONS), ensure_ascii=False, indent=1)
+
+
+def _forget_everything() -> None:
+    house().visits.forget_all(visitor(), APPLICATIONS)
 
 
 def _show_visit(here: Here, visit: Visit) -> None:
@@ -195,7 +230,7 @@ def _load(here: Here, key: str) -> None:
 
 
 def _forget(here: Here, key: str | None) -> None:
-    house().visits.forget(_visitor(), here.application.id, key)
+    house().visits.forget(visitor(), here.application.id, key)
 
 
 def _restore(here: Here, link: str, found: Mapping[str, Any]) -> None:
@@ -229,7 +264,7 @@ def _tell_end(here: Here, link: str) -> None:
         st.info(words, icon=":material/link_off:")
 
 
-def _visitor() -> str:
+def visitor() -> str:
     """The browser's own number; one of this session where it takes no cookies."""
     own: str = st.session_state.setdefault("visitor", secrets.token_urlsafe(24))
     return visitor_of(st.context.cookies) or own

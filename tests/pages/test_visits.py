@@ -12,6 +12,7 @@ from benches import Bench
 from streamlit.testing.v1 import AppTest
 
 from engine.applications import APPLICATIONS, showcase
+from engine.storage.connections import FILE
 from tests.pages.test_pages import click, drawn
 
 Open = Callable[..., AppTest]
@@ -161,3 +162,19 @@ def test_examples_are_computed_once_for_these_weights(open_page: Open, bench: Be
     assert found and found.result.results[0].label in drawn(open_page("home")).lower()
     weights["hash"] = "another"
     assert showcase.find(bench.house, APPLICATIONS["sentiment"]) is None
+
+
+def test_everything_of_a_visitor_is_deleted_and_a_database_that_is_gone_is_told(open_page: Open, bench: Bench) -> None:
+    app = ask(open_page("sentiment"), "sentiment", "a good film")
+    app.session_state["history"] = True
+    app.run()
+    assert [button.label for button in app.get("download_button")] == ["Download"]
+    app.button(key="everything-delete").click().run()
+    assert bench.house.storage.usage() == {} and not app.exception
+    bench.house.storage.folder = bench.house.storage.folder / FILE / "below"  # type: ignore[attr-defined]
+    bench.house.storage.close()
+    assert "cannot be reached for the moment" in drawn(app.run())
+    lost = open_page("sentiment", link={"kept": "x" * 24})
+    assert "cannot be reached for the moment" in drawn(lost) and not lost.exception
+    asked = ask(lost, "sentiment", "a good film")
+    assert "Positive" in drawn(asked) and "could not be kept" in asked.toast[0].value and not asked.exception
