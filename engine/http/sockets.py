@@ -13,6 +13,9 @@ HEAD_SECONDS = 20.0
 MAX_CONNECTIONS = 2000
 """Open at a time, fewer where the system lets a process have fewer files. A browser has up to seven."""
 MAX_FILES = 16_384
+MAX_MESSAGE_BYTES = 2 * 2**20
+"""Of one that a page sends over its WebSocket: what was typed on it. Files come another way. Streamlit takes 200 MB,
+and somebody who sends nearly all of that keeps it in memory for as long as the connection is held."""
 _ANSWERING = object()
 
 
@@ -64,6 +67,7 @@ def _watched(protocol: Any, loop: asyncio.AbstractEventLoop, most: int) -> Any:
 
     if hasattr(protocol, "cycle"):  # uvicorn's protocols keep the request under way there
         protocol.connection_made = made
+        protocol.config.ws_max_size = min(protocol.config.ws_max_size, MAX_MESSAGE_BYTES)
     return protocol
 
 

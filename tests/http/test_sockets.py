@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+import websockets
 
 from engine.http import sockets
 from engine.http.sockets import send_at_once
@@ -79,9 +80,15 @@ async def ended(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> bytes:
 
 @asynccontextmanager
 async def served() -> AsyncIterator[Callable[[], Coroutine[Any, Any, Any]]]:
-    """Connects to a server whose answers take 0.3 seconds."""
+    """Connects to a server whose answers take 0.3 seconds, and whose WebSocket hears all."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                await send({"type": "websocket.send", "text": "heard"})
+            return
         await asyncio.sleep(0.3)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"at last"})
@@ -128,6 +135,22 @@ def test_connections_that_are_held_keep_nobody_out(
     answer, are_closed = run(ask())
     assert (b"at last" in answer) is is_answered
     assert are_closed == [is_answered, False, False], "the oldest that waits makes room"
+
+
+def test_a_message_over_the_limit_is_refused_before_all_of_it_came() -> None:
+    async def send(count: int) -> Any:
+        async with served() as connect:
+            _reader, writer = await connect()
+            host, port = writer.get_extra_info("peername")
+            async with websockets.connect(f"ws://{host}:{port}/", max_size=None) as socket:
+                pieces = (b"x" * 2**16 for _ in range(count))
+                await socket.send(pieces)
+                return await socket.recv()
+
+    assert run(send(sockets.MAX_MESSAGE_BYTES // 2**16 - 1)) == "heard"
+    with pytest.raises(websockets.ConnectionClosed) as closed:
+        run(send(sockets.MAX_MESSAGE_BYTES // 2**16 + 1))
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 
 def test_a_process_may_have_as_many_files_as_the_system_lets_it() -> None:

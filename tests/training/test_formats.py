@@ -161,6 +161,11 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.parquet", parquet({"n": [1, 2, 3], "text": bad_text()}), r"at row 2: text is not UTF-8 text"),
     ("a.parquet", parquet({"n": [1, 2], "day": pa.array([0, 2**40], pa.timestamp("s"))}), "row 2: day holds a date"),
     ("a.parquet", parquet({"day": pa.array([-(2**30)], pa.date32())}), r"at row 1: day holds a date"),
+    ("a.parquet", parquet({"n": pa.StructArray.from_arrays([pa.array(["a"])] * 2, ["x", "x"])}), "columns named 'x'"),
+    ("a.parquet", parquet({"n": [1], "text": ["b"]}).replace(b"text", b"te\xfft"), "whose name is not UTF-8"),
+    ("a.parquet", parquet({"t": bad_text().dictionary_encode()}), "t is not UTF-8|text that is not UTF-8"),
+    ("a.parquet", parquet({"day": pa.array([[2**40]], pa.list_(pa.timestamp("s")))}), "row 1: day holds a date"),
+    ("a.parquet", parquet({"day": pa.array([1], pa.timestamp("s", "Mars/A"))}), "1: day cannot be read .* Save"),
     ("../../etc/passwd\n.exe", "x", r"^passwd\.exe is of no known kind"),
 ]  # fmt: skip
 

@@ -29,15 +29,19 @@ def read_parquet(content: bytes) -> Table:
         facts = pq.ParquetFile(buffer)
         _check_parquet(facts.metadata)
         # Text as a dictionary stays as small as it is stored, however often a row repeats it.
-        _check_names(facts.schema_arrow.names)
+        _check_names(list(facts.schema_arrow))
         texts = [field.name for field in facts.schema_arrow if pa.types.is_string(field.type)]
         names = [field.name for field in facts.schema_arrow if _can_hold_text(field.type)]
         if not names:
             raise InputError("has no column of text or numbers.")
         file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
         rows = list(_parquet_rows(file, names))
+    except UnicodeDecodeError:
+        raise InputError("has a column whose name is not UTF-8 text. Write the file anew.") from None
     except (pa.ArrowException, OSError) as error:
         words = str(error).partition("\n")[0][:120]
+        if "UTF8" in words:
+            raise InputError("holds text that is not UTF-8. Write the file anew.") from None
         raise InputError("is no whole Parquet file, perhaps cut off ({reason}).", reason=words) from None
     return table_of_objects(rows, range(1, len(rows) + 1))
 
@@ -60,9 +64,18 @@ def _check_parquet(facts: Any) -> None:
         raise unpacks_to_too_much()
 
 
-def _check_names(names: Sequence[str]) -> None:
+def _check_names(fields: Sequence[Any]) -> None:
+    import pyarrow as pa
+
+    names = [field.name for field in fields]
     if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
         raise InputError("has two columns named {column}. Rename one.", column=repr(twice[:40]))
+    for field in fields:
+        kind = field.type
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            kind = kind.value_type
+        if pa.types.is_struct(kind):
+            _check_names(list(kind))
 
 
 def _can_hold_text(kind: Any) -> bool:
@@ -94,6 +107,8 @@ def _parquet_rows(file: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 def _readable(column: Any, name: str, first: int) -> list[Any]:
     """A column's cells. Raises InputError with the row of one that Python cannot hold."""
+    import pyarrow as pa
+
     try:
         return _values(column)
     except (ValueError, OverflowError):
@@ -104,6 +119,11 @@ def _readable(column: Any, name: str, first: int) -> list[Any]:
                 raise InputError(
                     "at row {number}: {column} is not UTF-8 text. Write the file anew.", number=number, column=name[:40]
                 ) from None
+            except pa.ArrowException as error:
+                raise InputError(
+                    "at row {number}: {column} cannot be read ({reason}). Save it as text.",
+                    number=number, column=name[:40], reason=str(error)[:120],
+                ) from None  # fmt: skip
             except (ValueError, OverflowError):
                 raise InputError(
                     "at row {number}: {column} holds a date before the year 1 or after 9999. Save it as text.",
