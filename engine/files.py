@@ -75,16 +75,18 @@ def finish_deletions(parent: Path) -> None:
 
 @contextmanager
 def placed(final: Path) -> Iterator[Path]:
-    """A new folder to fill, which gets its name when it is whole; what had the name before goes afterwards."""
+    """A new folder to fill, which gets its name when it is whole and on the disk; what had the name goes afterwards."""
     temporary, before = (final.with_name(f"{final.name}{end}") for end in (".part", ".before"))
     for path in (temporary, before):
         remove(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        sync(temporary)
         if final.exists():
             final.rename(before)
         temporary.rename(final)
+        sync(final.parent, is_deep=False)
     finally:
         for path in (temporary, before):
             remove(path)

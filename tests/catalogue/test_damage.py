@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from engine import files
 from engine.catalogue import copies
 from engine.catalogue.cache import MANIFEST, Cache
 from engine.catalogue.copies import Copy
@@ -120,6 +121,16 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(os, "rename", renamed)
     copy.made(weights)
     assert steps == ["sync .part", "rename", "sync "] and file().is_file()
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(files, "sync", lambda path, **_: steps.append(f"sync {path.name}"))
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda old, new: steps.append(f"rename {old.name}") or rename(old, new))
+    with files.placed(tmp_path / "result"):
+        pass
+    assert steps == ["sync result.part", "rename result.part", f"sync {tmp_path.name}"]
 
 
 def test_a_copy_that_hangs_does_not_hold_the_others_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
