@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,12 +78,17 @@ def first_target(catalogue: Catalogue, language: str) -> str:
 def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, str]:
     """Source and target of a text without a model; the text tells its language where the request does not."""
     rows = request.text if isinstance(request.text, list | tuple) else [request.text]
-    text = next((row for row in rows if isinstance(row, str) and row.strip()), "")
-    if request.source != "auto" or not text:
+    texts = [row for row in rows if isinstance(row, str) and row.strip()]
+    if request.source != "auto" or not texts:
         return request.source, request.target
     here = ready(catalogue, APPLICATION.models(catalogue))
     known = [code for code in NAMED if code != request.target and best_route(here, code, request.target)]
-    return detect_language(text, [*known, request.target]).code, request.target
+    guesses = [detect_language(text, [*known, request.target]) for text in texts[:MAX_GUESSED]]
+    return next((guess for guess in guesses if guess.is_allowed), guesses[0]).code, request.target
+
+
+MAX_GUESSED = 20
+"""Rows of a batch by whose languages its model is chosen."""
 
 
 def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
@@ -97,26 +102,33 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     if found := best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target):
         return found
     default = APPLICATION.choose(catalogue, None)
-    if {source, target} <= NAMED.keys() and source != target and target not in languages_of(default):
+    given = {target} if request.source == "auto" else {source, target}
+    if {source, target} <= NAMED.keys() and source != target and not given <= set(languages_of(default)):
         raise _no_route(catalogue, source, target)
     return Route((default,))
 
 
 def _no_route(catalogue: Catalogue, source: str, target: str) -> UnsupportedError:
     """What no model here does, and what to download for it."""
-    models = APPLICATION.models(catalogue)
-    better = better_route(ready(catalogue, models), models, source, target)
-    if better is None:
+    models, size = _downloads(catalogue, source, target)
+    if not models:
         return UnsupportedError(
             "No model here or in the catalogue translates {source} to {target}. Choose other languages.",
             param="source", source=NAMED[source], target=NAMED[target],
         )  # fmt: skip
-    legs = missing(catalogue, better)
     return UnsupportedError(
         "No model here translates {source} to {target}. Download {models} ({size}), or choose other languages.",
-        param="source", source=NAMED[source], target=NAMED[target], models=[leg.title for leg in legs],
-        size=size_in_words(sum(leg.source.download_bytes(leg) for leg in legs)),
+        param="source", source=NAMED[source], target=NAMED[target], models=models, size=size,
     )  # fmt: skip
+
+
+def _downloads(catalogue: Catalogue, source: str, target: str) -> tuple[list[str], str]:
+    """What of the catalogue to download for a pair that nothing here translates, by title, and its size."""
+    models = APPLICATION.models(catalogue)
+    measured = better_route(ready(catalogue, models), models, source, target)
+    route = measured or best_route(models, source, target)
+    legs = missing(catalogue, route) if route else []
+    return [leg.title for leg in legs], size_in_words(sum(leg.source.download_bytes(leg) for leg in legs))
 
 
 def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterator[Event]:
@@ -180,10 +192,10 @@ def _both(first: float | None, second: float | None) -> float | None:
 
 def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Caller) -> list[Work | Untouched]:
     """The texts on their way; a row of several that cannot be read, or told its language, stays as it was."""
-    limits, known = engine.settings, APPLICATION.models(engine.catalogue)
+    limits, catalogue = engine.settings, engine.catalogue
     if isinstance(request.text, str):
         (text,) = clean_texts(request.text, "text", limits.max_text_characters, limits.max_rows)
-        return [Work(engine, model, text, _direction(model, request, text, known), caller)]
+        return [Work(engine, model, text, _direction(catalogue, model, request, text), caller)]
     rows = clean_rows(request.text, "text", limits.max_text_characters, limits.max_rows)
     works: list[Work | Untouched] = []
     errors = []
@@ -191,7 +203,7 @@ def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Call
         try:
             if isinstance(row, PeopleError):
                 raise row
-            works.append(Work(engine, model, row, _direction(model, request, row, known), caller))
+            works.append(Work(engine, model, row, _direction(catalogue, model, request, row), caller))
         except PeopleError as error:
             errors.append(error)
             works.append(Untouched(original, Direction(request.source, request.target), error.text))
@@ -250,10 +262,10 @@ def _pass_on(work: Work | Untouched, index: int, event: Event) -> Iterator[Event
         yield event
 
 
-def _detected(model: Model, text: str, target: str, offered: Iterable[Model]) -> tuple[str, bool]:
+def _detected(catalogue: Catalogue, model: Model, text: str, target: str) -> tuple[str, bool]:
     """The best guess at the source among the languages that the model can do, and whether it is no more than that.
 
-    Raises InputError for a text in another language, with a model that knows it where there is one.
+    Raises InputError for a text in another language, with what translates it where there is something.
     """
     allowed = [model.pair[0]] if model.pair else languages_of(model)
     words = prose(text)
@@ -262,24 +274,35 @@ def _detected(model: Model, text: str, target: str, offered: Iterable[Model]) ->
         return guess.code, False
     if guess.is_allowed:
         return guess_language(text, [code for code in allowed if code != target])[0], True
-    able = (one for one in offered if guess.code in one.languages and target in one.languages and one.id != model.id)
-    if (other := next(able, None)) is None:
-        raise InputError(
-            "The text looks {language}, and no model here translates that. Choose the source language if it is "
-            "another.", param="source", language=NAMED[guess.code],
+    raise _not_done(catalogue, model, guess.code, target)
+
+
+def _not_done(catalogue: Catalogue, model: Model, source: str, target: str) -> InputError:
+    """A text looks to be in a language that the model does not translate: what does, here or after a download."""
+    here = best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target)
+    if here:
+        return InputError(
+            "The text looks {language}, which {model} does not translate. {others} on this machine can: leave the choice "
+            "of the model out, or choose the source language if it is another.",
+            param="source", language=NAMED[source], model=model.title, others=[leg.title for leg in here.legs],
         )  # fmt: skip
-    raise InputError(
-        "The text looks {language}, which {model} does not translate. {other} does: choose it as the model, "
-        "{size} to download.",
-        param="source", language=NAMED[guess.code], model=model.title, other=other.title,
-        size=size_in_words(other.size_bytes),
+    models, size = _downloads(catalogue, source, target)
+    if models:
+        return InputError(
+            "The text looks {language}, which {model} does not translate. Download {others} ({size}), or choose the "
+            "source language if it is another.",
+            param="source", language=NAMED[source], model=model.title, others=models, size=size,
+        )  # fmt: skip
+    return InputError(
+        "The text looks {language}, and no model here translates that. Choose the source language if it is another.",
+        param="source", language=NAMED[source],
     )  # fmt: skip
 
 
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-def _direction(model: Model, request: TranslateRequest, text: str, offered: Iterable[Model]) -> Direction:
+def _direction(catalogue: Catalogue, model: Model, request: TranslateRequest, text: str) -> Direction:
     """Source and target, checked; in a text without words there is nothing to detect."""
     source, target, known, is_guessed = request.source, request.target, languages_of(model), False
     for name, code in (("source", source), ("target", target)):
@@ -291,7 +314,7 @@ def _direction(model: Model, request: TranslateRequest, text: str, offered: Iter
     if source == "auto":
         has_words = any(segment.text for segment in split(text))
         first = next(code for code in known if code != target)
-        source, is_guessed = _detected(model, text, target, offered) if has_words else (first, False)
+        source, is_guessed = _detected(catalogue, model, text, target) if has_words else (first, False)
     if source == target:
         raise InputError(
             "The text is already in {language}. Choose another target language.",

@@ -60,7 +60,7 @@ def test_a_model_that_translates_by_example_is_makeshift() -> None:
         ("Jó reggelt, hogy vagy ma?", "translates Hungarian to Portuguese. Download "),
         ("おはようございます", "translates Japanese to Portuguese. Download "),
         ("Bon dia, com estàs avui? Moltes gràcies per tot.", "translates Catalan to Portuguese. Download "),
-        ("Dia duit, conas atá tú inniu?", "catalogue translates Irish to Portuguese. Choose "),
+        ("Dia duit, conas atá tú inniu?", "translates Irish to Portuguese. Download M2M100 418M "),
     ],
 )
 def test_what_no_model_here_can_do_is_named_with_what_can(text: str, says: str) -> None:

@@ -256,14 +256,35 @@ def test_a_detected_language_is_reported_a_guess_as_one(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("Jó reggelt kívánok, hogy van?", "looks Hungarian.*M2M100 418M does"), ("明日は天気がいいです。", "Japanese"),
-     ("El gat dorm a la cuina.", "looks Catalan.*to download"),
-     ("Tá an cat ina chodladh sa chistin.", "looks Irish, and no model here")],
+    [("Jó reggelt kívánok, hogy van?", r"looks Hungarian.*Download Firefox Translations hu → en \(16 MB\)"),
+     ("Jó napot", "looks Hungarian.*hu → en"), ("明日は天気がいいです。", "Japanese.*ja → en"),
+     ("Bon dia", r"looks Catalan.*Download Firefox Translations ca → en \(25 MB\)"),
+     ("Dia dhuit", "looks Irish.*Download M2M100"), ("Kaixo", "looks Basque.*Download NLLB")],
 )  # fmt: skip
 def test_a_language_that_cannot_be_done_is_named_and_who_can(house, text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
-        translate.APPLICATION.run(house.engine, TranslateRequest(text, target="en"), HOST)
-    assert caught.value.param == "source"
+    for model in (None, "gemma-3-270m"):
+        with pytest.raises(InputError, match=said) as caught:
+            translate.APPLICATION.run(house.engine, TranslateRequest(text, target="en", model=model), HOST)
+        assert caught.value.param == "source"
+
+
+def test_what_another_model_here_translates_is_told(house) -> None:
+    asked = TranslateRequest("Das Wetter wird morgen schön.", target="pt", model="firefox-en-pt")
+    with pytest.raises(InputError, match="looks German.*Download Firefox Translations de → en"):
+        translate.APPLICATION.run(house.engine, asked, HOST)
+    asked = TranslateRequest("Das Wetter wird morgen schön.", target="en", model="firefox-pt-en")
+    with pytest.raises(InputError, match="looks German.*Gemma 3 270M on this machine can"):
+        translate.APPLICATION.run(house.engine, asked, HOST)
+    with pytest.raises(UnsupportedError, match=r"Hungarian to English\. Download Firefox Translations hu → en"):
+        translate.APPLICATION.run(house.engine, TranslateRequest("Bot", "hu", "en"), HOST)
+
+
+def test_a_batch_takes_the_model_of_what_can_be_done(house) -> None:
+    house.backend.say = lambda request: "Feito."
+    rows = TranslateRequest(["Jó napot", "The cat sleeps in the kitchen."], target="pt")
+    result = translate.APPLICATION.run(house.engine, rows, HOST)
+    assert result.model == "firefox-en-pt" and [one.text for one in result.translations] == ["Jó napot", "Feito."]
+    assert "looks Hungarian" in str(result.translations[0].warning)
 
 
 FRENCH = {
