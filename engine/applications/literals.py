@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from engine.applications.code import COMMAND, PLURALS
+
 MARKS = "XZQKJ"
 """First letters of marks, of which one that the sentence does not use is taken."""
 LETTERS = {
@@ -40,7 +42,8 @@ _STRONG = (
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     r"(?<![\w/])(?:[~.]{1,2}(?=/)|[A-Za-z]:(?=\\))?(?:[/\\][\w.+~-]+){2,}[/\\]?|(?<![\w/])~/[\w.+/-]*\w",
     r"(?<!\w)[@#]\w[\w-]*",
-    r"\b\w+(?:\.\w+)*\(\w*\)",
+    COMMAND + r"(?: (?=\S*[-./@:=+~])[-\w./@:=+~]*[\w/])*",
+    rf"\b\w+(?:\.\w+)*(?!{PLURALS})\([\w.\"', ]*\)",
     r"\b\w+(?:_\w+)+\b|(?<!\w)_{1,2}\w+",
     r"(?<!\S)--?[a-z][\w-]*(?:=\S+)?",
     r"\b[\w-]+\.(?:py|js|ts|c|h|cpp|rs|go|sh|txt|md|pdf|docx?|xlsx?|csv|json|ya?ml|toml|html?|css|xml|png|jpe?g|gif|zip|gz|exe|com|org|net|eu)\b",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engine.applications.code import is_code, opens_block
 from engine.applications.literals import prose
 
 MAX_SENTENCE_CHARACTERS = 400
@@ -33,16 +34,6 @@ _PLAIN = re.compile(r"https?://\S+|www\.\S+|[^\s@]+@[^\s@]+\.\w+|[\W\d_]+")
 
 
 _LETTER = re.compile(r"[^\W\d_]")
-_CODE = re.compile(
-    r"\s*(?:\$|>>>)\s.*|\s*(?:import [\w.]+|from [\w.]+ import .*|(?:def|class|function) \w+\(.*|#include.*)"
-    r"|.*[{};]|\s*[\w.]+\s*(?:=|:=|\+=|==)\s*\S.*|\s*[\w.]+\([^()]*\)"
-)
-"""A line of code: a prompt, an import, a definition, an assignment, a call, or what ends as code does."""
-
-
-def is_code(line: str) -> bool:
-    """Whether a line is code and nothing else."""
-    return bool(_CODE.fullmatch(line)) and not line.rstrip().endswith((". ;", ".)"))
 
 
 @dataclass(frozen=True)
@@ -61,14 +52,12 @@ def split(text: str, language: str = "en") -> list[Segment]:
     In German a number with a point is taken for an ordinal (am 3. Mai).
     """
     segments: list[Segment] = []
-    kept, is_fenced = "", False
-    for line in text.splitlines(keepends=True):
-        body = line.rstrip()
-        is_fence = body.lstrip().startswith("```")
-        is_fenced = is_fenced != is_fence
-        if is_fence or is_fenced or is_code(body):
+    kept = ""
+    for line, is_kept in _lines(text):
+        if is_kept:
             kept += line
             continue
+        body = line.rstrip()
         prefix = _PREFIX.match(body)
         start = prefix.end() if prefix else 0
         kept += body[:start]
@@ -81,6 +70,22 @@ def split(text: str, language: str = "en") -> list[Segment]:
             kept = sentence[len(bare) :]
         kept += line[len(body) :]
     return [*segments, Segment(kept, "")] if kept else segments
+
+
+def _lines(text: str) -> Iterator[tuple[str, bool]]:
+    """Each line with its end, and whether it is code: fenced, code by itself, or further in than what opens a block."""
+    is_fenced, block = False, None
+    for line in text.splitlines(keepends=True):
+        body = line.strip()
+        is_fence = body.startswith("```")
+        is_fenced = is_fenced != is_fence
+        depth = len(line) - len(line.lstrip())
+        if body and block is not None and depth <= block:
+            block = None
+        is_kept = is_fence or is_fenced or (body and block is not None) or is_code(body)
+        if is_kept and block is None and not is_fence and opens_block(body):
+            block = depth
+        yield line, bool(is_kept)
 
 
 def _sentences(text: str, language: str) -> Iterator[str]:

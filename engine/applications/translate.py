@@ -282,8 +282,8 @@ def _not_done(catalogue: Catalogue, model: Model, source: str, target: str) -> I
     here = best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target)
     if here:
         return InputError(
-            "The text looks {language}, which {model} does not translate. {others} on this machine can: leave the choice "
-            "of the model out, or choose the source language if it is another.",
+            "The text looks {language}, which {model} does not translate. {others} on this machine can: name no model, "
+            "or choose the source language if it is another.",
             param="source", language=NAMED[source], model=model.title, others=[leg.title for leg in here.legs],
         )  # fmt: skip
     models, size = _downloads(catalogue, source, target)
