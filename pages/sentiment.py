@@ -64,7 +64,7 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     names = {label: label_in_words(label) for label in scores[0].scores}
     columns = {label: f"P({name})" if name in map(_, TAKEN) else name for label, name in names.items()}
     table = [
-        {verdict: names[score.label], confidence: confidence_in_words(score.score), row: text}
+        {verdict: names.get(score.label, ""), confidence: confidence_in_words(score.score), row: text}
         | {columns[label]: share for label, share in score.scores.items()}
         | ({_("Note"): _(score.warning)} if any(one.warning for one in scores) else {})
         for text, score in zip(texts, scores, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ _STROKES = str.maketrans("łøđıß", "lodis")
 def known_words(words: Iterable[str]) -> dict[str, float]:
     """How many of these words, in small letters, each language knows; little words count less."""
     exact, plain = _words()
-    counts: dict[str, float] = Counter()
+    counts: dict[str, float] = defaultdict(float)
     for word in words:
         codes, weight = exact.get(word, frozenset()), 1.0 if len(word) > 2 else LITTLE
         for code in codes:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.applications import Application
 from engine.applications.emoji import polarity, shares, without
 from engine.applications.languages import NAMED, SURE, guess_language, read_tables
 from engine.catalogue.models import Model
+from engine.errors import PeopleError
 from engine.evaluation.metrics import accuracy
 from engine.messages import NOTHING, Text
-from engine.requests import Classification, Classify, Event, clean_texts
+from engine.requests import Classification, Classify, Event, clean_rows, clean_texts
 from engine.serving.protocol import Caller, Engine
 
 LABELS = ("negative", "neutral", "positive")
@@ -32,9 +34,9 @@ _REPEATED = re.compile(r"([^\W\d_])\1{3,}")
 
 @dataclass(frozen=True)
 class SentimentRequest:
-    """One text or several."""
+    """One text or several; of several, one that is no text (a number, null), empty or too long has a `warning`."""
 
-    text: str | list[str]
+    text: str | list[Any]
     model: str | None = None
 
 
@@ -59,19 +61,31 @@ class SentimentResult:
 def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterator[Event]:
     """Judge the texts, in batches; only the waiting shows before the last event, whose result is a SentimentResult.
 
-    Raises InputError or TooLargeError naming the row, and what the engine raises.
+    A row of several that is no text is not judged. Raises InputError or TooLargeError, and what the engine raises.
     """
     model = APPLICATION.choose(engine.catalogue, request.model)
-    texts = clean_texts(request.text, "text", engine.settings.max_text_characters, engine.settings.max_rows)
-    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
-    judged: dict[int, SentimentScore] = {}
+    rows = _rows(engine, request.text)
+    judged = {number: _unread(model, row.text) for number, row in enumerate(rows) if isinstance(row, PeopleError)}
+    texts = {number: row for number, row in enumerate(rows) if isinstance(row, str)}
+    order = sorted(texts, key=lambda number: len(texts[number]))
     asked = [Classify(_readable(model, texts[number])) for number in order]
     for place, event in engine.stream_all(model.id, asked, caller):
         if event.kind == "done":
             number = order[place]
             judged[number] = _judged(engine, model, texts[number], event.result)
         yield event if event.kind in ("queued", "loading") else Event("queued")
-    yield Event("done", result=SentimentResult([judged[number] for number in range(len(texts))], model.id))
+    yield Event("done", result=SentimentResult([judged[number] for number in range(len(rows))], model.id))
+
+
+def _rows(engine: Engine, text: str | list[Any]) -> Sequence[str | PeopleError]:
+    limits = ("text", engine.settings.max_text_characters, engine.settings.max_rows)
+    return clean_texts(text, *limits) if isinstance(text, str) else clean_rows(text, *limits)
+
+
+def _unread(model: Model, why: Text) -> SentimentScore:
+    """What stands for a row that is not judged: no label is likelier than another."""
+    label, labels = ("", model.labels) if model.labels else ("neutral", LABELS)
+    return SentimentScore(label, 1 / len(labels), dict.fromkeys(labels, 1 / len(labels)), why)
 
 
 def _score(result: Classification, model: Model, warning: Text) -> SentimentScore:

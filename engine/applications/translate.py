@@ -26,16 +26,19 @@ from engine.catalogue.models import Catalogue, Model
 from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.evaluation.metrics import bleu, chrf
 from engine.messages import Text
-from engine.requests import Event, Generate, clean_rows, clean_texts
+from engine.requests import Event, Generate, as_it_was, clean_rows, clean_texts
 from engine.serving.protocol import Caller, Engine
 from engine.sizes import size_in_words
 
 
 @dataclass(frozen=True)
 class TranslateRequest:
-    """`text` is one text or several; languages are ISO 639-1 codes, or "auto" for the source."""
+    """`text` is one text or several; languages are ISO 639-1 codes, or "auto" for the source.
 
-    text: str | list[str]
+    Of several, one that cannot be translated, or is no text (a number, null), stays as it was and has a `warning`.
+    """
+
+    text: str | list[Any]
     source: str = "auto"
     target: str = "fr"
     model: str | None = None
@@ -206,7 +209,7 @@ def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Call
             works.append(Work(engine, model, row, _direction(catalogue, model, request, row), caller))
         except PeopleError as error:
             errors.append(error)
-            works.append(Untouched(original, Direction(request.source, request.target), error.text))
+            works.append(Untouched(as_it_was(original), Direction(request.source, request.target), error.text))
     if len(errors) == len(works):
         raise errors[0]
     return works

@@ -58,6 +58,20 @@ def test_write_whole_and_streamed_agree(client: TestClient) -> None:
     assert "".join(event["text"] for event in stream[:-1]) == whole["text"] == stream[-1]["result"]["text"]
 
 
+def test_a_row_that_is_no_text_keeps_its_place_in_a_list(client: TestClient) -> None:
+    rows = ["a good film", None, 7, {"a": 1}]
+    scores = client.post("/api/sentiment", json={"text": rows}).json()["results"]
+    assert [bool(one["warning"]) for one in scores] == [False, True, True, True]
+    body = {"text": rows, "source": "en", "target": "fr"}
+    done = client.post("/api/translate", json=body).json()["translations"]
+    assert [one["text"] for one in done[1:]] == ["", "7", ""] and all(
+        "must be text" in one["warning"] for one in done[1:]
+    )
+    schemas = client.get("/api/openapi.json").json()["components"]["schemas"]
+    for name in ("TranslateRequest", "SentimentRequest"):
+        assert "no text (a number, null)" in schemas[name]["description"].replace("\n", " ")
+
+
 def test_every_application_is_in_the_openapi_document(client: TestClient) -> None:
     document = client.get("/api/openapi.json").json()
     for application in APPLICATIONS:
@@ -85,7 +99,7 @@ def test_the_docs_page_needs_no_other_site(client: TestClient) -> None:
         ("/api/translate", {"text": "Hi", "model": "nobody"}, 404, "model"),
         ("/api/translate", {"text": "Hi", "model": "../../etc/passwd"}, 404, "model"),
         ("/api/sentiment", {"text": []}, 400, "text"),
-        ("/api/sentiment", {"text": ["fine", " "]}, 400, "text[1]"),
+        ("/api/sentiment", {"text": [None, " "]}, 400, "text[0]"),
         ("/api/sentiment", {"text": "fine", "model": "gemma-3-270m"}, 422, "model"),
         ("/api/answer", {"question": "Who?", "context": " \x00 "}, 400, "context"),
         ("/api/answer", {"question": "Who?", "context": "x", "top_k": 0}, 400, "top_k"),

@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
     ("path", "body", "param", "message"),
     [
         ("/api/sentiment", {"text": 7}, "text", "text must be text or a list."),
-        ("/api/sentiment", {"text": ["fine", 7]}, "text[1]", "text[1] must be text."),
+        ("/api/sentiment", {"text": [None, 7]}, "text[0]", "text[0] must be text."),
         ("/api/sentiment", {}, "text", "text is missing."),
         ("/api/sentiment", {"text": "a", "modle": "b"}, "modle", "There is no field modle here."),
         ("/api/write", {"text": "a", "top_k": "x"}, "top_k", "top_k must be a whole number."),
