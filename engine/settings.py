@@ -23,18 +23,60 @@ MOZILLA_MODELS = "https://storage.googleapis.com/moz-fx-translations-data--303e-
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+MACHINE_MEMORY = Path("/proc/meminfo")
+MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")
+MEMORY_USED = ("memory.current", "memory.usage_in_bytes")
 
 
 def available_memory_bytes(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
     """Memory that this process may use: the machine's, or the container's where that is less."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 * 2**30
-    files = [folder / "memory.max" for folder in _own_cgroups(cgroups, own)]
-    for path in (*files, cgroups / "memory" / "memory.limit_in_bytes"):
-        try:
-            memory = min(memory, int(path.read_text()))
-        except (OSError, ValueError):
-            continue
-    return memory
+    limits = (_memory_limit(folder) for folder in _own_cgroups(cgroups, own, "memory"))
+    return min([memory, *(limit for limit in limits if limit is not None)])
+
+
+def free_memory_bytes(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS, machine: Path = MACHINE_MEMORY) -> int:
+    """Memory that this process and its children can still take before the system ends one of them for it.
+
+    The least of what the machine has and what each of its control groups has left; files' pages, which can be read
+    anew, count as free.
+    """
+    free = [_left(folder) for folder in _own_cgroups(cgroups, own, "memory")]
+    kilobytes = _facts(machine).get("MemAvailable:")
+    machines = available_memory_bytes(cgroups, own) if kilobytes is None else kilobytes * 1024
+    return max(0, min([machines, *(left for left in free if left is not None)]))
+
+
+def _memory_limit(folder: Path) -> int | None:
+    """Bytes that a control group may hold (cgroup version 2, then 1); None without a limit."""
+    return next((size for name in MEMORY_LIMITS if (size := _number(folder / name)) is not None), None)
+
+
+def _left(folder: Path) -> int | None:
+    """What a control group has left of its limit."""
+    limit = _memory_limit(folder)
+    used = next((size for name in MEMORY_USED if (size := _number(folder / name)) is not None), None)
+    if limit is None or used is None:
+        return None
+    facts = _facts(folder / "memory.stat")
+    files = (facts.get(f"total_{kind}_file", facts.get(f"{kind}_file", 0)) for kind in ("inactive", "active"))
+    return limit - used + sum(files)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
+
+
+def _facts(path: Path) -> dict[str, int]:
+    """Numbers by the names before them, a line each."""
+    try:
+        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        return {words[0]: int(words[1]) for words in lines if len(words) > 1}
+    except (OSError, ValueError):
+        return {}
 
 
 def available_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
@@ -43,20 +85,20 @@ def available_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
     A quota of 1.5 cores counts as two: with two threads all of it can be used.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = [quota for folder in _own_cgroups(cgroups, own) if (quota := _cpu_quota(folder)) is not None]
+    quotas = [quota for folder in _own_cgroups(cgroups, own, "cpu") if (quota := _cpu_quota(folder)) is not None]
     return max(1, min([cores, *map(math.ceil, quotas)]))
 
 
-def _own_cgroups(cgroups: Path, own: Path) -> list[Path]:
-    """The folders of the control groups that this process is in, with all that these are nested in."""
-    found = [cgroups, cgroups / "cpu"]
+def _own_cgroups(cgroups: Path, own: Path, kind: str) -> list[Path]:
+    """The folders of the control groups of a kind that this process is in, with all that these are nested in."""
+    found = [cgroups, cgroups / kind]
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
         return found
     for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        root = cgroups if not controllers else cgroups / "cpu" if "cpu" in controllers.split(",") else None
+        root = cgroups if not controllers else cgroups / kind if kind in controllers.split(",") else None
         parts = Path(path).parts[1:]
         if root is not None and ".." not in parts:  # seen from inside a container the path may lead out of it
             found += [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InputError
-from engine.settings import available_cores, available_memory_bytes, read_settings
+from engine.settings import available_cores, available_memory_bytes, free_memory_bytes, read_settings
 
 
 def test_defaults_fit_the_machine() -> None:
@@ -69,12 +69,33 @@ def test_without_control_groups_the_cores_of_the_machine_count(tmp_path: Path) -
     assert available_cores(tmp_path / "none", tmp_path / "none") == len(os.sched_getaffinity(0))
 
 
-def test_memory_is_that_of_the_innermost_group(tmp_path: Path) -> None:
-    groups, own = tmp_path / "groups", tmp_path / "own"
-    (groups / "outer" / "inner").mkdir(parents=True)
-    own.write_text("0::/outer/inner\n")
-    machine = available_memory_bytes(tmp_path / "none", tmp_path / "none")
-    (groups / "outer" / "memory.max").write_text("max\n")
-    assert available_memory_bytes(groups, own) == machine
-    (groups / "outer" / "inner" / "memory.max").write_text("3000000\n")
-    assert available_memory_bytes(groups, own) == 3_000_000
+@pytest.mark.parametrize(
+    ("own", "names", "stat"),
+    [
+        ("0::/outer/inner", ("memory.max", "memory.current"), "anon 4\ninactive_file 400\nactive_file 50\n"),
+        (
+            "4:memory:/outer/inner\n3:cpu:/other",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+            "inactive_file 7\nactive_file 7\ntotal_inactive_file 400\ntotal_active_file 50\n",
+        ),
+    ],
+)
+def test_memory_is_that_of_the_innermost_group(tmp_path: Path, own: str, names: tuple[str, str], stat: str) -> None:
+    groups, file, machine = tmp_path / "groups", tmp_path / "own", tmp_path / "meminfo"
+    inner = groups / ("memory" if "memory" in own else "") / "outer" / "inner"
+    inner.mkdir(parents=True)
+    file.write_text(own + "\n")
+    machine.write_text("MemTotal:       24684096 kB\nMemAvailable:   4000 kB\nHugePages_Total:       0\n")
+    whole = available_memory_bytes(tmp_path / "none", tmp_path / "none")
+    (inner.parent / names[0]).write_text("max\n")
+    assert available_memory_bytes(groups, file) == whole
+    assert free_memory_bytes(groups, file, machine) == 4_096_000
+    (inner / names[0]).write_text("3000000\n")
+    (inner / names[1]).write_text("1000000\n")
+    (inner / "memory.stat").write_text(stat)
+    assert available_memory_bytes(groups, file) == 3_000_000
+    assert free_memory_bytes(groups, file, machine) == 2_000_450, "files' pages can be read anew"
+    (inner.parent / names[0]).write_text("1500000\n")
+    (inner.parent / names[1]).write_text("1600000\n")
+    assert free_memory_bytes(groups, file, machine) == 0, "a group around it counts too"
+    assert free_memory_bytes(tmp_path / "none", tmp_path / "none", tmp_path / "none") == whole

@@ -6,11 +6,12 @@ from importlib import import_module
 from pathlib import Path
 
 from engine import extensions
-from engine.backends.memory import give_freed_memory_back
+from engine.backends.memory import give_freed_memory_back, set_aside
 from engine.backends.protocol import Backend, DamagedCopyError, Runtime
 from engine.catalogue.models import Model
-from engine.errors import UnsupportedError
+from engine.errors import MemoryShortError, UnsupportedError
 from engine.settings import Settings
+from engine.sizes import size_in_words
 
 
 def runtimes() -> list[Runtime]:
@@ -34,9 +35,21 @@ def load(model: Model, path: Path, settings: Settings, runtime: Runtime | None =
 
     Raises PeopleError when they cannot be used.
     """
-    backend = _load(model, path, settings, runtime)
+    with set_aside(model.id, model.memory_bytes, lambda free: _refusal(model, free)):
+        backend = _load(model, path, settings, runtime)
     give_freed_memory_back()
     return backend
+
+
+def _refusal(model: Model, free: int) -> MemoryShortError:
+    return MemoryShortError(
+        "{title} needs {needed} of memory, and {free} are free. Unload another model, or choose a smaller one.",
+        retry_seconds=10,
+        param="model",
+        title=model.title,
+        needed=size_in_words(model.memory_bytes),
+        free=size_in_words(free),
+    )
 
 
 def _load(model: Model, path: Path, settings: Settings, runtime: Runtime | None) -> Backend:

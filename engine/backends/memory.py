@@ -5,15 +5,48 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from engine.errors import MemoryShortError
+from engine.settings import available_memory_bytes, free_memory_bytes
 
 SIGNS = ("DefaultCPUAllocator", "not enough memory", "MPS backend out of memory")
 KEPT_BYTES = 64 * 2**20
 """Freed memory that the C library keeps for the next tensor of the same size."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+SPARE_BYTES, SPARE_SHARE = 256 * 2**20, 0.08
+"""What loading leaves free for everything else, and how much of all memory that is at most."""
+
+_aside: dict[str, int] = {}
+"""Memory that loads under way have not taken yet, by what is loaded."""
+_changing = threading.Lock()
+
+
+@contextmanager
+def set_aside(name: str, needed_bytes: int, refusal: Callable[[int], MemoryShortError]) -> Iterator[None]:
+    """Around a load that takes so much: Linux grants memory that it does not have, and ends a process later.
+
+    What others are loading counts as taken; of two loads of one name, one in the other, the larger. Raises what
+    `refusal` makes of the memory that is there where it does not suffice.
+    """
+    with _changing:
+        before = _aside.get(name, 0)
+        others = sum(_aside.values()) - before
+        free = free_memory_bytes() - others - int(min(SPARE_BYTES, SPARE_SHARE * available_memory_bytes()))
+        if needed_bytes > free:
+            raise refusal(max(0, free))
+        _aside[name] = max(before, needed_bytes)
+    try:
+        yield
+    finally:
+        with _changing:
+            if before:
+                _aside[name] = before
+            else:
+                del _aside[name]
 
 
 def is_memory_error(error: BaseException) -> bool:

@@ -200,26 +200,39 @@ class LocalEngine(Streaming):
         return worker
 
     def _read(self, model: Model, path: Path, worker: Worker) -> Backend:
-        """Load within the budget: idle models make room, busy ones are waited for while somebody wants this one."""
+        """Load as soon as there is memory for it; where the system has less than the budget, others make room too."""
+        while True:
+            self._wait_for_budget(worker)
+            try:
+                backend = self._load(model, path, self.settings, worker.runtime)
+            except MemoryShortError:
+                with self._lock:  # whoever asks for it stands in its queue by now
+                    worker.has_memory = False  # two that wait for memory do not wait for each other
+                    others = self._residents(worker)
+                    idle = [other.key for other in others if not other.is_busy]
+                    if not idle and not (others and worker.is_wanted):
+                        raise
+                self._evict(idle)
+                time.sleep(0 if idle else LOOK_SECONDS)
+            else:
+                break
+        if identify(model, path) != worker.weights:
+            worker.weights = None  # replaced meanwhile, and nobody knows which of them were read
+        return backend
+
+    def _wait_for_budget(self, worker: Worker) -> None:
+        """Idle models make room within the budget; busy ones are waited for while somebody wants this one."""
         with self._lock:
             while (evicted := self._evictions(worker)) is None:
                 if not worker.is_wanted:
                     raise NotReadyError(
                         "Other models are at work and leave no memory for {title}. Try again in a minute.",
                         retry_seconds=30,
-                        title=model.title,
+                        title=worker.title,
                     )
                 self._lock.wait(0.2)
             worker.has_memory = True
         self._evict(evicted)
-        try:
-            backend = self._load(model, path, self.settings, worker.runtime)
-        except MemoryShortError:
-            self._evict([other.key for other in self._residents(worker) if not other.is_busy])
-            backend = self._load(model, path, self.settings, worker.runtime)
-        if identify(model, path) != worker.weights:
-            worker.weights = None  # replaced meanwhile, and nobody knows which of them were read
-        return backend
 
     def _evictions(self, newcomer: Worker) -> list[Key] | None:
         return choose_evictions(self._residents(newcomer), newcomer.memory_bytes, self.settings.memory_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from engine.settings import Settings
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gguf")
 
+from engine.backends import memory
 from engine.backends.ggml import backend as backend_module
 from engine.backends.ggml.backend import LlamaCppBackend, needed_bytes
 from engine.backends.ggml.llama import Llama
@@ -415,13 +417,59 @@ def test_close_ends_its_process_and_leaves_other_models_alone(file: Path, chain:
     assert text(chain, "a", max_new_tokens=1) == "b"
 
 
-def test_a_process_that_is_killed_costs_one_answer(file: Path) -> None:
+def test_a_process_that_is_killed_costs_one_answer(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = open_file(file, slots=2)
     job = KeptJob(Generate("a", sampling=Sampling(max_new_tokens=250, temperature=0)))
-    job.emit = lambda *_: os.kill(backend._servers.server.pid, signal.SIGKILL)  # type: ignore[method-assign]
-    backend.run([job])
+
+    def kill(stream: Any, chunk: dict[str, Any]) -> bool:
+        stream._take(chunk)
+        if stream.first_at:
+            os.kill(backend._servers.server.pid, signal.SIGKILL)
+            raise ConnectionResetError  # what is on its way would else still come
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.backends.ggml.completion.Stream.__call__", kill)
+        backend.run([job])
     assert isinstance(job.error, NotReadyError) and "begins anew" in str(job.error)
     assert text(backend, "a", max_new_tokens=1) == "b"
+    backend.close()
+
+
+def test_who_had_no_word_when_the_process_was_killed_gets_anothers(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = open_file(file, slots=1)
+    said, stream, killed = text(backend, "a"), Llama.stream, []
+
+    def kill_first(llama: Llama, *about: Any) -> None:
+        if len(killed) < kills:
+            killed.append(llama.pid)
+            os.kill(llama.pid, signal.SIGKILL)
+        stream(llama, *about)
+
+    monkeypatch.setattr(Llama, "stream", kill_first)
+    kills = 2
+    assert text(backend, "a") == said and len(set(killed)) == 2
+    kills = 9
+    with pytest.raises(NotReadyError, match="begins anew"):
+        text(backend, "a")
+    assert len(killed) == 5, "not for ever"
+    backend.close()
+
+
+def test_two_that_grow_at_once_do_not_both_take_the_memory_that_is_there_for_one(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = needed_bytes(read_header(file), CONTEXT, 4)
+    monkeypatch.setattr(memory, "available_memory_bytes", lambda: 0)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 2 * needed - 1)
+    backend = open_file(file, slots=8)
+    with memory.set_aside("another", needed, MemoryShortError), pytest.raises(MemoryShortError):
+        backend._servers._begun(4)
+    with memory.set_aside("tiny", needed, MemoryShortError):
+        backend._servers._begun(4).server.close()  # what is in it counts once
+    if sys.platform == "linux":
+        score = Path(f"/proc/{backend._servers.server.pid}/oom_score_adj")
+        assert int(score.read_text()) >= 200, "it goes before the server"
     backend.close()
 
 

@@ -86,12 +86,14 @@ def test_an_earlier_server_ends_with_its_last_request() -> None:
     assert not last.is_alive and servers.slots == 0
 
 
-def test_a_growth_that_fails_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    tried = []
+def test_a_growth_without_memory_takes_fewer_slots_and_is_tried_again_later(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, fits = [], 4
 
     def start(slots: int) -> Server:
         tried.append(slots)
-        if slots > 4:
+        if slots > fits:
             raise MemoryShortError("There is no memory for more.", param="model")
         return Server(slots)
 
@@ -99,7 +101,14 @@ def test_a_growth_that_fails_is_not_tried_again(caplog: pytest.LogCaptureFixture
     with ExitStack() as running:
         for _ in range(7):
             assert running.enter_context(servers.slot()).server.slots == 4
-    assert tried == [4, 8] and "No more than 4 answers at once: There is no memory" in caplog.text
+        assert tried == [4, 8] and "No more than 4 answers at once: There is no memory" in caplog.text
+        monkeypatch.setattr("engine.backends.ggml.slots.AGAIN_SECONDS", 0.0)
+        servers._not_before, fits = 0.0, 8
+        assert [running.enter_context(servers.slot()).server.slots for _ in range(9)] == [8] * 9
+        assert tried[2:] == [8, 32], "for all there is no memory yet"
+        fits = 32
+        assert running.enter_context(servers.slot()).server.slots == 32
+    servers.close()
 
 
 def test_a_fault_in_a_growth_fails_one_request_and_leaves_the_rest() -> None:

@@ -224,6 +224,23 @@ def test_short_memory_at_load_unloads_idle_models_and_tries_once_more() -> None:
     bench.engine.close()
 
 
+def test_a_model_for_which_the_system_has_no_memory_waits_for_busy_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.02)
+    bench = Bench(model("a"), model("b"))
+    bench.plan["a"] = FakeBackend(step_seconds=0.01)
+    busy = bench.engine.stream("a", generate(4096), HOST)
+    next(e for e in busy if e.kind == "text")
+    bench.plan["b"] = MemoryShortError("There is no memory.")
+    waiting = bench.engine.stream("b", generate(1), HOST)
+    assert next(waiting).kind == "loading"
+    until(lambda: bench.loads.count("b") > 2)
+    busy.close()  # type: ignore[attr-defined]
+    with pytest.raises(MemoryShortError):
+        list(waiting)  # nothing is left to make room
+    assert bench.backends["a"].is_closed
+    bench.engine.close()
+
+
 def _raise_or_return(made: Any) -> Any:
     if isinstance(made, Exception):
         raise made

@@ -56,8 +56,10 @@ def test_a_child_says_what_is_wrong_as_it_is_said_here(name: str, content: bytes
     assert str(apart.value) == str(here.value) and apart.value.param == "file"
 
 
-def test_a_file_that_needs_more_than_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_apart, "MEMORY_BYTES", 100 * 2**20)
+@pytest.mark.parametrize(("may", "free"), [(100, 4_000), (1_000, 100)])
+def test_a_file_that_needs_more_than_its_memory(monkeypatch: pytest.MonkeyPatch, may: int, free: int) -> None:
+    monkeypatch.setattr(_apart, "MEMORY_BYTES", may * 2**20)
+    monkeypatch.setattr(_apart, "free_memory_bytes", lambda: free * 2**20)
     with pytest.raises(TooLargeError, match=r"^a\.json needs more memory to be read"):
         read_apart(b"[" + b"[]," * 3_000_000 + b"[]]", "a.json")
 

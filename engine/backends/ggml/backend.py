@@ -26,9 +26,11 @@ from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place
 from engine.backends.ggml.turns import Turns
 from engine.backends.gguf import Header, read_control_tokens, read_header
+from engine.backends.memory import set_aside
 from engine.backends.protocol import Job
 from engine.errors import InputError, MemoryShortError, NotReadyError, PeopleError, UnsupportedError
 from engine.requests import Generate, Generation, Message
+from engine.settings import free_memory_bytes
 from engine.sizes import size_in_words
 
 if TYPE_CHECKING:
@@ -55,10 +57,14 @@ FIRST_TOKEN_SECONDS = 0.005
 FEW_SLOTS, PREFIX_CACHE_MIB = 8, 128
 """Where fewer slots are set, memory for the states of earlier prompts: few-shot prompts come back. Else slots keep
 them, also where memory was short of all that are set."""
+REPEATS = 2
+"""How often a request is repeated whose process ended before its first word."""
 SPACE_FIRST = r'root ::= " " [^\x00]*'
 """Grammar of an answer to a prompt whose last space was taken off."""
 SHARE = 0.5
 """Of the memory, which the slots of one model take at most; with one slot a model may take all."""
+PROCESS_BYTES = 64 * 2**20
+"""Of a process with Python and llama.cpp, besides what its model takes."""
 CHECKPOINTS = 4
 """States kept for each slot of a recurrent model, which cannot go back to a shared prefix without. One with a sliding
 window keeps all its keys instead: they are fewer bytes than checkpoints, and a second translation begins sooner."""
@@ -108,8 +114,11 @@ class LlamaCppBackend:
             return needed_bytes(header, self.context_tokens, slots) + self._prefix_cache_mib * 2**20
 
         def start(slots: int) -> Any:
-            _check_memory(model.title, needed(slots), settings)
-            return self._start(path, slots, settings)
+            refusal = _refusal(model.title, needed(slots), settings)
+            if settings.memory_bytes and needed(slots) > settings.memory_bytes:
+                raise refusal(settings.memory_bytes)
+            with set_aside(model.id, needed(slots), refusal):
+                return self._start(path, slots, settings)
 
         self.memory_bytes = needed(self.concurrency)
         self._turns, self._token_seconds = Turns(), FIRST_TOKEN_SECONDS
@@ -170,13 +179,7 @@ class LlamaCppBackend:
             try:
                 generation = self._generate(job)
             except LlamaEnded:
-                job.fail(
-                    NotReadyError(
-                        "{model} stopped in the middle of its work and begins anew. Try again.",
-                        retry_seconds=1,
-                        model=self._title,
-                    )
-                )
+                job.fail(self._stopped())
             except Exception as error:
                 job.fail(error)
             else:
@@ -191,6 +194,13 @@ class LlamaCppBackend:
         self._servers.close()
 
     def _generate(self, job: Job) -> Generation:
+        """An answer; where the process ends before its first word, another process's. Raises LlamaEnded."""
+        for _ in range(REPEATS):
+            with suppress(LlamaEnded):
+                return self._attempt(job)
+        return self._attempt(job)
+
+    def _attempt(self, job: Job) -> Generation:
         assert job.request.task == "generate"
         started = time.perf_counter()
         sampling = job.request.sampling
@@ -199,11 +209,21 @@ class LlamaCppBackend:
         stream.text.skipped, stream.pieces = space, self._pieces
         body = completion_body(job.request, sampling, prompt or [self._bos], self.context_tokens)
         body |= {"grammar": SPACE_FIRST} if space else {}
-        if not job.is_cancelled:
-            common = job.request.common_characters if isinstance(prompt, str) else 0
-            with self._servers.slot(Beginning(_key(prompt), job.circle, common)) as place:
-                self._answer(job, place, prompt, body, stream)
+        common = job.request.common_characters if isinstance(prompt, str) else 0
+        try:
+            if not job.is_cancelled:
+                with self._servers.slot(Beginning(_key(prompt), job.circle, common)) as place:
+                    self._answer(job, place, prompt, body, stream)
+        except LlamaEnded as error:
+            if stream.first_at:
+                raise self._stopped() from error
+            raise
         return stream.generation()
+
+    def _stopped(self) -> NotReadyError:
+        return NotReadyError(
+            "{model} stopped in the middle of its work and begins anew. Try again.", retry_seconds=1, model=self._title
+        )
 
     def _answer(self, job: Job, place: Place, prompt: Prompt, body: dict[str, Any], stream: Stream) -> None:
         def is_wanted() -> bool:
@@ -339,9 +359,9 @@ def _key(prompt: Prompt) -> str:
 
 
 def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:
-    """Memory of the weights, the attention cache of all slots, and one batch of logits."""
+    """Memory of a process with the weights, the attention cache of all slots, and one batch of logits."""
     logits = GPU_BATCH_TOKENS * 4 * header.vocabulary_size // 8
-    return header.size_bytes + header.cache_bytes(context_tokens, slots) + logits
+    return PROCESS_BYTES + header.size_bytes + header.cache_bytes(context_tokens, slots) + logits
 
 
 def _device(wanted: str, kinds: Sequence[str]) -> str:
@@ -353,30 +373,20 @@ def _device(wanted: str, kinds: Sequence[str]) -> str:
 def _fitting_slots(header: Header, context_tokens: int, settings: Settings) -> int:
     """`settings.slots`, halved until all of them take at most a part of the memory: other models want some too."""
     slots = settings.slots
-    limit = SHARE * min(settings.memory_bytes or math.inf, _free_bytes())
+    limit = SHARE * min(settings.memory_bytes or math.inf, free_memory_bytes())
     while slots > 1 and needed_bytes(header, context_tokens, slots) > limit:
         slots //= 2
     return slots
 
 
-def _check_memory(title: str, needed: int, settings: Settings) -> None:
-    """Linux grants memory that it does not have and ends the process later, so ask before llama.cpp does."""
-    limit = min(settings.memory_bytes or needed, _free_bytes())
-    if needed > limit:
-        raise MemoryShortError(
-            "{title} needs {needed} for one answer of {tokens:,} tokens, and {free} are there. "
-            "Lower PARLANCE_CONTEXT_TOKENS, unload another model, or choose a smaller one.",
-            param="model",
-            title=title,
-            needed=size_in_words(needed),
-            tokens=settings.context_tokens,
-            free=size_in_words(int(limit)),
-        )
-
-
-def _free_bytes() -> float:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return math.inf
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), math.inf)
+def _refusal(title: str, needed: int, settings: Settings) -> Callable[[int], MemoryShortError]:
+    """The error for a person where a process with the model does not fit into the free memory."""
+    return lambda free: MemoryShortError(
+        "{title} needs {needed} for one answer of {tokens:,} tokens, and {free} are there. "
+        "Lower PARLANCE_CONTEXT_TOKENS, unload another model, or choose a smaller one.",
+        param="model",
+        title=title,
+        needed=size_in_words(needed),
+        tokens=settings.context_tokens,
+        free=size_in_words(free),
+    )

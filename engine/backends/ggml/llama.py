@@ -15,6 +15,7 @@ from subprocess import TimeoutExpired
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine import priority
 from engine.jobs import process
 
 LOOK_SECONDS = 0.25
@@ -43,6 +44,7 @@ class Llama:
 
     def __init__(self) -> None:
         self._process = process.start(process.python("engine.backends.ggml.server"), is_conversation=True)
+        priority.offer(priority.KILLED_EARLY, self._process.pid)
         self._address, self._key = ("", 0), ""
         self.devices: list[str] = self._said()["devices"]
 

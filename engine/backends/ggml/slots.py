@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ STEPS = 4, 8
 what earlier prompts left in the old one is lost."""
 QUIET_SECONDS = 60.0
 """How long fewer slots must have been enough before the others are given back."""
+AGAIN_SECONDS = 10.0
+"""From a growth that there was no memory for to the next."""
 ALIKE = 0.1
 """Of a prompt, which a slot must have evaluated already to be chosen for that, as llama.cpp itself has it."""
 ANY = -1
@@ -112,8 +115,9 @@ class _Serving:
 class GrowingServer:
     """Servers that `start(slots)` makes; the latest takes all new requests, an earlier one ends with its last.
 
-    Raises what `start` raises for the first. A larger one that fails is logged and not tried again: requests then wait
-    for a slot inside llama.cpp. One that is not alive any more has another put in its place for the next request.
+    Raises what `start` raises for the first. A larger one that fails is logged and tried again a while later: requests
+    then wait for a slot inside llama.cpp. One that is not alive any more has another put in its place for the next
+    request.
     """
 
     def __init__(self, start: Callable[[int], Any], most_slots: int, is_whole: bool = False) -> None:
@@ -121,6 +125,7 @@ class GrowingServer:
         self._is_whole = is_whole
         self._counting, self._changing = threading.Lock(), threading.Lock()
         self._arriving = 0
+        self._not_before = 0.0
         self._look: threading.Timer | None = None
         self._latest: _Serving | None = self._begun(1)
 
@@ -216,10 +221,15 @@ class GrowingServer:
             self._put(self._begun(1))
 
     def _grow(self, wanted: int) -> None:
-        if min(wanted, self._most) > self.slots:
-            if not self._replace(wanted):
-                self._most = self.slots
-            self._look_later()
+        """Have as many slots as are wanted, fewer where there is no memory for so many."""
+        if min(wanted, self._most) <= self.slots or time.monotonic() < self._not_before:
+            return
+        fewer = [step for step in reversed(STEPS) if self.slots < step < self._step(wanted)]
+        for number in (wanted, *fewer):
+            if self._replace(number):
+                break
+            self._not_before = time.monotonic() + AGAIN_SECONDS
+        self._look_later()
 
     def _replace(self, wanted: int) -> bool:
         """Put one for so many requests in the place of the latest; whether there was memory for both meanwhile."""

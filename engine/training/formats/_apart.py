@@ -20,13 +20,14 @@ from engine import errors
 from engine.errors import BusyError, InputError, TooLargeError
 from engine.jobs import process
 from engine.messages import read
+from engine.settings import free_memory_bytes
 from engine.training.findings import read_finding
 from engine.training.formats._base import MAX_BYTES, Table, about, check_bytes
 
 SECONDS = 90.0
 """For one file, and for its turn."""
 MEMORY_BYTES, MEMORY_A_BYTE = 2**30, 8
-"""What a child may take: so much, and so much more for each byte of the file."""
+"""What a child may take: so much, and so much more for each byte of the file, as far as it is free."""
 MAX_ANSWER_BYTES = 4 * MAX_BYTES
 MAX_CHILDREN = 2
 NICE, SMALL_BYTES = 5, 2**20
@@ -93,7 +94,8 @@ def read_apart(content: bytes, name: str) -> Table:
 
 
 def _read(given: IO[bytes], size: int) -> Table:
-    command = process.python("engine.training.formats", str(MEMORY_BYTES + MEMORY_A_BYTE * size))
+    most = min(MEMORY_BYTES + MEMORY_A_BYTE * size, free_memory_bytes())
+    command = process.python("engine.training.formats", str(most))
     threads, nice = {"OMP_NUM_THREADS": "1"}, NICE if size > SMALL_BYTES else 0
     child = process.start(command, given=given, has_answer=True, environment=threads, nice=nice)
     assert child.stdout
