@@ -175,6 +175,8 @@ class Embed:
     """Ask for a unit-length vector of the text (mean pooling over tokens)."""
 
     text: str
+    kind: Literal["query", "passage"] = "query"
+    """Looks for texts, or is looked for, which some models read differently; texts to be compared are all queries."""
     task: Literal["embed"] = "embed"
 
 

@@ -39,6 +39,7 @@ def embedded_models() -> tuple[Model, ...]:
         model("smollm2-135m-instruct", is_chat=True),
         model("gemma-3-270m", applications=("translate", "write"), prompt_style="few-shot"),
         model("sentiment-minilm", architecture="classification", languages=("en",), applications=("sentiment",)),
+        model("multilingual-e5-small", architecture="embedding", applications=("explore",)),
         model("answer-minilm", architecture="extraction", languages=("en",), applications=("answer",)),
     )
 

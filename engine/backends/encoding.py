@@ -79,8 +79,9 @@ class Encodings:
         }
 
     def _cut_text(self, request: Classify | Embed) -> list[Piece]:
+        prefix = getattr(self.config, "prefixes", {}).get(request.kind, "") if isinstance(request, Embed) else ""
         encoded = self.tokenizer(
-            request.text,
+            prefix + request.text,
             truncation=True,
             max_length=self.window,
             stride=int(self.window * STRIDE_SHARE),

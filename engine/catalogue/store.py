@@ -255,11 +255,11 @@ class Store:
 
     def _work(self, fetches: Sequence[Fetch]) -> None:
         """Fetch these one after the other; whatever happens, each ends as ready or failed with a sentence."""
-        for fetch in fetches:
+        for number, fetch in enumerate(fetches, start=1):
             title = fetch.model.title
             try:
                 with self._turns:
-                    self._fetch(fetch)
+                    self._fetch(fetch, fetches[number:])
                 fetch.end()
                 self.open(fetch.model.id)
             except PeopleError as error:
@@ -273,7 +273,7 @@ class Store:
                 log.exception("fetching %s", fetch.model.id)
                 fetch.end(NotReadyError("Fetching {title} failed for a reason unknown; see the log.", title=title))
 
-    def _fetch(self, fetch: Fetch) -> None:
+    def _fetch(self, fetch: Fetch, later: Sequence[Fetch]) -> None:
         model, folder = fetch.model, self._cache.partial(fetch.model.id)
         with self._cache.locked(model.id, gives_up=fetch.transfer.is_stopped.is_set):
             fetch.is_waiting = False
@@ -284,6 +284,8 @@ class Store:
             fetch.transfer.on_change = lambda: fetch.note(folder / PROGRESS)
             try:
                 fetched = model.source.fetch(self._fetching(fetch))
+                for other in later:
+                    model.source.hand_on(folder, other.model.source, self._cache.partial(other.model.id))
                 self._cache.install(model.id, folder / "files", fetched.digests, fetched.notes)
                 if told := self._describe(model.id):
                     self.catalogue.add(told)

@@ -1,4 +1,4 @@
-"""The part of OpenAI's API that text generation needs: models, completions, chat completions, streamed or whole."""
+"""The part of OpenAI's API that text generation and search need: models, completions, chat completions, embeddings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from engine.applications.write import complete
 from engine.catalogue.models import Model
+from engine.http import embeddings
 from engine.http.bodies import BodyRoute
 from engine.http.callers import caller_of
 from engine.http.errors import Json
@@ -49,6 +50,7 @@ def routes(house: House) -> APIRouter:
         """Answer the last message; a last message by the assistant is carried on."""
         return await _respond(house, request, body, ChatCompletion)
 
+    embeddings.add_routes(router, house)
     return router
 
 

