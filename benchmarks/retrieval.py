@@ -73,8 +73,7 @@ def main() -> None:
     for name, file in SETS.items():
         questions, passages = zip(*pairs(options.data / "qa" / file), strict=True)
         asked, offered = (
-            vectors(engine, options.model, texts, kind)
-            for texts, kind in ((questions, "query"), (passages, "passage"))
+            vectors(engine, options.model, texts, kind) for texts, kind in ((questions, "query"), (passages, "passage"))
         )
         show(f"{name}, {len(questions)} questions over {len(passages)} passages", shares(asked, offered))
     lines = {
