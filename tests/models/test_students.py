@@ -12,9 +12,9 @@ import torch
 
 from engine.backends.marian.files import open_student
 from engine.backends.marian.model import EOS
-from models.recipes import students
+from models.recipes import student_export, students
 from models.recipes.student_data import marked, read_pairs
-from models.recipes.student_export import cut, export
+from models.recipes.student_export import cut, export, write_card
 from models.recipes.student_start import align
 from models.recipes.students import Trainer, open_parent, prepare, train
 from tests.backends import marian_files
@@ -101,6 +101,12 @@ def test_a_child_learns_goes_on_and_is_exported(
     for name, value in trainer.student.named_parameters():
         assert torch.equal(value, dict(again.student.named_parameters())[name])
     train(again, again.progress.tokens + 500, tmp_path / "finished", again.progress.tokens)
-    export(pair, parent, tmp_path, tmp_path / "finished", tmp_path / "shipped")
-    shipped = open_student(pair, tmp_path / "shipped")
+    given.to = tmp_path / "shipped"
+    rounded_from = export(pair, parent, tmp_path, tmp_path / "finished", given.to)
+    shipped = open_student(pair, given.to)
+    for name in ("HELD_OUT", "CHOOSING"):
+        monkeypatch.setattr(student_export, name, slice(0, 2))
+    facts = write_card(given, tmp_path / "finished", rounded_from, shipped)
+    card = (given.to / "README.md").read_text()
+    assert f"| {facts['held_float']:.1f} | {facts['held_int8']:.1f} |" in card and "{" not in card.replace("{ } \\", "")
     assert shipped.student.shape.target_size and open_parent(parent).student.shape.target_size == 0

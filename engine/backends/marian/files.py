@@ -165,9 +165,9 @@ def save_student(
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
-def quantized(weight: Tensor) -> Quantized:
-    """A matrix in int8, with a scale for each of its rows."""
-    scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
+def quantized(weight: Tensor, steps: int = 127) -> Quantized:
+    """A matrix in int8, with a scale for each of its rows; as many steps on each side of nought."""
+    scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-8) / steps
     return Quantized((weight / scale).round().to(torch.int8), scale)
 
 
