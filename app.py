@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
-from engine import http
+from engine import http, logs
 from engine.backends import loader as backends
 from engine.serving.compose import House
 from engine.settings import current
@@ -56,6 +56,7 @@ def _open_storage(home: House) -> None:
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
+    logs.set_up(current())
     http.prepare_sockets()
     home = await run_in_threadpool(house)
     threading.Thread(target=_open_storage, args=(home,), daemon=True).start()

@@ -131,8 +131,7 @@ class Generate:
     align: bool = False
     """Tell which part of the prompt each token was made from; tokens come with their log-probabilities."""
     common_characters: int = 0
-    """With how many characters of the application's own the prompt begins, the same for everybody: what was computed
-    of them may be reused for all."""
+    """Of the prompt's beginning that is the application's, the same for all: what was computed of it is reused."""
     task: Literal["generate"] = "generate"
 
     @property

@@ -185,6 +185,11 @@ class Settings:
     any."""
     can_visitors_upload: bool = False
     """Whether a public site takes files, which stay in its memory until their visitor leaves."""
+    metrics_token: str = ""
+    """What a public site's figures under /metrics are told to (`Authorization: Bearer …`); empty tells them to nobody
+    there."""
+    log: str = "text"
+    """How the server logs: text, or json (with requirements-host.txt): a line an event, without what people typed."""
     is_public: bool = False
     """Hosted for strangers: downloads, deletions and fine-tuning are off. Quotas and sign-in will join it here."""
 

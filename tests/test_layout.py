@@ -20,7 +20,7 @@ ORDER = (
     ("messages", "files", "sizes", "evaluation.metrics"),
     ("errors",),
     ("settings", "requests", "priority"),
-    ("extensions", "jobs.process", "storage"),
+    ("extensions", "jobs.process", "storage", "logs"),
     ("catalogue",),
     ("backends", "translations"),
     ("serving",),

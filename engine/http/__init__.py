@@ -21,7 +21,7 @@ from engine.serving.compose import House
 
 __all__ = ["Door", "Uploads", "check_listening", "ended_by_signals", "prepare_sockets", "routes", "warm_up"]
 
-
+BARE_MOUNTS = ("/api", "/v1", "/healthz", "/readyz", "/metrics")
 BARE_PATHS = ("/models", "/completions", "/chat/completions", "/embeddings", "/responses")
 """What OpenAI's clients ask for where their base address lacks /v1."""
 
@@ -31,7 +31,7 @@ def routes(house: Callable[[], House]) -> list[BaseRoute]:
     app = _Whole(house)
     bare = [_Asked(path, app) for path in BARE_PATHS]
     # A mount does not take its own bare path, which would then be a page.
-    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in ("/api", "/v1", "/healthz")), *bare]
+    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in BARE_MOUNTS), *bare]
 
 
 @lru_cache(maxsize=1)

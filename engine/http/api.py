@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from engine import __version__
-from engine.http import BARE_PATHS, applications, clients, openai
+from engine.http import BARE_PATHS, applications, clients, figures, openai
 from engine.http.errors import ErrorAnswer, handle_errors
+from engine.http.stopping import is_stopping
 from engine.http.streams import in_thread
 from engine.serving.compose import House
 
@@ -30,14 +32,35 @@ def make_app(house: House) -> FastAPI:
     handle_errors(app, applications.body_bytes(house))
     clients.welcome(app, house.settings, BARE_PATHS)
     _serve_docs(app)
+    _serve_health(app, house)
+    figures.measure(app, house)
+    return app
 
+
+def _serve_health(app: FastAPI, house: House) -> None:
     async def health() -> dict[str, Any]:
         """Alive, where models run, and how far the embedded ones are; touches no model."""
         return await in_thread(_state, house)
 
-    app.add_api_route("/healthz", health, methods=["GET"], tags=["Health"])
-    app.add_api_route("/healthz", health, methods=["HEAD"], include_in_schema=False)
-    return app
+    async def readiness(response: Response) -> dict[str, Any]:
+        """Whether to send people here: 503 while embedded models come in, none is here, or the server ends."""
+        state = await in_thread(_state, house)
+        if reason := _obstacle(state["models"]):
+            response.status_code = 503
+        return state | {"status": reason or "ready"}
+
+    for path, answer in (("/healthz", health), ("/readyz", readiness)):
+        app.add_api_route(path, answer, methods=["GET"], tags=["Health"])
+        app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
+
+
+def _obstacle(models: Mapping[str, str]) -> str:
+    """Why nobody should be sent here now. A model that could not be had is its page's to tell, not a reason."""
+    if is_stopping.is_set():
+        return "stopping"
+    if "fetching" in models.values():
+        return "fetching"
+    return "" if "ready" in models.values() else "no model"
 
 
 def _state(house: House) -> dict[str, Any]:

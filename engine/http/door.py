@@ -23,7 +23,7 @@ from engine.messages import Text
 from engine.serving import access
 from engine.settings import Settings
 
-API = ("/api", "/v1", "/healthz")
+API = ("/api", "/v1", "/healthz", "/readyz", "/metrics")
 CLOSED = "/_stcore/metrics"
 """Streamlit's figures of the process, which are the host's alone."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

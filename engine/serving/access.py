@@ -24,6 +24,7 @@ Action = Literal[
     "export",  # a run's model as a file
     "publish",
     "work",  # every other job
+    "see figures",  # of the process and its requests, under /metrics
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 VISITORS_MAY: frozenset[Action] = frozenset({"ask", "fetch embedded"})
@@ -40,11 +41,12 @@ REFUSALS: dict[Action, Text] = {
     "compare": Text("Comparing models is off on this public site. Run Parlance on a machine of your own."),
     "export": Text("Exports are off on this public site. Run Parlance on a machine of your own."),
     "publish": Text("Publishing is off on this public site. Run Parlance on a machine of your own."),
+    "see figures": Text("Figures of this public site are its host's, who set PARLANCE_METRICS_TOKEN for them."),
     "work": Text("Work in the background is off on this public site. Run Parlance on a machine of your own."),
 }
 PARAMS: dict[Action, str] = {
     "fetch data": "dataset", "upload": "file", "see runs": "run", "train": "run", "compare": "run", "export": "run",
-    "publish": "run", "work": "job",
+    "publish": "run", "work": "job", "see figures": "authorization",
 }  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tm
     client = TestClient(Starlette(routes=routes(lambda: bench.house)), raise_server_exceptions=False)
     paths = client.get("/api/openapi.json").json()["paths"]
     asks = {f"/api/{id.replace('_', '-')}{end}" for id in APPLICATIONS for end in ("", "/stream")}
-    reads = {"/healthz", "/v1/models", "/v1/models/{model_id}"}
+    reads = {"/healthz", "/readyz", "/v1/models", "/v1/models/{model_id}"}
     assert set(paths) <= asks | reads | {"/v1/completions", "/v1/chat/completions"}, "who may do what is new there?"
     assert {method for path in paths for method in paths[path]} == {"get", "post"}
     for path in (*paths, "/api", "/v1", f"/v1/models/run-{run_id}"):
