@@ -11,11 +11,12 @@ from typing import Any
 from engine.applications import Application
 from engine.applications.emoji import polarity, shares, without
 from engine.applications.languages import NAMED, SURE, guess_language, read_tables
+from engine.applications.rows import clean_rows
 from engine.catalogue.models import Model
 from engine.errors import PeopleError
 from engine.evaluation.metrics import accuracy
 from engine.messages import NOTHING, Text
-from engine.requests import Classification, Classify, Event, clean_rows, clean_texts
+from engine.requests import Classification, Classify, Event, clean_texts
 from engine.serving.protocol import Caller, Engine
 
 LABELS = ("negative", "neutral", "positive")

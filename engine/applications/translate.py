@@ -20,13 +20,14 @@ from engine.applications.languages import (
 from engine.applications.literals import prose
 from engine.applications.prompts import SHOTS, style_of
 from engine.applications.routes import PIVOT, Route, best_route, better_route, missing, ready
+from engine.applications.rows import as_it_was, clean_rows
 from engine.applications.segments import split
 from engine.applications.sentences import Direction, Translation, Untouched, Work
 from engine.catalogue.models import Catalogue, Model
 from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.evaluation.metrics import bleu, chrf
 from engine.messages import Text
-from engine.requests import Event, Generate, as_it_was, clean_rows, clean_texts
+from engine.requests import Event, Generate, clean_texts
 from engine.serving.protocol import Caller, Engine
 from engine.sizes import size_in_words
 

@@ -82,7 +82,9 @@ def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tm
     paths = client.get("/api/openapi.json").json()["paths"]
     asks = {f"/api/{id.replace('_', '-')}{end}" for id in APPLICATIONS for end in ("", "/stream")}
     reads = {"/healthz", "/readyz", "/v1/models", "/v1/models/{model_id}"}
-    assert set(paths) <= asks | reads | {"/v1/completions", "/v1/chat/completions"}, "who may do what is new there?"
+    assert set(paths) <= asks | reads | {"/v1/completions", "/v1/chat/completions", "/v1/embeddings"}, (
+        "who may do what is new there?"
+    )
     assert {method for path in paths for method in paths[path]} == {"get", "post"}
     for path in (*paths, "/api", "/v1", f"/v1/models/run-{run_id}"):
         answers = client.get(path).text + client.post(path, json={"model": f"run-{run_id}", "text": "x"}).text
