@@ -1,4 +1,4 @@
-# `make run` serves the app to this machine, `make serve` to the network; `make test` checks it. They make .venv first; Python 3.11 or newer is all they need.
+# `make run` serves the app to this machine, `make serve` to the network, `make share` to anybody for a while; `make test` checks it. They make .venv first; Python 3.11 or newer is all they need.
 PYTHON ?= python3
 PORT ?= 8501
 ADDRESS ?= 0.0.0.0
@@ -8,7 +8,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 
-.PHONY: run serve test lint format messages bench clean
+.PHONY: run serve share test lint format messages bench clean
 
 run: $(RUN)
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -16,6 +16,10 @@ run: $(RUN)
 # Refuses, and says what to set, unless strangers are meant (PARLANCE_IS_PUBLIC=1) or all of the network is trusted.
 serve: $(RUN)
 	$(BIN)/streamlit run app.py --server.port $(PORT) --server.address $(ADDRESS) --server.headless true
+
+# Lets anybody in for a while: asks first, and needs cloudflared, ngrok or tailscale.
+share: $(RUN)
+	$(BIN)/python -m engine.http.tunnel --port $(PORT)
 
 test: $(DEV)
 	sh tests/browser.sh

@@ -133,6 +133,8 @@ class Settings:
     is SQLite, in that folder."""
     keep_days: float = 30.0
     """How long a visit is kept: its texts and result, for its link, for reloading and for the visitor's history."""
+    share_days: float = 7.0
+    """How long a shared result is kept, unless it is pinned."""
     device: str = "auto"
     """auto, cuda, mps or cpu."""
     dtype: str = "auto"

@@ -26,15 +26,17 @@ page = st.navigation(
         _("Use"): [page_of(application) for application in APPLICATIONS.values()],
         _("Make"): [st.Page("finetune.py", title=_("Fine-tune"), icon=":material/model_training:")],
         _("Manage"): [st.Page("models.py", title=_("Models"), icon=":material/deployed_code:")],
-    }
+    },
+    position="hidden" if st.context.is_embedded else "sidebar",
 )
-with st.sidebar:
-    status_line()
-    choose_language()
-    announcer()
+if not st.context.is_embedded:  # a frame of another site shows one application alone
+    with st.sidebar:
+        status_line()
+        choose_language()
+        announcer()
 note_page(page.url_path)
 st.set_page_config(page_title=f"{page.title} · Parlance")
 page.run()
 tools()
-with st.sidebar:
+with st.container() if st.context.is_embedded else st.sidebar:
     notices()

@@ -20,6 +20,7 @@ from engine.applications.translate import (
 )
 from engine.applications.words import alternatives, exchanged, find_words
 from engine.messages import Text
+from pages.parts.copying import copy_text
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
@@ -27,7 +28,7 @@ from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_way
 from pages.parts.routes import show_route
-from pages.parts.share import copy_text, header
+from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain

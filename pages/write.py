@@ -10,12 +10,13 @@ from engine.applications import write
 from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
 from engine.messages import Text, counted
+from pages.parts.copying import copy_text
 from pages.parts.decoding import keys_of, main_controls, more_controls, settings_in_words
 from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
-from pages.parts.share import copy_text, header
+from pages.parts.share import header
 from pages.parts.streaming import ask, show_answer
 from pages.parts.visits import Exchange, answer_of, is_tried, resume
 

@@ -6,10 +6,12 @@ FastAPI takes half a second to import: the first request to the API does that, o
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,12 +28,23 @@ BARE_PATHS = ("/models", "/completions", "/chat/completions", "/embeddings", "/r
 """What OpenAI's clients ask for where their base address lacks /v1."""
 
 
+LINKS, LINK_METHODS = ("shared", "demo"), ["GET", "HEAD", "POST"]
+
+
 def routes(house: Callable[[], House]) -> list[BaseRoute]:
     """Routes to mount beside Streamlit's own; the house is asked for at the first request."""
     app = _Whole(house)
     bare = [_Asked(path, app) for path in BARE_PATHS]
+    links = [Route(f"/{kind}/{{key}}", partial(_link, house), methods=LINK_METHODS) for kind in LINKS]
     # A mount does not take its own bare path, which would then be a page.
-    return [Mount("/api", app), Mount("/v1", app), *(Route(path, app) for path in BARE_MOUNTS), *bare]
+    paths = [Route(path, app) for path in BARE_MOUNTS]
+    return [*links, Mount("/api", app), Mount("/v1", app), *paths, *bare]
+
+
+async def _link(house: Callable[[], House], request: Request) -> Response:
+    from engine.http import shared  # with all applications, for which the server's start need not wait
+
+    return await shared.answer(await run_in_threadpool(house), request)
 
 
 @lru_cache(maxsize=1)

@@ -9,17 +9,20 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from engine import messages, translations
-from engine.messages import ENGLISH, Language
 
-_spoken: ContextVar[Language] = ContextVar("parlance-language", default=ENGLISH)
+_code: ContextVar[str] = ContextVar("parlance-language", default="en")
 
 
 def listen(scope: Scope) -> None:
     """Note the language of the request that this task answers."""
-    wanted = translations.accepted(Headers(scope=scope).get("accept-language", ""))
-    _spoken.set(translations.language(wanted))
+    _code.set(translations.code_of(translations.accepted(Headers(scope=scope).get("accept-language", ""))))
+
+
+def spoken() -> str:
+    """Its code."""
+    return _code.get()
 
 
 def said(value: Any) -> Any:
     """A value for JSON, with each Text in it said in the request's language."""
-    return messages.said(value, _spoken.get())
+    return messages.said(value, translations.catalogue(_code.get()))

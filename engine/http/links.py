@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import urlencode, urlsplit
 
 from engine.http.door import is_loopback
 from engine.messages import Text
 
 HERE_ALONE = Text("Opens on this machine alone.")
+EMBEDDED_HEIGHT = 900
+"""Pixels: the inputs of a page with its answer below, as in a narrow frame."""
 
 
 def reach(url: str, listens_on: str | None, network_address: str | None) -> tuple[str, Text]:
@@ -23,3 +27,12 @@ def reach(url: str, listens_on: str | None, network_address: str | None) -> tupl
         return "", HERE_ALONE
     host = f"{network_address}:{parts.port}" if parts.port else network_address
     return f"{parts.scheme}://{host}", Text("Opens for everybody on the network who reaches {host}.", host=host)
+
+
+def embed_code(origin: str, page: str, settings: Mapping[str, str]) -> str:
+    """HTML that shows one page without its frame on another site; safe whatever the settings hold."""
+    words = urlencode({"embed": "true", **{name: words for name, words in settings.items() if name != "embed"}})
+    address = escape(f"{origin}/{page}?{words}", quote=True)
+    return (
+        f'<iframe src="{address}" width="100%" height="{EMBEDDED_HEIGHT}" style="border:0" title="Parlance"></iframe>'
+    )

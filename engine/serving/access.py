@@ -25,6 +25,7 @@ Action = Literal[
     "publish",
     "work",  # every other job
     "see figures",  # of the process and its requests, under /metrics
+    "pin",  # a shared result, which then has no end
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 VISITORS_MAY: frozenset[Action] = frozenset({"ask", "fetch embedded"})
@@ -42,6 +43,7 @@ REFUSALS: dict[Action, Text] = {
     "export": Text("Exports are off on this public site. Run Parlance on a machine of your own."),
     "publish": Text("Publishing is off on this public site. Run Parlance on a machine of your own."),
     "see figures": Text("Figures of this public site are its host's, who set PARLANCE_METRICS_TOKEN for them."),
+    "pin": Text("Shared results have an end on this public site."),
     "work": Text("Work in the background is off on this public site. Run Parlance on a machine of your own."),
 }
 PARAMS: dict[Action, str] = {

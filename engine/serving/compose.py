@@ -18,6 +18,7 @@ from engine.serving.protocol import Caller, Engine
 from engine.serving.repeats import Repeats
 from engine.settings import Settings
 from engine.storage import Storage, open_storage
+from engine.storage.links import Links
 from engine.storage.visits import Visits
 
 
@@ -40,6 +41,10 @@ class House:
     @cached_property
     def visits(self) -> Visits:
         return Visits(self.storage, self.settings.keep_days * 86_400)
+
+    @cached_property
+    def links(self) -> Links:
+        return Links(self.storage, self.settings.share_days * 86_400)
 
     def fetch(self, model_id: str, caller: Caller) -> None:
         """Begin to fetch a model's weights. Raises ConflictError for who may not, and as `Store.fetch`."""

@@ -26,6 +26,7 @@ class Entry:
     """A value with what is known of it; `id` is a hash of its name. Times in seconds since 1970."""
 
     id: str
+    kind: str
     made: float
     ends: float
     bytes: int
@@ -40,6 +41,14 @@ class Storage(Protocol):
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The value under that name; None when there is none, or none any more."""
+        ...
+
+    def entry(self, name: str) -> Entry | None:
+        """The value under that name with what is known of it."""
+        ...
+
+    def extend(self, name: str, seconds: float) -> None:
+        """Have what is there end so long from now, instead of when it was to."""
         ...
 
     def write(self, name: str, value: Mapping[str, Any], seconds: float, *, kind: str = "", owner: str = "") -> bool:

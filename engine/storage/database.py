@@ -49,10 +49,18 @@ class Database:
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The value under that name; None when there is none, or none any more."""
-        wanted = select(ENTRIES.c.value).where(ENTRIES.c.name == _hash(name), ENTRIES.c.ends > self.now())
+        found = self.entry(name)
+        return found.value if found else None
+
+    def entry(self, name: str) -> Entry | None:
+        """The value under that name with what is known of it."""
+        return next(iter(self._found(ENTRIES.c.name == _hash(name))), None)
+
+    def extend(self, name: str, seconds: float) -> None:
+        """Have what is there end so long from now, instead of when it was to."""
         with self._transaction() as connection:
-            found = connection.execute(wanted).scalar()
-        return json.loads(found) if found else None
+            wanted = update(ENTRIES).where(ENTRIES.c.name == _hash(name))
+            connection.execute(wanted.values(ends=self.now() + seconds))
 
     def write(self, name: str, value: Mapping[str, Any], seconds: float, *, kind: str = "", owner: str = "") -> bool:
         """Keep a value for so long, in place of an earlier one; False where it is too large, or cannot be kept."""
@@ -78,14 +86,8 @@ class Database:
 
     def listed(self, kind: str, owner: str | None = None, most: int = 100) -> list[Entry]:
         """What is kept of a kind, of all owners or of one, the latest first."""
-        columns = ENTRIES.c
-        wanted = select(columns.name, columns.made, columns.ends, columns.bytes, columns.value)
-        wanted = wanted.where(columns.kind == kind, columns.ends > self.now())
-        if owner is not None:
-            wanted = wanted.where(columns.owner == _hash(owner))
-        with self._transaction() as connection:
-            rows = connection.execute(wanted.order_by(columns.made.desc()).limit(most)).all()
-        return [Entry(name, made, ends, size, json.loads(value)) for name, made, ends, size, value in rows]
+        whose = [] if owner is None else [ENTRIES.c.owner == _hash(owner)]
+        return self._found(ENTRIES.c.kind == kind, *whose, most=most)
 
     def remove(self, id: str) -> None:
         """Let go of what `listed` showed."""
@@ -148,6 +150,17 @@ class Database:
             if self.url:  # a file that is full answers at once, and can be read
                 self._quiet_until = time.monotonic() + QUIET_SECONDS
             raise StorageError(GONE, retry_seconds=60) from error
+
+    def _found(self, *conditions: Any, most: int = 1) -> list[Entry]:
+        """The latest of what has not ended."""
+        columns = ENTRIES.c
+        wanted = select(
+            columns.name.label("id"), columns.kind, columns.made, columns.ends, columns.bytes, columns.value
+        )
+        wanted = wanted.where(*conditions, columns.ends > self.now()).order_by(columns.made.desc()).limit(most)
+        with self._transaction() as connection:
+            rows = connection.execute(wanted).all()
+        return [Entry(**{**row._mapping, "value": json.loads(row.value)}) for row in rows]
 
     def _opened(self) -> Engine:
         with self._lock:

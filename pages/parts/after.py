@@ -18,6 +18,7 @@ from engine.training.runs import RunView
 from pages.parts.applications import page_of
 from pages.parts.charts import probability_bars
 from pages.parts.decoding import main_controls
+from pages.parts.demo import show_demo
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.export import show_export
@@ -188,6 +189,7 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
     if not run.is_used:
         st.caption(_("Has the model offered on its page, for everybody on this machine, now and after a restart."))
         _use_button(run)
+        show_demo(run)
         return
     model = house().catalogue.find(run.model_id)
     if run.is_outdated:
@@ -207,6 +209,7 @@ def _show_use(run: RunView, config: TrainingConfig) -> None:
         if st.button(_("Take it out"), icon=":material/remove_circle:", key="retire"):
             jobs.retire(house().settings, house().engine, run.id, caller())
             st.rerun()
+    show_demo(run)
 
 
 def _use_button(run: RunView) -> None:

@@ -12,12 +12,13 @@ from streamlit.navigation.page import Page
 from engine.applications import Application, showcase
 from engine.extensions import host_files
 from engine.messages import said
+from pages.parts.copying import copy_text
 from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.labels import label_in_words
 from pages.parts.language import _, capitalised, spoken
 from pages.parts.picker import pick_model
-from pages.parts.share import copy_text, header
+from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_text

@@ -1,98 +1,26 @@
-"""The head of every page, with the button that copies its link; and a button that copies a text."""
+"""The head of every page, and what *Share* offers: links to settings, result and demo, a QR code, code to embed."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from urllib.parse import urlencode, urlsplit
 
+import segno
 import streamlit as st
-from streamlit import net_util
-from streamlit.config import get_option as option
 
-from engine.http.door import is_loopback
-from engine.http.links import reach
-from engine.messages import Text
+from engine.applications import APPLICATIONS, sharing
+from engine.http.links import HERE_ALONE, embed_code
+from engine.storage.links import Link
+from pages.parts.copying import copy_link, copy_text, reached
+from pages.parts.engine import house, may
+from pages.parts.errors import errors_shown
 from pages.parts.language import _
-from pages.parts.visits import link_additions, show_history
+from pages.parts.text import plain
+from pages.parts.visits import HERE, Here, answer_of, show_history, visitor
 
 PLACE = "header_place"
-WORDS = {
-    "copied": Text("Copied"),
-    "link_failed": Text("Copy it from the address bar"),
-    "text_failed": Text("Select the text to copy it"),
-}
-"""What the button answers."""
-
-_BUTTON = st.components.v2.component(
-    "copy_button",
-    html='<button type="button"></button><span role="status"></span>',
-    css="""
-:host { display: flex; flex-direction: column; align-items: flex-end; gap: .15rem; }
-button { font: inherit; font-size: .875rem; color: var(--st-text-color); background: transparent; cursor: pointer;
-  border: 1px solid var(--st-widget-border-color, var(--st-border-color)); border-radius: 999px;
-  padding: .35rem .95rem; white-space: nowrap; min-height: 2.5rem; }
-button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-link-color); }
-button:focus-visible { outline: 2px solid var(--st-link-color); outline-offset: 2px; }
-span:empty { display: none; }
-span { font-size: .8rem; color: var(--st-text-color); text-align: end; overflow-wrap: anywhere; }
-""",
-    js="""
-export default function (component) {
-  const { text, label, words: answers, add, base, note } = component.data;
-  const button = component.parentElement.querySelector("button");
-  const status = component.parentElement.querySelector("span");
-  if (!button.dataset.saying) button.textContent = label;
-  const say = (words, more) => {
-    button.dataset.saying = "1";
-    button.textContent = words;
-    status.textContent = more;
-    setTimeout(() => { delete button.dataset.saying; button.textContent = label; status.textContent = ""; }, 6000);
-  };
-  const link = () => {
-    const url = new URL(window.location.href);
-    for (const [name, value] of Object.entries(add ?? {})) url.searchParams.set(name, value);
-    return base ? base + url.pathname + url.search : url.href;
-  };
-  const copyOldWay = (words) => {
-    const area = document.createElement("textarea");
-    area.value = words;
-    document.body.appendChild(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  };
-  button.onclick = async () => {
-    const words = text ?? link();
-    let done = false;
-    try { await navigator.clipboard.writeText(words); done = true; } catch { done = copyOldWay(words); }
-    if (!done) say(text === null ? answers.link_failed : answers.text_failed, "");
-    else say(answers.copied, note);
-  };
-}
-""",
-)
-
-
-def copy_link() -> None:
-    """A button that copies the page's address with the seed that was drawn, and says who can open it."""
-    address = net_util.get_internal_ip() if not listens_here() else None
-    base, words = reach(st.context.url or "", option("server.address"), address)
-    _button("copy-link", _("Copy link"), add=link_additions(), base=base, note=_(words))
-
-
-def listens_here() -> bool:
-    """Whether only this machine reaches the server."""
-    return is_loopback(option("server.address") or "0.0.0.0")
-
-
-def copy_text(text: str, key: str) -> None:
-    """A button that copies a text."""
-    _button(f"copy-{key}", _("Copy"), text=text)
-
-
-def _button(key: str, label: str, **data: Any) -> None:
-    words = {name: _(said) for name, said in WORDS.items()}
-    _BUTTON(key=key, data={"text": None, "label": label, "words": words, "note": "", **data}, width="content")
+SHARED = "shared_links"
+"""In the session: the key of the link to each answer shared in it, by the answer's own."""
 
 
 def header(title: str, summary: str) -> None:
@@ -106,7 +34,135 @@ def header(title: str, summary: str) -> None:
 def tools() -> None:
     """Fill the head of the page that was drawn: the answer decides what its link says and what its history holds."""
     place = st.session_state.pop(PLACE, None)
-    if place is not None:
-        with place:
-            show_history()
-            copy_link()
+    if place is None or st.context.is_embedded:
+        return
+    with place:
+        show_history()
+        opened = st.popover(_("Share"), icon=":material/share:", key="share", on_change="rerun")
+        if opened.open:
+            with opened:
+                _show_share()
+
+
+def _show_share() -> None:
+    st.markdown("**" + _("This page with its settings") + "**")
+    copy_link()
+    _base, who = reached()
+    st.caption(_(who))
+    if who == HERE_ALONE:
+        words = _("Start with `make serve` to let your network in, or with `make share` to let anybody in for a while.")
+        st.caption(f":material/info: {words}")
+    here: Here | None = st.session_state.get(HERE)
+    link = None
+    if here is not None and house().settings.storage_bytes:
+        st.markdown("**" + _("This result") + "**")
+        with errors_shown():
+            link = _show_result(here)
+    address = _origin() + link.path if link else _page_address()
+    with st.expander(_("QR code"), icon=":material/qr_code:", key="share-qr"):
+        _show_code(address)
+    if here is not None:
+        with st.expander(_("Embed in a site"), icon=":material/code:", key="share-embed"):
+            _show_embedding(here.application.id, dict(st.query_params))
+    if house().settings.storage_bytes:
+        with st.expander(_("Your links"), icon=":material/link:", key="share-links"), errors_shown():
+            _show_links()
+
+
+def _show_result(here: Here) -> Link | None:
+    """The link to the answer on the page, or the button that makes one."""
+    answer = answer_of(here.answer)
+    if answer is None or answer.state not in ("done", "stopped") or not (answer.text or answer.result):
+        st.caption(_("Ask first: the link then leads to the answer as it stands."))
+        return None
+    known: dict[str, str] = st.session_state.setdefault(SHARED, {})
+    name = answer.visit or str(id(answer))
+    link = house().links.find(known.get(name, ""))
+    days = house().settings.share_days
+    if link is None:
+        st.caption(_("Whoever has the link sees what was asked and what came, for {days:g} days.", days=days))
+        if st.button(_("Make a link"), icon=":material/add_link:", key="share-result"):
+            link = sharing.share(
+                house(), here.application, answer.request, answer.result, answer.text, visitor()
+            )  # fmt: skip
+            known[name] = link.key
+            st.rerun()
+        return None
+    _show_address(_origin() + link.path, "shared-result")
+    st.caption(_ending(link) + " " + _("You can delete it below; others can only read and report it."))
+    return link
+
+
+def show_demo_link(link: Link) -> None:
+    """The ways to give away the page of a tuned model."""
+    _base, who = reached()
+    _show_address(_origin() + link.path, f"demo-{link.key}")
+    st.caption(_(who))
+    _show_code(_origin() + link.path)
+    application = APPLICATIONS[link.page]
+    _show_embedding(application.id, {application.picker: link.content["model_title"]})
+
+
+def _show_address(address: str, key: str) -> None:
+    st.code(address, language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        copy_text(address, key)
+        st.link_button(_("Open"), address, icon=":material/open_in_new:")
+
+
+def _show_code(address: str) -> None:
+    picture = segno.make(address, micro=False).svg_inline(scale=4, border=4, dark="#000", light="#fff")
+    st.image(picture, alt=_("The address as a QR code"), width=200)
+
+
+def _show_embedding(page: str, settings: dict[str, str]) -> None:
+    sites = house().settings.frame_ancestors
+    if not sites:
+        words = _("No other site may show this one in a frame. Whoever runs it can allow sites with {setting}.",
+                  setting="PARLANCE_FRAME_ANCESTORS")  # fmt: skip
+        st.caption(f":material/lock: {words}")
+        return
+    st.code(embed_code(_origin(), page, settings), language="html", wrap_lines=True)
+    st.caption(_("Works on {sites}.", sites=plain(sites)))
+
+
+def _show_links() -> None:
+    """The visitor's own links, to open or delete."""
+    links = house().links.of(visitor())
+    if not links:
+        st.caption(_("Nothing yet."))
+    for link in links:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"[{plain(link.title) or '–'}]({link.path})", width="stretch")
+            st.caption(_ending(link), width="content")
+            if may("pin"):
+                label = _("Unpin") if link.is_pinned else _("Pin")
+                st.button(label, key=f"pin-{link.key}", on_click=_pin, args=(link,))
+            st.button(_("Delete"), key=f"unshare-{link.key}", on_click=_delete, args=(link,))
+
+
+def _ending(link: Link) -> str:
+    if link.is_pinned:
+        return _("Kept until it is deleted.")
+    return _("Kept until {day}.", day=datetime.fromtimestamp(link.ends, UTC).strftime("%Y-%m-%d"))
+
+
+def _pin(link: Link) -> None:
+    house().links.pin(link.key, not link.is_pinned)
+
+
+def _delete(link: Link) -> None:
+    house().links.delete(link.key)
+
+
+def _origin() -> str:
+    """The beginning of addresses that others can use."""
+    base, _who = reached()
+    parts = urlsplit(st.context.url or "")
+    return base or f"{parts.scheme}://{parts.netloc}"
+
+
+def _page_address() -> str:
+    parts = urlsplit(st.context.url or "")
+    words = urlencode({name: st.query_params.get_all(name) for name in st.query_params}, doseq=True)
+    return f"{_origin()}{parts.path}" + (f"?{words}" if words else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.http.links import HERE_ALONE, reach
+from engine.http.links import HERE_ALONE, embed_code, reach
 from engine.messages import Text
 
 
@@ -25,3 +25,9 @@ from engine.messages import Text
 def test_a_link_says_who_can_open_it(url: str, listens_on: str, network: str, base: str, words: str | Text) -> None:
     found, said = reach(url, listens_on, network)
     assert found == base and (said == words if isinstance(words, Text) else words in str(said) and said != HERE_ALONE)
+
+
+def test_embedding_shows_one_page_without_its_frame_and_no_more() -> None:
+    code = embed_code("https://demo.example.org", "write", {"writer": '"><script>', "embed": "false", "a": "b c&d"})
+    assert code.startswith('<iframe src="https://demo.example.org/write?embed=true&amp;writer=%22%3E%3Cscript%3E&amp;')
+    assert code.count("<") == 2 and 'height="900"' in code and "a=b+c%26d" in code
