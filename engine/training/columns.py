@@ -60,13 +60,16 @@ Columns = dict[str, str | None]
 class Rows(Sequence[dict[str, Any]]):
     """Normalised rows; `numbers` say where each stands in the file it came from."""
 
-    values: list[dict[str, Any]]
-    numbers: list[int]
+    values: Sequence[dict[str, Any]]
+    numbers: Sequence[int]
     findings: tuple[Finding, ...] = ()
     """What was read otherwise than it stands in the file."""
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.values)
 
     @overload
     def __getitem__(self, index: int) -> dict[str, Any]: ...

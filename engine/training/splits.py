@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -73,18 +73,15 @@ def _split(task_id: str, whole: Rows, kept: Rows, share: float, keeps_repeats: b
         raise InputError(words, lost[0].field) from None
 
 
-def check(config: TrainingConfig, splits: Splits) -> list[Finding]:
-    """All findings about rows, columns and settings, errors first."""
-    return _in_order(config, splits, asdict(config))
+def check_rows(config: TrainingConfig | str, made: Splits) -> list[Finding]:
+    """Findings about the rows alone; see `preflight`."""
+    return preflight.check_rows(config, made.train, made.validation, made.keeps_repeats, made.whole)
 
 
-def check_data(task_id: str, splits: Splits, settings: Mapping[str, Any]) -> list[Finding]:
-    """Findings about rows and columns alone, before the settings are complete."""
-    return _in_order(task_id, splits, settings)
-
-
-def _in_order(config: TrainingConfig | str, splits: Splits, settings: Mapping[str, Any]) -> list[Finding]:
+def with_columns(
+    config: TrainingConfig | str, made: Splits, on_rows: Sequence[Finding], settings: Mapping[str, Any] | None = None
+) -> list[Finding]:
+    """Those about the rows, with those about columns and what was read, errors first."""
     task = tasks.find(config if isinstance(config, str) else config.task)
-    found = preflight.check_rows(config, splits.train, splits.validation, splits.keeps_repeats, splits.whole)
-    found += task.check_columns(splits.table, splits.mapping, settings)
-    return preflight.in_order([*splits.findings, *found])
+    settings = settings or {} if isinstance(config, str) else asdict(config)
+    return preflight.in_order([*made.findings, *on_rows, *task.check_columns(made.table, made.mapping, settings)])

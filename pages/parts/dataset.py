@@ -11,7 +11,7 @@ import streamlit as st
 
 from engine.messages import Text, label
 from engine.serving.protocol import Caller, Role
-from engine.training import columns, splits, tasks
+from engine.training import columns, splitting, tasks
 from engine.training.columns import Rows
 from engine.training.formats import ENDINGS, Table, fetch_dataset, read_apart, read_table
 from engine.training.splits import Splits
@@ -170,7 +170,7 @@ def _split(
     _data: Dataset,
 ) -> Splits:  # fmt: skip
     parts = f"{task} {id} {mapping} {share} {keeps_repeats} {seed}"
-    return splits.make(task, _data.table, _data.held_out, dict(mapping), share, keeps_repeats, seed, parts)
+    return splitting.make(task, _data.table, _data.held_out, dict(mapping), share, keeps_repeats, seed, parts)
 
 
 def show_rows(task: str, parts: Splits) -> None:

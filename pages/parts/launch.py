@@ -20,8 +20,7 @@ from engine.jobs import work
 from engine.jobs.work import JobView
 from engine.messages import Text
 from engine.training import runs as jobs
-from engine.training import splits as splits_of
-from engine.training import tasks
+from engine.training import splitting, tasks
 from engine.training.config import TrainingConfig, defaults, make_config
 from engine.training.findings import Finding, read_finding
 from engine.training.splits import Splits
@@ -119,7 +118,7 @@ def find_faults(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
 @st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
 def _faults(signature: str, splits_id: str, _values: Mapping[str, Any], _splits: Splits) -> list[Finding]:
     config = make_config(dict(_values) | {"train_file": "train.jsonl", "validation_file": "validation.jsonl"})
-    return splits_of.check(config, _splits)
+    return splitting.check(config, _splits)
 
 
 def find_in_data(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
@@ -132,7 +131,7 @@ def find_in_data(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
 
 @st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
 def _found_in_data(task: str, id: str, languages: Sequence[tuple[str, Any]], _splits: Splits) -> list[Finding]:
-    return splits_of.check_data(task, _splits, dict(languages))
+    return splitting.check(task, _splits, dict(languages))
 
 
 def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str = "") -> str:

@@ -6,21 +6,21 @@ import json
 
 import pytest
 
-from engine.errors import InputError
-from engine.training import columns, splits
+from engine.errors import InputError, TooLargeError
+from engine.training import columns, splitting
 from engine.training.config import TrainingConfig
-from engine.training.formats import read_table
+from engine.training.formats import _apart, read_table
 from engine.training.splits import Splits
 
 
 def make(task: str, content: str, held_out: str = "", name: str = "a.csv", share: float = 0.2, seed: int = 1) -> Splits:
     table = read_table(content.encode(), name)
     other = read_table(held_out.encode(), name) if held_out else None
-    return splits.make(task, table, other, columns.guess(table, task), share, False, seed)
+    return splitting.make(task, table, other, columns.guess(table, task), share, False, seed)
 
 
 def said(task: str, parts: Splits, **settings: str) -> list[str]:
-    return [f"{found.level}: {found.message}" for found in splits.check_data(task, parts, settings)]
+    return [f"{found.level}: {found.message}" for found in splitting.check(task, parts, settings)]
 
 
 def csv(*rows: tuple[str, str]) -> str:
@@ -140,15 +140,59 @@ def test_too_few_rows_say_what_became_of_the_others() -> None:
 def test_a_check_with_all_settings_says_the_same_and_more() -> None:
     parts = make("classification", csv(*MANY, ("x", "nan")))
     config = TrainingConfig(task="classification", base="b", train_file="t", validation_file="v", labels=("a", "z"))
-    found = splits.check(config, parts)
+    found = splitting.check(config, parts)
     assert found[0].level == "error" and "labels does not name" in str(found[0].message)
     assert {str(each.message) for each in parts.findings} <= {str(each.message) for each in found}
 
 
-def test_rows_are_read_as_well_where_a_child_read_them() -> None:
-    from engine.training.formats import _apart
+CHATS = "\n".join(
+    json.dumps({"messages": [{"role": role, "content": f"{role} {n}"} for role in ("user", "assistant") * turns]})
+    for n, turns in enumerate([1, 2] * 15)
+)
+ANSWERS = "question,passage,answer\n" + "".join(f"When {n}?,It was in {n}.,{'in' * (n % 3)}\n" for n in range(30))
 
+
+@pytest.mark.parametrize(
+    ("task", "content", "held_out", "name"),
+    [
+        ("classification", "\ntext,label\n" + csv(*MANY, ("x", "nan"), ("text 1", "b"))[11:], "", "a.csv"),
+        ("classification", csv(*MANY), csv(("v", "a"), ("", "b"), ("w", "B ")), "a.csv"),
+        ("instructions", CHATS, "", "a.jsonl"),
+        ("answer", ANSWERS, "", "a.csv"),
+    ],
+)
+def test_many_rows_are_parted_and_checked_in_a_child_as_they_are_here(
+    monkeypatch: pytest.MonkeyPatch, task: str, content: str, held_out: str, name: str
+) -> None:
+    here = make(task, content, held_out, name)
+    found = said(task, here)
+    monkeypatch.setattr(splitting, "MANY_ROWS", 0)
+    for place in ("splits.make", "preflight.check_rows"):
+        monkeypatch.setattr(f"engine.training.{place}", lambda *_: pytest.fail("in the process that serves"))
+    apart = make(task, content, held_out, name)
+    assert apart.findings == here.findings and said(task, apart) == found
+    for part in ("whole", "train", "validation", "usable_train", "usable_validation"):
+        rows, same = getattr(apart, part), getattr(here, part)
+        assert (rows is None) is (same is None)
+        if rows is None:
+            continue
+        assert list(rows) == list(same) and list(rows.numbers) == list(same.numbers)
+        assert rows[:2].values == list(rows)[:2] == [rows[n] for n in range(2)]
+
+
+def test_a_child_says_which_column_is_wrong_and_ends_at_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "MANY_ROWS", 0)
+    with pytest.raises(InputError, match="too few different rows") as caught:
+        make("classification", csv(("only one", "a"), ("", "b")))
+    assert caught.value.param == "text"
+    monkeypatch.setattr(_apart, "free_memory_bytes", lambda: 2**20)
+    with pytest.raises(TooLargeError, match="takes more time or memory than there is"):
+        make("classification", csv(*MANY))
+
+
+def test_rows_are_read_as_well_where_a_child_read_them() -> None:
     table = read_table("sep=;\ntext;;label\ncafé;1;a\nnoir;2;b\n".encode("cp1252"), "a.csv")
-    answer = _apart._Answer()
-    answer.take(_apart.lines_of(table))
-    assert answer.table.findings == table.findings and list(answer.table.rows) == list(table.rows)
+    answer = _apart.Answer()
+    answer.take([*_apart.lines_of(table), *_apart.lines_of(table)])
+    for same in answer.tables:
+        assert same.findings == table.findings and list(same.rows) == list(table.rows)
