@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from engine.errors import InputError, TooLargeError
+from engine.inspections import Look, Origin, Score, Seen
 
 Task = Literal["generate", "classify", "extract", "fill", "embed", "score"]
 FinishReason = Literal["stop", "length", "cancelled", "deadline"]
@@ -178,17 +179,7 @@ class Embed:
     task: Literal["embed"] = "embed"
 
 
-@dataclass(frozen=True)
-class Score:
-    """Ask how likely a decoder finds each token of the text after those before it; a translator, given its source."""
-
-    text: str
-    source: str = ""
-    """What the text translates."""
-    task: Literal["score"] = "score"
-
-
-Request = Generate | Classify | Extract | Fill | Embed | Score
+Request = Generate | Classify | Extract | Fill | Embed | Score | Look
 
 
 def resolved(request: Request) -> Request:
@@ -198,9 +189,9 @@ def resolved(request: Request) -> Request:
 
 def needs(request: Request) -> frozenset[str]:
     """What a backend must be able to do for a request: its task, and what else it asks for."""
+    if isinstance(request, Score | Look):
+        return request.needs
     wanted = {str(request.task)}
-    if isinstance(request, Score) and request.source:
-        return frozenset({"score_translation"})
     if isinstance(request, Generate):
         wanted |= {"sample"} if request.sampling.temperature > 0 else set()
         wanted |= {"penalties"} if request.sampling.is_counting else set()
@@ -327,10 +318,12 @@ class Scoring:
     tokens: tuple[Token, ...]
     alignment: Alignment | None = None
     """Of a translation with its source, where the runtime can tell."""
+    origin: Origin | None = None
+    """Where rivals were asked for."""
     is_repeated: bool = field(default=False, compare=False)
 
 
-Result = Generation | Classification | Extraction | Filling | Embedding | Scoring
+Result = Generation | Classification | Extraction | Filling | Embedding | Scoring | Seen
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from engine.backends.ct2.conversion import NAME
 ROOT = Path(__file__).parents[1]
 
 ORDER = (
-    ("messages", "files", "sizes", "evaluation.metrics"),
+    ("messages", "files", "sizes", "inspections", "evaluation.metrics"),
     ("errors",),
     ("settings", "requests", "priority"),
     ("extensions", "jobs.process", "storage", "logs"),

@@ -13,8 +13,9 @@ from engine.applications.alignments import Link, links
 from engine.applications.sentences import Sentence, Translation
 from engine.applications.translate import TranslateResult
 from engine.errors import PeopleError
+from engine.inspections import Score
 from engine.messages import NOTHING
-from engine.requests import Generate, Generation, Sampling, Score, Scoring
+from engine.requests import Generate, Generation, Sampling, Scoring
 from engine.serving.protocol import Caller, Engine
 
 DOUBTFUL = 0.5

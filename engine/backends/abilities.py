@@ -23,6 +23,12 @@ VERBS = {
     "beginning": Text("go on from a given beginning"),
     "alternatives": Text("write several answers"),
     "align": Text("tell which words a translation comes from"),
+    "rivals": Text("tell the tokens that could have come"),
+    "tokenize": Text("cut text into tokens"),
+    "next": Text("tell what could come next"),
+    "attend": Text("tell its attention"),
+    "attend_translation": Text("tell its attention to a source"),
+    "lens": Text("tell what it would say after each layer"),
 }
 
 

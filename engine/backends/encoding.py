@@ -20,6 +20,7 @@ from engine.backends.protocol import Job
 from engine.backends.spans import Window, best_spans, make_windows
 from engine.backends.texts import Detokenizer
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
+from engine.inspections import Score
 from engine.requests import (
     Classification,
     Classify,
@@ -29,7 +30,6 @@ from engine.requests import (
     Extraction,
     Fill,
     Filling,
-    Score,
     Scoring,
     Token,
 )

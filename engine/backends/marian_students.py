@@ -8,7 +8,12 @@ from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
 from engine.settings import Settings
 
-TASKS = frozenset({"generate", "sample", "top_logprobs", "alternatives", "beginning", "align", "score_translation"})
+TASKS = frozenset(
+    {
+        "generate", "sample", "top_logprobs", "alternatives", "beginning", "align", "score_translation", "tokenize",
+        "attend", "attend_translation",
+    }
+)  # fmt: skip
 
 
 def _tasks(model: Model, path: Path, settings: Settings) -> frozenset[str]:

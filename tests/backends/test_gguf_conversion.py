@@ -15,7 +15,8 @@ import transformers
 from engine.backends import loader as backends
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.errors import InputError
-from engine.requests import Generate, Sampling, Score, needs
+from engine.inspections import Score
+from engine.requests import Generate, Sampling, needs
 from engine.settings import Settings
 from tests.backends.checkpoints import byte_pairs, entry, open_backend, run
 

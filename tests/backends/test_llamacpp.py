@@ -30,6 +30,7 @@ from engine.errors import (
     TooLargeError,
     UnsupportedError,
 )
+from engine.inspections import Tokenize
 from engine.requests import Embed, Generate, Generation, Message, Sampling
 from engine.settings import Settings
 
@@ -114,6 +115,16 @@ def test_its_facts(chain: LlamaCppBackend, file: Path) -> None:
     assert chain.memory_bytes > file.stat().st_size
     assert chain.count_tokens("abc") == 3
     assert chain.count_tokens("") == 0
+
+
+def test_a_text_is_cut_into_tokens(chain: LlamaCppBackend) -> None:
+    job = KeptJob(Tokenize("aé"))
+    chain.run([job])
+    start, *pieces = job.result.pieces
+    assert start.is_special and not any(piece.is_special for piece in pieces)
+    assert len(pieces) == chain.count_tokens("aé") and pieces[0].text == "a"
+    assert pieces[-2].text + pieces[-1].text in ("<0xC3><0xA9>", "aé")
+    assert job.result.vocabulary > max(piece.id for piece in pieces)
 
 
 def test_greedy_text_is_streamed_in_whole_characters(chain: LlamaCppBackend) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,7 +24,8 @@ from engine.backends.marian_students import TASKS
 from engine.catalogue.sources.folder import Folder
 from engine.catalogue.sources.package import Package
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
-from engine.requests import Classify, Generate, Generation, Message, Sampling, Score
+from engine.inspections import Attend, Score, Tokenize
+from engine.requests import Classify, Generate, Generation, Message, Sampling
 from engine.settings import Settings
 from tests.backends import marian_files
 from tests.backends.checkpoints import KeptJob, entry
@@ -295,6 +297,33 @@ def test_a_given_translation_is_scored(backend: StudentBackend) -> None:
     alone = KeptJob(Score("city"))
     backend.run([alone])
     assert isinstance(alone.error, UnsupportedError)
+
+
+def test_it_tells_where_it_looks(backend: StudentBackend) -> None:
+    source, text = TEXTS[0], "the dog jumps"
+    cross, reading, tokens, given, wrong = (
+        KeptJob(request)  # type: ignore[arg-type]
+        for request in (
+            Attend(text, source, 1), Attend(source), Tokenize(source), Score(text, source),
+            Attend(text, source, part="decoder"),
+        )
+    )  # fmt: skip
+    for job in (cross, reading, tokens, given, wrong):
+        backend.run([job])
+    weights = cross.result.weights.values().astype(float)  # of the last layer, whose first head aligns
+    assert weights.shape == (SHAPE.heads, len(cross.result.rows), len(cross.result.columns))
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=2e-3)
+    np.testing.assert_allclose(
+        weights[0][:-1], given.result.alignment.weights, atol=5e-4
+    )  # the last layer's first head
+    assert (cross.result.kind, reading.result.kind, reading.result.layers) == (
+        "cross",
+        "both ways",
+        SHAPE.encoder_layers,
+    )
+    np.testing.assert_allclose(reading.result.weights.values().astype(float).sum(-1), 1, atol=2e-3)
+    assert "".join(piece.text for piece in tokens.result.pieces[:-1]).strip() == source
+    assert tokens.result.pieces[-1].is_special and isinstance(wrong.error, UnsupportedError)
 
 
 def test_sampling_follows_its_seed(backend: StudentBackend) -> None:

@@ -13,7 +13,8 @@ import transformers
 from engine.backends import loader as backends
 from engine.backends.pytorch import forwards
 from engine.errors import InputError, NotReadyError, TooLargeError, UnsupportedError
-from engine.requests import Classify, Embed, Generate, Sampling, Score
+from engine.inspections import Score
+from engine.requests import Classify, Embed, Generate, Sampling
 from engine.settings import Settings
 from tests.backends import checkpoints
 from tests.backends.checkpoints import KeptJob, entry, open_backend, run

@@ -1,4 +1,4 @@
 """GGUF files on llama.cpp; `engine.backends.llamacpp` says what it serves."""
 
-TASKS = frozenset({"generate", "sample", "penalties", "top_logprobs"})
+TASKS = frozenset({"generate", "sample", "penalties", "top_logprobs", "tokenize"})
 """What llama.cpp does with any of them."""

@@ -24,11 +24,13 @@ from engine.backends.ggml.completion import Stream, completion_body
 from engine.backends.ggml.llama import Llama, LlamaEnded, LlamaRefused
 from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place
+from engine.backends.ggml.tokens import tokenized
 from engine.backends.ggml.turns import Turns
 from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.memory import set_aside
 from engine.backends.protocol import Job
 from engine.errors import InputError, MemoryShortError, NotReadyError, PeopleError, UnsupportedError
+from engine.inspections import Tokenize, Tokens
 from engine.requests import Generate, Generation, Message
 from engine.settings import free_memory_bytes
 from engine.sizes import size_in_words
@@ -101,7 +103,7 @@ class LlamaCppBackend:
             path, header = copy, read_header(copy)
         self.context_tokens = header.context_tokens(settings)
         self.concurrency = _fitting_slots(header, self.context_tokens, settings)
-        self.dtype = header.dtype
+        self.dtype, self._vocabulary = header.dtype, header.vocabulary_size
         # What one visitor's prompt left there would be found by the next one's.
         self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS and not settings.is_public else 0
         self._title = model.title
@@ -174,16 +176,16 @@ class LlamaCppBackend:
         }
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Generate for each job in turn; its faults go to the job."""
+        """Generate or tokenize for each job in turn; its faults go to the job."""
         for job in able(jobs, self._title, self.tasks):
             try:
-                generation = self._generate(job)
+                result = self._tokenized(job) if isinstance(job.request, Tokenize) else self._generate(job)
             except LlamaEnded:
                 job.fail(self._stopped())
             except Exception as error:
                 job.fail(error)
             else:
-                job.finish(generation)
+                job.finish(result)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text without the ones that the model adds at its start; from any thread."""
@@ -301,11 +303,20 @@ class LlamaCppBackend:
         return list(self._post("/tokenize", body)["tokens"])
 
     def _pieces(self, text: str) -> list[tuple[int, bytes]]:
-        body = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True}
         with suppress(OSError, LlamaEnded, LlamaRefused, PeopleError):  # an answer does not end for want of these
-            found = [(each["id"], each["piece"]) for each in self._post("/tokenize", body)["tokens"]]
-            return [(id, piece.encode() if isinstance(piece, str) else bytes(piece)) for id, piece in found]
+            return self._read_pieces(text, is_first=False)
         return []
+
+    def _read_pieces(self, text: str, is_first: bool) -> list[tuple[int, bytes]]:
+        body = {"content": text, "add_special": is_first, "parse_special": False, "with_pieces": True}
+        found = [(each["id"], each["piece"]) for each in self._post("/tokenize", body)["tokens"]]
+        return [(id, piece.encode() if isinstance(piece, str) else bytes(piece)) for id, piece in found]
+
+    def _tokenized(self, job: Job) -> Tokens:
+        assert isinstance(job.request, Tokenize)
+        text = job.request.text
+        found, plain = (self._read_pieces(text, is_first) for is_first in (True, False))
+        return Tokens(tokenized(found, len(found) - len(plain)), self._vocabulary)
 
     def _filled(self, messages: Sequence[Message]) -> str:
         if not self._has_template:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.inspections import Piece
 from engine.requests import Token
 
 Pieces = Callable[[str], Sequence[tuple[int, bytes]]]
@@ -29,3 +30,15 @@ def tokens_of(choice: dict[str, Any], top_logprobs: int, count: int, pieces: Pie
         return [Token(text, detail["id"], None, others)]
     parts = [Token("", id, raw=raw) for id, raw in read[:-1]]
     return [*parts, Token(text, detail["id"], detail["logprob"], others, read[-1][1])]
+
+
+def tokenized(pieces: Sequence[tuple[int, bytes]], added: int) -> tuple[Piece, ...]:
+    """The tokens of a text, of which the first `added` were put before it; the bytes of a character stay bytes."""
+    return tuple(Piece(_shown(raw), id, place < added) for place, (id, raw) in enumerate(pieces))
+
+
+def _shown(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "".join(f"<0x{byte:02X}>" for byte in raw)

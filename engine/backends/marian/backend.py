@@ -16,6 +16,7 @@ from engine.backends.batches import group_by_length
 from engine.backends.cores import threads_for
 from engine.backends.marian.decoding import Choice, beams, greedy, score
 from engine.backends.marian.files import Vocabulary, open_student
+from engine.backends.marian.looking import look
 from engine.backends.marian.model import EOS, UNKNOWN, Encoded, Student, pad
 from engine.backends.memory import keep_freed_memory
 from engine.backends.protocol import Job
@@ -24,7 +25,8 @@ from engine.backends.texts import Detokenizer, TextStream
 from engine.catalogue.cache import noted_digests
 from engine.catalogue.sources.package import Package
 from engine.errors import PeopleError, TooLargeError, UnsupportedError
-from engine.requests import Alignment, Alternative, Generate, Generation, Score, Scoring, Token
+from engine.inspections import Look, Score
+from engine.requests import Alignment, Alternative, Generate, Generation, Scoring, Token
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
@@ -79,6 +81,7 @@ class StudentBackend:
         """Work on jobs of one task until each is finished or failed."""
         with torch.inference_mode():
             mine = able(jobs, self.title, self.tasks)
+            look(self._translator, self.title, [job for job in mine if isinstance(job.request, Look)])
             self._score([job for job in mine if isinstance(job.request, Score)])
             self._generate([job for job in mine if isinstance(job.request, Generate)])
 

@@ -56,10 +56,15 @@ class Attention(nn.Module):
 
     def with_weights(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, and the weights of the first head (rows, n, m)."""
+        mixed, weights = self.with_heads(x, memory, mask)
+        return mixed, weights[:, 0]
+
+    def with_heads(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the weights of each head (rows, heads, n, m)."""
         keys, values = memory
         scores = self._split(self.query(x) * self.scale) @ keys.transpose(-1, -2)
         weights = (scores + mask).softmax(-1)
-        return self._join(x, weights @ values), weights[:, 0]
+        return self._join(x, weights @ values), weights
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -161,10 +166,27 @@ class Student(nn.Module):
             x = layer(x, mask)
         return Encoded([layer.attention.memory(x) for layer in self.decoder], mask)
 
+    def attend(self, source: Tensor, target: Tensor | None) -> list[Tensor]:
+        """Weights of each layer (heads, n, m) for one source: of its encoder, or of the decoder over it."""
+        x, mask = self._embed(self.source_embedding, source) + self._position(0, source.shape[1]), torch.zeros(1)
+        if target is not None:
+            encoded, x = self.encode(source, [source.shape[1]]), self.begin(target)
+        found = []
+        for number, layer in enumerate(self.encoder if target is None else self.decoder):
+            memory = layer.attention.memory(x) if target is None else encoded.memories[number]
+            mixed, weights = layer.attention.with_heads(x if target is None else layer.recurrence(x), memory, mask)
+            x = layer.feed(mixed)
+            found.append(weights[0])
+        return found
+
+    def begin(self, targets: Tensor) -> Tensor:
+        """What the decoder reads before each target token (rows, n, width)."""
+        before = F.pad(self._embed(self.target_embedding, targets[:, :-1]), (0, 0, 1, 0))
+        return before + self._position(0, targets.shape[1])
+
     def decode(self, encoded: Encoded, targets: Tensor) -> tuple[Tensor, Tensor]:
         """States before each target token (rows, n, width), and the alignment (rows, n, source), in one pass."""
-        before = F.pad(self._embed(self.target_embedding, targets[:, :-1]), (0, 0, 1, 0))
-        x = before + self._position(0, targets.shape[1])
+        x = self.begin(targets)
         for layer, memory in zip(self.decoder[:-1], encoded.memories, strict=False):
             x = layer.feed(layer.attention(layer.recurrence(x), memory, encoded.mask))
         last = self.decoder[-1]

@@ -2,11 +2,11 @@
 
 WRITING = frozenset({"generate", "sample", "penalties", "top_logprobs"})
 TASKS: dict[str, frozenset[str]] = {
-    "causal": WRITING | {"score", "embed"},
-    "seq2seq": WRITING,
-    "classification": frozenset({"classify"}),
-    "extraction": frozenset({"extract"}),
-    "masked": frozenset({"fill"}),
-    "embedding": frozenset({"embed"}),
+    "causal": WRITING | {"score", "rivals", "embed", "tokenize", "next", "attend", "lens"},
+    "seq2seq": WRITING | {"tokenize", "attend", "attend_translation"},
+    "classification": frozenset({"classify", "tokenize", "attend"}),
+    "extraction": frozenset({"extract", "tokenize", "attend"}),
+    "masked": frozenset({"fill", "tokenize", "attend"}),
+    "embedding": frozenset({"embed", "tokenize", "attend"}),
 }
 """What a checkpoint can do, by what it was made for."""

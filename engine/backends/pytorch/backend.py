@@ -18,6 +18,7 @@ import torch
 from engine.backends.abilities import able
 from engine.backends.cores import threads_for
 from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
+from engine.backends.gguf import read_header
 from engine.backends.memory import free_caches, keep_freed_memory
 from engine.backends.protocol import Job
 from engine.backends.pytorch import TASKS
@@ -28,7 +29,9 @@ from engine.backends.pytorch.forwards import FORWARDS, Inputs, accepts
 from engine.backends.pytorch.generation import Rows, working_bytes
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import count_tokens, load_module, load_tokenizer, positions
+from engine.backends.pytorch.looking import Looks
 from engine.errors import UnsupportedError
+from engine.inspections import Look, Origin
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
@@ -74,6 +77,8 @@ class TransformersBackend:
             self.batch = ENCODER_BATCH[self.device]
             self.memory_bytes = working_bytes(module_bytes(self.module))
         self._encoders = self._prepare_encoding(folder)
+        origin = Origin(self.dtype, read_header(path).dtype if path.is_file() else "")
+        self._looks = Looks(model.title, self.module, self.tokenizer, self.context_tokens, origin, self._lock)
 
     def _prepare_encoding(self, folder: Path) -> dict[str, EncoderJobs]:
         """What works on each task but to write."""
@@ -125,10 +130,13 @@ class TransformersBackend:
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
         mine = able(jobs, self.title, self.tasks)
-        if not mine:
-            return
-        task = mine[0].request.task
+        looks = [job for job in mine if isinstance(job.request, Look) or getattr(job.request, "rivals", False)]
+        mine = [job for job in mine if job not in looks]
         with torch.inference_mode():
+            self._look(looks)
+            if not mine:
+                return
+            task = mine[0].request.task
             if task == "generate":
                 self._rows.run(mine, self._row_tokens, self._row_fill, self._decode)
             else:
@@ -144,8 +152,13 @@ class TransformersBackend:
         if self._continuous is not None:
             self._continuous.close()
             self._continuous = None
-        self.module = self.tokenizer = self._rows = self._encoders = None  # type: ignore[assignment]
+        self.module = self.tokenizer = self._rows = self._encoders = self._looks = None  # type: ignore[assignment]
         free_caches()
+
+    def _look(self, jobs: Sequence[Job]) -> None:
+        if jobs:
+            with self._continuous.pause() if self._continuous else nullcontext():
+                self._looks.run(jobs)
 
     def _decode(self, rows: list[Row]) -> None:
         stepper: Stepper = self._stepper(self.module, self._rows.pad_id)

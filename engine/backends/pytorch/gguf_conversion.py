@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +10,25 @@ import torch
 import transformers
 
 from engine.backends.memory import is_memory_error
+from engine.catalogue.copies import Copy
 from engine.errors import InputError, MemoryShortError, PeopleError, UnsupportedError
 
 SUFFIX = "-safetensors"
 
 
 def converted(title: str, path: Path) -> Path:
-    """The folder beside the GGUF file that holds the same model, made now if it is not there.
+    """The folder with the same model as a GGUF file, made now if it is not there. Weights are kept as bfloat16.
 
-    It appears by renaming, whole or not at all, also when two processes convert at once. Weights are kept as bfloat16.
     Raises InputError for a damaged file, UnsupportedError for an architecture that cannot be read, MemoryShortError.
     """
-    folder = path.with_name(path.stem + SUFFIX)
-    if folder.is_dir():
-        return folder
-    temporary = path.with_name(f".{path.stem}{SUFFIX}.{os.getpid()}")
     try:
-        _convert(path, temporary)
-        os.rename(temporary, folder)
+        return COPY.made(path)
     except Exception as error:  # the readers raise whatever the file leads to
-        if not folder.is_dir():
-            raise _explained(title, path, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+        raise _explained(title, path, error) from error
+
+
+def _facts(path: Path) -> Mapping[str, Any]:
+    return {"file": path.name, "size_bytes": path.stat().st_size, "transformers": transformers.__version__}
 
 
 def _convert(path: Path, folder: Path) -> None:
@@ -75,3 +69,6 @@ def _explained(title: str, path: Path, error: Exception) -> PeopleError:
         "architecture. Delete the model and download it again, or choose another.",
         param="model", model=title, file=path.name, error=type(error).__name__,
     )  # fmt: skip
+
+
+COPY = Copy(SUFFIX, lambda path, folder: _convert(path, folder), _facts)

@@ -1,0 +1,195 @@
+"""What can be looked at inside a model: requests, and results as arrays whose axes have names.
+
+Nothing here computes; numpy is imported when an array is packed or read.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Part = Literal["", "encoder", "decoder", "cross"]
+Kind = Literal["causal", "both ways", "cross"]
+MOST_TOKENS = 256
+"""Of a text that is looked into; attention's numbers grow with their square."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An array: `axes` name its dimensions, `data` are its numbers in base64, little-endian, the last axis first."""
+
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    data: str
+
+    def values(self) -> Any:
+        """As a numpy array."""
+        import numpy as np
+
+        return np.frombuffer(base64.b64decode(self.data), np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
+
+
+def pack(array: Any, axes: tuple[str, ...], dtype: str = "float32") -> Grid:
+    """A numpy array as a Grid."""
+    import numpy as np
+
+    plain = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<"))
+    return Grid(axes, tuple(plain.shape), dtype, base64.b64encode(plain.tobytes()).decode())
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the numbers were computed with."""
+
+    dtype: str
+    weights: str = ""
+    """The kind of numbers in the file that other pages use, where a copy in another precision was looked into."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Ask how likely a decoder finds each token of the text after those before it; a translator, given its source."""
+
+    text: str
+    source: str = ""
+    """What the text translates."""
+    rivals: int = 0
+    """How many of the likeliest tokens to tell at each place."""
+    task: Literal["score"] = "score"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        if self.source:
+            return frozenset({"score_translation"})
+        return frozenset({"score", "rivals"} if self.rivals else {"score"})
+
+
+@dataclass(frozen=True)
+class Tokenize:
+    """Ask for the tokens of a text, special ones among them."""
+
+    text: str
+    task: Literal["tokenize"] = "tokenize"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"tokenize"})
+
+
+@dataclass(frozen=True)
+class Next:
+    """Ask a decoder for the logit of every token that could come after the text."""
+
+    text: str
+    task: Literal["next"] = "next"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"next"})
+
+
+@dataclass(frozen=True)
+class Attend:
+    """Ask where each token looks in one layer, head by head; a translator, from `text` to its `source`."""
+
+    text: str
+    source: str = ""
+    layer: int = 0
+    part: Part = ""
+    """Of an encoder-decoder: where it looks in itself or across; empty is across where there is a source."""
+    task: Literal["attend"] = "attend"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"attend_translation" if self.source else "attend"})
+
+
+@dataclass(frozen=True)
+class Lens:
+    """Ask what a decoder would say after each layer (the logit lens), and how much each layer changes."""
+
+    text: str
+    top: int = 3
+    """Of the likeliest tokens at each layer and place."""
+    task: Literal["lens"] = "lens"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"lens"})
+
+
+Look = Tokenize | Next | Attend | Lens
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token as people see it; `text` of one that is part of a character is its bytes, as `<0xE2>`."""
+
+    text: str
+    id: int
+    is_special: bool = False
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of a text, and how many the vocabulary has."""
+
+    pieces: tuple[Piece, ...]
+    vocabulary: int
+    is_repeated: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """The logits (token,) of the whole vocabulary by id, and the likeliest tokens, best first."""
+
+    context: tuple[Piece, ...]
+    logits: Grid
+    best: tuple[Piece, ...]
+    origin: Origin
+    is_repeated: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One layer's weights (head, row, column): a row's token looks at columns' tokens, and its weights add up to 1."""
+
+    kind: Kind
+    rows: tuple[Piece, ...]
+    columns: tuple[Piece, ...]
+    layer: int
+    layers: int
+    weights: Grid
+    habits: Grid
+    """(layer, head, habit) of all layers, means over rows; see HABITS."""
+    origin: Origin
+    is_repeated: bool = field(default=False, compare=False)
+
+
+HABITS = ("first", "own", "before", "spread")
+"""Share of attention that goes to the first column, to the row's own place, to the place before it; and over how many
+tokens it is spread (the exponential of its entropy)."""
+
+
+@dataclass(frozen=True)
+class LensReading:
+    """What would be said after the embedding (layer 0) and after each layer; the last are the model's own answers.
+
+    `words[layer][token]` are the likeliest first.
+    """
+
+    tokens: tuple[Piece, ...]
+    words: tuple[tuple[tuple[str, ...], ...], ...]
+    ids: Grid
+    """(layer, token, rank)"""
+    logprobs: Grid
+    """(layer, token, rank), natural."""
+    changes: Grid
+    """(layer, token): by which share of its length a layer moves the residual stream."""
+    origin: Origin
+    is_repeated: bool = field(default=False, compare=False)
+
+
+Seen = Tokens | NextToken | Attention | LensReading

@@ -1,0 +1,173 @@
+"""Looking inside small random checkpoints: each figure against the one that `transformers` gives by itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
+from engine.inspections import HABITS, MOST_TOKENS, Attend, Lens, Next, Score, Tokenize
+from tests.backends import checkpoints
+from tests.backends.checkpoints import KeptJob, open_backend, run
+
+TEXT = "Le renard 🏅 brun jumps"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: Any) -> dict[str, Any]:
+    """A decoder of each make, an encoder, a classifier, and two encoder-decoders."""
+    folder: Path = tmp_path_factory.mktemp("looking")
+    made = {name: open_backend("causal", getattr(checkpoints, name)(folder / name)) for name in ("gpt2", "llama")}
+    made |= {name: open_backend("seq2seq", getattr(checkpoints, name)(folder / name)) for name in ("t5", "marian")}
+    made["bert"] = open_backend("embedding", checkpoints.bert(folder / "bert", ""))
+    made["classifier"] = open_backend("classification", checkpoints.bert(folder / "judge", "SequenceClassification"))
+    return made
+
+
+def straight(backend: Any, text: str = TEXT, **options: Any) -> Any:
+    """The output of the module for a text, as a notebook would ask for it."""
+    backend.module.set_attn_implementation("eager")
+    with torch.inference_mode():
+        return backend.module(**backend.tokenizer(text, return_tensors="pt"), **options)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_perplexity_is_the_one_of_transformers_and_rivals_are_its_likeliest(models: dict[str, Any], name: str) -> None:
+    backend = models[name]
+    (scoring,) = run(backend, Score(TEXT, rivals=3))
+    assert "".join(token.text for token in scoring.tokens) == TEXT and scoring.origin.dtype == "float32"
+    ids = backend.tokenizer(TEXT, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        loss = float(backend.module(ids, labels=ids).loss)
+    logprobs = [token.logprob for token in scoring.tokens[1:]]
+    assert math.exp(-sum(logprobs) / len(logprobs)) == pytest.approx(math.exp(loss), rel=1e-3)
+    expected = straight(backend).logits[0].log_softmax(-1).topk(3)
+    for place, token in enumerate(scoring.tokens[1:]):
+        assert [value for _, value in token.top_logprobs] == pytest.approx(expected.values[place].tolist(), abs=1e-4)
+    (plain,) = run(backend, Score(TEXT))
+    assert [token.logprob for token in plain.tokens[1:]] == pytest.approx(logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_the_next_token_has_the_logits_of_the_last_place(models: dict[str, Any], name: str) -> None:
+    (found,) = run(models[name], Next(TEXT))
+    logits = straight(models[name]).logits[0, -1]
+    np.testing.assert_allclose(found.logits.values(), logits, atol=1e-4)
+    assert found.logits.axes == ("token",) and len(found.best) == 200
+    assert [piece.id for piece in found.best[:20]] == logits.topk(20).indices.tolist()
+    assert not any("\ufffd" in piece.text or piece.text == "" for piece in found.best)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("gpt2", "causal"), ("llama", "causal"), ("bert", "both ways"), ("classifier", "both ways")]
+)
+def test_attention_is_output_attentions(models: dict[str, Any], name: str, kind: str, layer: int) -> None:
+    (found,) = run(models[name], Attend(TEXT, layer=layer))
+    weights = found.weights.values().astype(float)
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=2e-3)
+    expected = straight(models[name], output_attentions=True).attentions
+    np.testing.assert_allclose(weights, expected[layer][0], atol=5e-4)
+    assert (found.kind, found.layers, found.weights.axes) == (kind, len(expected), ("head", "row", "column"))
+    assert found.weights.shape[1:] == (len(found.rows), len(found.columns))
+    habits = found.habits.values()[layer, 1]
+    head = expected[layer][0, 1].double()
+    spread = math.exp(float(-(head * head.clamp_min(1e-12).log()).sum(-1).mean()))
+    wanted = [float(head[:, 0].mean()), float(head.diag().mean()), float(head.diag(-1).mean()), spread]
+    assert len(HABITS) == len(habits) and habits == pytest.approx(wanted, rel=1e-3)
+    assert models[name].module.config._attn_implementation == "eager"  # as `straight` left it
+
+
+@pytest.mark.parametrize("name", ["t5", "marian"])
+def test_attention_of_encoder_decoders(models: dict[str, Any], name: str) -> None:
+    backend, source = models[name], "the quick brown fox"
+    ids = backend.tokenizer(source, return_tensors="pt")["input_ids"]
+    target = backend.tokenizer(text_target="le renard", return_tensors="pt")["input_ids"]
+    expected = straight(backend, source, labels=target, output_attentions=True)
+    for part, wanted, kind in (
+        ("", expected.cross_attentions, "cross"),
+        ("decoder", expected.decoder_attentions, "causal"),
+        ("encoder", expected.encoder_attentions, "both ways"),
+    ):
+        (found,) = run(backend, Attend("le renard", source, layer=1, part=part))  # type: ignore[arg-type]
+        np.testing.assert_allclose(found.weights.values(), wanted[1][0], atol=5e-4)
+        assert found.kind == kind
+    (cross,) = run(backend, Attend("le renard", source))
+    assert (len(cross.rows), len(cross.columns)) == (target.shape[1], ids.shape[1])
+    (alone,) = run(backend, Attend(source))
+    np.testing.assert_allclose(alone.weights.values(), expected.encoder_attentions[0][0], atol=5e-4)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_the_lens_ends_with_the_models_own_words(
+    models: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.backends.pytorch.looking.LENS_LOGITS", 1000)  # a few places at a time
+    backend, output = models[name], straight(models[name], output_hidden_states=True)
+    job = KeptJob(Lens(TEXT, top=4))
+    backend.run([job])
+    found, own = job.result, output.logits[0].log_softmax(-1).topk(4)
+    assert found.ids.values()[-1].tolist() == own.indices.tolist()
+    np.testing.assert_allclose(found.logprobs.values()[-1], own.values, atol=1e-4)
+    layers = backend.module.config.num_hidden_layers
+    places = len(found.tokens)
+    assert found.ids.shape == (layers + 1, places, 4) and found.changes.shape == (layers, places)
+    assert len(found.words) == layers + 1 and len(found.words[0]) == places
+    norm = backend.module.transformer.ln_f if name == "gpt2" else backend.module.model.norm
+    with torch.inference_mode():
+        first = backend.module.lm_head(norm(output.hidden_states[1][0])).log_softmax(-1).topk(4)
+    np.testing.assert_allclose(found.logprobs.values()[1], first.values, atol=1e-4)
+    before, after = output.hidden_states[0][0], output.hidden_states[1][0]
+    np.testing.assert_allclose(found.changes.values()[0], ((after - before).norm(dim=-1) / before.norm(dim=-1)), 1e-4)
+    assert job.texts[0] == f"1/{layers + 1} " and len(job.texts) == layers
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "bert", "classifier", "t5", "marian"])
+def test_a_text_is_cut_as_the_tokenizer_cuts_it(models: dict[str, Any], name: str) -> None:
+    (found,) = run(models[name], Tokenize(TEXT))
+    assert [piece.id for piece in found.pieces] == models[name].tokenizer(TEXT)["input_ids"]
+    assert found.vocabulary == len(models[name].tokenizer)
+    special = set(models[name].tokenizer.all_special_ids)
+    assert all(piece.is_special == (piece.id in special) and piece.text for piece in found.pieces)
+    if name == "gpt2":
+        assert found.pieces[-1].text.strip() and any(piece.text.startswith("<0x") for piece in found.pieces)
+
+
+def test_what_cannot_be_looked_into_is_said(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "bad " * 200
+    for request, error in (
+        (Lens(long), TooLargeError), (Attend(long), TooLargeError), (Next(""), InputError), (Lens(""), InputError),
+        (Attend("sea", layer=2), InputError), (Attend("sea", layer=-1), InputError),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            run(models["gpt2"], request)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match="after each layer"):
+        run(models["bert"], Lens("sea"))
+    monkeypatch.setattr("engine.backends.pytorch.looking.NORMS", ("drop",))
+    with pytest.raises(UnsupportedError, match="cannot be read"):
+        run(models["gpt2"], Lens("sea"))
+    assert len(run(models["gpt2"], Tokenize(long))[0].pieces) > MOST_TOKENS
+
+
+@pytest.mark.parametrize("request_", [Lens(TEXT), Attend(TEXT), Next(TEXT), Score(TEXT, rivals=1)])
+def test_nobody_waits_for_the_layers_that_are_left(models: dict[str, Any], request_: Any) -> None:
+    class Leaving(KeptJob):
+        looks = 0
+
+        @property
+        def is_cancelled(self) -> bool:  # type: ignore[override]
+            self.looks += 1
+            return self.looks > 2
+
+        @is_cancelled.setter
+        def is_cancelled(self, value: bool) -> None: ...
+
+    job = Leaving(request_)
+    models["gpt2"].run([job, other := KeptJob(Tokenize("sea"))])
+    assert isinstance(job.error, NotReadyError) and isinstance(job.error, PeopleError)
+    assert other.result.pieces
