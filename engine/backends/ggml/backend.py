@@ -24,7 +24,7 @@ from engine.backends.ggml.completion import Stream, completion_body
 from engine.backends.ggml.llama import Llama, LlamaEnded, LlamaRefused
 from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place
-from engine.backends.ggml.tokens import tokenized
+from engine.backends.ggml.tokens import tokenized, with_bytes
 from engine.backends.ggml.turns import Turns
 from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.memory import set_aside
@@ -179,7 +179,8 @@ class LlamaCppBackend:
         """Generate or tokenize for each job in turn; its faults go to the job."""
         for job in able(jobs, self._title, self.tasks):
             try:
-                result = self._tokenized(job) if isinstance(job.request, Tokenize) else self._generate(job)
+                request = job.request
+                result = self._tokenized(request.text) if isinstance(request, Tokenize) else self._generate(job)
             except LlamaEnded:
                 job.fail(self._stopped())
             except Exception as error:
@@ -309,14 +310,10 @@ class LlamaCppBackend:
 
     def _read_pieces(self, text: str, is_first: bool) -> list[tuple[int, bytes]]:
         body = {"content": text, "add_special": is_first, "parse_special": False, "with_pieces": True}
-        found = [(each["id"], each["piece"]) for each in self._post("/tokenize", body)["tokens"]]
-        return [(id, piece.encode() if isinstance(piece, str) else bytes(piece)) for id, piece in found]
+        return with_bytes(self._post("/tokenize", body)["tokens"])
 
-    def _tokenized(self, job: Job) -> Tokens:
-        assert isinstance(job.request, Tokenize)
-        text = job.request.text
-        found, plain = (self._read_pieces(text, is_first) for is_first in (True, False))
-        return Tokens(tokenized(found, len(found) - len(plain)), self._vocabulary)
+    def _tokenized(self, text: str) -> Tokens:
+        return Tokens(tokenized(text, self._read_pieces), self._vocabulary)
 
     def _filled(self, messages: Sequence[Message]) -> str:
         if not self._has_template:

@@ -32,8 +32,16 @@ def tokens_of(choice: dict[str, Any], top_logprobs: int, count: int, pieces: Pie
     return [*parts, Token(text, detail["id"], detail["logprob"], others, read[-1][1])]
 
 
-def tokenized(pieces: Sequence[tuple[int, bytes]], added: int) -> tuple[Piece, ...]:
-    """The tokens of a text, of which the first `added` were put before it; the bytes of a character stay bytes."""
+def with_bytes(tokens: Sequence[dict[str, Any]]) -> list[tuple[int, bytes]]:
+    """Ids and bytes of what llama.cpp tells of tokens: text, or numbers where it is none."""
+    found = [(each["id"], each["piece"]) for each in tokens]
+    return [(id, piece.encode() if isinstance(piece, str) else bytes(piece)) for id, piece in found]
+
+
+def tokenized(text: str, read: Callable[[str, bool], Sequence[tuple[int, bytes]]]) -> tuple[Piece, ...]:
+    """The tokens of a text, `read` with those that are put before it and without; bytes of a character stay bytes."""
+    pieces = read(text, True)
+    added = len(pieces) - len(read(text, False))
     return tuple(Piece(_shown(raw), id, place < added) for place, (id, raw) in enumerate(pieces))
 
 
