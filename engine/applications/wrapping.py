@@ -7,9 +7,19 @@ from textwrap import wrap
 
 from engine.applications.languages import SPACELESS
 
-MIN_WIDTH = 40
-"""Lines of fewer characters are verses, tables or lists rather than wrapped text."""
+MIN_WIDTH, NARROW = 18, 40
+"""Lines of fewer characters are no wrapped text; below the second they must look like prose besides."""
+MIN_WORDS = 3
+"""In a narrow line of prose, on average."""
+_LITTLE = """a an the of to in on at by for from with and or but that which who as is are was has be before after because if
+    when while than my your our their his her its this these de la le les des du un une et à en dans pour sur par avec
+    que qui mais ou au aux est sont der die das den dem des ein eine einen und zu mit von für auf im am in aus bei nach
+    dass ist sind el los las del y o con por para se su una em da do das dos ao no na um uma com seu sua il lo gli di
+    che per"""
+GOING_ON = frozenset(_LITTLE.split())
+"""Words that no line of prose ends a thought with, and few verses break at."""
 _OTHER = re.compile(r"\s*(?:[-*+•·–—>|#]|\d{1,3}[.)、]|```)|.*(?:\t|\S {3,}\S|\|)")
+_FIELD = re.compile(r"\s*\S[^:]{0,30}:\s")
 _WORD = re.compile(r"\s*(\S+)")
 
 
@@ -32,11 +42,37 @@ def is_wrapped(lines: list[str]) -> bool:
     if len(lines) < 2 or any(not line.strip() or _OTHER.match(line) for line in lines):
         return False
     width = max(map(len, lines))
-    if width < MIN_WIDTH:
-        return False
     firsts = [match[1] for line in lines[1:] if (match := _WORD.match(line))]
     is_full = all(len(line.rstrip()) + 1 + len(word) > width for line, word in zip(lines, firsts, strict=False))
-    return is_full and any(word[0].islower() for word in firsts)
+    if width < MIN_WIDTH or not is_full or _is_verse(lines):
+        return False
+    return any(word[0].islower() for word in firsts) if width >= NARROW else _is_narrow_prose(lines, firsts)
+
+
+def _is_narrow_prose(lines: list[str], firsts: list[str]) -> bool:
+    """Whether short lines are sentences: they go on at every line's end that ends none, and are no list or form."""
+    lasts = [line.split()[-1] for line in lines]
+    words = sum(len(line.split()) for line in lines)
+    if words < MIN_WORDS * len(lines) or sum(map(bool, map(_FIELD.match, lines))) > 1:
+        return False
+    breaks = [(last, first) for last, first in zip(lasts, firsts, strict=False) if last[-1] not in '.!?…:"”»)']
+    leads = [last.lower() in GOING_ON for last, _ in breaks]
+    is_going_on = all(lead or first[0].islower() for lead, (_, first) in zip(leads, breaks, strict=True))
+    has_end = lasts[-1][-1] in '.!?…"”»)' and lines[0].lstrip()[0].isupper()
+    return bool(breaks) and is_going_on and (has_end or any(leads) or any(first in GOING_ON for _, first in breaks))
+
+
+def _is_verse(lines: list[str]) -> bool:
+    """Whether most lines end in a rhyme, or with a comma."""
+    ends = [re.sub(r"\W+", "", line.split()[-1]).casefold() for line in lines]
+    near = [ends[max(0, place - 2) : place] + ends[place + 1 : place + 3] for place in range(len(ends))]
+    rhymes = sum(any(_is_rhyme(end, other) for other in others) for end, others in zip(ends, near, strict=True))
+    commas = sum(line.rstrip().endswith((",", ";")) for line in lines[:-1])
+    return rhymes * 2 >= len(lines) or commas * 2 > len(lines)
+
+
+def _is_rhyme(one: str, other: str) -> bool:
+    return one != other and not {one, other} & GOING_ON and len(one) > 1 and one[-2:] == other[-2:]
 
 
 def wrapped(text: str, widths: dict[int, int], language: str) -> str:

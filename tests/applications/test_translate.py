@@ -16,7 +16,7 @@ from engine.applications.literals import keep_aside
 from engine.applications.phrases import agreed, is_phrase
 from engine.applications.prompts import SHOTS, ask, few_shot_prompt
 from engine.applications.translate import TranslateRequest
-from engine.applications.wrapping import unwrapped
+from engine.applications.wrapping import unwrapped, wrapped
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Event, Generate, Generation
@@ -347,10 +347,31 @@ def test_lines_wrapped_in_mid_sentence_are_joined_and_wrapped_again(house) -> No
     ["- one thing that is long enough to be a wrapped line\n- another thing that is long enough for one",
      "The leaves come down without a sound and so they go,\nThey paint the garden gold and red and white as snow,",
      "| name of the thing in this table | what it costs in euros\n| bread | three",
-     "Short lines\nare left alone\nhowever they end"],
+     "Short lines\nare left alone\nhowever they end",
+     "An old silent pond\na frog jumps into the pond\nsplash! Silence again.",
+     "apples\nbananas\nbread and butter", "milk and two eggs\nbread from the shop\nbutter",
+     "The rain came down upon the hill\nand all the little birds were still\nand no one heard them until\nthe moon.",
+     "I walked along the river,\nand I saw the morning,\nand it was so bright.",
+     "Ana Silva\nRua do Sol 12\nlisboa", "Name of the guest: Ana\nnumber of nights: two",
+     "one small step for\n\nanother paragraph of it", "Open the window\nClose the door now\nLock it"],
 )  # fmt: skip
 def test_lists_tables_and_verses_are_not_joined(text: str) -> None:
     assert unwrapped(text) == (text, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The train leaves at nine\nand we will wait for you\nat the old station.",
+     "Please send me the report\nbefore Friday.",
+     "please send me the report\nbefore friday",
+     "I wanted to tell you that\nthe meeting on Thursday\nhas been moved to the\nsmall room upstairs.",
+     "Le musée est fermé le\nlundi, mais le jardin\nreste ouvert.",
+     "Wir treffen uns morgen am\nBahnhof und fahren dann\nmit dem Zug nach Berlin.",
+     "It rained. We stayed in\nand read. Then the sun\ncame out again."],
+)  # fmt: skip
+def test_narrow_lines_wrapped_in_mid_sentence_are_joined(text: str) -> None:
+    joined_text, widths = unwrapped(text)
+    assert joined_text == text.replace("\n", " ") and wrapped(joined_text, widths, "en") == text
 
 
 def test_a_bad_row_never_fails_a_batch(house) -> None:
