@@ -24,6 +24,8 @@ MIN_SHOWN = 0.05
 """Probability from which on an alternative is worth a look."""
 TINY_WORDS, LEAD = 6, "It is said that "
 """Words of a passage that is read once more with a lead, where no answer was found without."""
+MAX_FIGURE_WORDS = 4
+"""Of a form's value that is a figure, which is answered whole."""
 MIN_WORDS = 4
 """Words of a passage whose language can be told; Chinese and Japanese, written without spaces, by their letters."""
 SIGNS_BEFORE, SIGNS_BEHIND = "€£$¥₹§#+-−~<>°@", "€£$¥₹%‰°+"
@@ -93,8 +95,10 @@ def stream(engine: Engine, request: AnswerRequest, caller: Caller) -> Iterator[E
     readable = request.context.encode("utf-8", "replace").decode("utf-8")
     result = yield from _found(engine, model, Extract(question, readable, request.top_k), caller)
     line = field_asked_for(question, readable)
-    if line and not line.start <= result.start < result.end <= line.start + len(line.value):
+    if line and not line.start <= result.start < result.end <= line.end:
         result = yield from _of_line(engine, model, question, line, result, caller)
+    if line:
+        result = _whole_figure(line, readable, result)
     if not result.answer and len(readable.split()) <= TINY_WORDS and "en" in model.languages:
         result = yield from _of_tiny(engine, model, question, readable, result, caller)
     yield Event("done", result=replace(result, warning=_caution(model, question, readable)))
@@ -121,6 +125,18 @@ def _of_line(
     start, end = place
     others = [one for one in before.alternatives if one.end <= start or one.start >= end]
     return AnswerResult(line.value[start - line.start : end - line.start], found.score, start, end, others, model.id)
+
+
+def _whole_figure(line: Field, passage: str, found: AnswerResult) -> AnswerResult:
+    """A figure from a line of a form with all that the line says of it, such as its currency."""
+    start, end = found.start, found.end
+    if not (line.start <= start < end <= line.end and re.search(r"\d", found.answer)):
+        return found
+    if len(line.value.split()) <= MAX_FIGURE_WORDS:
+        start, end = line.start, line.end
+    elif unit := re.compile(r"(?<=\d)[^\S\n]?(?:[€£$¥₹%‰]|[^\W\d_]+)").match(passage, end, line.end):
+        end = unit.end()
+    return replace(found, answer=passage[start:end], start=start, end=end)
 
 
 def _of_tiny(

@@ -20,6 +20,11 @@ class Field:
     start: int
 
     @property
+    def end(self) -> int:
+        """Where its value ends."""
+        return self.start + len(self.value)
+
+    @property
     def sentence(self) -> str:
         """The line as prose, which ends with the value and a full stop."""
         return f"The {self.key} is {self.value}."

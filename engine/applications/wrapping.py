@@ -11,11 +11,13 @@ MIN_WIDTH, NARROW = 18, 40
 """Lines of fewer characters are no wrapped text; below the second they must look like prose besides."""
 MIN_WORDS = 3
 """In a narrow line of prose, on average."""
-_LITTLE = """a an the of to in on at by for from with and or but that which who as is are was has be before after because if
-    when while than my your our their his her its this these de la le les des du un une et à en dans pour sur par avec
-    que qui mais ou au aux est sont der die das den dem des ein eine einen und zu mit von für auf im am in aus bei nach
-    dass ist sind el los las del y o con por para se su una em da do das dos ao no na um uma com seu sua il lo gli di
-    che per"""
+_LITTLE = """
+    a an the of to in on at by for from with and or but that which who as is are was has be before after because
+    if when while than my your our their his her its this these de la le les des du un une et à en dans pour sur
+    par avec que qui mais ou au aux est sont der die das den dem ein eine einen und zu mit von für auf im am aus
+    bei nach dass ist sind el los las del y o con por para se su una em da do dos ao no na um uma com seu sua il
+    lo gli di che per
+"""
 GOING_ON = frozenset(_LITTLE.split())
 """Words that no line of prose ends a thought with, and few verses break at."""
 _OTHER = re.compile(r"\s*(?:[-*+•·–—>|#]|\d{1,3}[.)、]|```)|.*(?:\t|\S {3,}\S|\|)")

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -139,11 +139,36 @@ def _ended(
 ) -> Iterator[Event]:
     """The result; where asked for, of a text that ends with a sentence: a few tokens more, or else a few less."""
     result, is_verse = _result(shown, first, model), request.kind in ("poem", "lyrics")
-    is_open = request.is_finished and first.finish_reason == "length" and request.kind != "slogan"
-    if not is_open or last_end(shown.rstrip(), is_verse=False) == len(shown.rstrip()):
+    ends_itself = first.finish_reason == "stop" and (request.kind != "story" or _CLOSING.search(shown))
+    is_whole = last_end(shown.rstrip(), is_verse=False) == len(shown.rstrip())
+    if not request.is_finished or request.kind == "slogan" or ends_itself or is_whole:
         yield Event("done", result=result)
         return
-    more, spent = "", 0
+    if first.finish_reason == "length":
+        more, spent = yield from _more(engine, model, request, shown, first, caller)
+        if more:
+            words = counted("{count} token more to end a sentence", "{count} tokens more to end a sentence", spent)
+            result = replace(result, text=shown + more, new_tokens=result.new_tokens + spent, ending=words)
+            yield Event("text", text=more)
+            yield Event("done", result=result)
+            return
+    end = last_end(shown, is_verse=is_verse)
+    words = Text("it stops in mid-sentence: Continue goes on")
+    if end is not None and end > len(shown) // 2:
+        shown, words = shown[:end], Text("cut back to its last whole sentence")
+        yield Event("replace", text=shown)
+    yield Event("done", result=replace(result, text=shown, ending=words))
+
+
+_CLOSING = re.compile(r"\bthe end\W*$", re.IGNORECASE)
+"""How a story may end without a full stop."""
+
+
+def _more(
+    engine: Engine, model: Model, request: WriteRequest, shown: str, first: Generation, caller: Caller
+) -> Generator[Event, None, tuple[str, int]]:
+    """What ends the sentence, and the tokens spent for it; nothing where it does not end soon. Yields the waiting."""
+    more, spent, is_verse = "", 0, request.kind in ("poem", "lyrics")
     limit = math.ceil(first.settings["max_new_tokens"] * MORE_TOKENS)
     going_on = replace(request, continuation=request.continuation + shown, max_new_tokens=limit)
     tidy, events = Tidy(request.text), engine.stream(model.id, ask_on(engine, model, going_on), caller)
@@ -151,24 +176,15 @@ def _ended(
         for event in events:
             if event.kind == "text":
                 more, spent = more + tidy.push(event.text), spent + 1
-            if (end := first_end(more, is_verse=is_verse)) is not None and event.kind == "text":
-                yield Event("text", text=more[:end])
-                words = counted("{count} token more to end a sentence", "{count} tokens more to end a sentence", spent)
-                tokens = result.new_tokens + spent
-                yield Event("done", result=replace(result, text=shown + more[:end], new_tokens=tokens, ending=words))
-                return
-            if event.kind in ("queued", "loading"):
+                if (end := first_end(more, is_verse=is_verse)) is not None:
+                    return more[:end], spent
+            elif event.kind in ("queued", "loading"):
                 yield event
     except PeopleError:
         log.info("no more tokens for the end of a sentence", exc_info=True)
     finally:
         events.close()  # type: ignore[attr-defined]
-    end = last_end(shown, is_verse=is_verse)
-    if end is not None and end > len(shown) // 2:
-        shown, words = shown[:end], Text("cut back to its last whole sentence")
-        yield Event("replace", text=shown)
-        result = replace(result, text=shown, ending=words)
-    yield Event("done", result=result)
+    return "", 0
 
 
 def ask_on(engine: Engine, model: Model, request: WriteRequest) -> Generate:

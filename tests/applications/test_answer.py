@@ -66,6 +66,24 @@ def test_a_line_of_a_form_is_answered_from_that_line(house, question: str, value
     assert len(house.backend.seen) == (2 if value else 1)
 
 
+@pytest.mark.parametrize(
+    ("line", "found", "expected"),
+    [("Deposit: 1700 EUR", "1700", "1700 EUR"), ("Deposit: EUR 1,700", "1,700", "EUR 1,700"),
+     ("Deposit: 5%", "5", "5%"),
+     ("Deposit: 1700 EUR in cash before the first night", "1700", "1700 EUR"),
+     ("Deposit: paid to Ana Costa in Porto", "Ana Costa", "Ana Costa")],
+)  # fmt: skip
+def test_a_figure_in_a_form_keeps_its_unit(house, line: str, found: str, expected: str) -> None:
+    def extract(job) -> None:
+        start = job.request.passage.find(found)
+        job.finish(Extraction((Span(found, start, start + len(found), 0.8),), 0.1, 0.5))
+
+    house.backend._extract = extract
+    text = f"Rent: 850 EUR\n{line}"
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("Deposit?", text), HOST)
+    assert result.answer == text[result.start : result.end] == expected
+
+
 def test_a_tiny_passage_is_read_once_more_with_some_words_before_it(house) -> None:
     def extract(job) -> None:
         said = job.request.passage
@@ -122,7 +140,8 @@ def test_the_embedded_reader_knows_forms_and_tiny_passages() -> None:
     house = open_house(replace(current(), prefetch=False, threads=1))
     form = "Address: 12 Rua Nova, Porto\nDeposit: 1700 EUR\nRent: 850 EUR"
     cases = [
-        ("How much is the deposit?", form, "1700 EUR"), ("What is the rent?", form, "850 EUR"),
+        ("How much is the deposit?", form, "1700 EUR"), ("Deposit?", form, "1700 EUR"),
+        ("Deposit?", "Deposit: 1700 EUR", "1700 EUR"), ("What is the rent?", form, "850 EUR"),
         ("Who came?", "Ana came.", "Ana"), ("Who won?", "Tom won.", "Tom"), ("How deep is the water?", "Ana came.", ""),
     ]  # fmt: skip
     try:

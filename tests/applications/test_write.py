@@ -133,7 +133,8 @@ def test_no_token_markup_or_broken_character_is_shown(house, written: str, shown
     [("story", "One day. It was", " late. And so", "One day. It was late.", "6 tokens more"),
      ("story", "One day. It was late.", " never", "One day. It was late.", ""),
      ("story", "It was one fine day. It was", " late and so on", "It was one fine day.", "cut back"),
-     ("story", "All in one long sentence", " that goes on", "All in one long sentence", ""),
+     ("story", "All in one long sentence", " that goes on", "All in one long sentence", "stops in mid-sentence"),
+     ("free", "Ana. A word that is in the midd", "le of it", "Ana. A word that is in the midd", "stops in mid-sent"),
      ("poem", "The snow\nis on", " the hill\nand", "The snow\nis on the hill", "10 tokens more"),
      ("slogan", "Wake up to", " it.", "Wake up to", "")],
 )  # fmt: skip
@@ -151,6 +152,24 @@ def test_a_text_ends_with_a_sentence_where_the_page_asks(
     assert (ending in str(last.result.ending)) if ending else not last.result.ending
     if len(house.backend.seen) > 2:
         assert house.backend.seen[-1].sampling.max_new_tokens == 15
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "reason", "text", "ending"),
+    [("story", "It was one fine day. It wa", "stop", "It was one fine day.", "cut back"),
+     ("story", "It was. And they lived. The End", "stop", "It was. And they lived. The End", ""),
+     ("story", "Rather unheard gramm", "stop", "Rather unheard gramm", "stops in mid-sentence"),
+     ("story", "It was one fine day. It wa", "deadline", "It was one fine day.", "cut back"),
+     ("free", "one, two, three", "stop", "one, two, three", ""),
+     ("poem", "The snow\nis here", "stop", "The snow\nis here", "")],
+)  # fmt: skip
+def test_a_story_that_breaks_off_by_itself_ends_with_a_sentence_or_says_so(
+    house, kind: str, written: str, reason: str, text: str, ending: str
+) -> None:
+    house.backend.say = lambda request: (written, reason)
+    result = write.APPLICATION.run(house.engine, WriteRequest("x", kind, is_finished=True), HOST)  # type: ignore[arg-type]
+    assert result.text == text and len(house.backend.seen) == 1
+    assert (ending in str(result.ending)) if ending else not result.ending
 
 
 @pytest.mark.parametrize(
