@@ -168,8 +168,9 @@ is_automatic, model = pick_way(
 codes = languages_of(model) if model else known_languages(catalogue)
 is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
+label = from_label()
 source = source_place.selectbox(
-    from_label(), sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
+    label, sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
 )
 swap_place.button(_("Swap languages"), icon=":material/swap_horiz:", on_click=swap, key="icon-swap", disabled=is_pair)
 first = first_target(catalogue, (st.context.locale or "").partition("-")[0])
@@ -211,3 +212,5 @@ with right:
             st.caption(_("The translation appears here, sentence by sentence."))
     if answer and answer.result:
         show_translation(answer.text, answer.result)
+if label != from_label():  # the answer that tells the language came after the label was drawn
+    st.rerun()

@@ -153,7 +153,7 @@ def _ended(
             yield Event("done", result=result)
             return
     end = last_end(shown, is_verse=is_verse)
-    words = Text("it stops in mid-sentence: Continue goes on")
+    words = Text("it stops in mid-sentence; Continue goes on")
     if end is not None and end > len(shown) // 2:
         shown, words = shown[:end], Text("cut back to its last whole sentence")
         yield Event("replace", text=shown)

@@ -25,7 +25,7 @@
     const value = ratio(over(colour, below), below);
     if (value < (isLarge ? 3 : 4.5)) found.add(`${value.toFixed(2)} ${words.slice(0, 40)}`);
   }
-  for (const field of document.querySelectorAll("[data-testid$=RootElement], [data-testid=stNumberInputContainer]")) {
+  for (const field of document.querySelectorAll("[data-testid$=RootElement], [data-testid=stNumberInputContainer], [data-testid^=stBaseButton-primary]:enabled")) {
     const around = ground(field.parentElement), edge = parse(getComputedStyle(field).borderTopColor);
     const value = Math.max(ratio(ground(field), around), ratio(over(edge, around), around));
     if (value < 3) found.add(`${value.toFixed(2)} ${field.dataset.testid}`);
