@@ -40,7 +40,9 @@ def in_memory() -> None:
     device, memory, cache = st.columns(3)
     device.metric(_("Device"), status.device.upper(), border=True)
     words = part_of(status.used_bytes, status.budget_bytes)
-    memory.metric(_("Memory for models"), words, border=True, help=_("Idle models make room for others."))
+    memory.metric(
+        _("Memory for models"), words, border=True, help=_("What is set aside for models. Idle ones make room.")
+    )
     words = size_in_words(house().store.size_bytes())
     cache.metric(_("Cache folder"), words, border=True, help=_("Weights kept on disk."))
     if not status.models:
@@ -136,6 +138,14 @@ st.dataframe(
         for model in shown
     ],
     hide_index=True,
+    column_config={
+        _("In memory"): st.column_config.TextColumn(
+            help=_(
+                "Measured when it was last loaded: of llama.cpp its process, of others what they took from the "
+                "memory of this one."
+            )
+        )
+    },
     height="content" if len(shown) < 14 else 460,
     alt=_("The catalogue of models, one row each."),
 )

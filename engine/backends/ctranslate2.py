@@ -27,4 +27,5 @@ RUNTIME = Runtime(
     _load,
     conversion.missing_copy,
     imports=("engine.backends.ct2.encoders",),
+    libraries=("engine.backends.ct2.encoders", "engine.backends.ct2.decoders"),
 )

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from engine import extensions
+from engine.backends.footprint import measuring
 from engine.backends.memory import give_freed_memory_back, set_aside
 from engine.backends.protocol import Backend, DamagedCopyError, Runtime
 from engine.catalogue.models import Model
@@ -36,7 +37,7 @@ def load(model: Model, path: Path, settings: Settings, runtime: Runtime | None =
     Raises PeopleError when they cannot be used.
     """
     with set_aside(model.id, model.memory_bytes, lambda free: _refusal(model, free)):
-        backend = _load(model, path, settings, runtime)
+        backend = measuring(lambda: _load(model, path, settings, runtime), path, runtime)
     give_freed_memory_back()
     return backend
 

@@ -40,4 +40,4 @@ def _install(model: Model, path: Path, settings: Settings) -> list[str]:
     return [] if COPY.find(path) else command(CONVERSION, path)
 
 
-RUNTIME = Runtime("packed", 10, _tasks, _load, _install)
+RUNTIME = Runtime("packed", 10, _tasks, _load, _install, libraries=("engine.backends.pytorch.backend",))

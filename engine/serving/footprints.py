@@ -1,4 +1,4 @@
-"""What each model took in memory when it was last there, kept under the hash of its weights."""
+"""What each model was measured to take in memory when it was last there, kept under the hash of its weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def note(home: House, status: EngineStatus) -> None:
     """Keep what the models in memory take, where that is news."""
     for model in status.models:
         name = _name(home, model.id) if model.state == "ready" else ""
-        value = {"bytes": model.memory_bytes}
-        if name and at_hand(home.storage, name) != value:
+        value = {"bytes": model.measured_bytes}
+        if name and model.measured_bytes and at_hand(home.storage, name) != value:
             home.storage.write(name, value, KEEP_SECONDS, kind="footprint")
 
 

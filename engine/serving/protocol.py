@@ -55,6 +55,8 @@ class ModelStatus:
     requests: int
     tokens_per_second: float | None
     first_token_seconds: float | None
+    measured_bytes: int | None = None
+    """What it really takes in memory, where that could be measured; `memory_bytes` is what is set aside for it."""
 
 
 @dataclass(frozen=True)

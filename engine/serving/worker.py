@@ -16,6 +16,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from statistics import median
 
+from engine.backends.footprint import measured_bytes
 from engine.backends.protocol import Backend, Runtime
 from engine.catalogue.models import Model
 from engine.errors import MemoryShortError, NotReadyError, PeopleError, too_long
@@ -389,4 +390,5 @@ class Worker:
                 requests=self.statistics.requests,
                 tokens_per_second=self.statistics.tokens_per_second,
                 first_token_seconds=self.statistics.first_token_seconds,
+                measured_bytes=measured_bytes(backend) if backend else None,
             )

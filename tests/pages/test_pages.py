@@ -61,7 +61,12 @@ def test_translate_example(open_page: Open) -> None:
     assert "from English" in drawn(app)
     app.selectbox(key="from").select("auto").run()
     app.text_area(key="text").set_value("Computer")
-    assert "a guess: choose another under From" in drawn(click(app, "Translate"))
+    app = click(app, "Translate")
+    assert "a guess: choose another under From" in drawn(app)
+    assert app.selectbox(key="from").label == "From (English)", "with the first result, not with the next draw"
+    app.selectbox(key="from").select("de").run()
+    assert "ranslated from German" in drawn(click(app, "Translate"))
+    assert app.selectbox(key="from").label == "From"
 
 
 def test_a_press_whose_run_was_ended_by_what_is_told_of_typing_still_asks(open_page: Open) -> None:
@@ -296,6 +301,7 @@ def test_sizes_on_the_models_page_are_what_was_measured(
     open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(bench.engine), "weights", lambda self, model_id: "hash")
+    monkeypatch.setattr("engine.serving.worker.measured_bytes", lambda backend: 2_000)  # 1,000 are set aside
 
     def row() -> dict[str, str]:
         (table,) = open_page("models").dataframe
@@ -304,9 +310,9 @@ def test_sizes_on_the_models_page_are_what_was_measured(
 
     assert (row()["On disk"], row()["In memory"]) == ("10 bytes", "")
     click(open_page("sentiment"), "Judge")
-    assert row()["In memory"] == "1.0 kB"
+    assert row()["In memory"] == "2.0 kB"
     bench.engine.unload("sentiment-minilm", HOST)
-    assert row()["In memory"] == "1.0 kB", "as it was when it was last there"
+    assert row()["In memory"] == "2.0 kB", "as it was when it was last there"
 
 
 def test_a_public_site_offers_no_download(open_page: Open, bench: Bench) -> None:

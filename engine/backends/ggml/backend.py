@@ -126,6 +126,12 @@ class LlamaCppBackend:
         self._turns, self._token_seconds = Turns(), FIRST_TOKEN_SECONDS
         self._servers = GrowingServer(start, self.concurrency, is_whole=self.device != "cpu")
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that holds the model."""
+        server = self._servers.server
+        return server.pid if server else None
+
     def _start(self, path: Path, slots: int, settings: Settings) -> Llama:
         """A process with the model and so many slots. Raises InputError, NotReadyError."""
         llama, self._spare = self._spare or Llama(), None
