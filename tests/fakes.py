@@ -6,7 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from engine.backends.attention import attention
 from engine.backends.protocol import Runtime
+from engine.inspections import LensReading, NextToken, Origin, Piece, Tokens, pack
 from engine.requests import Classification, Embedding, Extraction, Filling, Generation, Scoring, Span, Token
 from engine.serving.protocol import Caller
 
@@ -16,6 +20,13 @@ def fake_runtime(id: str = "fake", speed: int = 1, tasks: frozenset[str] | None 
     return Runtime(
         id, speed, lambda *about: FakeBackend.tasks if tasks is None else tasks, lambda *about: FakeBackend()
     )
+
+
+ORIGIN = Origin("float32", "q4_1")
+
+
+def _words(text: str) -> tuple[Piece, ...]:
+    return tuple(Piece(word, place) for place, word in enumerate(text.split(" ")))
 
 
 HOST, VISITOR = Caller("host", "host"), Caller("visitor", "visitor")
@@ -29,6 +40,7 @@ class FakeBackend:
 
     tasks = frozenset(
         {"generate", "sample", "penalties", "top_logprobs", "classify", "extract", "fill", "embed", "score"}
+        | {"rivals", "tokenize", "next", "attend", "attend_translation", "lens"}
     )
 
     def __init__(
@@ -94,7 +106,35 @@ class FakeBackend:
 
     def _score(self, job: Any) -> None:
         words = job.request.text.split(" ")
-        job.finish(Scoring(tuple(Token(word, index, -1.0 if index else None) for index, word in enumerate(words))))
+        rivals = (("rival", -0.5),)[: job.request.rivals]
+        tokens = tuple(Token(word, index, -1.0 if index else None, rivals) for index, word in enumerate(words))
+        job.finish(Scoring(tokens, origin=ORIGIN))
+
+    def _tokenize(self, job: Any) -> None:
+        job.finish(Tokens((Piece("<s>", 0, True), *_words(job.request.text)), 1000))
+
+    def _next(self, job: Any) -> None:
+        logits = np.log(np.arange(1, 9))  # the odds of token n are n + 1
+        best = tuple(Piece(f" word{id}", id) for id in range(7, -1, -1))
+        job.finish(NextToken(_words(job.request.text), pack(logits, ("token",)), best, ORIGIN))
+
+    def _attend(self, job: Any) -> None:
+        rows = _words(job.request.text)
+        columns = _words(job.request.source) if job.request.source else rows
+        weights = np.ones((2, 3, len(rows), len(columns)))
+        weights = weights if job.request.source else np.tril(weights)
+        job.finish(attention(rows, columns, weights / weights.sum(-1, keepdims=True), job.request.layer, ORIGIN))
+
+    def _lens(self, job: Any) -> None:
+        tokens, top = _words(job.request.text), job.request.top
+        shape = (3, len(tokens), top)
+        words = tuple(tuple(tuple(f"w{rank}" for rank in range(top)) for _ in tokens) for _ in range(3))
+        axes = ("layer", "token", "rank")
+        ids, logprobs = pack(np.zeros(shape), axes, "int32"), pack(np.full(shape, -1.0), axes)
+        for layer in range(2):
+            job.emit(f"{layer + 1}/3 ")
+        changes = pack(np.ones((2, len(tokens))), ("layer", "token"))
+        job.finish(LensReading(tokens, words, ids, logprobs, changes, ORIGIN))
 
     def _embed(self, job: Any) -> None:
         job.finish(Embedding([1.0, 0.0]))

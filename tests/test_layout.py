@@ -189,7 +189,8 @@ def test_serving_never_imports_training() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "engine", "engine.serving.local", "engine.applications", "engine.http", "engine.training", "engine.jobs.work",
+        "engine", "engine.serving.local", "engine.applications", "engine.explain",
+        "engine.http", "engine.training", "engine.jobs.work",
         "engine.training.runs",
         "engine.training.train",
     ],

@@ -1,4 +1,4 @@
-"""`POST /api/<application>` for every application there is, from its own request and result types."""
+"""`POST /api/<application>` and `/api/explore/<view>` for all there are, from their own request and result types."""
 # Without `from __future__ import annotations`: the endpoints' types are known only when they are made.
 
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from starlette.responses import Response, StreamingResponse
 
 from engine.applications import APPLICATIONS, Application
+from engine.explain import VIEWS
 from engine.http import limits
 from engine.http.bodies import BodyRoute
 from engine.http.callers import caller_of
@@ -22,9 +23,9 @@ from engine.serving.compose import House
 
 
 def routes(house: House) -> APIRouter:
-    """The routes of all applications."""
-    router = APIRouter(prefix="/api", tags=["Applications"], route_class=BodyRoute)
-    for application in APPLICATIONS.values():
+    """The routes of all applications and views."""
+    router = APIRouter(prefix="/api", route_class=BodyRoute)
+    for application in _all():
         _add(router, application, house)
     return router
 
@@ -34,9 +35,13 @@ def body_bytes(house: House) -> dict[str, int]:
     most = house.settings.max_text_characters
     return {
         path: limits.body_bytes(application.request_type, most)
-        for application in APPLICATIONS.values()
+        for application in _all()
         for path in (f"/api/{application.id}", f"/api/{application.id}/stream")
     }
+
+
+def _all() -> list[Application[Any, Any]]:
+    return [*APPLICATIONS.values(), *VIEWS.values()]
 
 
 def _add(router: APIRouter, application: Application[Any, Any], house: House) -> None:
@@ -53,17 +58,18 @@ def _add(router: APIRouter, application: Application[Any, Any], house: House) ->
         events = application.stream(house.engine, body, caller_of(house, request))
         return await event_stream(events, event_lines())
 
-    path, name = f"/{application.id}", str(application.title)
+    path, name, operation = f"/{application.id}", str(application.title), application.id.replace("/", "_")
+    tags: list[Any] = ["Explore" if "/" in application.id else "Applications"]
     router.add_api_route(
         path, whole, methods=["POST"], response_model=application.result_type, summary=name,
-        description=str(application.summary), operation_id=application.id,
+        description=str(application.summary), operation_id=operation, tags=tags,
     )  # fmt: skip
     router.add_api_route(
         f"{path}/stream", streamed, methods=["POST"], summary=f"{name}, streamed", response_class=StreamingResponse,
         description="Server-sent events, each a JSON object: `{kind: queued, position}` or `{kind: loading}` while it "
         "waits, `{kind: text, text}` with new text, `{kind: replace, text}` in place of all text so far, and last "
         "`{kind: done, result}`, or `{error}`.",
-        operation_id=f"{application.id}_stream", responses={200: {"content": {"text/event-stream": {}}}},
+        operation_id=f"{operation}_stream", tags=tags, responses={200: {"content": {"text/event-stream": {}}}},
     )  # fmt: skip
 
 

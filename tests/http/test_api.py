@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from benches import Bench
 from fakes import FakeBackend
@@ -70,6 +72,25 @@ def test_a_row_that_is_no_text_keeps_its_place_in_a_list(client: TestClient) -> 
     schemas = client.get("/api/openapi.json").json()["components"]["schemas"]
     for name in ("TranslateRequest", "SentimentRequest"):
         assert "no text (a number, null)" in schemas[name]["description"].replace("\n", " ")
+
+
+def test_views_of_models(client: TestClient) -> None:
+    answer = client.post("/api/explore/attention", json={"text": "one two three", "layer": 1})
+    assert answer.status_code == 200
+    body = answer.json()
+    weights = body["weights"]
+    values = np.frombuffer(base64.b64decode(weights["data"]), weights["dtype"]).reshape(weights["shape"])
+    assert weights["axes"] == ["head", "row", "column"] and values.shape == (3, 3, 3)
+    np.testing.assert_allclose(values.astype(float).sum(-1), 1, atol=2e-3)
+    assert "q4_1" in body["origin"] and [piece["text"] for piece in body["rows"]] == ["one", "two", "three"]
+    wrong = client.post("/api/explore/lens", json={"text": "one", "model": "sentiment-minilm"})
+    assert wrong.status_code == 422 and wrong.json()["error"]["param"] == "model"
+    assert client.post("/api/explore/chain", json={"text": "a b", "rivals": 99}).json()["error"]["param"] == "rivals"
+    with client.stream("POST", "/api/explore/lens/stream", json={"text": "one two"}) as streamed:
+        events = [json.loads(line[6:]) for line in streamed.iter_lines() if line.startswith("data: ")]
+    assert [event["text"] for event in events if event["kind"] == "text"] == ["1/3 ", "2/3 "]
+    assert events[-1]["result"]["words"][2][0] == ["w0", "w1", "w2"]
+    assert "/api/explore/tokens" in client.get("/api/openapi.json").json()["paths"]
 
 
 def test_every_application_is_in_the_openapi_document(client: TestClient) -> None:

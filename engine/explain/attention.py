@@ -1,0 +1,68 @@
+"""Attention: where each token looks, in each layer and head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.explain.view import ALL, View, origin_in_words
+from engine.explain.view import stream as streamed
+from engine.inspections import Attend, Attention, Grid, Kind, Part, Piece
+from engine.messages import Text
+from engine.requests import Event, clean_text
+from engine.serving.protocol import Caller, Engine
+
+
+@dataclass(frozen=True)
+class AttentionRequest:
+    """A text; for a translator, also the source that it translates."""
+
+    text: str
+    source: str = ""
+    layer: int = 0
+    part: Part = ""
+    """Of an encoder-decoder: `encoder`, `decoder`, or `cross` from the text to its source."""
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class AttentionResult:
+    """`weights` (head, row, column) of the layer; `habits` (layer, head, habit) of all: the shares that go to the first
+    column, to the token itself and to the one before, and over how many tokens attention is spread."""
+
+    kind: Kind
+    rows: list[Piece]
+    columns: list[Piece]
+    layer: int
+    layers: int
+    heads: int
+    weights: Grid
+    habits: Grid
+    origin: Text
+    model: str
+
+
+def stream(engine: Engine, request: AttentionRequest, caller: Caller) -> Iterator[Event]:
+    """Yields events; the last one's result is an AttentionResult."""
+    model = VIEW.choose(engine.catalogue, request.model)
+    most = engine.settings.max_text_characters
+    text = clean_text(request.text, "text", most)
+    source = clean_text(request.source, "source", most, can_be_empty=True)
+
+    def make(found: Attention) -> AttentionResult:
+        return AttentionResult(
+            found.kind, list(found.rows), list(found.columns), found.layer, found.layers, found.weights.shape[0],
+            found.weights, found.habits, origin_in_words(found.origin.dtype, found.origin.weights), model.id,
+        )  # fmt: skip
+
+    if model.architecture != "seq2seq":
+        source = ""
+    yield from streamed(engine, model, Attend(text, source, request.layer, request.part), caller, make)
+
+
+VIEW = View(
+    id="explore/attention", title=Text("Attention"), summary=Text("Where each word looks, in each layer and head."),
+    icon="visibility", architectures=ALL, default_model="smollm2-135m-instruct",
+    needs=frozenset({"attend", "attend_translation"}), request_type=AttentionRequest, result_type=AttentionResult,
+    stream=stream, samples=(AttentionRequest("The cat sat on the mat because it was tired."),),
+)  # fmt: skip

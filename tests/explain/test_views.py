@@ -1,0 +1,127 @@
+"""What is made of what models tell: arithmetic by hand, and each view through an engine with fake models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from benches import Bench, embedded_models, model
+from fakes import HOST
+
+from engine.backends.pytorch.sampling import filtered
+from engine.errors import InputError, PeopleError, UnsupportedError
+from engine.explain import VIEWS, tokens
+from engine.explain.attention import AttentionRequest
+from engine.explain.chain import ChainRequest, chain
+from engine.explain.choosing import NextRequest, choose
+from engine.explain.lens import LensRequest
+from engine.explain.tokens import TokensRequest
+from engine.inspections import MOST_TOKENS, Grid, Piece, pack
+from engine.requests import Sampling, Token
+
+LOGITS = np.random.default_rng(3).normal(0, 3, 50).astype(np.float32)
+BEST = [Piece(f"t{id}", int(id)) for id in np.argsort(-LOGITS)[:30]]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    made = Bench(*embedded_models(), model("minilm-l6", architecture="embedding"), queue_length=64)
+    yield made
+    made.engine.close()
+
+
+def ask(bench: Bench, view: str, request: Any) -> Any:
+    return VIEWS[view].run(bench.engine, request, HOST)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7])
+def test_bars_are_a_softmax_by_hand(temperature: float) -> None:
+    found = choose(LOGITS, BEST, Sampling(temperature=temperature))
+    powers = [math.exp(float(value) / temperature) for value in LOGITS]
+    for one in found.choices:
+        assert one.logit == pytest.approx(float(LOGITS[one.id])) and one.scaled == pytest.approx(
+            one.logit / temperature
+        )
+        assert one.probability == pytest.approx(powers[one.id] / sum(powers), rel=1e-9)
+        assert one.share == pytest.approx(one.probability) and one.dropped_by == ""
+    shares = [power / sum(powers) for power in powers]
+    assert found.entropy_bits == pytest.approx(-sum(one * math.log2(one) for one in shares))
+    assert (found.kept, found.vocabulary) == (50, 50)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(temperature=0.7, top_k=5), Sampling(temperature=1.3, top_p=0.8), Sampling(temperature=1, min_p=0.2),
+        Sampling(temperature=1.5, top_k=12, top_p=0.9, min_p=0.05), Sampling(temperature=2, top_k=1000, top_p=0.01),
+    ],
+)  # fmt: skip
+def test_what_is_kept_is_what_sampling_keeps(sampling: Sampling) -> None:
+    probabilities, ids = filtered(torch.from_numpy(LOGITS), sampling)
+    order = range(50) if ids is None else ids.tolist()
+    kept = {id: float(value) for id, value in zip(order, probabilities, strict=True) if value > 0}
+    found = choose(LOGITS, BEST, sampling)
+    assert found.kept == len(kept)
+    for one in found.choices:
+        assert one.share == pytest.approx(kept.get(one.id, 0.0) / sum(kept.values()), abs=1e-9)
+        assert (one.dropped_by == "") == (one.id in kept)
+
+
+def test_without_temperature_only_the_likeliest_is_kept() -> None:
+    found = choose(LOGITS, BEST, Sampling(temperature=0).resolved())
+    assert [one.share for one in found.choices[:2]] == [1.0, 0.0] and found.choices[1].dropped_by == "temperature"
+
+
+def test_the_chain_adds_up() -> None:
+    scored = [Token("", 1), Token("Caf", 2, math.log(0.5)), Token("", 3, math.log(0.25), raw=b"\xc3"),
+              Token("é", 4, math.log(0.125))]  # fmt: skip
+    found = chain(scored, "a")
+    assert [link.surprise_bits for link in found.links[1:]] == pytest.approx([1, 2, 3])
+    assert found.links[-1].sum_bits == pytest.approx(6) and found.judged == 3 and found.links[2].text == "<0xC3>"
+    assert found.perplexity == pytest.approx(4) and found.bits_per_byte == pytest.approx(6 / 5)
+    with pytest.raises(InputError, match="single token"):
+        chain(scored[:1], "a")
+
+
+def test_bytes_are_the_plainest_tokens(bench: Bench) -> None:
+    found = ask(bench, "tokens", TokensRequest("né", tokens.BYTES))
+    assert [piece.text for piece in found.pieces] == ["n", "<0xC3>", "<0xA9>"] and found.count == 3
+    costs = tokens.costs(bench.engine, tokens.BYTES, HOST)
+    assert costs["en"] == len(tokens.SENTENCES["en"]) and costs["hi"] > 2 * costs["en"]
+    by_words = tokens.costs(bench.engine, "smollm2-135m-instruct", HOST)
+    assert by_words["en"] == 12 and by_words.keys() == tokens.SENTENCES.keys()
+
+
+def test_every_view_answers(bench: Bench) -> None:
+    text = "one two three"
+    assert ask(bench, "tokens", TokensRequest(text)).count == 3
+    found = ask(bench, "next", NextRequest(text, temperature=1, count=3))
+    assert [one.probability for one in found.choices] == pytest.approx([8 / 36, 7 / 36, 6 / 36])
+    assert found.rest == pytest.approx(15 / 36) and "q4_1" in str(found.origin)
+    linked = ask(bench, "chain", ChainRequest(text, rivals=1))
+    assert linked.perplexity == pytest.approx(math.e) and linked.links[1].rivals[0].text == "rival"
+    seen = ask(bench, "attention", AttentionRequest(text, layer=1, source="left out, since it is no translator"))
+    assert seen.weights.values().shape == (3, 3, 3) and (seen.kind, seen.layers, seen.heads) == ("causal", 2, 3)
+    read = ask(bench, "lens", LensRequest(text, top=2))
+    assert read.words[2][1] == ["w0", "w1"] and read.ids.axes == ("layer", "token", "rank")
+
+
+def test_what_a_view_cannot_show_is_said_with_one_that_can(bench: Bench) -> None:
+    with pytest.raises(UnsupportedError, match=r"Layer by layer.*such as Smollm2"):
+        ask(bench, "lens", LensRequest("one", model="minilm-l6"))
+    for view, request in (("next", NextRequest("one", temperature=3)), ("chain", ChainRequest("a b", rivals=99)),
+                          ("chain", ChainRequest("")), ("tokens", TokensRequest("a" * 5000))):  # fmt: skip
+        with pytest.raises(PeopleError):
+            ask(bench, view, request)
+
+
+def test_grids_come_back_and_are_small() -> None:
+    weights = np.random.default_rng(0).random((9, 64, 64))
+    grid = pack(weights, ("head", "row", "column"), "float16")
+    assert isinstance(grid, Grid) and len(grid.data) < 100_000 and grid.shape == weights.shape
+    np.testing.assert_allclose(grid.values(), weights, atol=5e-4)
+    assert MOST_TOKENS == 256
