@@ -100,6 +100,13 @@ class BusyError(PeopleError):
     kind = "busy"
 
 
+class LimitError(BusyError):
+    """An allowance is used up; the sentence says when it begins anew."""
+
+    kind = "rate_limited"
+    code = "rate_limit_exceeded"
+
+
 class NotReadyError(PeopleError):
     """Weights are on their way or could not be had, memory is short, or the time limit passed."""
 

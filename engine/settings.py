@@ -193,7 +193,25 @@ class Settings:
     log: str = "text"
     """How the server logs: text, or json (with requirements-host.txt): a line an event, without what people typed."""
     is_public: bool = False
-    """Hosted for strangers: downloads, deletions and fine-tuning are off. Quotas and sign-in will join it here."""
+    """Hosted for strangers: downloads, deletions and fine-tuning are off, and what follows has limits."""
+    requests_a_minute: int = 30
+    """Of each visitor of a public site; 0 is no limit, here and in the next four."""
+    tokens_a_day: int = 100_000
+    """Read and written for each visitor."""
+    seconds_a_day: int = 3_600
+    """Of computing for each visitor."""
+    uploads_a_day: int = 20
+    """Files of each visitor, where visitors may bring any."""
+    jobs_a_day: int = 5
+    """Pieces of work in the background of each member, where members may begin any."""
+    address_visitors: int = 4
+    """How many visitors' allowances all visitors of one network address have together."""
+    member_allowance: int = 10
+    """How many visitors' allowances a member has."""
+    public_text_characters: int = 5_000
+    """Longest text that a field takes on a public site."""
+    public_rows: int = 100
+    """Most texts in one request on a public site."""
 
 
 def _parse(name: str, kind: str, raw: str) -> object:

@@ -13,6 +13,8 @@ def size_in_words(size_bytes: float) -> str:
 
 
 def seconds_in_words(seconds: float) -> str:
-    """75 -> "1 min 15 s"."""
+    """75 -> "1 min 15 s"; 5000 -> "1 h 23 min"."""
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

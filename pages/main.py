@@ -9,6 +9,7 @@ import streamlit as st
 from engine.applications import APPLICATIONS
 from pages.parts.announce import announcer
 from pages.parts.applications import page_of
+from pages.parts.banner import banner
 from pages.parts.language import _, choose_language
 from pages.parts.notices import notices
 from pages.parts.share import tools
@@ -36,6 +37,7 @@ if not st.context.is_embedded:  # a frame of another site shows one application 
         announcer()
 note_page(page.url_path)
 st.set_page_config(page_title=f"{page.title} · Parlance")
+banner()
 page.run()
 tools()
 with st.container() if st.context.is_embedded else st.sidebar:

@@ -103,10 +103,10 @@ class Bench:
         self.local = LocalEngine(
             chosen, catalogue, lambda id: self.store.path(id), runtimes=lambda *about: self.runtimes, load=self.load
         )
-        self.engine = wrapped(self.local)
-        self.store.in_use = self.engine.is_loaded
         self.kept = TemporaryDirectory()
         storage = Database("", Path(self.kept.name), 10**7)
+        self.engine = wrapped(self.local, storage)
+        self.store.in_use = self.engine.is_loaded
         self.house = House(self.store, self.engine, storage)  # type: ignore[arg-type]
 
     def load(self, model: Model, path: Path, settings: Settings, runtime: Runtime) -> FakeBackend:

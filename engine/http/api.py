@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from engine import __version__
-from engine.http import BARE_PATHS, applications, clients, figures, openai
+from engine.http import BARE_PATHS, allowance, applications, clients, figures, openai
 from engine.http.errors import ErrorAnswer, handle_errors
 from engine.http.stopping import is_stopping
 from engine.http.streams import in_thread
@@ -33,6 +33,7 @@ def make_app(house: House) -> FastAPI:
     clients.welcome(app, house.settings, BARE_PATHS)
     _serve_docs(app)
     _serve_health(app, house)
+    app.add_middleware(allowance.Told, house=house)
     figures.measure(app, house)
     return app
 

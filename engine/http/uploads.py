@@ -7,13 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from engine.errors import LimitError
+from engine.http.callers import caller_of
 from engine.http.door import refused
 from engine.messages import Text
 from engine.serving import access
+from engine.serving.compose import House
 from engine.settings import Settings, available_memory_bytes
 from engine.sizes import size_in_words
 
@@ -31,9 +36,10 @@ class Uploads:
     """Around the pages. `kept` tells the bytes of files of each session, `most_bytes` is the limit of one file."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, most_bytes: int, kept: Callable[[], Mapping[str, int]]
-    ) -> None:
-        self.app, self.kept = app, kept
+        self, app: ASGIApp, settings: Settings, most_bytes: int, kept: Callable[[], Mapping[str, int]],
+        house: Callable[[], House],
+    ) -> None:  # fmt: skip
+        self.app, self.kept, self.house = app, kept, house
         self.obstacle = access.obstacle(settings, "upload")
         self.most_bytes = FILES * most_bytes
         self.most_together = max(self.most_bytes, available_memory_bytes() // SHARE)
@@ -49,7 +55,15 @@ class Uploads:
         if refusal := self._refusal(scope, session, size):
             return await refusal(scope, receive, send)
         with self._expected(session, size or 0):
+            try:
+                await run_in_threadpool(self._count, HTTPConnection(scope))
+            except LimitError as error:
+                return await refused(scope, error.status, error.kind, error.text)(scope, receive, send)
             await self.app(scope, receive, send)
+
+    def _count(self, request: HTTPConnection) -> None:
+        house = self.house()
+        house.allowances.take(caller_of(house, request), "uploads")
 
     def _refusal(self, scope: Scope, session: str, size: int | None) -> Response | None:
         if self.obstacle is not None:

@@ -23,7 +23,7 @@ import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from engine import errors
-from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError
+from engine.errors import BusyError, ConflictError, LimitError, NotFoundError, NotReadyError
 from engine.files import finish_deletions, read_json, set_aside, write_json
 from engine.jobs import process, reading
 from engine.jobs.child import perform
@@ -51,6 +51,7 @@ ROOM_BYTES = 512 * 2**20
 """Free disk space without which nothing is started."""
 LEFT_SECONDS = 3600.0
 """After this long, what an interrupted creation left is swept away."""
+DAY_SECONDS = 24 * 3600.0
 KEPT_SECONDS, MAX_KEPT = 7 * 24 * 3600.0, 200
 """How long a job's folder is kept after its end, and how many at most."""
 
@@ -116,6 +117,7 @@ def adopt(
     Raises as `begin`.
     """
     check(caller, kinds()[kind].action)
+    check_today(settings, caller)
     job_id, jobs = f"{kind}-{new_id()}", _folder(settings)
     with disk_explained():
         jobs.mkdir(parents=True, exist_ok=True)
@@ -125,6 +127,23 @@ def adopt(
             describe(folder, kind, title, subject, caller)
             start(settings, folder.rename(jobs / job_id), house=house, secret=secret, is_here=is_here)
     return job_id
+
+
+def check_today(settings: Settings, caller: Caller) -> None:
+    """Raise LimitError where somebody who is not the host began as much work within a day as a public site does."""
+    most = settings.jobs_a_day
+    if caller.role == "host" or not settings.is_public or not most:
+        return
+    places = (_folder(settings), settings.runs_folder)
+    found = [read_json(path) for place in places for path in place.glob("*/job.json")]
+    times = [float(one["created"]) for one in found if (one.get("caller") or {}).get("id") == caller.id]
+    recent = sorted(at for at in times if 0 <= time.time() - at < DAY_SECONDS)
+    if len(recent) >= most:
+        wait = recent[-most] + DAY_SECONDS - time.time()
+        raise LimitError(
+            "This site does {limit:,} jobs a day for each of its members. Begin the next in {wait}.",
+            retry_seconds=wait, limit=most, wait=seconds_in_words(wait),
+        )  # fmt: skip
 
 
 def describe(folder: Path, kind: str, title: str = "", subject: str = "", caller: Caller = HOST) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Literal, get_args
 
 from engine.errors import ConflictError
 from engine.messages import Text
-from engine.serving.protocol import Caller, Priority
+from engine.serving.protocol import Caller, Priority, Role
 from engine.settings import Settings
 
 Action = Literal[
@@ -68,7 +69,8 @@ def obstacle(settings: Settings, action: Action) -> Text | None:
     return None if may(caller_of(settings), action) else REFUSALS[action]
 
 
-def caller_of(settings: Settings, id: str = "", priority: Priority = "normal") -> Caller:
+def caller_of(settings: Settings, id: str = "", priority: Priority = "normal", *, address: str = "") -> Caller:
     """Somebody who comes to a site with these settings: at home everybody is the host, on a public one a visitor."""
     grants = frozenset({"upload"}) if settings.can_visitors_upload else frozenset[str]()
-    return Caller(id, "visitor" if settings.is_public else "host", priority, grants)
+    role: Role = "visitor" if settings.is_public else "host"
+    return Caller(id, role, priority, grants, address, secrets.token_hex(8))

@@ -13,6 +13,8 @@ from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
 from engine.serving.access import Action, check, obstacle
+from engine.serving.allowances import Allowances
+from engine.serving.limited import Limited
 from engine.serving.local import LocalEngine
 from engine.serving.protocol import Caller, Engine
 from engine.serving.repeats import Repeats
@@ -41,6 +43,10 @@ class House:
     @cached_property
     def visits(self) -> Visits:
         return Visits(self.storage, self.settings.keep_days * 86_400)
+
+    @cached_property
+    def allowances(self) -> Allowances:
+        return Allowances(self.storage, self.engine)
 
     @cached_property
     def links(self) -> Links:
@@ -78,15 +84,16 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     local = LocalEngine(settings, catalogue, store.open, load=read)
     store.in_use = local.is_loaded
     store.obstacle = lambda model: obstacle(settings, _to_fetch(model))
-    return House(store, wrapped(local), open_storage(settings))
+    storage = open_storage(settings)
+    return House(store, wrapped(local, storage), storage)
 
 
 def _to_fetch(model: Model) -> Action:
     return "fetch embedded" if model.is_embedded else "fetch"
 
 
-def wrapped(engine: Engine) -> Engine:
+def wrapped(engine: Engine, storage: Storage) -> Engine:
     """The engine with what concerns all requests around it, the innermost first."""
     if engine.settings.result_cache_bytes:
         engine = Repeats(engine, engine.settings.result_cache_bytes)
-    return engine
+    return Limited(engine, storage)

@@ -13,7 +13,7 @@ from engine.catalogue.models import Catalogue
 from engine.requests import Event, Request, Result
 from engine.settings import Settings
 
-Role = Literal["host", "visitor"]
+Role = Literal["host", "member", "visitor"]
 Priority = Literal["normal", "low"]
 State = Literal["loading", "ready", "failed", "closed"]
 
@@ -28,6 +28,10 @@ class Caller:
     priority: Priority = "normal"
     grants: frozenset[str] = frozenset()
     """What the host lets this one do beyond what its role may."""
+    address: str = ""
+    """Where the request came from, for limits; empty for this machine's own pages."""
+    call: str = ""
+    """Tells one thing asked from the next, which may take several requests of the engine."""
 
     @property
     def circle(self) -> str | None:

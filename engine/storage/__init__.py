@@ -79,6 +79,10 @@ class Storage(Protocol):
         """Add to a count that begins anew so long after its first; the sum, and when it ends."""
         ...
 
+    def counted(self, name: str) -> tuple[int, float]:
+        """The sum and the end of a count; (0, 0) of one that is not there."""
+        ...
+
     def prepare(self) -> None:
         """Open it before anybody waits for that, and take over what an earlier version kept in files."""
         ...

@@ -125,6 +125,13 @@ class Database:
             total, ends = connection.execute(added).one()
         return int(total), float(ends)
 
+    def counted(self, name: str) -> tuple[int, float]:
+        """The sum and the end of a count; (0, 0) of one that is not there."""
+        wanted = select(COUNTS.c.amount, COUNTS.c.ends).where(COUNTS.c.name == _hash(name), COUNTS.c.ends > self.now())
+        with self._transaction() as connection:
+            found = connection.execute(wanted).one_or_none()
+        return (int(found.amount), float(found.ends)) if found else (0, 0.0)
+
     def prepare(self) -> None:
         """Open it before anybody waits for that, and take over what an earlier version kept in files."""
         with self._transaction() as connection:

@@ -63,6 +63,7 @@ def create(
     too many runs), NotReadyError (disk full).
     """
     access.check(caller, "train")
+    jobs.check_today(settings, caller)
     title, note = _words(title, note)
     files = {"train_file": "data/train.jsonl", "validation_file": "data/validation.jsonl"}
     shared = {} if config_values.get("threads") else {"threads": settings.training_threads}

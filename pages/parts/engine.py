@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from engine.http.visitors import number_of, visitor_of
 from engine.serving import access
 from engine.serving.access import Action
 from engine.serving.compose import House, open_house
@@ -24,9 +25,11 @@ def house() -> House:
 
 
 def caller() -> Caller:
-    """The visitor of this session; the number tells sessions apart and ends with them."""
+    """The visitor of this session: strangers by their browser, at home by a number that ends with the session."""
     number: str = st.session_state.setdefault("caller", secrets.token_hex(8))
-    return access.caller_of(house().settings, number)
+    settings, visitor = house().settings, visitor_of(st.context.cookies)
+    number = number_of(visitor) if visitor and settings.is_public else number
+    return access.caller_of(settings, number, address=st.context.ip_address or "")
 
 
 def presence() -> Callable[[], bool] | None:

@@ -17,6 +17,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from engine import http
 from engine.errors import InputError
 from engine.settings import Settings
+from pages.parts.engine import house
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def door(settings: Settings) -> list[Middleware]:
     most_bytes = int(option("server.maxUploadSize")) * 2**20
     return [
         Middleware(http.Door, settings=settings, page_policy=page_policy(), origins=origins),
-        Middleware(http.Uploads, settings=settings, most_bytes=most_bytes, kept=_kept_bytes),
+        Middleware(http.Uploads, settings=settings, most_bytes=most_bytes, kept=_kept_bytes, house=house),
     ]
 
 

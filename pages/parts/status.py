@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine.messages import Text, counted
 from engine.serving.protocol import ModelStatus
+from pages.parts.banner import allowance_lines
 from pages.parts.engine import house
 from pages.parts.language import _
 from pages.parts.sizes import size_in_words
@@ -35,6 +36,7 @@ def status_line() -> None:
     if working or waiting:
         lines.append(_("{working} at work, {waiting} waiting", working=working, waiting=waiting))
     st.caption("  \n".join(lines))
+    allowance_lines()
 
 
 def part_of(part_bytes: float, whole_bytes: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,23 @@ def test_a_warning_is_a_string_in_answers_streams_and_the_document(client: TestC
     assert score["warning"] in client.post("/api/sentiment/stream", json=body).text
     schemas = client.get("/api/openapi.json").json()["components"]["schemas"]
     assert schemas["SentimentScore"]["properties"]["warning"]["type"] == "string"
+
+
+def test_a_public_site_tells_what_is_left_and_refuses_in_a_sentence(client: TestClient, bench: Bench) -> None:
+    assert not [name for name in client.post("/api/sentiment", json={"text": "good"}).headers if "ratelimit" in name]
+    bench.local.settings = replace(bench.local.settings, is_public=True, requests_a_minute=2)
+    bodies = ({"text": "good"}, {"text": ["good"] * 101}, {"text": "good"}, {"text": "good"})
+    answers = [client.post("/api/sentiment", json=body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [200, 413, 200, 429]
+    first, last = answers[0].headers, answers[-1].headers
+    assert (
+        '"requests";q=2;w=60' in first["ratelimit-policy"] and '"tokens";q=100000;w=86400' in first["ratelimit-policy"]
+    )
+    assert first["ratelimit"].startswith('"requests";r=1;t=') and first["x-ratelimit-remaining-requests"] == "1"
+    assert last["x-ratelimit-remaining-requests"] == "0" and last["x-ratelimit-reset-requests"].endswith("s")
+    assert 0 < int(last["retry-after"]) <= 60
+    error = answers[-1].json()["error"]
+    assert error["code"] == "rate_limit_exceeded" and "2 requests a minute" in error["message"]
+    streamed = client.post("/api/write/stream", json={"text": "a cat"})
+    assert streamed.status_code == 429 and streamed.json()["error"]["type"] == "rate_limited"
+    assert client.get("/v1/models").status_code == 200, "looking costs nothing"

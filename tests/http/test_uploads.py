@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from benches import Bench
 
 from engine.http import Uploads
 from engine.settings import Settings
@@ -21,7 +22,8 @@ class Site:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, memory: int = 100 * MB, **settings: Any) -> None:
         monkeypatch.setattr("engine.http.uploads.available_memory_bytes", lambda: memory)
         self.files: dict[str, int] = {}
-        self.around = Uploads(self.keep, Settings(**settings), 4 * MB, lambda: self.files)
+        self.bench = Bench(**settings)
+        self.around = Uploads(self.keep, Settings(**settings), 4 * MB, lambda: self.files, lambda: self.bench.house)
         self.is_open = asyncio.Event()
         self.is_open.set()
         self.reads = 0
@@ -104,3 +106,8 @@ def test_a_file_tells_its_size(monkeypatch: pytest.MonkeyPatch, size: str | None
 def test_what_is_no_file_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(monkeypatch, is_public=True)
     assert run(site.put(method="DELETE")) == 204
+
+
+def test_a_visitor_brings_so_many_files_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(monkeypatch, is_public=True, can_visitors_upload=True, uploads_a_day=2)
+    assert [run(site.put(session=name)) for name in "abc"] == [204, 204, 429]

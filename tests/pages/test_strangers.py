@@ -20,6 +20,7 @@ from engine.jobs import work
 from engine.requests import Generate, Sampling
 from engine.training import runs
 from tests.pages.test_finetune import make_run
+from tests.pages.test_pages import click
 
 Open = Callable[..., AppTest]
 TITLE, NOTE, LOG, SAID = "Diagnoses of 2026", "for the board alone", "loss of the board", "held out for the board"
@@ -89,3 +90,18 @@ def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tm
     for path in (*paths, "/api", "/v1", f"/v1/models/run-{run_id}"):
         answers = client.get(path).text + client.post(path, json={"model": f"run-{run_id}", "text": "x"}).text
         assert not [secret for secret in (*SECRETS, str(tmp_path)) if secret in answers]
+
+
+def test_a_banner_says_what_is_off_and_the_sidebar_what_is_left(open_page: Open, bench: Bench) -> None:
+    app = open_page("sentiment")
+    assert "public site" not in everything(app) and "Left for you" not in everything(app)
+    bench.local.settings = replace(bench.engine.settings, is_public=True, requests_a_minute=2)
+    app.run()
+    assert "Off: downloads, files, deletions, fine-tuning, exports, publishing." in everything(app)
+    assert "2 of 2 requests this minute" in everything(app) and "anew in" in everything(app)
+    for _ in range(2):
+        click(app, "Judge")
+    assert ":material/warning: **0 of 2 requests" in everything(app.run())
+    app.text_area(key="review").set_value("another")
+    click(app, "Judge")
+    assert "2 requests a minute from each visitor" in everything(app) and not app.exception
