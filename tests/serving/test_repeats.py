@@ -112,7 +112,7 @@ def test_a_repeatable_request_is_worked_on_once(bench: Bench, request_: Request)
 def test_what_is_drawn_by_lot_is_worked_on_each_time(bench: Bench) -> None:
     for _ in range(2):
         assert not bench.engine.run("a", [Generate("one", sampling=Sampling(5, 0.7))], HOST)[0].is_repeated
-    assert seen(bench) == 2 and bench.engine.results.used_bytes == 0
+    assert seen(bench) == 2 and bench.engine.inner.results.used_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_what_was_stopped_late_or_failed_is_not_kept(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError):
         bench.engine.run("a", [GREEDY], HOST)
     bench.plan["a"].fail_with = None
-    assert bench.engine.results.used_bytes == 0
+    assert bench.engine.inner.results.used_bytes == 0
     assert not bench.engine.run("a", [GREEDY], HOST)[0].is_repeated
 
 
@@ -387,6 +387,6 @@ def test_what_fails_before_it_begins_leaves_nothing_to_wait_for(bench: Bench) ->
     for _ in range(2):
         with pytest.raises(InputError):
             bench.engine.run("a", [GREEDY, replace(GREEDY, sampling=Sampling(5, 9.0))], HOST)
-    assert bench.engine._under_way == {}  # type: ignore[attr-defined]
+    assert bench.engine.inner._under_way == {}  # type: ignore[attr-defined]
     assert bench.engine.run("a", [GREEDY], HOST)
-    assert bench.engine._under_way == {}  # type: ignore[attr-defined]
+    assert bench.engine.inner._under_way == {}  # type: ignore[attr-defined]
