@@ -26,9 +26,11 @@ ENGINES = ("x86", "fbgemm")
 # torch is pinned; where a later one lacks these tensors, the exact network answers.
 warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
 
-MULTIPLY = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
-MULTIPLY = getattr(MULTIPLY, "_op", MULTIPLY)
-"""The kernel itself: finding it anew takes as long as a small product does."""
+_KERNELS = torch.ops.quantized
+MULTIPLY = _KERNELS.linear_with_input_q_dq_qweight_dq_output_fp32.default
+MULTIPLY_RELU = _KERNELS.linear_with_input_q_dq_qweight_dq_relu_output_fp32.default
+MULTIPLY, MULTIPLY_RELU = (getattr(kernel, "_op", kernel) for kernel in (MULTIPLY, MULTIPLY_RELU))
+"""The kernels themselves: finding one anew takes as long as a small product does."""
 WEIGHT_STEPS = 63
 Product = Callable[[Tensor], Tensor]
 
@@ -42,16 +44,22 @@ def is_possible(student: Student, inputs: Mapping[str, Tensor]) -> bool:
 
 @dataclass
 class QuickEncoded:
-    """Sources that were read: of each decoder layer keys (rows, heads, head, n) and values (rows, heads, n, head),
+    """Sources that were read: of each decoder layer keys (rows * heads, head, n) and values (rows * heads, n, head),
     and the mask (rows, 1, 1, n), None where there are no pads."""
 
     memories: list[tuple[Tensor, Tensor]]
     mask: Tensor | None
+    heads: int
 
     def pick(self, places: Tensor) -> QuickEncoded:
         """Only these rows, in this order."""
         mask = None if self.mask is None else self.mask[places]
-        return QuickEncoded([(keys[places], values[places]) for keys, values in self.memories], mask)
+        return QuickEncoded(
+            [(self._of(keys, places), self._of(values, places)) for keys, values in self.memories], mask, self.heads
+        )
+
+    def _of(self, states: Tensor, places: Tensor) -> Tensor:
+        return states.unflatten(0, (-1, self.heads))[places].flatten(0, 1)
 
 
 class QuickStudent:
@@ -85,8 +93,11 @@ class QuickStudent:
             x = feed(norm(x.add_(out(mixed.transpose(1, 2).reshape(rows * width, -1)))))
         memories = self._context(x).view(rows, width, len(self._decoder), 2, self._heads, -1)
         keys, values = memories.permute(3, 2, 0, 4, 1, 5)
-        kept = [(key.transpose(2, 3).contiguous(), value.contiguous()) for key, value in zip(keys, values, strict=True)]
-        return QuickEncoded(kept, mask)
+        kept = [
+            (key.transpose(2, 3).flatten(0, 1).contiguous(), value.flatten(0, 1).contiguous())
+            for key, value in zip(keys, values, strict=True)
+        ]
+        return QuickEncoded(kept, mask, self._heads)
 
     def start(self, rows: int) -> list[Tensor]:
         """The cells of each decoder layer before the first token."""
@@ -104,14 +115,22 @@ class QuickStudent:
             cells[number] = cell = torch.lerp(new, cells[number], gate.sigmoid())
             x = norm(cell.relu().add_(x))
             keys, values = encoded.memories[number]
-            scores = torch.matmul(query(x).view(rows, self._heads, 1, -1), keys)
-            weights = (scores if encoded.mask is None else scores.add_(encoded.mask)).softmax(-1)
-            x = feed(norm_after(out(torch.matmul(weights, values).view(rows, -1)).add_(x)))
-        return x, weights[:, 0, 0]
+            scores = torch.bmm(query(x).view(rows * self._heads, 1, -1), keys)
+            if encoded.mask is not None:
+                scores.view(rows, self._heads, 1, -1).add_(encoded.mask)
+            weights = scores.softmax(-1)
+            x = feed(norm_after(out(torch.bmm(weights, values).view(rows, -1)).add_(x)))
+        return x, weights.view(rows, self._heads, -1)[:, 0]
 
     def output(self, ids: Tensor) -> Product:
-        """The last product, for these words alone."""
-        return self._packed(self._rows[ids], self._row_scales[ids], self._bias[ids], self._ranges[OUTPUT])
+        """The last product, for these words alone.
+
+        It is packed for each batch, which with one scale for all words takes a third of the time; theirs come after.
+        """
+        weight = torch._make_per_tensor_quantized_tensor(self._rows.index_select(0, ids), 1.0, 0)
+        product = _multiplied(weight, None, self._ranges[OUTPUT])
+        scales, bias = self._row_scales.index_select(0, ids), self._bias.index_select(0, ids)
+        return lambda x: torch.addcmul(bias, product(x), scales)
 
     def logits(self, states: Tensor) -> Tensor:
         """Of every token of the target vocabulary."""
@@ -145,24 +164,31 @@ class QuickStudent:
         )
 
     def _feed(self, named: dict[str, Any], name: str) -> Product:
-        inner, outer = self._product(named, f"{name}.inner"), self._product(named, f"{name}.outer", is_positive=True)
+        inner = self._product(named, f"{name}.inner", kernel=MULTIPLY_RELU)
+        outer = self._product(named, f"{name}.outer", is_positive=True)
         norm = _norm(named[f"{name}.norm"])
-        return lambda x: norm(outer(inner(x).relu_()).add_(x))
+        return lambda x: norm(outer(inner(x)).add_(x))
 
-    def _product(self, named: dict[str, Any], *names: str, is_positive: bool = False) -> Product:
+    def _product(
+        self, named: dict[str, Any], *names: str, is_positive: bool = False, kernel: Any = MULTIPLY
+    ) -> Product:
         """Several of the same input as one."""
         weight = torch.cat([named[name].weight for name in names])
         bias = torch.cat([named[name].bias for name in names])
         most = max(self._ranges[name] for name in names)
-        return self._packed(*_rounded(weight), bias, most, is_positive=is_positive)
-
-    def _packed(self, rows: Tensor, scales: Tensor, bias: Tensor, most: float, *, is_positive: bool = False) -> Product:
-        """Activations are rounded to 8 bits without a sign: what is positive anyway has twice as many steps."""
+        rows, scales = _rounded(weight)
         zeros = torch.zeros(len(rows), dtype=torch.long)
-        weight = torch._make_per_channel_quantized_tensor(rows, scales.double(), zeros, 0)
-        packed = torch.ops.quantized.linear_prepack(weight, bias)
-        step, zero = (most / 255, 0) if is_positive else (most / 127, 128)
-        return lambda x: MULTIPLY(x, step, zero, packed)
+        packed = torch._make_per_channel_quantized_tensor(rows, scales.double(), zeros, 0)
+        return _multiplied(packed, bias, most, is_positive=is_positive, kernel=kernel)
+
+
+def _multiplied(
+    weight: Tensor, bias: Tensor | None, most: float, *, is_positive: bool = False, kernel: Any = MULTIPLY
+) -> Product:
+    """Activations are rounded to 8 bits without a sign: what is positive anyway has twice as many steps."""
+    packed = _KERNELS.linear_prepack(weight, bias)
+    step, zero = (most / 255, 0) if is_positive else (most / 127, 128)
+    return lambda x: kernel(x, step, zero, packed)
 
 
 def _rounded(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -22,17 +23,19 @@ class Shortlist:
 
     def __init__(self, offsets: Tensor, ids: Tensor, *, is_shared: bool) -> None:
         self._offsets, self._ids, self._is_shared = offsets.numpy(), ids.numpy(), is_shared
+        self._size = max(len(offsets) - 1, int(self._ids.max(initial=0)) + 1, FREQUENT) + MULTIPLE
 
     def candidates(self, source: Sequence[int], forced: Sequence[int] = ()) -> Tensor:
         """The target ids for a sentence in order, those that it must begin with among them."""
-        found = set(range(FREQUENT)).union(forced, source if self._is_shared else ())
-        for id in source:
-            found.update(self._ids[self._offsets[id] : self._offsets[id + 1]].tolist())
-        extra = FREQUENT
-        while len(found) % MULTIPLE:
-            found.add(extra)
-            extra += 1
-        return torch.tensor(sorted(found))
+        lists = [self._ids[self._offsets[id] : self._offsets[id + 1]] for id in source]
+        is_wanted = np.zeros(self._size, dtype=bool)
+        is_wanted[:FREQUENT] = is_wanted[list(forced)] = True
+        is_wanted[np.concatenate(lists)] = True
+        if self._is_shared:
+            is_wanted[list(source)] = True
+        lacking = -int(is_wanted.sum()) % MULTIPLE
+        is_wanted[FREQUENT + np.flatnonzero(~is_wanted[FREQUENT:])[:lacking]] = True
+        return torch.from_numpy(np.flatnonzero(is_wanted))
 
 
 class Network(Protocol):
