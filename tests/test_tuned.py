@@ -35,9 +35,10 @@ from engine.serving.local import LocalEngine
 from engine.serving.protocol import Engine
 from engine.settings import Settings
 from engine.storage import open_storage
+from engine.training import cards
 from engine.training import runs as jobs
 from pages.parts import engine
-from tests.backends import checkpoints
+from tests.backends import checkpoints, marian_files
 from tests.training.told import kill
 
 PATIENCE_SECONDS = 240
@@ -243,9 +244,16 @@ def test_where_llama_cpp_cannot_have_it_transformers_serves(
     assert written.new_tokens > 0
 
 
-def test_a_tuned_translator_is_offered_for_its_pair_alone(settings: Settings, working: Engine) -> None:
-    run_id = trained(settings, "translation", checkpoints.marian, source_language="fr", target_language="en")
+@pytest.mark.parametrize(
+    ("make", "runtime"), [(checkpoints.marian, "transformers"), (marian_files.save, "marian")], ids=["opus", "student"]
+)
+def test_a_tuned_translator_is_offered_for_its_pair_alone(
+    settings: Settings, working: Engine, make: Callable[[Path], Path], runtime: str
+) -> None:
+    run_id = trained(settings, "translation", make, source_language="fr", target_language="en")
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
+    card = cards.card(cards.read_facts(settings.runs_folder / run_id), "safetensors", "model.safetensors")
+    assert entry.runtime == runtime and ("AutoTokenizer" in card) == (runtime == "transformers")
     assert (entry.pair, entry.prompt_style, languages_of(entry)) == (("fr", "en"), "pair", ["en", "fr"])
     asked = TranslateRequest("Le renard brun saute.", "fr", "en", entry.id)
     translation = APPLICATIONS["translate"].run(working, asked, HOST).translations[0]

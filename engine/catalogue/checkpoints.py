@@ -12,6 +12,8 @@ from engine.errors import UnsupportedError
 if TYPE_CHECKING:
     from engine.catalogue.models import Architecture, Model
 
+STUDENT = "marian-student"
+"""The kind of a Marian student in our own files, for its runtime alone."""
 SEQ2SEQ_TYPES = {"t5", "mt5", "umt5", "longt5", "bart", "mbart", "marian", "m2m_100", "pegasus", "led", "blenderbot"}
 TRANSLATION_STYLES = {"t5": "t5", "mt5": "t5", "umt5": "t5", "marian": "pair", "m2m_100": "codes"}
 HEADS: tuple[tuple[str, Architecture], ...] = (

@@ -9,10 +9,14 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from engine.backends.marian.files import is_student, open_student
 from engine.backends.memory import is_memory_error
 from engine.backends.pytorch.devices import has_bfloat16
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import LOCAL
+from engine.catalogue.cache import noted_digests
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.sources.package import Package
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError
 from engine.messages import Text
 from engine.training.config import TrainingConfig
@@ -33,6 +37,8 @@ def start(config: TrainingConfig, folder: Path, auto_class: str, **options: Any)
         model, tokenizer = scratch.build(config, folder)
         return model, tokenizer, ()
     path = base_folder(config)
+    if is_student(path):
+        return (*_student(config, path), ())
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **LOCAL)
         model, report = getattr(transformers, auto_class).from_pretrained(
@@ -52,6 +58,16 @@ def start(config: TrainingConfig, folder: Path, auto_class: str, **options: Any)
     if names and auto_class not in HEADED:
         raise _misfit(config, Text("it lacks {part}", part=min(names)))
     return model, tokenizer, tuple(sorted({name.rpartition(".")[0] for name in names}))
+
+
+def _student(config: TrainingConfig, path: Path) -> tuple[Any, Any]:
+    """A Marian student; published files are known by the catalogue, or by what was noted as they came."""
+    from engine.training.students import Pieces, TrainableStudent
+
+    known = read_catalogue().models.get(config.base_id)
+    digests = known.source.files if known and isinstance(known.source, Package) else noted_digests(path)
+    translator = open_student(config.base_id or path.name, path, digests)
+    return TrainableStudent(translator), Pieces(translator.source, translator.target)
 
 
 def base_folder(config: TrainingConfig) -> Path:

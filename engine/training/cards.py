@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.catalogue.checkpoints import STUDENT
 from engine.catalogue.models import Model, hub_model, read_catalogue
 from engine.catalogue.sources.hub import Hub
 from engine.errors import NotFoundError
@@ -20,7 +21,7 @@ from engine.training.config import TrainingConfig, read_config
 
 LICENCES = {
     "Apache 2.0": "apache-2.0", "MIT": "mit", "CC BY 4.0": "cc-by-4.0", "CC BY-NC 4.0": "cc-by-nc-4.0",
-    "Gemma": "gemma", "Gemma Terms of Use": "gemma",
+    "Gemma": "gemma", "Gemma Terms of Use": "gemma", "MPL 2.0": "mpl-2.0",
 }  # fmt: skip
 """The catalogue's words -> the Hub's."""
 HIDDEN = ("train_file", "validation_file", "base", "task", "base_id", "threads", "sample_prompts", "sample_tokens")
@@ -36,6 +37,10 @@ USES = {
         '{labels}base = {auto_class}.from_pretrained("{base}"{options})\n'
         'model = PeftModel.from_pretrained(base, "{folder}")\n'
         'tokenizer = AutoTokenizer.from_pretrained("{folder}")\n```'
+    ),
+    "student": (
+        'Parlance\'s runtime "marian" reads the folder: a catalogue of your own (`PARLANCE_EXTENSIONS`) names it with\n'
+        'that runtime, the architecture "seq2seq" and the pair.'
     ),
     "gguf": "```\nllama-cli -m {file}\n```",
     "gguf-adapter": "```\nllama-cli -m BASE.gguf --lora {file}\n```\n\n`BASE.gguf` is {base} in GGUF.",
@@ -64,11 +69,14 @@ class Facts:
     """The base as the catalogue knows it."""
     labels: tuple[str, ...] = ()
     """Of a classifier, in the order of its outputs."""
+    is_student: bool = False
+    """A Marian student, in the files of its own runtime."""
 
 
 def read_facts(run: Path) -> Facts:
     """Read a run's folder. Raises InputError for a config that cannot be read."""
     config, about = read_config(run / "config.json"), read_json(run / "about.json")
+    model = read_json(run / "model" / "config.json")
     return Facts(
         id=run.resolve().name,
         title=str(about.get("title") or f"Run {run.resolve().name}"),
@@ -77,7 +85,8 @@ def read_facts(run: Path) -> Facts:
         status=read_json(run / "status.json"),
         about=about,
         base=find_base(config.base_id),
-        labels=_labels(config, read_json(run / "model" / "config.json")),
+        labels=_labels(config, model),
+        is_student=model.get("model_type") == STUDENT,
     )
 
 
@@ -126,7 +135,7 @@ def _front(facts: Facts, kind: str) -> str:
         "base_model": name,
         "base_model_relation": name and ("adapter" if "adapter" in kind else "finetune"),
         "pipeline_tag": tasks.find(facts.config.task).pipeline,
-        "library_name": LIBRARIES.get(kind),
+        "library_name": None if facts.is_student else LIBRARIES.get(kind),
         "language": [code for code in (facts.config.source_language, facts.config.target_language) if code],
         "tags": ["parlance", "gguf" if "gguf" in kind else kind],
     }
@@ -216,7 +225,8 @@ def _use(facts: Facts, kind: str, file: str) -> list[str]:
         "The figures hold for rows like those it learned from. Judge it on texts of your own before you rely on it; "
         "what its base gets wrong, it may get wrong too."
     )
-    return ["## Use", "", USES[kind].format(**words), "", "## Limits", "", limits, ""]
+    way = "student" if facts.is_student and kind == "safetensors" else kind
+    return ["## Use", "", USES[way].format(**words), "", "## Limits", "", limits, ""]
 
 
 def _as_code(names: tuple[str, ...]) -> str:

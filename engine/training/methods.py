@@ -14,7 +14,7 @@ HEADS = ("classifier", "pre_classifier", "score", "qa_outputs", "pooler", "class
 """Names of the modules that stand on top of an encoder."""
 DROPOUTS = ("dropout", "attn_dropout", "attention_dropout")
 """How attention modules call the dropout of their weights: a module or a number."""
-_LAYER = re.compile(r"(?P<stack>.*\b(?:layers|layer|h|block|blocks))\.(?P<number>\d+)\.")
+_LAYER = re.compile(r"(?P<stack>.*\b(?:layers|layer|h|block|blocks|decoder))\.(?P<number>\d+)\.")
 
 
 def to_train(model: Any, config: TrainingConfig, new_modules: tuple[str, ...] = ()) -> Any:

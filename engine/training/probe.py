@@ -288,7 +288,7 @@ def first_batch(config: TrainingConfig, lesson: Lesson) -> list[dict[str, list[P
 def _pieces(config: TrainingConfig, lesson: Lesson, feature: Feature) -> list[Piece]:
     """A row's tokens; of two parts (a text and its label, a source and its target) an arrow parts them."""
     ids, labels = list(feature["input_ids"]), feature.get("labels")
-    texts = token_texts(lesson.tokenizer, ids[:SHOWN_TOKENS])
+    texts = token_texts(getattr(lesson.tokenizer, "of_source", lesson.tokenizer), ids[:SHOWN_TOKENS])
     if "start_positions" in feature:
         answer = range(feature["start_positions"], feature["end_positions"] + 1)
         return [(text, index in answer) for index, text in enumerate(texts)]

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from engine.applications.write import CompleteRequest, complete
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
-from engine.catalogue.checkpoints import TRANSLATION_STYLES, context_tokens
+from engine.catalogue.checkpoints import STUDENT, TRANSLATION_STYLES, context_tokens
 from engine.catalogue.models import PROMPT_STYLES, Model
 from engine.catalogue.sources.folder import Folder
 from engine.errors import ConflictError, InputError, PeopleError, UnsupportedError
@@ -118,7 +118,7 @@ def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingCo
         title=_unique(engine, view),
         family=base.family if base else str(facts.get("model_type") or "Fine-tuned"),
         architecture=task.architecture,
-        runtime="transformers",
+        runtime="marian" if facts.get("model_type") == STUDENT else "transformers",
         parameters=parameters,
         languages=pair or (() if base is None or task.is_headed else base.languages),
         licence=base.licence if base else str(Text("as its base") if config.base else Text("yours")),
@@ -150,13 +150,13 @@ def _unique(engine: Engine, view: RunView) -> str:
 
 
 def _pair(config: TrainingConfig) -> tuple[str, str]:
-    from engine.applications.languages import LANGUAGES
+    from engine.applications.languages import NAMED
 
     for name in ("source_language", "target_language"):
-        if getattr(config, name) not in LANGUAGES:
+        if getattr(config, name) not in NAMED:
             raise UnsupportedError(
                 "The page Translate does not know {field} {code}, so it cannot use this model. It knows {known}.",
-                name, field=name, code=repr(getattr(config, name)), known=list(LANGUAGES),
+                name, field=name, code=repr(getattr(config, name)), known=list(NAMED),
             )  # fmt: skip
     return config.source_language, config.target_language
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine.applications.languages import LANGUAGES
+from engine.applications.languages import NAMED
 from engine.catalogue.models import Model
 from engine.errors import ConflictError, InputError, NotFoundError
 from engine.files import read_json
@@ -80,7 +80,7 @@ def choose_languages(base: Model | str, of_data: Mapping[str, Any]) -> dict[str,
     """From which language to which, for translation: the data's, the base's, or any."""
     given = (of_data.get("source_language"), of_data.get("target_language"))
     pair = (base.pair if isinstance(base, Model) else None) or (given if all(given) else ("en", "fr"))
-    known = [code for code in LANGUAGES if isinstance(base, str) or not base.languages or code in base.languages]
+    known = [code for code in NAMED if isinstance(base, str) or not base.languages or code in base.languages]
     places = st.columns(2)
     chosen = {}
     for place, label, name, code in zip(
@@ -88,7 +88,7 @@ def choose_languages(base: Model | str, of_data: Mapping[str, Any]) -> dict[str,
     ):
         index = known.index(code) if code in known else 0
         key = f"tune_{name}_{pair[0]}_{pair[1]}"
-        chosen[name] = place.selectbox(label, known, index, format_func=labelled(LANGUAGES, key), key=key)
+        chosen[name] = place.selectbox(label, known, index, format_func=labelled(NAMED, key), key=key)
     return chosen
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import sentencepiece
 import torch
 
+from engine.backends.marian.files import save_student
 from engine.backends.marian.model import EOS, UNKNOWN, Shape, Student
 from engine.backends.marian.published import FLOAT32, INT8, LAYER_NAMES, REQUIRED, SHORTLIST_MAGIC, TEXT
 from tests.backends.checkpoints import CORPUS
@@ -21,10 +23,10 @@ SHAPE = Shape(width=16, heads=2, inner=32, encoder_layers=2, decoder_layers=2, s
 NAMES = ("model.xxyy.intgemm.alphas.bin", "vocab.xxyy.spm", "lex.50.50.xxyy.s2t.bin")
 
 
-def vocabulary(size: int = VOCABULARY) -> bytes:
+def vocabulary(size: int = VOCABULARY, texts: Sequence[str] = CORPUS) -> bytes:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(CORPUS), model_writer=model, vocab_size=size, eos_id=EOS,
+        sentence_iterator=iter(texts), model_writer=model, vocab_size=size, eos_id=EOS,
         unk_id=UNKNOWN, bos_id=-1, pad_id=-1, minloglevel=2, character_coverage=0.98,
     )  # fmt: skip
     return model.getvalue()
@@ -101,6 +103,16 @@ def _packed(tensors: list[tuple[str, int, tuple[int, ...], bytes]]) -> bytes:
     out += b"".join(names) + b"".join(struct.pack(f"<{len(shape)}i", *shape) for _, _, shape, _ in tensors)
     gap = -(len(out) + 8) % 256
     return out + struct.pack("<Q", gap) + bytes(gap) + b"".join(padded)
+
+
+def save(folder: Path, made: Student | None = None, pieces: bytes = b"") -> Path:
+    """A student in our own form."""
+    made = made or student()
+    weights = {name: value for name, value in made.state_dict().items() if name != "target_embedding.weight"}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocabulary.spm").write_bytes(pieces or vocabulary())
+    save_student(folder, made.shape, weights, None)
+    return folder
 
 
 def shortlist_file(lists: list[list[int]]) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.catalogue.models import read_catalogue
 from engine.errors import InputError
 from engine.training import tasks
 from engine.training.config import (
@@ -118,3 +119,11 @@ def test_a_task_may_have_bounds_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     assert TrainingConfig("brief", "b", "t", "v", max_length=64).max_length == 64
     with pytest.raises(InputError, match="max_length is 65; for this task choose one from 8 to 64"):
         TrainingConfig("brief", "b", "t", "v", max_length=65)
+
+
+def test_students_are_bases_for_translating_alone_and_of_a_family_those_that_are_here() -> None:
+    catalogue = read_catalogue()
+    catalogue.is_ready = lambda id: id == "mozilla-en-fr"
+    bases = tasks.find("translation").known_bases(catalogue)
+    assert {"firefox-en-pt", "firefox-pt-en", "mozilla-en-fr"} <= set(bases) and "mozilla-fr-en" not in bases
+    assert not any(catalogue.find(id).runtime == "marian" for id in tasks.find("summary").known_bases(catalogue))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import pytest
 import torch
 from tokenizers_on_the_spot import wordpiece
 
+from engine.backends.marian.decoding import translate
+from engine.backends.marian.files import open_student
+from engine.backends.marian.model import EOS
 from engine.errors import PeopleError
 from engine.training import tasks
 from engine.training.config import TrainingConfig
 from engine.training.measure import measure
 from engine.training.session import train
-from tests.backends import checkpoints
+from tests.backends import checkpoints, marian_files
 from tests.training.told import read_metrics, read_samples, read_status
 
 ANIMALS = {"cat": "chat", "dog": "chien", "horse": "cheval", "bird": "oiseau", "cow": "vache", "fox": "renard"}
@@ -123,6 +127,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "t5": tame(checkpoints.t5(folder / "t5", t5)),
         "bart": tame(checkpoints.bart(folder / "bart")),
         "m2m100": tame(checkpoints.m2m100(folder / "m2m100")),
+        "student": student(folder / "student"),
     }
 
 
@@ -138,6 +143,14 @@ def taught(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
         make_run(folder / task, task, bases[base], **changes)
         train(folder / task)
     return {task: folder / task / "model" for task in ("style", "classification", "summary")}
+
+
+def student(folder: Path) -> Path:
+    """A Marian student whose pieces spell the words of the rows."""
+    made = marian_files.student(replace(marian_files.SHAPE, width=32, inner=64, source_size=60))
+    for value in made.parameters():
+        value.mul_(0.2 if value.dim() > 1 else 1)
+    return marian_files.save(folder, made, marian_files.vocabulary(60, words()))
 
 
 def tame(folder: Path) -> Path:
@@ -182,6 +195,9 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "answer-adapters": ("answer", "bert", {"method": "lora", "epochs": 6}),
     "translation": ("translation", "t5", {"epochs": 5, "learning_rate": 1e-2, "label_smoothing": 0.1}),
     "translation-codes": ("translation", "m2m100", {"epochs": 4}),
+    "translation-student": (
+        "translation", "student", {"epochs": 5, "learning_rate": 5e-3, "label_smoothing": 0.1},
+    ),
     "translation-scratch": (
         "translation", "", {"epochs": 5, "layers": 1, "width": 32, "heads": 2, "vocabulary_size": 400},
     ),
@@ -221,10 +237,29 @@ def test_it_learns_and_what_is_kept_beats_its_base(
     assert not [path for path in (tmp_path / "run" / "model").iterdir() if str(tmp_path).encode() in path.read_bytes()]
 
 
+def test_a_tuned_student_is_served_by_its_runtime(tmp_path: Path, bases: dict[str, Path]) -> None:
+    """Whatever of it learned: all, adapters that are merged, its last layer."""
+    languages = {"source_language": "en", "target_language": "fr"}
+    for method in ("full", "lora", "head"):
+        run = tmp_path / method
+        make_run(run, "translation", bases["student"], method=method, max_steps=3, learning_rate=1e-2, **languages)
+        train(run)
+        before, after = (open_student("Tuned", path) for path in (bases["student"], run / "model"))
+        learned = [
+            name
+            for name, value in after.student.named_parameters()
+            if (value - dict(before.student.named_parameters())[name]).abs().max() > 1e-3
+        ]
+        assert any("encoder" in name for name in learned) == (method != "head")
+        assert ("source_embedding.weight" in learned) == (method == "full")
+        assert any("decoder.1" in name for name in learned)
+        assert set(after.ranges) and after.shortlist is None
+        sources = [[*after.source.encode("cat sings garden"), EOS]]
+        assert translate(after.quick, sources) == translate(after.student, sources)
+
+
 def restart(config: TrainingConfig) -> TrainingConfig:
     """The config for a model that is there: one from scratch is none any more."""
-    from dataclasses import replace
-
     return replace(config, task="style", base="x") if config.task == "pretraining" else config
 
 

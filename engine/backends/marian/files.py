@@ -25,9 +25,10 @@ from engine.backends.marian.model import EOS, UNKNOWN, Shape, Student, build, sh
 from engine.backends.marian.published import FormatError, Quantized, Weights, read_model, read_shortlist
 from engine.backends.marian.quick import INPUT, QuickStudent, is_possible
 from engine.backends.marian.shortlist import Network, Shortlist
+from engine.catalogue.checkpoints import STUDENT
 from engine.errors import InputError, NotReadyError
+from engine.files import read_json
 
-MODEL_TYPE = "marian-student"
 CONVERTED = "student"
 """The converted copy's folder, inside the folder of the published files."""
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -73,6 +74,8 @@ class Translator:
     shortlist: Shortlist | None
     quick: Network
     """For answers: in int8 where this machine and the weights can, else the exact one."""
+    ranges: Mapping[str, Tensor]
+    """What goes into each product at most, where the file tells."""
 
     @property
     def weights_bytes(self) -> int:
@@ -96,6 +99,12 @@ def open_student(title: str, folder: Path, digests: Mapping[str, str] | None = N
         raise InputError(
             "{title} cannot be read: {reason}. Download it again.", param="model", title=title, reason=str(error)
         ) from error
+
+
+def is_student(folder: Path) -> bool:
+    """Whether the folder holds one, as published or in our form."""
+    told = read_json(folder / CONFIG).get("model_type") if (folder / CONFIG).is_file() else ""
+    return told == STUDENT or (folder / CONVERTED / CONFIG).is_file() or any(folder.glob("model.*.bin"))
 
 
 def converted(title: str, folder: Path, digests: Mapping[str, str]) -> Path:
@@ -161,7 +170,7 @@ def save_student(
     if shortlist is not None:
         tensors |= {OFFSETS: shortlist[0].int(), WORDS: shortlist[1].int()}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / WEIGHTS)
-    config = {"model_type": MODEL_TYPE, "shape": shape.as_dict(), **facts}
+    config = {"model_type": STUDENT, "shape": shape.as_dict(), **facts}
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
@@ -183,13 +192,13 @@ def _read(folder: Path) -> Translator:
         shortlist = Shortlist(tensors[OFFSETS], tensors[WORDS], is_shared=not shape.target_size)
     with torch.inference_mode():
         quick = QuickStudent(student, inputs) if is_possible(student, inputs) else student
-    return Translator(folder, source, target, shortlist, quick)
+    return Translator(folder, source, target, shortlist, quick, inputs)
 
 
 def _network(folder: Path) -> tuple[Student, dict[str, Tensor]]:
     """The exact network, and what else is in its file."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    if config.get("model_type") != MODEL_TYPE:
+    if config.get("model_type") != STUDENT:
         raise ValueError("it is another kind of model")
     tensors = load_file(folder / WEIGHTS)
     others = {name: tensors.pop(name) for name in list(tensors) if name in (OFFSETS, WORDS) or name.endswith(INPUT)}

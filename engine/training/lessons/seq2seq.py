@@ -82,9 +82,11 @@ def pairs(config: TrainingConfig, folder: Path) -> Lesson:
     def settings(metrics: Mapping[str, float]) -> dict[str, Any]:
         return {"prompt_style": style}
 
-    validation_set = sorted(features(held_out), key=lambda feature: feature["length"])
+    learned, validation_set = features(rows), sorted(features(held_out), key=lambda feature: feature["length"])
+    if hasattr(model, "measure_on"):
+        model.measure_on([*learned, *validation_set])
     return Lesson(
-        model, tokenizer, features(rows), validation_set, collate=joined, examine=examine, sample=sample,
+        model, tokenizer, learned, validation_set, collate=joined, examine=examine, sample=sample,
         settings=settings, evaluation_batch_size=max(config.batch_size, 16),
     )  # fmt: skip
 

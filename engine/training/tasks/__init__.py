@@ -176,8 +176,14 @@ class TrainingTask:
 
     def known_bases(self, catalogue: Catalogue) -> list[str]:
         """Ids of the catalogue's models that a run can start from, the likeliest kind first."""
-        models = [model for model in catalogue.models.values() if model.runtime in READ_BY_TRAINING]
+        models = [model for model in catalogue.models.values() if self._reads(model, catalogue)]
         return [model.id for kind in self.bases for model in models if model.architecture == kind]
+
+    def _reads(self, model: Model, catalogue: Catalogue) -> bool:
+        """Those of a large family only once they are here; students only where sentences are translated."""
+        is_fit = model.runtime != "marian" or "source_language" in self.settings
+        is_offered = model.source.is_listed or catalogue.is_ready(model.id)
+        return model.runtime in READ_BY_TRAINING and is_fit and is_offered
 
     @property
     def is_language_model(self) -> bool:
@@ -185,8 +191,8 @@ class TrainingTask:
         return self.architecture == "causal"
 
 
-READ_BY_TRAINING = ("transformers", "llamacpp")
-"""Runtimes whose weights a run can start from: folders as `transformers` writes them, and GGUF."""
+READ_BY_TRAINING = ("transformers", "llamacpp", "marian")
+"""Runtimes whose weights a run can start from: folders as `transformers` writes them, GGUF, and Marian students."""
 PARTICULAR = (
     "max_target_length", "stride", "labels", "label_smoothing", "sample_prompts", "sample_tokens", "source_language",
     "target_language",
