@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult
+from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult, context_of
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised
 from pages.parts.picker import pick_model
@@ -37,8 +37,7 @@ def show_found(passage: str, found: AnswerResult) -> None:
         return
     st.caption(_("Next best") if found.answer else _("What came closest"))
     for other in found.shown:
-        before = passage[max(0, other.start - 30) : other.start].replace("\n", " ")
-        after = passage[other.end : other.end + 30].replace("\n", " ")
+        before, after = context_of(passage, other.start, other.end)
         words = f"{plain(before)}**{plain(other.answer.strip())}**{plain(after)}"
         st.markdown(f"{percent_in_words(other.score)} · … {words} …")
 
@@ -66,7 +65,7 @@ if now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
 with right, st.container(border=True, key="answer-box"):
     answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, names={"context": _("Passage")})
-    if answer is None:
+    if answer is None or answer.is_empty:
         st.caption(_("The answer appears here, marked in the passage."))
     elif answer.result:
         show_found(answer.request.context, answer.result)

@@ -45,7 +45,7 @@ def machine() -> None:
     ready = [model for model in embedded if states[model.id].state == "ready"]
     device, memory, models = st.columns(3)
     device.metric(_("Device"), status.device.upper(), border=True)
-    memory.metric(_("Memory in use"), size_in_words(status.used_bytes), border=True)
+    memory.metric(_("Memory set aside"), size_in_words(status.used_bytes), border=True)
     words = _("{part} of {whole}", part=len(ready), whole=len(embedded))
     models.metric(_("Embedded models ready"), words, border=True)
     if loaded := dict.fromkeys(model.title for model in status.models if model.state == "ready"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from engine import __version__
@@ -86,7 +88,7 @@ def show_card(model: Model) -> None:
         if opened.open:
             card = card_of(model)
             st.markdown(
-                card.replace("\n# ", "\n#### ")
+                re.sub(r"^#+ ", "#### ", card, flags=re.MULTILINE)
                 if card
                 else _("Its makers keep its card: {page}", page=model.licence_url)
             )

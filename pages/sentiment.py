@@ -106,7 +106,7 @@ if now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
 with right, st.container(border=True, key="answer-box"):
     answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now)
-    if answer is None:
+    if answer is None or answer.is_empty:
         st.caption(_("The judgement appears here."))
     elif answer.result and isinstance(answer.request.text, str):
         show_one(answer.request.text, answer.result)

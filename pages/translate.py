@@ -207,8 +207,9 @@ if now and (st.session_state.get(ASKED) or is_tried(APPLICATION) or (is_typing a
     st.session_state.pop(ASKED, None)
 with right:
     with st.container(border=True, key="answer-box"):
-        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of)
-        if answer is None:
+        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of,
+            is_repeatable=True)  # fmt: skip
+        if answer is None or answer.is_empty:
             st.caption(_("The translation appears here, sentence by sentence."))
     if answer and answer.result:
         show_translation(answer.text, answer.result)

@@ -160,7 +160,7 @@ with page:
     with st.container(border=True, key="answer-box"):
         names = {"text": f"“{_(ABOUT[kind])}”"}
         show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors, now=now, names=names)
-        if draft is None:
+        if draft is None or draft.is_empty:
             st.caption(_("Press Write. The text appears here as the model writes it."))
     if draft:
         show_draft(draft, before, is_ready=model is not None)

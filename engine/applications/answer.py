@@ -24,6 +24,8 @@ MIN_SHOWN = 0.05
 """Probability from which on an alternative is worth a look."""
 TINY_WORDS, LEAD = 6, "It is said that "
 """Words of a passage that is read once more with a lead, where no answer was found without."""
+AROUND = 30
+"""Characters around an alternative that show where it stands."""
 MAX_FIGURE_WORDS = 4
 """Of a form's value that is a figure, which is answered whole."""
 MIN_WORDS = 4
@@ -184,6 +186,16 @@ def _is_of_word(character: str) -> bool:
 
 def _is_han(character: str) -> bool:
     return "\u3040" <= character <= "\u9fff"
+
+
+def context_of(passage: str, start: int, end: int) -> tuple[str, str]:
+    """Some whole words before and behind a place in a passage, on one line."""
+    before, behind = passage[max(0, start - AROUND) : start], passage[end : end + AROUND]
+    if start > AROUND and _is_of_word(passage[start - AROUND - 1]):
+        before = re.sub(r"^\w+", "", before)
+    if end + AROUND < len(passage) and _is_of_word(passage[end + AROUND]):
+        behind = re.sub(r"\w+$", "", behind)
+    return before.replace("\n", " "), behind.replace("\n", " ")
 
 
 def _caution(model: Model, question: str, passage: str) -> Text:

@@ -62,7 +62,7 @@ def _text_page(application: Application[Any, Any]) -> None:
         ask(key, now)
     with right, st.container(border=True, key="answer-box"):
         answer = show_answer(key, application.stream, errors=errors, now=now)
-        if answer is None:
+        if answer is None or answer.is_empty:
             st.caption(_("The answer appears here."))
         elif answer.text:
             copy_text(answer.text, application.id)

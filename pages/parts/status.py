@@ -27,8 +27,9 @@ def status_line() -> None:
     loaded = dict.fromkeys(model.title for model in status.models if model.state == "ready")
     working = sum(model.running for model in status.models)
     waiting = sum(model.queued for model in status.models)
+    memory = _("{part} set aside", part=part_of(status.used_bytes, status.budget_bytes))
     lines = [
-        f":material/memory: **{status.device.upper()}** · {part_of(status.used_bytes, status.budget_bytes)}",
+        f":material/memory: **{status.device.upper()}** · {memory}",
         _("Loaded: {models}", models=plain(", ".join(loaded)))
         if loaded
         else _("Nothing loaded yet; the first request loads its model."),
@@ -50,7 +51,9 @@ def what_it_does(model: ModelStatus) -> str:
         _(STATES[model.state]),
         model.runtime,
         f"{model.device} {model.dtype}".strip(),
-        size_in_words(model.memory_bytes),
+        size_in_words(model.measured_bytes)
+        if model.measured_bytes
+        else _("{size} set aside", size=size_in_words(model.memory_bytes)),
     ]
     counts = {"working": model.running, "waiting": model.queued, "done": model.requests}
     facts.append(_("{working} at work, {waiting} waiting, {done} done", **counts))

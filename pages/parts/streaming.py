@@ -57,18 +57,20 @@ def show_answer(
     names: Mapping[str, str] = NO_NAMES,
     doubts: Doubts | None = None,
     finished: Callable[[Exchange], bool] | None = None,
+    is_repeatable: bool = False,
 ) -> Exchange | None:
     """Draw the answer under this key, working on it first if it is new, and keep it.
 
     `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them, `now` what
     would be asked with the inputs as they are, `names` what the page calls fields of the request. `doubts` says of a
     result where its text is doubtful; `finished` draws an answer with a result in another way, and says whether it did.
+    `is_repeatable` says that the same comes when it is asked for again.
     """
     answer = answer_of(key)
     if answer is None:
         return None
     if answer.state == "coming":  # the page was interrupted while it was drawn
-        answer.state = "stopped"
+        _go_on(answer, now, is_repeatable=is_repeatable)
     bar, place = st.empty(), st.empty()
     if answer.state == "asked":
         _work(answer, stream, bar, place, prefix, key)
@@ -114,6 +116,14 @@ def _work(answer: Exchange, stream: Stream, bar: Any, place: Any, prefix: str, k
     finally:
         events.close()  # type: ignore[attr-defined]
     bar.empty()
+
+
+def _go_on(answer: Exchange, now: Any, *, is_repeatable: bool) -> None:
+    """Nobody stopped it, but the page is drawn anew: begin again where the inputs are the same and no text is lost."""
+    is_same = now is not None and not difference(answer, now)
+    answer.state = "asked" if is_same and (is_repeatable or not answer.text) else "stopped"
+    if answer.state == "asked":
+        answer.text, answer.pieces = "", 0
 
 
 def _stop(answer: Exchange) -> None:

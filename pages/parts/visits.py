@@ -54,6 +54,11 @@ class Exchange:
     visit: str | None = None
     """The key under which it is kept; "" where it could not be, None until it was tried."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came of it that could be shown."""
+        return self.state == "failed" and not self.text
+
 
 def answer_of(key: str) -> Exchange | None:
     """The answer under this key, if something was asked."""

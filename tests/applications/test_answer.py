@@ -84,6 +84,14 @@ def test_a_figure_in_a_form_keeps_its_unit(house, line: str, found: str, expecte
     assert result.answer == text[result.start : result.end] == expected
 
 
+def test_around_an_alternative_stand_whole_words() -> None:
+    passage = "After a storm had destroyed the old wooden pier,\nKarin Ostberg built a new harbour of stone there."
+    start = passage.index("Karin")
+    before, behind = answer.context_of(passage, start, start + len("Karin Ostberg"))
+    assert (before, behind) == (" the old wooden pier, ", " built a new harbour of stone ")
+    assert answer.context_of("Ana came.", 0, 3) == ("", " came.")
+
+
 def test_a_tiny_passage_is_read_once_more_with_some_words_before_it(house) -> None:
     def extract(job) -> None:
         said = job.request.passage

@@ -75,6 +75,22 @@ def test_a_press_whose_run_was_ended_by_what_is_told_of_typing_still_asks(open_p
     assert "translation-asked" not in app.session_state
 
 
+@pytest.mark.parametrize(
+    ("page", "text", "is_begun_again"), [("translate", "Hel", True), ("answer", "", True), ("write", "Once", False)]
+)
+def test_an_answer_whose_page_is_drawn_anew_comes_all_the_same(
+    open_page: Open, page: str, text: str, is_begun_again: bool
+) -> None:
+    key = {"translate": "translation", "answer": "found", "write": "draft"}[page]
+    button = {"translate": "Translate", "answer": "Find the answer", "write": "Write"}[page]
+    app = click(open_page(page), button)
+    whole, answer = app.session_state[key].text, app.session_state[key]
+    answer.state, answer.result, answer.text, answer.visit = "coming", None, text, None
+    app.run()
+    assert app.session_state[key].state == ("done" if is_begun_again else "stopped")
+    assert app.session_state[key].text == (whole if is_begun_again else text)
+
+
 @pytest.fixture
 def students(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Ids of what is to be downloaded: students of the registry beside the model that translates by example."""
