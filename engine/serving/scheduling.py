@@ -23,7 +23,7 @@ class Waiting(Protocol):
     def is_cancelled(self) -> bool: ...
 
     @property
-    def task(self) -> str: ...
+    def kind(self) -> str: ...
 
 
 W = TypeVar("W", bound=Waiting)
@@ -65,7 +65,7 @@ class Queue(Generic[W]):
         groups.append(group)
 
     def take(self, count: int, may: Callable[[W], bool] = lambda row: True) -> list[W]:
-        """Up to `count` rows of one task, one from each group in turn; rows nobody waits for are dropped.
+        """Up to `count` rows of one kind, one from each group in turn; rows nobody waits for are dropped.
 
         A group whose next row may not be taken yet keeps its place.
         """
@@ -75,14 +75,14 @@ class Queue(Generic[W]):
         return taken
 
     def _next(self, first: list[W], may: Callable[[W], bool]) -> W | None:
-        """The next row that may be taken, of the same task as the first."""
+        """The next row that may be taken, of the same kind as the first."""
         is_due = self._passed >= PATIENCE
         for priority in (LOW, NORMAL) if is_due else (NORMAL, LOW):
             groups = self._groups[priority]
             for place, group in enumerate(groups):
                 while group and group[0].is_cancelled:
                     group.popleft()
-                if group and all(group[0].task == one.task for one in first) and may(group[0]):
+                if group and all(group[0].kind == one.kind for one in first) and may(group[0]):
                     del groups[place]
                     row = group.popleft()
                     groups.extend([group] if group else [])

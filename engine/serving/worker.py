@@ -34,6 +34,8 @@ alike, and a slot that follows another row of theirs need not evaluate that begi
 people."""
 LONG_CHARACTERS = 4000
 """Of a prompt: those from here on take half of what runs at once at most, since each stays for long."""
+APART_CHARACTERS = 1000
+"""Of a prompt: those from here on are in no batch with shorter ones."""
 GRACE_SECONDS = 10.0
 """How long past its deadline a running request may take to hand over what it has."""
 
@@ -97,16 +99,21 @@ class Ticket:
         self._ending = threading.Lock()
 
     @property
-    def task(self) -> str:
-        return self.request.task
+    def kind(self) -> str:
+        """Of work that may be one batch: one task, and no short prompt with one that it would wait for."""
+        return f"{self.request.task} {self._characters >= APART_CHARACTERS}"
 
     @property
     def is_long(self) -> bool:
         """Whether its prompt takes long to read."""
+        return self._characters >= LONG_CHARACTERS
+
+    @property
+    def _characters(self) -> int:
         request = self.request
         if not isinstance(request, Generate):
-            return False
-        return len(request.prompt) + sum(len(one.content) for one in request.messages) >= LONG_CHARACTERS
+            return 0
+        return len(request.prompt) + sum(len(one.content) for one in request.messages)
 
     @property
     def is_late(self) -> bool:
@@ -326,13 +333,14 @@ class Worker:
                 self.last_used = time.monotonic()
 
     def _may_start(self, ticket: Ticket) -> bool:
-        """Whether its call has room left, and long prompts and work of low priority leave some to others; a backend
-        of batches takes all."""
+        """Whether its call has room left, and long prompts and work of low priority leave some to others; of batches
+        only long prompts do."""
+        long = sum(one.is_long for one in self._running)
+        if self._backend and ticket.is_long and long >= max(1, self._backend.concurrency // 2):
+            return False
         if self._backend is None or self._backend.batch > 1:
             return True
         if sum(running.group is ticket.group for running in self._running) >= CALL_CONCURRENCY:
-            return False
-        if ticket.is_long and sum(one.is_long for one in self._running) >= max(1, self._backend.concurrency // 2):
             return False
         low = sum(running.priority == "low" for running in self._running)
         return ticket.priority == "normal" or low < max(1, min(CALL_CONCURRENCY, self._backend.concurrency - 1))

@@ -159,7 +159,7 @@ def test_a_model_that_the_paged_cache_cannot_serve_uses_its_own_loop(
         transformers_module(), "init_continuous_batching", lambda *_: (_ for _ in ()).throw(ValueError("no"))
     )
     backend = TransformersBackend(entry("causal"), folder, SETTINGS, is_continuous=True)
-    assert backend._continuous is None and backend.concurrency == 1
+    assert backend._continuous is None and backend.batch * backend.concurrency == SETTINGS.slots
     assert run(backend, Generate("Once", sampling=GREEDY))[0].text
 
 

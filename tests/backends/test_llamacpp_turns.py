@@ -8,7 +8,7 @@ from math import inf
 
 import pytest
 
-from engine.backends.ggml.turns import FIRST_WORD_SECONDS, SHARE, SHARED_SECONDS, Reader, Turns
+from engine.backends.turns import FIRST_WORD_SECONDS, SHARE, SHARED_SECONDS, Reader, Turns
 
 
 class Clock:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ import pytest
 import torch
 import transformers
 
+from engine.backends.pytorch import sharing
+from engine.backends.pytorch.decoding import CausalStepper
 from engine.backends.pytorch.sampling import count_against, draw, filtered, penalise
 from engine.backends.texts import Detokenizer, TextStream
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
@@ -264,6 +269,66 @@ def test_a_row_that_does_not_fit_alone_says_so_and_the_backend_lives(
         backend.run([job])
     assert isinstance(job.error, MemoryShortError)
     assert run(backend, Generate("Once", sampling=WARM))[0].text
+
+
+LONG = Generate("Once upon a time there was a small village by the sea. " * 3, sampling=GREEDY)
+
+
+@pytest.fixture
+def stages(backends: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Tokens that were read at the end of each pass over a prompt, in stages of four a row."""
+    seen: list[int] = []
+    read = CausalStepper.read
+    for name, value in (("LONG_TOKENS", 24), ("LEAST_TOKENS", 4), ("MOST_TOKENS", 4)):
+        monkeypatch.setattr(sharing, name, value)
+    monkeypatch.setattr(CausalStepper, "read", lambda self, end: (seen.append(end), read(self, end))[1])
+    return seen
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_a_long_prompt_is_read_in_stages_and_says_the_same(
+    backends: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch, stages: list[int]
+) -> None:
+    backend, short = backends[name], Generate("Le renard brun saute", sampling=WARM)
+    staged = [result.text for result in run(backend, LONG, short)]
+    assert len(stages) > 8 and stages == sorted(stages)
+    monkeypatch.setattr(sharing, "LONG_TOKENS", 10**6)
+    assert [run(backend, one)[0].text for one in (LONG, short)] == staged
+
+
+def test_a_short_prompt_and_a_running_answer_go_on_between_the_stages_of_a_long_one(
+    backends: dict[str, Any], stages: list[int]
+) -> None:
+    backend, first = backends["llama"], KeptJob(Generate("Le", sampling=replace(GREEDY, max_new_tokens=80)))
+    long, short = KeptJob(LONG), KeptJob(Generate("Le renard", sampling=replace(GREEDY, max_new_tokens=2)))
+    with ThreadPoolExecutor(3) as pool:
+        works = [pool.submit(backend.run, [first])]
+        _until(lambda: bool(first.texts))
+        works.append(pool.submit(backend.run, [long]))
+        _until(lambda: len(stages) > 2)
+        said = len(first.texts)
+        works.append(pool.submit(backend.run, [short]))
+        for work in works:
+            work.result()
+    assert short.finished_at < long.finished_at
+    assert first.finished_at < long.finished_at or len(first.texts) > said, "it did not stand still"
+
+
+def test_who_leaves_while_a_prompt_is_read_is_gone_after_a_stage(backends: dict[str, Any], stages: list[int]) -> None:
+    job = KeptJob(LONG)
+    with ThreadPoolExecutor(1) as pool, backends["llama"]._sharing.line:
+        work = pool.submit(backends["llama"].run, [job])
+        _until(lambda: backends["llama"]._sharing.turns._reading is not None)
+        job.is_cancelled = True
+    work.result()
+    assert (job.result.finish_reason, job.result.new_tokens, len(stages)) == ("cancelled", 0, 1)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.001)
 
 
 def test_messages_go_through_the_chat_template(backends: dict[str, Any]) -> None:

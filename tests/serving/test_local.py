@@ -314,8 +314,9 @@ def test_one_call_leaves_slots_to_others(bench: Bench) -> None:
     single.close()
 
 
-def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench) -> None:
-    backend = bench.plan["a"] = FakeBackend(concurrency=4, batch=1, step_seconds=0.01)
+@pytest.mark.parametrize("batch", [1, 8])
+def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench, batch: int) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=4, batch=batch, step_seconds=0.01)
     backend.context_tokens = 2048
     long = [
         bench.engine.stream("a", generate(30, f"{number} " + "word " * 1000), Caller(str(number)))
@@ -329,6 +330,13 @@ def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench) -> None:
         assert len(backend.seen) <= 3, "two long ones and the single one"
         assert all(answer.result()[-1].kind == "done" for answer in answers)
         single.close()
+
+
+def test_no_batch_holds_a_short_prompt_with_one_that_it_would_wait_for(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=1, batch=8)
+    prompts = ["one", "word " * 250, "two", "word " * 300, "three"]
+    answers = bench.engine.run("a", [generate(2, prompt) for prompt in prompts], HOST)
+    assert sorted(backend.batches) == [2, 3] and len(answers) == 5
 
 
 def test_work_of_low_priority_leaves_room_to_others_and_waits_for_them(bench: Bench) -> None:

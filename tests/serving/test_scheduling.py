@@ -13,12 +13,12 @@ from engine.serving.scheduling import PATIENCE, Queue, Resident, choose_eviction
 @dataclass(eq=False)
 class Row:
     name: str
-    task: str = "generate"
+    kind: str = "generate"
     is_cancelled: bool = False
 
 
-def rows(names: str, task: str = "generate") -> list[Row]:
-    return [Row(name, task) for name in names.split()]
+def rows(names: str, kind: str = "generate") -> list[Row]:
+    return [Row(name, kind) for name in names.split()]
 
 
 def names(taken: list[Row]) -> str:

@@ -25,10 +25,10 @@ from engine.backends.ggml.llama import Llama, LlamaEnded, LlamaRefused
 from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place
 from engine.backends.ggml.tokens import tokenized, with_bytes
-from engine.backends.ggml.turns import Turns
 from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.memory import set_aside
 from engine.backends.protocol import Job
+from engine.backends.turns import Turns
 from engine.errors import InputError, MemoryShortError, NotReadyError, PeopleError, UnsupportedError
 from engine.inspections import Tokenize, Tokens
 from engine.requests import Generate, Generation, Message

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from engine.backends.pytorch.generation import Rows, working_bytes
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import count_tokens, load_module, load_tokenizer, positions
 from engine.backends.pytorch.looking import Looks
+from engine.backends.pytorch.sharing import SharedStepper, Sharing
 from engine.errors import UnsupportedError
 from engine.inspections import Look, Origin
 
@@ -44,6 +45,8 @@ BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 MIN_FILL, SEQ2SEQ_FILL = 0.7, 0.3
 """Share of real tokens in a batch. Padding costs less where most of the work is done token by token, and a second
 batch would wait for the first one's last token; a decoder's rows are never parted for it."""
+MOST_BATCHES = 4
+"""Of a decoder at once, a step in turn each: whoever comes waits for none of them, and long prompts take half."""
 CONTINUOUS_CONCURRENCY = 64
 """Answers in the running batch at once; more wait in the line."""
 FILL_SHARE = 8
@@ -58,6 +61,7 @@ class TransformersBackend:
 
     concurrency = 1
     _continuous: ContinuousBatch | None = None
+    _sharing: Sharing | None = None
 
     def __init__(self, model: Model, path: Path, settings: Settings, is_continuous: bool | None = None) -> None:
         self.title, self.tasks = model.title, TASKS[model.architecture]
@@ -107,12 +111,15 @@ class TransformersBackend:
 
     def _prepare_generation(self, settings: Settings, is_continuous: bool | None) -> None:
         is_seq2seq = bool(self.module.config.is_encoder_decoder)
-        self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots
-        self._row_tokens = BATCH_TOKENS[self.device] if is_seq2seq else settings.slots * self.context_tokens
+        self.concurrency = 1 if is_seq2seq else min(MOST_BATCHES, settings.slots)
+        self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots // self.concurrency
+        self._row_tokens = BATCH_TOKENS[self.device] if is_seq2seq else self.batch * self.context_tokens
         self._row_fill = SEQ2SEQ_FILL if is_seq2seq else 0.0
         self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
-        self.memory_bytes = self._rows.working_bytes(module_bytes(self.module), self.batch, self.module.dtype.itemsize)
-        self._stepper = Seq2SeqStepper if is_seq2seq else CausalStepper
+        rows = self.batch * self.concurrency
+        self.memory_bytes = self._rows.working_bytes(module_bytes(self.module), rows, self.module.dtype.itemsize)
+        self._stepper: Any = Seq2SeqStepper if is_seq2seq else CausalStepper
+        self._sharing = None if is_seq2seq else Sharing()
         if not is_seq2seq and (self.device == "cuda" if is_continuous is None else is_continuous):
             self._start_continuous()
 
@@ -157,21 +164,34 @@ class TransformersBackend:
 
     def _look(self, jobs: Sequence[Job]) -> None:
         if jobs:
-            with self._continuous.pause() if self._continuous else nullcontext():
+            with self._alone():
                 self._looks.run(jobs)
 
+    def _alone(self) -> AbstractContextManager[None]:
+        """Around a use of the module between the steps of those who write."""
+        if self._continuous is not None:
+            return self._continuous.pause()
+        return self._sharing.line if self._sharing is not None else nullcontext()
+
     def _decode(self, rows: list[Row]) -> None:
-        stepper: Stepper = self._stepper(self.module, self._rows.pad_id)
+        stepper: Any = self._stepper(self.module, self._rows.pad_id)
         if self._continuous is not None:
             if all(row.request.top_logprobs == 0 and not row.sampling.is_counting for row in rows):
                 for row in rows:
                     self._continuous.generate(row)
                 return
-            stepper = PausingStepper(stepper, self._continuous)
+            self._step(PausingStepper(stepper, self._continuous), rows)
+        elif self._sharing is not None:
+            with SharedStepper(stepper, self._sharing) as shared:
+                self._step(shared, rows)
+        else:
+            self._step(stepper, rows)
+
+    def _step(self, stepper: Stepper, rows: list[Row]) -> None:
         decode(stepper, rows, self._rows.ending, self._rows.token_text)
 
     def _forward(self, task: str, pieces: list[Piece]) -> list[Array]:
-        with self._continuous.pause() if self._continuous else nullcontext():
+        with self._alone():
             return FORWARDS[task](self.module, self._inputs(pieces), self._mask_id)
 
     def _inputs(self, pieces: Sequence[Piece]) -> Inputs:

@@ -215,7 +215,7 @@ class PausingStepper:
     def __init__(self, stepper: Stepper, batch: ContinuousBatch) -> None:
         self._stepper, self._batch = stepper, batch
 
-    def start(self, rows: Sequence[Row]) -> Tensor:
+    def start(self, rows: Sequence[Row]) -> Tensor | None:
         with self._batch.pause():
             return self._stepper.start(rows)
 

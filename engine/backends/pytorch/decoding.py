@@ -97,8 +97,8 @@ class Row:
 class Stepper(Protocol):
     """A model with the state of its batch. Logits are (rows, vocabulary)."""
 
-    def start(self, rows: Sequence[Row]) -> Tensor:
-        """Read what the rows have so far; logits of their next token."""
+    def start(self, rows: Sequence[Row]) -> Tensor | None:
+        """Read what the rows have so far; logits of their next token, None where nobody wants them any more."""
 
     def step(self, ids: Sequence[int]) -> Tensor:
         """Read one more token of each row."""
@@ -114,14 +114,31 @@ class CausalStepper:
         self._model, self._pad_id = model, pad_id
         self._names = set(inspect.signature(model.forward).parameters)
 
-    def start(self, rows: Sequence[Row]) -> Tensor:
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it reads a prompt in several passes: a model with a state instead of a cache takes one token each."""
+        kinds = getattr(self._model.config.get_text_config(), "layer_types", None) or ()
+        return "past_key_values" in self._names and set(kinds) <= {"full_attention", "sliding_attention"}
+
+    def start(self, rows: Sequence[Row]) -> Tensor | None:
+        return self.read(self.begin(rows))
+
+    def begin(self, rows: Sequence[Row]) -> int:
+        """Take what the rows have so far; how many tokens there are to `read`, padding included."""
         sequences = [row.prefix + row.ids for row in rows]
         width = max(map(len, sequences))
         ids = [[self._pad_id] * (width - len(sequence)) + sequence for sequence in sequences]
         mask = [[0] * (width - len(sequence)) + [1] * len(sequence) for sequence in sequences]
-        self._mask = torch.tensor(mask, device=self._model.device)
-        self._cache = None
-        return self._forward(torch.tensor(ids, device=self._model.device))
+        self._ids = torch.tensor(ids, device=self._model.device)
+        self._whole_mask = torch.tensor(mask, device=self._model.device)
+        self._cache, self._done = None, 0
+        return width
+
+    def read(self, end: int) -> Tensor:
+        """Read on up to there; logits of the next token."""
+        start, self._done = self._done, end
+        self._mask = self._whole_mask[:, :end]
+        return self._forward(self._ids[:, start:end])
 
     def step(self, ids: Sequence[int]) -> Tensor:
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(ids), 1)], dim=1)
@@ -207,7 +224,7 @@ def decode(stepper: Stepper, rows: Sequence[Row], ending: Ending, token_text: Ca
     if not rows:
         return
     logits = stepper.start(rows)
-    while True:
+    while logits is not None:
         chosen = choose(
             ending.apply(rows, logits),
             [row.sampling for row in rows],
@@ -222,6 +239,8 @@ def decode(stepper: Stepper, rows: Sequence[Row], ending: Ending, token_text: Ca
             stepper.keep(kept)
             rows, chosen = [rows[place] for place in kept], [chosen[place] for place in kept]
         logits = stepper.step(chosen)
+    for row in rows:
+        row.check()
 
 
 def _hand_out(
