@@ -8,13 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
-from statistics import median
 
 from engine.backends.footprint import measured_bytes
 from engine.backends.protocol import Backend, Runtime
@@ -23,6 +21,7 @@ from engine.errors import MemoryShortError, NotReadyError, PeopleError, too_long
 from engine.requests import Event, Generate, Request, Result, Token
 from engine.serving.protocol import Caller, ModelStatus, Priority, State
 from engine.serving.scheduling import Queue, share
+from engine.serving.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -41,31 +40,6 @@ GRACE_SECONDS = 10.0
 
 
 _calls = count()
-
-
-class Statistics:
-    """What a worker keeps of its past."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self._speeds: deque[float] = deque(maxlen=20)
-        self._firsts: deque[float] = deque(maxlen=20)
-
-    def record(self, ticket: Ticket, result: Result) -> None:
-        self.requests += 1
-        speed = getattr(result, "tokens_per_second", None)
-        if speed:
-            self._speeds.append(speed)
-        if ticket.first_text is not None:
-            self._firsts.append(ticket.first_text - ticket.submitted)
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        return median(self._speeds) if self._speeds else None
-
-    @property
-    def first_token_seconds(self) -> float | None:
-        return median(self._firsts) if self._firsts else None
 
 
 class Ticket:
@@ -136,7 +110,7 @@ class Ticket:
     def finish(self, result: Result) -> None:
         if getattr(result, "finish_reason", "") == "cancelled" and self.is_late and not self._is_closed:
             result = replace(result, finish_reason="deadline")  # type: ignore[arg-type]
-        self._statistics.record(self, result)
+        self._statistics.record(result, self.first_text and self.first_text - self.submitted)
         self.result = result
         self._end(Event("done", result=result))
 

@@ -39,8 +39,9 @@ pytest.importorskip("gguf")
 
 from engine.backends import memory
 from engine.backends.ggml import backend as backend_module
-from engine.backends.ggml.backend import LlamaCppBackend, needed_bytes
+from engine.backends.ggml.backend import LlamaCppBackend
 from engine.backends.ggml.llama import Llama
+from engine.backends.ggml.memory import needed_bytes
 from engine.backends.ggml.tokens import tokens_of
 from engine.backends.gguf import read_header
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain

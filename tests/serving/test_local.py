@@ -314,9 +314,8 @@ def test_one_call_leaves_slots_to_others(bench: Bench) -> None:
     single.close()
 
 
-@pytest.mark.parametrize("batch", [1, 8])
-def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench, batch: int) -> None:
-    backend = bench.plan["a"] = FakeBackend(concurrency=4, batch=batch, step_seconds=0.01)
+def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=4, batch=1, step_seconds=0.01)
     backend.context_tokens = 2048
     long = [
         bench.engine.stream("a", generate(30, f"{number} " + "word " * 1000), Caller(str(number)))
@@ -330,6 +329,20 @@ def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench, batch: int
         assert len(backend.seen) <= 3, "two long ones and the single one"
         assert all(answer.result()[-1].kind == "done" for answer in answers)
         single.close()
+
+
+def test_long_prompts_leave_half_of_the_batches_to_others(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=2, batch=8, step_seconds=0.01)
+    backend.context_tokens = 2048
+    long = [bench.engine.stream("a", generate(400, f"{n} " + "word " * 1000), Caller(str(n))) for n in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        for place, one in enumerate(long):
+            pool.submit(next, one).result()
+            until(lambda place=place: bench.engine.status().models[0].queued == place)  # type: ignore[misc]
+        assert list(bench.engine.stream("a", generate(2, "single"), HOST))[-1].result.text == "single single "
+        assert backend.batches == [1, 1], "one long one still waits"
+    for one in long:
+        one.close()  # type: ignore[attr-defined]
 
 
 def test_no_batch_holds_a_short_prompt_with_one_that_it_would_wait_for(bench: Bench) -> None:

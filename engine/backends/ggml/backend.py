@@ -6,7 +6,6 @@ It turns our requests into llama.cpp's and its chunks into text; it decides noth
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 import signal
 import sys
@@ -22,6 +21,7 @@ from engine.backends.cores import threads_for
 from engine.backends.ggml import TASKS
 from engine.backends.ggml.completion import Stream, completion_body
 from engine.backends.ggml.llama import Llama, LlamaEnded, LlamaRefused
+from engine.backends.ggml.memory import GPU_BATCH_TOKENS, fitting_slots, needed_bytes, refusal_of
 from engine.backends.ggml.requantization import requantized
 from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place
 from engine.backends.ggml.tokens import tokenized, with_bytes
@@ -29,11 +29,9 @@ from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.memory import set_aside
 from engine.backends.protocol import Job
 from engine.backends.turns import Turns
-from engine.errors import InputError, MemoryShortError, NotReadyError, PeopleError, UnsupportedError
+from engine.errors import InputError, NotReadyError, PeopleError, UnsupportedError
 from engine.inspections import Tokenize, Tokens
 from engine.requests import Generate, Generation, Message
-from engine.settings import free_memory_bytes
-from engine.sizes import size_in_words
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
@@ -46,7 +44,6 @@ BATCH_TOKENS, PASS_TOKENS = 120, 60
 model in it: a cancel waits for at most one step, other answers go on between two. With steps of 48, the last of 32
 visitors waited 1.6 times as long for the first token; from 64 tokens on llama.cpp's attention takes another path (and
 other roundings), see `_make_reproducible`."""
-GPU_BATCH_TOKENS = 512
 COPIED_BYTES = 2**30
 """Of weights that Linux reads into memory, whose large pages are 1.03 (Gemma) to 1.08 (SmolLM2) times as fast as the
 small ones of a mapped file; larger files are mapped, since each server that grows would copy them."""
@@ -63,10 +60,6 @@ REPEATS = 2
 """How often a request is repeated whose process ended before its first word."""
 SPACE_FIRST = r'root ::= " " [^\x00]*'
 """Grammar of an answer to a prompt whose last space was taken off."""
-SHARE = 0.5
-"""Of the memory, which the slots of one model take at most; with one slot a model may take all."""
-PROCESS_BYTES = 64 * 2**20
-"""Of a process with Python and llama.cpp, besides what its model takes."""
 CHECKPOINTS = 4
 """States kept for each slot of a recurrent model, which cannot go back to a shared prefix without. One with a sliding
 window keeps all its keys instead: they are fewer bytes than checkpoints, and a second translation begins sooner."""
@@ -102,7 +95,7 @@ class LlamaCppBackend:
         if self.device == "cpu" and (copy := requantized(path, header)) != path:
             path, header = copy, read_header(copy)
         self.context_tokens = header.context_tokens(settings)
-        self.concurrency = _fitting_slots(header, self.context_tokens, settings)
+        self.concurrency = fitting_slots(header, self.context_tokens, settings)
         self.dtype, self._vocabulary = header.dtype, header.vocabulary_size
         # What one visitor's prompt left there would be found by the next one's.
         self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS and not settings.is_public else 0
@@ -116,7 +109,7 @@ class LlamaCppBackend:
             return needed_bytes(header, self.context_tokens, slots) + self._prefix_cache_mib * 2**20
 
         def start(slots: int) -> Any:
-            refusal = _refusal(model.title, needed(slots), settings)
+            refusal = refusal_of(model.title, needed(slots), settings)
             if settings.memory_bytes and needed(slots) > settings.memory_bytes:
                 raise refusal(settings.memory_bytes)
             with set_aside(model.id, needed(slots), refusal):
@@ -372,35 +365,7 @@ def _key(prompt: Prompt) -> str:
     return prompt if isinstance(prompt, str) else "".join(map(str, prompt))
 
 
-def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:
-    """Memory of a process with the weights, the attention cache of all slots, and one batch of logits."""
-    logits = GPU_BATCH_TOKENS * 4 * header.vocabulary_size // 8
-    return PROCESS_BYTES + header.size_bytes + header.cache_bytes(context_tokens, slots) + logits
-
-
 def _device(wanted: str, kinds: Sequence[str]) -> str:
     if wanted != "cpu" and any("cuda" in kind for kind in kinds):
         return "cuda"
     return "mps" if wanted != "cpu" and any("metal" in kind or "mtl" in kind for kind in kinds) else "cpu"
-
-
-def _fitting_slots(header: Header, context_tokens: int, settings: Settings) -> int:
-    """`settings.slots`, halved until all of them take at most a part of the memory: other models want some too."""
-    slots = settings.slots
-    limit = SHARE * min(settings.memory_bytes or math.inf, free_memory_bytes())
-    while slots > 1 and needed_bytes(header, context_tokens, slots) > limit:
-        slots //= 2
-    return slots
-
-
-def _refusal(title: str, needed: int, settings: Settings) -> Callable[[int], MemoryShortError]:
-    """The error for a person where a process with the model does not fit into the free memory."""
-    return lambda free: MemoryShortError(
-        "{title} needs {needed} for one answer of {tokens:,} tokens, and {free} are there. "
-        "Lower PARLANCE_CONTEXT_TOKENS, unload another model, or choose a smaller one.",
-        param="model",
-        title=title,
-        needed=size_in_words(needed),
-        tokens=settings.context_tokens,
-        free=size_in_words(free),
-    )
