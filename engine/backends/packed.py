@@ -1,4 +1,4 @@
-"""Encoders whose weights come packed in four bits, by torch: they embed texts, and are the base of heads."""
+"""Encoders whose weights come packed in four bits, by torch: they embed texts, and carry heads that share a table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.backends.protocol import Backend, Runtime
 from engine.backends.pytorch import TASKS
+from engine.catalogue.cache import Cache
 from engine.catalogue.copies import command
 from engine.catalogue.models import Model
 from engine.errors import InputError
@@ -23,13 +24,13 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
     from engine.backends.pytorch.backend import TransformersBackend
 
     try:
-        folder = COPY.made(path)
+        encoder = COPY.made(_file(model, path, settings))
     except (OSError, ValueError) as error:
         raise InputError(
             "{model} could not be unpacked: {reason}. Free disk space or download it again, then try again.",
             param="model", model=model.title, reason=getattr(error, "strerror", None) or str(error),
         ) from error  # fmt: skip
-    return TransformersBackend(model, folder, settings)
+    return TransformersBackend(model, path if path.is_dir() else encoder, settings, base=encoder)
 
 
 def _install(model: Model, path: Path, settings: Settings) -> list[str]:
@@ -37,7 +38,16 @@ def _install(model: Model, path: Path, settings: Settings) -> list[str]:
         return []
     from engine.backends.e5.conversion import COPY
 
-    return [] if COPY.find(path) else command(CONVERSION, path)
+    file = _file(model, path, settings)
+    return [] if COPY.find(file) else command(CONVERSION, file)
+
+
+def _file(model: Model, path: Path, settings: Settings) -> Path:
+    """The encoder's file: the weights themselves, or those of a head's base."""
+    if not model.source.carrier:
+        return path
+    folder = Cache(settings.cache_folder).whole(model.source.carrier)
+    return next(folder.glob("*.bin"), folder / "weights")
 
 
 RUNTIME = Runtime("packed", 10, _tasks, _load, _install, libraries=("engine.backends.pytorch.backend",))

@@ -82,6 +82,8 @@ class Store:
     def availability(self, model_id: str) -> Availability:
         """The model's state; reads a few small files at most. Raises NotFoundError."""
         model = self.catalogue.find(model_id)
+        if model.source.carrier and (of_base := self.availability(model.source.carrier)).state != "ready":
+            return of_base
         fetch = self._fetches.get(model.id)
         if fetch and fetch.state == "fetching":
             return (self._elsewhere(model) if fetch.is_waiting else None) or fetch.progress
@@ -103,7 +105,7 @@ class Store:
         model = self.catalogue.find(model_id)
         now = self.availability(model.id)
         if now.state != "ready":
-            raise self._not_ready(model, now)
+            raise self._not_ready(self.catalogue.find(model.source.carrier or model.id), now)
         return model.source.path(model, self._cache)
 
     def open(self, model_id: str) -> Path:
@@ -115,6 +117,8 @@ class Store:
     def check(self, model_id: str) -> None:
         """Raise NotReadyError where a file of a fetched model is not what arrived; hashed once in a process."""
         model = self.catalogue.find(model_id)
+        if model.source.carrier:
+            self.check(model.source.carrier)
         if model.source.is_fetched and (problem := self._cache.check(model)):
             raise NotReadyError(problem, param="model")
 
@@ -125,6 +129,7 @@ class Store:
         already, NotFoundError.
         """
         model = self.catalogue.find(model_id)
+        model = self.catalogue.find(model.source.carrier) if model.source.carrier else model
         if not model.source.is_fetched or self.availability(model.id).state == "ready":
             return
         self._start([model], is_owners)

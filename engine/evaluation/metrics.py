@@ -5,30 +5,49 @@ from __future__ import annotations
 import math
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_ARTICLES = {
+    "en": re.compile(r"\b(a|an|the)\b"),
+    "fr": re.compile(r"\b(le|la|les|l|un|une|du|des|au|aux)\b"),
+    "de": re.compile(r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b"),
+    "es": re.compile(r"\b(un|una|unos|unas|el|la|los|las)\b"),
+}
+"""By language, as MLQA leaves them out (Lewis et al. 2020), and FQuAD for French (d'Hoffschmidt et al. 2020)."""
+_HAN = re.compile(r"([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 
 
-def normalize_answer(text: str) -> str:
-    """Lower case, without punctuation, English articles and repeated spaces (Rajpurkar et al. 2016)."""
-    bare = "".join(character for character in text.lower() if character not in string.punctuation)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
+def normalize_answer(text: str, language: str = "en") -> str:
+    """Lower case, without punctuation, articles and repeated spaces (Rajpurkar et al. 2016); Chinese by character."""
+    text = re.sub("['’]", " ", text) if language == "fr" else text
+    bare = "".join(c for c in text.lower() if c not in string.punctuation and not _is_mark(c, language))
+    bare = _HAN.sub(r" \1 ", bare) if language == "zh" else bare
+    return " ".join(_ARTICLES[language].sub(" ", bare).split() if language in _ARTICLES else bare.split())
 
 
-def exact_match(prediction: str, references: Sequence[str]) -> float:
+def _is_mark(character: str, language: str) -> bool:
+    """SQuAD knows ASCII's punctuation alone, MLQA all."""
+    return language != "en" and unicodedata.category(character).startswith("P")
+
+
+def exact_match(prediction: str, references: Sequence[str], language: str = "en") -> float:
     """1.0 if the normalised prediction equals a reference, else 0.0."""
-    return float(any(normalize_answer(prediction) == normalize_answer(reference) for reference in references))
+    found = normalize_answer(prediction, language)
+    return float(any(found == normalize_answer(reference, language) for reference in references))
 
 
-def answer_f1(prediction: str, references: Sequence[str]) -> float:
-    """Best token F1 in [0, 1] against the references (SQuAD). An empty prediction matches only an empty reference."""
-    return max((_token_f1(prediction, reference) for reference in references), default=0.0)
+def answer_f1(prediction: str, references: Sequence[str], language: str = "en") -> float:
+    """Best token F1 in [0, 1] against the references (SQuAD; in other languages MLQA's rules).
+
+    An empty prediction matches only an empty reference.
+    """
+    return max((_token_f1(prediction, reference, language) for reference in references), default=0.0)
 
 
-def _token_f1(prediction: str, reference: str) -> float:
-    predicted, expected = normalize_answer(prediction).split(), normalize_answer(reference).split()
+def _token_f1(prediction: str, reference: str, language: str) -> float:
+    predicted, expected = (normalize_answer(text, language).split() for text in (prediction, reference))
     if not predicted or not expected:
         return float(predicted == expected)
     common = sum((Counter(predicted) & Counter(expected)).values())
@@ -71,6 +90,27 @@ def accuracy(predictions: Sequence[str], references: Sequence[str]) -> float:
     if not references:
         raise ValueError("accuracy needs at least one pair")
     return sum(p == r for p, r in zip(predictions, references, strict=True)) / len(references)
+
+
+def macro_f1(predictions: Sequence[str], references: Sequence[str]) -> float:
+    """Mean over the labels that references have of each one's F1, 0 to 1."""
+    scores = []
+    for label in sorted(set(references)):
+        right = sum(p == r == label for p, r in zip(predictions, references, strict=True))
+        scores.append(2 * right / (predictions.count(label) + references.count(label)))
+    return sum(scores) / len(scores)
+
+
+CONFIDENCE_BINS = 10
+
+
+def calibration_error(confidences: Sequence[float], is_right: Sequence[bool]) -> float:
+    """Expected calibration error, 0 to 1, over ten even bins of confidence (Guo et al. 2017)."""
+    bins: list[list[tuple[float, bool]]] = [[] for _ in range(CONFIDENCE_BINS)]
+    for confidence, right in zip(confidences, is_right, strict=True):
+        bins[min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)].append((confidence, right))
+    gaps = [abs(sum(right - confidence for confidence, right in one)) for one in bins]
+    return sum(gaps) / len(confidences)
 
 
 MAX_MEAN_LOSS = 100.0

@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from engine.backends import packed
 from engine.backends.e5 import conversion
 from engine.backends.e5.conversion import COPY
 from engine.backends.e5.published import read
 from engine.backends.loader import install_commands, load, runtimes_for
+from engine.backends.pytorch import packed as packed_weights
 from engine.catalogue import copies
+from engine.catalogue.cache import Cache
+from engine.catalogue.sources.folder import Folder
 from engine.errors import InputError
-from engine.requests import Classify, Embed
+from engine.requests import Classify, Embed, Extract
 from engine.settings import Settings
+from models.recipes.head_export import export
 from tests.backends import e5_files
 from tests.backends.checkpoints import entry, run
 
@@ -121,3 +126,62 @@ def test_a_copy_of_another_layout_or_damaged_is_made_again(
     monkeypatch.setattr(conversion, "LAYOUT", conversion.LAYOUT + 1)
     assert COPY.find(path) is None
     assert packed.RUNTIME.install(MODEL, path, SETTINGS)[1] == packed.CONVERSION
+
+
+LABELS = {0: "negative", 1: "neutral", 2: "positive"}
+
+
+def head_folder(network: Any, encoder: Path, folder: Path, kind: str, **settings: Any) -> Any:
+    """A small random head as it ships, and the module that it was."""
+    torch.manual_seed(7)
+    module = packed_weights.load(encoder, f"AutoModelFor{kind}", **settings)
+    for name, value in module.named_parameters():
+        if ".embeddings." not in name:
+            value.data += 0.1 * torch.randn_like(value)
+    export(module.eval(), encoder, folder, {"id2label": LABELS} if "num_labels" in settings else settings)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("kind", "architecture", "settings"),
+    [("SequenceClassification", "classification", {"num_labels": 3}), ("QuestionAnswering", "extraction", {})],
+)
+def test_a_head_ships_its_layers_alone_and_uses_its_bases_table(
+    network: Any, file: Path, tmp_path: Path, kind: str, architecture: str, settings: dict[str, Any]
+) -> None:
+    encoder, folder = COPY.made(file), tmp_path / "head"
+    module = head_folder(network, encoder, folder, kind, **settings)
+    tensors = load_file(folder / "model.safetensors")
+    assert not [name for name in tensors if "embeddings" in name]
+    assert {str(value.dtype) for name, value in tensors.items() if ".layer." in name and value.ndim == 2} == {
+        "torch.int8"
+    }
+    source = Folder(str(folder), base="encoder")
+    cache = Settings(device="cpu", dtype="float32", threads=1, cache_folder=tmp_path / "cache")
+    base = Cache(cache.cache_folder).whole("encoder")
+    base.parent.mkdir(parents=True)
+    base.symlink_to(file.parent)
+    model = replace(entry(architecture, "Small head"), runtime="packed", source=source)
+    backend = load(model, folder, cache)
+    ids = backend.tokenizer(TEXTS[0], "the sea", return_tensors="pt")
+    with torch.inference_mode():
+        for ours, theirs in zip(backend.module(**ids).values(), module(**ids).values(), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=0.05)
+    if architecture == "classification":
+        (result,) = run(backend, Classify(TEXTS[0]))
+        assert set(result.scores) == set(LABELS.values())
+    else:
+        (result,) = run(backend, Extract("Which bridge?", TEXTS[0]))
+        assert result.spans and result.spans[0].text in TEXTS[0]
+    assert install_commands(model, folder, cache) == []
+
+
+def test_a_head_without_a_layer_is_refused(network: Any, file: Path, tmp_path: Path) -> None:
+    encoder, folder = COPY.made(file), tmp_path / "head"
+    head_folder(network, encoder, folder, "QuestionAnswering")
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("bert.encoder.layer.1.output.dense.weight")
+    tensors.pop("bert.encoder.layer.1.output.dense.weight.scale")
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(KeyError, match=r"output\.dense"):
+        packed_weights.load(folder, "AutoModelForQuestionAnswering", base=encoder)

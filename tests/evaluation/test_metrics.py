@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from engine.evaluation.metrics import accuracy, answer_f1, exact_match, normalize_answer
+from engine.evaluation.metrics import (
+    accuracy,
+    answer_f1,
+    calibration_error,
+    exact_match,
+    macro_f1,
+    normalize_answer,
+)
 
 
 def test_normalisation_follows_squad() -> None:
@@ -31,3 +38,31 @@ def test_accuracy() -> None:
     assert accuracy(["a", "b", "c", "d"], ["a", "b", "x", "d"]) == 0.75
     with pytest.raises(ValueError, match="at least one"):
         accuracy([], [])
+
+
+@pytest.mark.parametrize(
+    ("language", "prediction", "reference", "f1"),
+    [
+        ("de", "der alte Hund", "Hund", 2 / 3),
+        ("de", "„Die Zeit“", "zeit", 1.0),
+        ("es", "los perros", "perros", 1.0),
+        ("fr", "l'eau", "Eau", 1.0),
+        ("fr", "dans le jardin", "jardin", 2 / 3),
+        ("zh", "北京市", "北京", 4 / 5),
+        ("zh", "《论语》，GDP 5", "论语gdp 5", 1.0),
+        ("en", "die Zeit", "Zeit", 2 / 3),
+    ],
+)
+def test_f1_by_the_rules_of_each_language(language: str, prediction: str, reference: str, f1: float) -> None:
+    assert answer_f1(prediction, [reference], language) == pytest.approx(f1)
+    assert exact_match(prediction, [reference], language) == (f1 == 1.0)
+
+
+def test_macro_f1_weighs_labels_alike() -> None:
+    assert macro_f1(["a", "a", "b", "c"], ["a", "a", "a", "b"]) == pytest.approx((2 * 2 / 5 + 0) / 2)
+    assert macro_f1(["a", "b"], ["a", "b"]) == 1.0
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_truth() -> None:
+    assert calibration_error([0.95, 0.95, 0.55, 0.55], [True, True, True, False]) == pytest.approx(0.05)
+    assert calibration_error([1.0, 1.0], [False, False]) == 1.0

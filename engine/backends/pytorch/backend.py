@@ -54,7 +54,8 @@ FILL_SHARE = 8
 
 
 class TransformersBackend:
-    """One model of any architecture. `is_continuous` forces or forbids continuous batching, which is else for CUDA.
+    """One model of any architecture. `is_continuous` forces or forbids continuous batching, which is else for CUDA;
+    `base` is the folder of the encoder that a head is put on, where its own folder holds no more than that.
 
     Raises NotFoundError, InputError, UnsupportedError or MemoryShortError when it cannot be loaded.
     """
@@ -63,15 +64,22 @@ class TransformersBackend:
     _continuous: ContinuousBatch | None = None
     _sharing: Sharing | None = None
 
-    def __init__(self, model: Model, path: Path, settings: Settings, is_continuous: bool | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        path: Path,
+        settings: Settings,
+        is_continuous: bool | None = None,
+        base: Path | None = None,
+    ) -> None:
         self.title, self.tasks = model.title, TASKS[model.architecture]
         torch.set_num_threads(threads_for("transformers", settings))
         keep_freed_memory()
         device = choose_device(settings)
         dtype = choose_dtype(settings, device)
         folder = converted(model.title, path) if path.is_file() else path
-        self.tokenizer = load_tokenizer(model.title, folder)
-        self.module: Any = load_module(model, folder, device, dtype)
+        self.tokenizer = load_tokenizer(model.title, base or folder)
+        self.module: Any = load_module(model, folder, device, dtype, base)
         self.device, self.dtype = device.type, str(dtype).removeprefix("torch.")
         self._lock = threading.Lock()
         self.context_tokens = positions(self.module.config, self.tokenizer, settings.context_tokens)

@@ -72,7 +72,7 @@ def load_outline(title: str, folder: Path) -> Outline:
         raise _damaged(title, Text("its configuration is damaged"), error) from error
 
 
-def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
+def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.dtype, base: Path | None = None) -> Any:
     """The model in the folder, ready to compute on the device.
 
     Raises NotFoundError (no weights), InputError (damaged, incomplete), UnsupportedError (pickle only, unknown kind) or
@@ -83,7 +83,8 @@ def load_module(model: Model, folder: Path, device: torch.device, dtype: torch.d
     loader = getattr(transformers, AUTO_CLASSES[model.architecture])
     try:
         if packed.is_packed(folder):
-            return packed.load(folder, AUTO_CLASSES[model.architecture], dtype).to(device).eval()
+            own_base = base if base != folder else None
+            return packed.load(folder, AUTO_CLASSES[model.architecture], dtype, own_base).to(device).eval()
         module, report = loader.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
         )

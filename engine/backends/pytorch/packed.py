@@ -9,11 +9,14 @@ from typing import Any
 import torch
 import transformers
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engine.backends.e5.conversion import CODES, SCALES
 from engine.files import read_json
 
+WEIGHTS, SCALE = "model.safetensors", ".scale"
+"""A file's name, and what follows the name of a matrix in int8: its scale for each row."""
 WORDS = "embeddings.word_embeddings.weight"
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -49,10 +52,19 @@ def is_packed(folder: Path) -> bool:
     return bool(read_json(folder / "config.json").get("is_packed"))
 
 
-def load(folder: Path, auto_class: str, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
-    """The encoder, or a class with a head on it that is new, with its table packed; `options` go to the configuration.
+def in_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix (rows, columns) in int8, and the scale (rows,) of each row."""
+    scales = matrix.abs().amax(1).clamp(min=1e-12).float() / 127
+    return (matrix / scales[:, None]).round().to(torch.int8), scales
 
-    Raises OSError, SafetensorError, KeyError or RuntimeError where files are missing or damaged.
+
+def load(
+    folder: Path, auto_class: str, dtype: torch.dtype = torch.float32, base: Path | None = None, **options: Any
+) -> Any:
+    """The encoder, or a class with a head on it, with its table packed; `options` go to the configuration.
+
+    A head's folder holds its layers alone; the embeddings are in the folder of its base. Without a base what is not in
+    the folder is new. Raises OSError, SafetensorError, KeyError or RuntimeError where files are missing or damaged.
     """
     config = transformers.AutoConfig.from_pretrained(folder, **LOCAL, **options)
     pieces = config.vocab_size
@@ -60,24 +72,36 @@ def load(folder: Path, auto_class: str, dtype: torch.dtype = torch.float32, **op
     arguments = {"add_pooling_layer": False} if auto_class == "AutoModel" else {}
     module = getattr(transformers, auto_class).from_config(config, **arguments)
     config.vocab_size = pieces
-    tensors, table = _read(folder / "model.safetensors", dtype)
-    base = module.base_model
-    base.embeddings.word_embeddings = table
-    report = base.load_state_dict(tensors, strict=False)
-    if missing := [name for name in report.missing_keys if not name.startswith("pooler.")]:
+    encoder = module.base_model
+    part = "embeddings." if base else ""
+    tensors, encoder.embeddings.word_embeddings = _read((base or folder) / WEIGHTS, dtype, part)
+    prefix = "" if encoder is module else f"{module.base_model_prefix}."
+    tensors = {prefix + name: value for name, value in tensors.items()}
+    tensors |= _head(folder / WEIGHTS) if base else {}
+    missing = module.load_state_dict(tensors, strict=False).missing_keys
+    if (base and missing) or [name for name in missing if ".layer." in name or "embeddings." in name]:
         raise KeyError(missing[0])
     return module.to(dtype)
 
 
-def _read(file: Path, dtype: torch.dtype) -> tuple[dict[str, Tensor], PackedEmbedding]:
+def _head(file: Path) -> dict[str, Tensor]:
+    tensors = load_file(file)
+    scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(SCALE)}
+    for name, scale in scales.items():
+        matrix = name.removesuffix(SCALE)
+        tensors[matrix] = tensors[matrix].float() * scale[:, None]
+    return tensors
+
+
+def _read(file: Path, dtype: torch.dtype, part: str) -> tuple[dict[str, Tensor], PackedEmbedding]:
+    """The encoder's tensors whose names begin so, unpacked, and the table of its word embeddings."""
     tensors = {}
     with safe_open(file, "pt") as opened:
-        for name in opened.keys():  # noqa: SIM118, it is no mapping
-            if name.endswith(CODES):
-                matrix = name.removesuffix(CODES)
-                if matrix != WORDS:
-                    tensors[matrix] = unpacked(opened.get_tensor(name), opened.get_tensor(matrix + SCALES))
-            elif not name.endswith(SCALES):
+        for name in (name for name in opened.keys() if name.startswith(part)):  # noqa: SIM118, it is no mapping
+            matrix = name.removesuffix(CODES)
+            if matrix != name and matrix != WORDS:
+                tensors[matrix] = unpacked(opened.get_tensor(name), opened.get_tensor(matrix + SCALES))
+            elif matrix == name and not name.endswith(SCALES):
                 tensors[name] = opened.get_tensor(name)
         table = PackedEmbedding(opened.get_tensor(WORDS + CODES), opened.get_tensor(WORDS + SCALES), dtype)
     return tensors, table

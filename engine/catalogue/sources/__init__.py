@@ -74,6 +74,11 @@ class Source:
     is_listed: ClassVar[bool] = True
     """Whether pickers offer it before it is here; of a large family they do not."""
 
+    @property
+    def carrier(self) -> str:
+        """The id of the model without whose files these weights are not whole; empty mostly."""
+        return ""
+
     def fault(self) -> str:
         """The key of the catalogue's entry that holds what it cannot; empty where all is well."""
         return ""

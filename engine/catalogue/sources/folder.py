@@ -23,7 +23,13 @@ class Folder(Source):
     """Relative to the repository's root, or absolute."""
     is_run: bool = False
     """Whether a run trained it."""
+    base: str = ""
+    """Of a head: the id of the encoder whose embeddings and tokenizer it uses."""
     kind: Literal["local"] = "local"
+
+    @property
+    def carrier(self) -> str:
+        return self.base
 
     def fault(self) -> str:
         return "" if self.folder else "folder"

@@ -1,0 +1,151 @@
+"""The recipes of heads on the multilingual encoder, whole, on a few questions and a small random encoder."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.backends.e5.conversion import COPY
+from engine.backends.pytorch import packed
+from engine.backends.pytorch.loading import load_tokenizer
+from models.recipes import answers, answers_data
+from models.recipes.answers_data import Asked, Elsewhere, Rows, read_rows, shortened, stretch
+from models.recipes.head_export import export, fit_temperature
+from models.recipes.head_training import NO_DROPOUT, Trainer, train
+from tests.backends import e5_files
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder") / "small-q4.bin"
+    path.write_bytes(e5_files.publish(e5_files.model()))
+    return COPY.made(path)
+
+
+def article(number: int, name: str) -> dict[str, Any]:
+    """Two passages with a question on each."""
+    paragraphs = []
+    for place in range(2):
+        words = [f"word{name}{number}x{place}y{step}" for step in range(9)]
+        context = f"Bridge {number * 2 + place} is old. " + " ".join(words)
+        qas = [{"id": "1", "question": f"Which bridge {place}?", "answers": [_answer(context, words[4])]}]
+        paragraphs.append({"context": context, "qas": qas})
+    return {"title": f"{number}", "paragraphs": paragraphs}
+
+
+def _answer(context: str, text: str) -> dict[str, Any]:
+    return {"text": text, "answer_start": context.index(text)}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files as the recipe reads them; an article of reviews repeats a passage that is measured on."""
+    folder = tmp_path_factory.mktemp("data")
+    measured = {file: language for file, language in answers_data.MEASURED.values() if file not in answers_data.SETS}
+    for file in [one.file for one in answers_data.SETS.values()] + list(measured):
+        articles = [article(number, Path(file).name[:4]) for number in range(26)]
+        if "amazon" in file:
+            articles.append(article(8, "test"))
+        path = folder / "qa" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with gzip.open(path, "wt", encoding="utf-8") as opened:
+            json.dump({"data": articles}, opened)
+    return folder
+
+
+def test_whole_articles_are_held_out_and_what_repeats_them_is_not_learned(data: Path) -> None:
+    rows = read_rows(data)
+    held = answers_data.measured(data)
+    assert len(held["SQuAD articles held out"]) == len(held["PIAF articles held out"]) == 8  # articles 0, 8, 16, 24
+    assert [len(part) for part in rows.choosing.values()] == [2, 2, 2]
+    learned = {row.passage for part in rows.learned.values() for row in part}
+    assert not learned & {row.passage for part in (*held.values(), *rows.choosing.values()) for row in part}
+    assert not [row for row in rows.learned["amazon"] if "wordtest8x" in row.passage]
+    assert len(rows.learned["amazon"]) == 52
+
+
+def test_of_several_answers_the_one_that_most_gave_comes_first(tmp_path: Path) -> None:
+    context = "It rained on Monday in May."
+    given = [_answer(context, text) for text in ("on Monday in May", "Monday", "on Monday in May", "May")]
+    qas = [{"question": "When?", "answers": [*given, {"text": "June", "answer_start": 3}]}]
+    with gzip.open(tmp_path / "a.json.gz", "wt") as file:
+        json.dump({"data": [{"paragraphs": [{"context": context, "qas": qas}]}]}, file)
+    (row,) = answers_data.read(tmp_path / "a.json.gz", "en")
+    assert [text for text, _ in row.answers] == ["on Monday in May", "May", "Monday"]
+
+
+def test_questions_are_asked_elsewhere_in_the_same_language_where_the_answer_is_not() -> None:
+    def row(article: str, passage: str, answer: str, language: str = "en") -> Asked:
+        return Asked("When?", passage, ((answer, passage.index(answer)),), 0, language, article)
+
+    rows = [row("a", "In 1900.", "1900"), row("a", "Not in 1900, in 1950.", "1950"), row("a", "In 1960.", "1960")]
+    rows += [row("b", "In 1970.", "1970"), row("c", "En 1980.", "1980", "fr")]
+    elsewhere, rng = Elsewhere(rows), random.Random(1)
+    for _ in range(20):
+        same, other = elsewhere.same_article(rows[0], rng), elsewhere.other_article(rows[0], rng)
+        assert same and same.passage == "In 1960." and not same.answers and same.language == "en"
+        assert other and other.passage == "In 1970."
+    assert elsewhere.other_article(rows[4], rng) is None
+
+
+def test_a_long_passage_is_cut_around_its_answer() -> None:
+    passage = "a " * 4000 + "here" + " b" * 4000
+    for seed in range(5):
+        row = shortened(Asked("?", passage, (("here", 8000),)), random.Random(seed))
+        text, start = row.answers[0]
+        assert len(row.passage) == answers_data.LONGEST_PASSAGE and row.passage[start : start + 4] == text
+
+
+def test_each_row_comes_once_before_any_comes_again() -> None:
+    rows = list(range(7))
+    assert sorted(stretch(rows, 0, 7, "x")) == sorted(stretch(rows, 7, 7, "x")) == rows
+    assert list(stretch(rows, 0, 14, "x")) == [*stretch(rows, 0, 5, "x"), *stretch(rows, 5, 9, "x")]
+
+
+def test_a_reader_learns_goes_on_from_its_checkpoint_and_ships(
+    data: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "WINDOW", 60)
+    monkeypatch.setattr(answers, "STRIDE", 20)
+    monkeypatch.setattr(answers, "CHUNK_ROWS", 100)
+    torch.set_num_threads(1)
+    tokenizer = load_tokenizer("small", encoder)
+    rows = read_rows(data)
+    few = Rows({name: part[:6] for name, part in rows.learned.items()}, {"squad": rows.choosing["squad"]})
+
+    def begun() -> Trainer:
+        torch.manual_seed(1)
+        module = packed.load(encoder, "AutoModelForQuestionAnswering", **NO_DROPOUT)
+        return Trainer(module, answers.Answers(few, tokenizer), 3e-3, 3e-3)
+
+    trainer = begun()
+    frozen = {name: value.clone() for name, value in trainer.module.named_parameters() if ".embeddings." in name}
+    batch = next(trainer.task.batches(0))
+    losses = [trainer.step(batch, 1.0) for _ in range(12)]
+    assert losses[-1] < losses[0]
+    assert all(torch.equal(value, dict(trainer.module.named_parameters())[name]) for name, value in frozen.items())
+    trainer.progress.tokens = 0
+    train(trainer, 1000, tmp_path)
+    again = begun()
+    assert again.load(tmp_path) and again.progress == trainer.progress and again.progress.history[0]["f1"] >= 0
+    assert all(torch.equal(value, again.named[name]) for name, value in trainer.named.items())
+    following = next(again.task.batches(again.progress.chunk))
+    assert again.step(following, 1.0) == trainer.step(following, 1.0)
+    train(again, again.progress.tokens + 500, tmp_path / "finished", again.progress.tokens)
+    assert json.loads((tmp_path / "progress.json").read_text())["tokens"] < again.progress.tokens
+    with again.averaged() as module:
+        export(module, encoder, tmp_path / "model", {"null_threshold": 0.4, "window_tokens": 60})
+    shipped = packed.load(tmp_path / "model", "AutoModelForQuestionAnswering", base=encoder)
+    assert shipped.config.null_threshold == 0.4 and shipped.config.base == "multilingual-e5-small"
+
+
+def test_the_temperature_is_that_of_the_right_shares() -> None:
+    """Logits four times too far apart: of three answers one is wrong."""
+    rows = [(torch.tensor([4 * 0.6931, 0.0]), right) for right in (0, 0, 1)]
+    assert fit_temperature(rows) == pytest.approx(4, rel=0.06)
