@@ -596,6 +596,23 @@ def test_a_local_folder_is_ready_when_it_holds_a_model(open_store: Callable[...,
     assert store.path("mine") == tmp_path / "mine"
 
 
+def test_a_head_is_there_when_its_base_is_and_fetches_it(
+    open_store: Callable[..., Store], foldered: Model, tmp_path: Path
+) -> None:
+    head = make_model("head", Folder(str(tmp_path / "head"), base="foldered"), 1, runtime="packed")
+    (tmp_path / "head").mkdir()
+    (tmp_path / "head" / "config.json").write_text("{}")
+    (tmp_path / "head" / "model.safetensors").write_bytes(b"")
+    store = open_store(foldered, head)
+    assert store.availability("head").total_bytes == foldered.source.wheels[0].size_bytes
+    with pytest.raises(ConflictError, match=r"Foldered is not downloaded yet\. Download it first"):
+        store.path("head")
+    store.fetch("head")
+    store.wait("head", 30)
+    assert store.path("head") == tmp_path / "head" and store.path("foldered").is_dir()
+    store.check("head")
+
+
 def test_what_others_keep_is_not_deleted_and_what_is_served_elsewhere_is_refused(
     open_store: Callable[..., Store], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import random
 from pathlib import Path
@@ -11,13 +12,17 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import heads
 from engine.backends.e5.conversion import COPY
 from engine.backends.pytorch import packed
 from engine.backends.pytorch.loading import load_tokenizer
-from models.recipes import answers, answers_data
+from engine.requests import Extraction, Span
+from models.recipes import answers, answers_data, sentiments, sentiments_data
 from models.recipes.answers_data import Asked, Elsewhere, Rows, read_rows, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, Trainer, train
+from models.recipes.sentiment import LABELS
+from models.recipes.sentiments_data import Said
 from tests.backends import e5_files
 
 
@@ -57,6 +62,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with gzip.open(path, "wt", encoding="utf-8") as opened:
             json.dump({"data": articles}, opened)
     return folder
+
+
+TEXTS = ("bad films", "the old stone", "good films")
 
 
 def test_whole_articles_are_held_out_and_what_repeats_them_is_not_learned(data: Path) -> None:
@@ -149,3 +157,71 @@ def test_the_temperature_is_that_of_the_right_shares() -> None:
     """Logits four times too far apart: of three answers one is wrong."""
     rows = [(torch.tensor([4 * 0.6931, 0.0]), right) for right in (0, 0, 1)]
     assert fit_temperature(rows) == pytest.approx(4, rel=0.06)
+
+
+def test_figures_of_a_reader_worked_out_by_hand() -> None:
+    rows = [Asked("?", "In the old town.", (("the old town", 3),)), Asked("?", "In May.", (("May", 3),)),
+            Asked("?", "In June.", ()), Asked("?", "In July.", ())]  # fmt: skip
+    found = [
+        Extraction((Span("old town", 7, 15, 0.9),), 0.05),
+        Extraction((Span("May", 3, 6, 0.3),), 0.7),
+        Extraction((Span("June", 3, 7, 0.2),), 0.8),
+        Extraction((Span("July", 3, 7, 0.6),), 0.4),
+    ]
+    figures = heads.of_answers(rows, found)
+    assert (figures["F1"], figures["F1 with abstention"], figures["told so"]) == (100, 50, 50)
+    gaps = (1 - 0.9) + (0.7 - 0) + (1 - 0.8) + (0.6 - 0)
+    assert figures["calibration error"] == pytest.approx(100 * gaps / 4)
+
+
+def test_figures_of_sentiment_worked_out_by_hand() -> None:
+    rows = [Said("a", "positive", "en"), Said("b", "negative", "en"), Said("c", "neutral", "en")]
+    labels, scores = ["positive", "neutral", "neutral"], [0.95, 0.55, 0.55]
+    figures = heads.of_sentiment(rows, labels, scores)
+    assert figures["macro F1"] == pytest.approx(100 * (1 + 0 + 2 / 3) / 3)
+    assert figures["calibration error"] == pytest.approx(100 * (0.05 + 0.1) / 3)
+    assert heads.of_sentiment(rows[:2], labels[:2], scores[:2], is_two=True)["accuracy"] == 50
+
+
+def test_own_sentences_are_filled_and_even_in_languages_and_labels() -> None:
+    rows = sentiments_data.own_rows(sentiments_data.OWN_FILE, 20)
+    assert not [row.text for row in rows if "{" in row.text]
+    count = {(row.language, row.label): 0 for row in rows}
+    for row in rows:
+        count[row.language, row.label] += 1
+    assert len(count) == 15 and {count[code, "neutral"] for code in ["en", "fr", "de", "es", "zh"]} == {20}
+    assert {count[code, "positive"] for code in ["en", "fr", "de", "es", "zh"]} == {40}
+
+
+def test_the_sentences_learned_from_repeat_none_that_is_measured(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films, whole = sentiments_data.sentiment, sentiments_data.sentiment.polarity_sentences
+    monkeypatch.setattr(films, "polarity_sentences", lambda data: itertools.islice(whole(data), 300))
+    for name in ("review_passages", "labelled_sentences"):
+        monkeypatch.setattr(films, name, lambda data: iter(()))
+    rows = sentiments_data.read_rows(shared_data)
+    assert set(rows.learned) == set(sentiments_data.SHARES) and all(rows.learned.values())
+    assert sum(sentiments_data.SHARES.values()) == pytest.approx(1)
+    keys = {sentiments_data.sentiment.key(text) for text, _ in sentiments_data.sst_dev(shared_data / "sentiment")}
+    english = [row for part in rows.learned.values() for row in part if row.language == "en"]
+    assert len(english) > 30_000 and not keys & {sentiments_data.sentiment.key(row.text) for row in english}
+    assert {row.language for row in rows.choosing} == {"en", "fr", "de", "es", "zh"}
+    tweets = sentiments_data.tweets(shared_data, "fr")
+    assert len(tweets) == 1839 + 324 and "\\u" not in "".join(row.text for row in tweets)
+
+
+def test_a_classifier_learns_and_is_judged(encoder: Path) -> None:
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    said = [Said(text, label, "en") for label, text in zip(LABELS * 4, TEXTS * 4, strict=True)]
+    rows = sentiments_data.Rows({"films": said}, said[:3])
+    names = dict(enumerate(LABELS))
+    module = packed.load(encoder, "AutoModelForSequenceClassification", id2label=names, **NO_DROPOUT)
+    task = sentiments.Sentiments(rows, load_tokenizer("small", encoder))
+    trainer = Trainer(module, task, 3e-3, 3e-3)
+    for batch in itertools.islice(itertools.cycle(task.batches(0)), 80):
+        trainer.step(batch[:8], 1.0)
+    trainer.mean = {name: value.detach().clone() for name, value in trainer.named.items()}
+    with trainer.averaged() as averaged:
+        assert task.judge(averaged)["f1"] == 100

@@ -1,0 +1,161 @@
+"""The figures of readers and classifiers of sentiment that their cards tell, through the engine as pages use it.
+
+    python -m benchmarks.heads answers --data DATA [--model answer-minilm | --head FOLDER]
+    python -m benchmarks.heads sentiment --data DATA [--model sentiment-minilm | --head FOLDER] [--own FILE]
+
+DATA holds `qa/` and `sentiment/`; FOLDER is a head on the multilingual encoder that is not in the catalogue. FILE holds
+rows of the project's own: JSONL of text, label, language and kind, written by somebody who has not seen what is learned
+from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ours import CALLER, open_engine
+from engine.applications.sentiment import APPLICATION, SentimentRequest
+from engine.catalogue.models import Model, read_catalogue
+from engine.catalogue.sources.folder import Folder
+from engine.evaluation.metrics import accuracy, answer_f1, calibration_error, macro_f1
+from engine.requests import Extract, Extraction
+from engine.serving.protocol import Engine
+from models.recipes import answers_data, sentiments_data
+from models.recipes.answers import with_unanswerable
+from models.recipes.answers_data import Asked
+from models.recipes.sentiment import sst_dev
+from models.recipes.sentiments_data import Said
+
+CHUNK = 200
+RIGHT_F1 = 0.5
+"""An answer counts as right, for how sure one may be of it, from this share of agreement on."""
+
+
+def head(folder: Path, architecture: Any) -> Model:
+    """A head that is not in the catalogue."""
+    base = read_catalogue().find("multilingual-e5-small")
+    source = Folder(str(folder.absolute()), base=base.id)
+    return replace(base, id="head", title="Head", architecture=architecture, source=source, is_embedded=False)
+
+
+def asked(engine: Engine, model: str, rows: Sequence[Asked]) -> list[Extraction]:
+    """What the model finds for each."""
+    found: list[Any] = []
+    for start in range(0, len(rows), CHUNK):
+        requests = [Extract(row.question, row.passage, 1) for row in rows[start : start + CHUNK]]
+        found += engine.run(model, requests, CALLER)
+    return found
+
+
+def of_answers(rows: Sequence[Asked], found: Sequence[Extraction]) -> dict[str, float]:
+    """F1 always answering, what abstention costs, the share of unanswerable ones told so, and the calibration error.
+
+    All in percent. `rows` without answers are the unanswerable ones.
+    """
+    texts = [one.spans[0].text if one.spans else "" for one in found]
+    f1 = np.array([
+        answer_f1(text, [known for known, _ in row.answers], row.language)
+        for row, text in zip(rows, texts, strict=True)
+    ])  # fmt: skip
+    has = np.array([bool(row.answers) for row in rows])
+    says = np.array([one.has_answer for one in found])
+    sure = [max(one.null_score, one.spans[0].score if one.spans else 0.0) for one in found]
+    right = [
+        (score >= RIGHT_F1 if one.spans and one.spans[0].score >= one.null_score else not is_there)
+        for one, score, is_there in zip(found, f1, has, strict=True)
+    ]
+    return {
+        "F1": 100 * float(f1[has].mean()),
+        "F1 with abstention": 100 * float((f1 * says)[has].mean()),
+        "told so": 100 * float((~says)[~has].mean()) if (~has).any() else 0.0,
+        "calibration error": 100 * calibration_error(sure, [bool(one) for one in right]),
+    }
+
+
+def of_sentiment(
+    rows: Sequence[Said], labels: Sequence[str], scores: Sequence[float], *, is_two: bool = False
+) -> dict[str, float]:
+    """Accuracy for two classes, macro F1 for three, and the calibration error, in percent."""
+    right = [row.label for row in rows]
+    error = calibration_error(scores, [a == b for a, b in zip(labels, right, strict=True)])
+    name, metric = ("accuracy", accuracy) if is_two else ("macro F1", macro_f1)
+    return {name: 100 * metric(labels, right), "calibration error": 100 * error}
+
+
+def judged(engine: Engine, model: str, rows: Sequence[Said], *, is_two: bool = False) -> tuple[list[str], list[float]]:
+    """Label and probability of each row, as the page tells them; of two classes the likelier of the two."""
+    labels, scores = [], []
+    for start in range(0, len(rows), CHUNK):
+        request = SentimentRequest([row.text for row in rows[start : start + CHUNK]], model)
+        for one in APPLICATION.run(engine, request, CALLER).results:
+            shares = {name: share for name, share in one.scores.items() if not is_two or name != "neutral"}
+            label = max(shares, key=lambda name: shares[name])
+            labels.append(label)
+            scores.append(shares[label] / max(sum(shares.values()), 1e-9))
+    return labels, scores
+
+
+def show(name: str, count: int, figures: dict[str, float]) -> None:
+    """Print a line."""
+    print(f"{name}, {count} rows: " + ", ".join(f"{key} {value:.1f}" for key, value in figures.items()), flush=True)
+
+
+def own_rows(file: Path) -> dict[str, list[Said]]:
+    """Rows of the project's own by kind and language."""
+    found: dict[str, list[Said]] = {}
+    for line in file.read_text(encoding="utf-8").split("\n"):
+        if line.strip():
+            row = json.loads(line)
+            said = Said(row["text"], row["label"], row["language"])
+            found.setdefault(f"{row['kind']}, {row['language']}", []).append(said)
+    return found
+
+
+def answers(engine: Engine, model: str, data: Path, limit: int) -> None:
+    """One line a set, the questions asked where there is no answer among its rows."""
+    for name, rows in answers_data.measured(data).items():
+        part = with_unanswerable(rows[:limit])
+        show(name, len(part), of_answers(part, asked(engine, model, part)))
+
+
+def sentiment(engine: Engine, model: str, data: Path, own: Path | None, limit: int) -> None:
+    """One line a set."""
+    dev = [Said(text, label, "en") for text, label in sst_dev(data / "sentiment")][:limit]
+    show("SST-2 dev", len(dev), of_sentiment(dev, *judged(engine, model, dev, is_two=True), is_two=True))
+    sets = {f"XLM-T {code}": sentiments_data.tweets(data, code) for code in sentiments_data.XLMT}
+    for name, rows in (sets | (own_rows(own) if own else {})).items():
+        part = rows[:limit]
+        labels, scores = judged(engine, model, part)
+        found = of_sentiment(part, labels, scores)
+        show(name, len(part), found | {"accuracy": 100 * accuracy(labels, [row.label for row in part])})
+
+
+def main() -> None:
+    """Print one line a set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=("answers", "sentiment"))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model")
+    parser.add_argument("--head", type=Path)
+    parser.add_argument("--own", type=Path)
+    parser.add_argument("--limit", type=int, default=10**6, help="rows of each set, to try it out")
+    options = parser.parse_args()
+    is_answers = options.task == "answers"
+    more = [head(options.head, "extraction" if is_answers else "classification")] if options.head else []
+    engine = open_engine(*more)
+    model = "head" if options.head else options.model or ("answer-minilm" if is_answers else "sentiment-minilm")
+    if is_answers:
+        answers(engine, model, options.data, options.limit)
+    else:
+        sentiment(engine, model, options.data, options.own, options.limit)
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()
