@@ -25,6 +25,7 @@ page = st.navigation(
     {
         "": [st.Page("home.py", title=_("Home"), icon=":material/home:", default=True)],
         _("Use"): [page_of(application) for application in APPLICATIONS.values()],
+        _("Learn"): [st.Page("explore.py", title=_("Explore"), icon=":material/visibility:")],
         _("Make"): [st.Page("finetune.py", title=_("Fine-tune"), icon=":material/model_training:")],
         _("Manage"): [st.Page("models.py", title=_("Models"), icon=":material/deployed_code:")],
     },

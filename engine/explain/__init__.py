@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.explain import attention, chain, choosing, lens, tokens
+from engine.explain import attention, chain, choosing, lens, masked, tokens
 from engine.explain.view import View
 
 VIEWS: dict[str, View] = {
@@ -11,5 +11,6 @@ VIEWS: dict[str, View] = {
     "chain": chain.VIEW,
     "attention": attention.VIEW,
     "lens": lens.VIEW,
+    "masked": masked.VIEW,
 }
 """By the end of their address under `/api/explore/`, in the order of the page."""

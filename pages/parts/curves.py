@@ -29,7 +29,8 @@ LIBRARY = "assets/plotly.min.js"
 
 _CHART = st.components.v2.component(
     "live_chart",
-    html="<div data-chart></div>",
+    html="<div data-chart></div>"
+    '<button data-save="png" hidden>PNG</button> <button data-save="svg" hidden>SVG</button>',
     js="""
 const library = (address) => window.parlancePlotly ??= new Promise((done, failed) => {
   const base = document.querySelector('script[src*="static/js/"]')?.src.split("static/js/")[0] ?? "/";
@@ -57,6 +58,12 @@ export default function ({ data, parentElement }) {
   root.style.height = `${data.layout.height}px`;
   root.setAttribute("role", "img");
   root.setAttribute("aria-label", data.alt);
+  for (const button of parentElement.querySelectorAll("button")) {
+    button.hidden = !data.saves;
+    button.setAttribute("aria-label", `${data.saves} ${button.dataset.save.toUpperCase()}`);
+    const picture = { format: button.dataset.save, filename: data.name, scale: 2 };
+    button.onclick = () => window.Plotly.downloadImage(root, picture);
+  }
   library(data.library).then((Plotly) => Plotly.react(root, data.data, themed(root, data.layout), {
     responsive: true, displaylogo: false,
     modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
@@ -81,13 +88,16 @@ def library_routes() -> list[Route]:
     return [Route(f"/{LIBRARY}", send)]
 
 
-def draw(figure: Mapping[str, Any], *, key: str, alt: str) -> None:
-    """Draw a figure of this module, or redraw it in place; `key` also names its picture when it is saved as PNG."""
+def draw(figure: Mapping[str, Any], *, key: str, alt: str, saves: str = "") -> None:
+    """Draw a figure of this module, or redraw it in place; `key` also names its picture when it is saved.
+
+    `saves` is what the buttons say that save it as PNG and SVG, where these are wanted.
+    """
     address = f"{LIBRARY}?v={version('plotly')}"
     layout = {"uirevision": key} | figure["layout"]
     _CHART(
         key=key,
-        data={"data": figure["data"], "layout": layout, "alt": alt, "name": key, "library": address},
+        data={"data": figure["data"], "layout": layout, "alt": alt, "name": key, "library": address, "saves": saves},
         height="content",
     )
 

@@ -1,0 +1,111 @@
+"""Asking for a view and keeping what came, with progress and a Stop button; what stands behind a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine.explain import VIEWS, notebook
+from engine.explain.view import View
+from pages.parts.curves import draw
+from pages.parts.engine import caller, house
+from pages.parts.errors import show_error
+from pages.parts.language import _
+from pages.parts.picker import offer
+from pages.parts.tables import as_csv
+from pages.parts.text import plain
+
+KEPT, STOPPED = "looked", "looked-stopped"
+MOST_KEPT = 24
+
+
+def is_here(view: View, model_id: str) -> bool:
+    """Whether the model is on this machine; else what to do about it is drawn."""
+    if house().store.availability(model_id).state == "ready":
+        return True
+    offer(house().catalogue.find(model_id))
+    return False
+
+
+def look(name: str, request: Any) -> Any:
+    """The result of a view for a request, worked on now where the session has it not; None where there is none."""
+    kept: dict[Any, Any] = st.session_state.setdefault(KEPT, {})
+    key = (name, request)
+    if key in kept:
+        return kept[key]
+    if st.session_state.get(STOPPED) == key:
+        st.caption(":material/stop_circle: " + _("Stopped."))
+        st.button(_("Look again"), key=f"again-{name}-{hash(key)}", on_click=_again)
+        return None
+    bar = st.empty()
+    with bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        note = st.empty()
+        st.button(_("Stop"), key=f"stop-{name}-{hash(key)}", icon=":material/stop:", on_click=_stop, args=(key,))
+    result = _result(VIEWS[name], request, note)
+    bar.empty()
+    if result is not None:
+        kept[key] = result
+        while len(kept) > MOST_KEPT:
+            del kept[next(iter(kept))]
+    return result
+
+
+def _result(view: View, request: Any, note: Any) -> Any:
+    events = view.stream(house().engine, request, caller())
+    try:
+        for event in events:
+            if event.kind == "done":
+                return event.result
+            note.caption(":material/hourglass_top: " + _progress(event))
+    except Exception as error:
+        show_error(error)
+    finally:
+        events.close()  # type: ignore[attr-defined]
+    return None
+
+
+def _progress(event: Any) -> str:
+    if event.kind == "loading":
+        return _("Reading the model into memory, once…")
+    if event.kind == "text":
+        return _("Layer {part}", part=event.text.strip())
+    return (
+        _("Waiting for a turn: number {position} in the queue", position=event.position)
+        if event.position
+        else _("Looking…")
+    )
+
+
+def _stop(key: Any) -> None:
+    st.session_state[STOPPED] = key
+
+
+def _again() -> None:
+    st.session_state.pop(STOPPED, None)
+
+
+def show_plot(figure: Mapping[str, Any], key: str, alt: str) -> None:
+    """A plot that can be saved."""
+    draw(figure, key=key, alt=alt, saves=_("Save as"))
+
+
+def show_behind(
+    rows: Sequence[Mapping[str, Any]], key: str, view: str = "", model_id: str = "", request: Any = None
+) -> None:
+    """The table behind a plot, as a file too, and the notebook's cell that gives the same figures."""
+    with st.expander(_("Table and files"), icon=":material/table:", key=f"{key}-behind"):
+        st.dataframe(list(rows), hide_index=True, key=f"{key}-table")
+        st.download_button(
+            _("Download CSV"), as_csv(rows), f"{key}.csv", "text/csv", icon=":material/download:", key=f"{key}-csv"
+        )
+        code = notebook.cell(view, house().catalogue.find(model_id), request) if model_id and request else ""
+        if code:
+            st.caption(_("A notebook's cell that gives the same figures with transformers:"))
+            st.code(code, language="python")
+
+
+def show_origin(result: Any) -> None:
+    """With what it was computed."""
+    st.caption(plain(_(result.origin)))

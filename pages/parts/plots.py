@@ -1,0 +1,247 @@
+"""Figures of what is inside a model, as plotly takes them; tokens are text in them, never markup."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from engine.explain.chain import ChainResult
+from engine.explain.choosing import NextResult
+from engine.explain.lens import LensResult
+from engine.inspections import Piece
+from pages.parts.curves import PALETTE
+from pages.parts.language import _
+
+TEAL, CORAL, FAINT = PALETTE[0], PALETTE[1], "rgba(128,140,136,.45)"
+SCALE = [[0.0, "rgba(31,138,132,0.02)"], [0.25, "#7cc4bd"], [0.6, "#1f8a84"], [1.0, "#0b3b45"]]
+MOST_CELLS = 64
+"""Tokens of a matrix up to which each weight is drawn; beyond it is an image."""
+LEAST_ARC = 0.04
+"""Weight below which no arc is drawn."""
+MARGIN = {"l": 8, "r": 12, "t": 36, "b": 40}
+
+
+def named(text: str) -> str:
+    """A token as a label: its spaces and line ends are seen, nothing in it is markup."""
+    return escape(text.replace(" ", "·").replace("\n", "↵").replace("\t", "→")) or "∅"
+
+
+def _axis(names: Sequence[str], **more: Any) -> dict[str, Any]:
+    """By number, since two tokens may be alike."""
+    return {"tickvals": list(range(len(names))), "ticktext": list(names), "automargin": True, "showgrid": False} | more
+
+
+def choices(result: NextResult, most: int = 15) -> dict[str, Any]:
+    """Three panels of bars: logit, divided by T, and probability with what is kept of it."""
+    listed = result.choices[:most][::-1]
+    names = [named(one.text) for one in listed]
+    colours = [FAINT if one.dropped_by else TEAL for one in listed]
+    panels = [
+        (_("logit"), [one.logit for one in listed], "%{x:.2f}", "x", TEAL),
+        (_("÷ T"), [one.scaled for one in listed], "%{x:.2f}", "x2", TEAL),
+        (_("softmax"), [one.probability for one in listed], "%{x:.2%}", "x3", FAINT),
+        (_("kept"), [one.share for one in listed], "%{x:.2%}", "x4", TEAL),
+    ]
+    data = [
+        {
+            "type": "bar", "orientation": "h", "x": values, "y": list(range(len(names))), "name": name, "xaxis": axis,
+            "marker": {"color": colours if colour == TEAL else colour}, "hovertemplate": form, "showlegend": False,
+        }
+        for name, values, form, axis, colour in panels
+    ]  # fmt: skip
+    layout: dict[str, Any] = {
+        "height": 90 + 24 * len(names), "margin": MARGIN, "bargap": 0.25, "yaxis": _axis(names),
+        "transition": {"duration": 250},
+    }  # fmt: skip
+    for number, (name, _values, _form, axis, _colour) in enumerate(panels):
+        shares = number >= 2
+        layout[axis.replace("x", "xaxis")] = {
+            "domain": [0.26 * number, 0.26 * number + 0.22], "title": {"text": name}, "anchor": "y", "nticks": 3,
+            "tickformat": ".0%" if shares else "", **({"rangemode": "tozero"} if shares else {}),
+        }  # fmt: skip
+    return {"data": data, "layout": layout}
+
+
+def chain_bars(results: Mapping[str, ChainResult]) -> dict[str, Any]:
+    """Each token's surprise as a bar, and the sum so far as a line; one text after the other."""
+    data: list[dict[str, Any]] = []
+    names: list[str] = []
+    for number, (title, result) in enumerate(results.items()):
+        places = list(range(len(names), len(names) + len(result.links)))
+        names += [named(link.text) for link in result.links]
+        hover = [
+            "" if link.probability is None else f"P = {link.probability:.3%}<br>"
+            + "<br>".join(f"{named(rival.text)} {rival.probability:.1%}" for rival in link.rivals)
+            for link in result.links
+        ]  # fmt: skip
+        colour, title = PALETTE[number % len(PALETTE)], escape(title)
+        data.append(
+            {"type": "bar", "x": places, "y": [link.surprise_bits or 0 for link in result.links], "name": title,
+             "marker": {"color": colour}, "hovertext": hover,
+             "hovertemplate": "%{y:.2f} bit<br>%{hovertext}<extra></extra>"}
+        )  # fmt: skip
+        data.append(
+            {"type": "scatter", "mode": "lines", "x": places, "y": [link.sum_bits for link in result.links],
+            "yaxis": "y2",
+             "name": title, "line": {"color": colour, "dash": "dot"}, "showlegend": False,
+             "hovertemplate": "Σ %{y:.1f} bit"}
+        )  # fmt: skip
+    layout = {
+        "height": 340, "margin": MARGIN | {"r": 44}, "bargap": 0.15, "showlegend": len(results) > 1,
+        "legend": {"orientation": "h", "y": 1.14}, "xaxis": _axis(names, tickangle=-60),
+        "yaxis": {"title": {"text": _("surprise in bits")}, "automargin": True},
+        "yaxis2": {"overlaying": "y", "side": "right", "showgrid": False, "title": {"text": _("sum")},
+        "rangemode": "tozero"},
+    }  # fmt: skip
+    return {"data": data, "layout": layout}
+
+
+def matrix(weights: Any, rows: Sequence[Piece], columns: Sequence[Piece]) -> dict[str, Any]:
+    """Who looks at whom; above MOST_CELLS tokens as an image, which can be zoomed into like the other."""
+    down, across = ([named(piece.text) for piece in some] for some in (rows, columns))
+    is_image = max(len(down), len(across)) > MOST_CELLS
+    if is_image:
+        trace: dict[str, Any] = {
+            "type": "image",
+            "source": _picture(weights),
+            "hovertemplate": "%{y} → %{x}<extra></extra>",
+        }
+    else:
+        trace = {
+            "type": "heatmap", "z": np.round(weights, 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1,
+            "showscale": False, "xgap": 1, "ygap": 1,
+            "text": [[f"{row} → {column}" for column in across] for row in down],
+            "hovertemplate": "%{text}: %{z:.1%}<extra></extra>",
+        }  # fmt: skip
+    y = _axis(down, autorange="reversed", title={"text": _("looks")})
+    x = _axis(across, side="top", tickangle=-60, title={"text": _("at")})
+    layout = {"height": max(260, min(760, 130 + 20 * len(down))), "margin": MARGIN | {"t": 60}, "xaxis": x, "yaxis": y}
+    return {"data": [trace], "layout": layout}
+
+
+def _picture(weights: Any) -> str:
+    """Weights as a PNG, darker where a token looks more."""
+    strength = np.sqrt(np.clip(np.asarray(weights, np.float64), 0, 1))[..., None]
+    pixels = (np.array([245, 250, 249]) * (1 - strength) + np.array([11, 59, 69]) * strength).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def arcs(weights: Any, rows: Sequence[Piece], columns: Sequence[Piece]) -> dict[str, Any]:
+    """Lines from each token on the left to those that it looks at, stronger where it looks more; hover tells of one."""
+    data: list[dict[str, Any]] = []
+    for low, high in ((LEAST_ARC, 0.15), (0.15, 0.35), (0.35, 0.65), (0.65, 1.01)):
+        x: list[Any] = []
+        y: list[Any] = []
+        for row, column in zip(*np.nonzero((weights >= low) & (weights < high)), strict=True):
+            x += [0, 1, None]
+            y += [int(row), int(column), None]
+        line = {"color": TEAL, "width": 1 + 4 * low}
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": x,
+                "y": y,
+                "line": line,
+                "opacity": 0.2 + 0.75 * low,
+                "hoverinfo": "skip",
+            }
+        )
+    for pieces, place, side, table in ((rows, 0, "left", weights), (columns, 1, "right", weights.T)):
+        others = columns if place == 0 else rows
+        data.append(
+            {"type": "scatter", "mode": "markers+text", "x": [place] * len(pieces), "y": list(range(len(pieces))),
+             "text": [named(piece.text) for piece in pieces], "textposition": f"middle {side}", "cliponaxis": False,
+             "marker": {"color": CORAL, "size": 6}, "hovertext": [_best(one, others) for one in table],
+             "hovertemplate": "%{hovertext}<extra></extra>"}
+        )  # fmt: skip
+    hidden = {"visible": False}
+    layout = {
+        "height": max(220, min(1400, 60 + 22 * max(len(rows), len(columns)))), "showlegend": False,
+        "hovermode": "closest",
+        "margin": {"l": 8, "r": 8, "t": 20, "b": 10}, "xaxis": hidden | {"range": [-0.6, 1.6], "fixedrange": True},
+        "yaxis": hidden | {"autorange": "reversed"},
+    }  # fmt: skip
+    return {"data": data, "layout": layout}
+
+
+def _best(weights: Any, others: Sequence[Piece], most: int = 5) -> str:
+    order = np.argsort(-weights)[:most]
+    return "<br>".join(f"{named(others[place].text)} {weights[place]:.1%}" for place in order if weights[place] > 0)
+
+
+def heads(habits: Any, habit: int) -> dict[str, Any]:
+    """One habit of every head: layers down, heads across."""
+    values = habits[..., habit]
+    trace = {
+        "type": "heatmap", "z": np.round(values, 4).tolist(), "colorscale": SCALE, "zmin": 0, "xgap": 1, "ygap": 1,
+        "zmax": 1 if habit < 3 else None, "hovertemplate": _("layer {y}, head {x}", y="%{y}",
+        x="%{x}") + ": %{z:.2f}<extra></extra>",
+    }  # fmt: skip
+    layout = {
+        "height": max(180, min(520, 100 + 14 * len(values))), "margin": MARGIN,
+        "yaxis": {"title": {"text": _("layer")}, "automargin": True},
+        "xaxis": {"title": {"text": _("head")}, "dtick": 1},
+    }  # fmt: skip
+    return {"data": [trace], "layout": layout}
+
+
+def lens_table(result: LensResult, most_words: int = 14) -> dict[str, Any]:
+    """The likeliest word after each layer and token, its probability as colour; the last layer on top."""
+    probabilities = np.exp(result.logprobs.values())
+    words = [[named(place[0]) for place in layer] for layer in result.words]
+    hover = [
+        ["<br>".join(f"{named(word)} {probabilities[layer, token, rank]:.1%}" for rank, word in enumerate(place))
+         for token, place in enumerate(places)]
+        for layer, places in enumerate(result.words)
+    ]  # fmt: skip
+    trace: dict[str, Any] = {
+        "type": "heatmap", "z": np.round(probabilities[..., 0], 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1,
+        "hovertext": hover, "hovertemplate": _("layer {y}", y="%{y}") + "<br>%{hovertext}<extra></extra>", "xgap": 1,
+        "ygap": 1,
+    }  # fmt: skip
+    if len(result.tokens) <= most_words:
+        trace |= {"text": words, "texttemplate": "%{text}"}
+    layout = {
+        "height": 120 + 22 * len(words), "margin": MARGIN, "yaxis": {"title": {"text": _("layer")}, "automargin": True},
+        "xaxis": _axis([named(piece.text) for piece in result.tokens], tickangle=-60),
+    }  # fmt: skip
+    return {"data": [trace], "layout": layout}
+
+
+def change_line(result: LensResult) -> dict[str, Any]:
+    """By how much each layer moves the residual stream, on average over the tokens but the first."""
+    changes = result.changes.values()
+    means = changes[:, 1:].mean(-1) if changes.shape[1] > 1 else changes[:, 0]
+    trace = {
+        "type": "bar", "x": list(range(1, len(means) + 1)), "y": np.round(means, 4).tolist(), "marker": {"color": TEAL},
+        "hovertemplate": "%{y:.0%}<extra></extra>",
+    }  # fmt: skip
+    layout = {
+        "height": 220, "margin": MARGIN, "xaxis": {"title": {"text": _("layer")}},
+        "yaxis": {"tickformat": ".0%", "automargin": True, "title": {"text": _("change")}},
+    }  # fmt: skip
+    return {"data": [trace], "layout": layout}
+
+
+def grouped(counts: Mapping[str, Mapping[str, float]], unit: str) -> dict[str, Any]:
+    """Bars side by side: {series: {category: count}}."""
+    data = [
+        {"type": "bar", "name": escape(name), "x": [escape(label) for label in values], "y": list(values.values()),
+         "marker": {"color": PALETTE[number % len(PALETTE)]}, "hovertemplate": "%{x}: %{y}"}
+        for number, (name, values) in enumerate(counts.items())
+    ]  # fmt: skip
+    layout = {
+        "height": 340, "margin": MARGIN | {"b": 90}, "bargap": 0.2, "xaxis": {"type": "category", "automargin": True},
+        "yaxis": {"title": {"text": unit}, "automargin": True},
+        "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
+    }  # fmt: skip
+    return {"data": data, "layout": layout}

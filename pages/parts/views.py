@@ -1,0 +1,294 @@
+"""Each view of the inside of a model, drawn with its live controls; the lesson and the free mode show the same ones."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from engine.explain import tokens
+from engine.explain.attention import AttentionRequest, AttentionResult
+from engine.explain.chain import ChainRequest, ChainResult
+from engine.explain.choosing import NextRequest
+from engine.explain.lens import LensRequest
+from engine.explain.masked import MaskedRequest
+from engine.explain.tokens import TokensRequest
+from engine.inspections import Piece
+from engine.messages import Text, counted
+from pages.parts import plots
+from pages.parts.engine import caller, house
+from pages.parts.errors import errors_shown
+from pages.parts.language import _, labelled
+from pages.parts.looking import look, show_behind, show_origin, show_plot
+from pages.parts.picker import title_of
+from pages.parts.text import plain
+
+HABITS = {
+    0: Text("looks at the first token"), 1: Text("looks at itself"), 2: Text("looks at the token before"),
+    3: Text("over how many tokens it spreads"),
+}  # fmt: skip
+DROPPED = {
+    "": Text("kept"), "temperature": Text("dropped: T is 0"), "top_k": Text("dropped by top-k"),
+    "top_p": Text("dropped by top-p"), "min_p": Text("dropped by min-p"),
+}  # fmt: skip
+PARTS = {"cross": Text("from translation to source"), "encoder": Text("inside the source")}
+SHADES = ("#1f8a8433", "#d1603d33", "#6a7fc133", "#c9a22733")
+
+
+def show_tokens(text: str, model_ids: Sequence[str], key: str) -> None:
+    """One text by several tokenizers, each token in a colour with its number."""
+    rows = []
+    for model_id in model_ids:
+        result = look("tokens", TokensRequest(text, model_id))
+        if result is None:
+            continue
+        name = _("Bytes (UTF-8)") if model_id == tokens.BYTES else title_of(model_id)
+        words = _(counted("{count} token", "{count} tokens", result.count))
+        per = _("{number} characters a token", number=f"{len(text) / max(1, result.count):.1f}")
+        st.markdown(f"**{plain(name)}** · {plain(words)} · {plain(per)}")
+        st.html(_strip(result.pieces))
+        rows += [
+            {_("Model"): name, _("Place"): place, _("Token"): piece.text, _("Id"): piece.id,
+            _("Vocabulary"): result.vocabulary}
+            for place, piece in enumerate(result.pieces)
+        ]  # fmt: skip
+    if rows:
+        model_id = next(iter(model_ids))
+        show_behind(rows, key, "tokens", "" if model_id == tokens.BYTES else model_id, TokensRequest(text, model_id))
+
+
+def _strip(pieces: Sequence[Piece]) -> str:
+    form = "border-radius:.25rem;padding:.1rem .15rem;white-space:pre-wrap"
+    shown = [
+        f'<span style="background:{SHADES[place % len(SHADES)]};{form}">{html.escape(piece.text.replace(chr(10), "↵"))}'
+        f'<sub style="opacity:.75;font-size:.65em"> {piece.id}</sub></span>'
+        for place, piece in enumerate(pieces)
+    ]  # fmt: skip
+    return f'<div dir="auto" style="line-height:2.1;overflow-wrap:anywhere">{" ".join(shown)}</div>'
+
+
+def show_costs(model_ids: Sequence[str], key: str) -> None:
+    """What the same sentence costs in each language."""
+    found = {}
+    for model_id in model_ids:
+        name = _("Bytes (UTF-8)") if model_id == tokens.BYTES else title_of(model_id)
+        with errors_shown():
+            found[name] = _costs(model_id)
+    show_plot(plots.grouped(found, _("tokens")), f"{key}-costs", _("Tokens of one sentence in each language."))
+    rows = [
+        {_("Language"): code, _("Sentence"): sentence} | {name: counts[code] for name, counts in found.items()}
+        for code, sentence in tokens.SENTENCES.items()
+    ]
+    show_behind(rows, f"{key}-costs")
+
+
+def _costs(model_id: str) -> dict[str, int]:
+    kept: dict[str, dict[str, int]] = st.session_state.setdefault("token-costs", {})
+    if model_id not in kept:
+        kept[model_id] = tokens.costs(house().engine, model_id, caller())
+    return kept[model_id]
+
+
+def show_next(text: str, model_id: str, key: str) -> None:
+    """The next token, with temperature and filters to move."""
+    left, right = st.columns(2)
+    temperature = left.slider(
+        _("Temperature (T)"), 0.0, 2.0, 1.0, 0.05, key=f"{key}-t", bind="query-params",
+        help=_("Logits are divided by it: below 1 the likely become likelier, above 1 all alike; 0 takes the first."),
+    )  # fmt: skip
+    top_p = right.slider(
+        "top-p", 0.05, 1.0, 1.0, 0.05, key=f"{key}-p", bind="query-params",
+        help=_("Keeps the likeliest tokens whose probabilities add up to this; 1 keeps all."),
+    )  # fmt: skip
+    top_k = left.slider(
+        "top-k", 0, 50, 0, key=f"{key}-k", bind="query-params", help=_("Keeps this many of the likeliest; 0 keeps all.")
+    )
+    min_p = right.slider(
+        "min-p", 0.0, 0.5, 0.0, 0.01, key=f"{key}-m", bind="query-params",
+        help=_("Drops tokens less likely than this share of the likeliest one."),
+    )  # fmt: skip
+    request = NextRequest(text, temperature, top_k, top_p, min_p, 50, model_id)
+    result = look("next", request)
+    if result is None:
+        return
+    words = _("{kept:,} of {all:,} tokens are kept. The shown ones have {share} before the filters.",
+              kept=result.kept, all=result.vocabulary, share=f"{1 - result.rest:.0%}")  # fmt: skip
+    st.caption(plain(words))
+    best = ", ".join(f"{one.text.strip()} {one.share:.0%}" for one in result.choices[:5])
+    show_plot(plots.choices(result), key, _("The likeliest next tokens and what is kept of them: {list}.", list=best))
+    rows = [
+        {_("Token"): one.text, _("Id"): one.id, _("Logit"): one.logit, _("Divided by T"): one.scaled,
+         _("Probability"): one.probability, _("Share of what is kept"): one.share,
+         _("Filter"): _(DROPPED[one.dropped_by])}
+        for one in result.choices
+    ]  # fmt: skip
+    show_behind(rows, key, "next", model_id, request)
+    show_origin(result)
+
+
+def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = "") -> None:
+    """The chain rule over one text or two, side by side in one plot."""
+    found: dict[str, ChainResult] = {}
+    for name, text in texts.items():
+        result = look("chain", ChainRequest(text, source, model=model_id)) if text.strip() else None
+        if result is not None:
+            found[name] = result
+    if not found:
+        return
+    for column, (name, result) in zip(st.columns(len(found)), found.items(), strict=True):
+        with column:
+            if len(found) > 1:
+                st.markdown(f"**{plain(name)}**")
+            one, two, three = st.columns(3)
+            one.metric(_("Surprise, all together"), _("{number} bit", number=f"{result.sum_bits:.1f}"))
+            two.metric(_("Perplexity"), f"{result.perplexity:.1f}")
+            three.metric(_("Bits per byte"), f"{result.bits_per_byte:.2f}")
+            worst = max(result.links, key=lambda link: link.surprise_bits or 0)
+            st.caption(plain(_("Most surprising: {token} with {number} bit.", token=repr(worst.text.strip()),
+                               number=f"{worst.surprise_bits or 0:.1f}")))  # fmt: skip
+    show_plot(plots.chain_bars(found), key, _("The surprise of each token in bits, and their sum."))
+    rows = [
+        {_("Text"): name, _("Token"): link.text, _("Id"): link.id, _("Probability"): link.probability,
+         _("Surprise in bits"): link.surprise_bits, _("Sum in bits"): link.sum_bits,
+         _("Likeliest instead"): ", ".join(f"{rival.text.strip()} {rival.probability:.0%}" for rival in link.rivals)}
+        for name, result in found.items() for link in result.links
+    ]  # fmt: skip
+    show_behind(
+        rows, key, "chain", "" if source else model_id, ChainRequest(next(iter(texts.values())), model=model_id)
+    )
+    if str(next(iter(found.values())).origin):
+        show_origin(next(iter(found.values())))
+
+
+def show_attention(text: str, model_id: str, key: str, source: str = "") -> None:
+    """A layer's heads as matrix and as arcs, and what every head is in the habit of."""
+    model = house().catalogue.find(model_id)
+    is_pair = model.architecture == "seq2seq"
+    part = ""
+    if is_pair and source:
+        part = st.segmented_control(
+            _("Attention"), list(PARTS), default="cross", key=f"{key}-part", bind="query-params", required=True,
+            format_func=labelled(PARTS, f"{key}-part"),
+        )  # fmt: skip
+    layer, head = _layer_and_head(model_id, part, key)
+    request = AttentionRequest(text, source, layer, part, model_id)  # type: ignore[arg-type]
+    result: AttentionResult | None = look("attention", request)
+    if result is None:
+        return
+    _remember(model_id, part, result, key)
+    weights = result.weights.values().astype(np.float64)
+    chosen = weights.mean(0) if head == 0 else weights[min(head, result.heads) - 1]
+    _say_kind(result)
+    left, right = st.columns(2)
+    if max(len(result.rows), len(result.columns)) <= plots.MOST_CELLS:
+        with left:
+            alt = _("Lines from each token to those that it looks at, in layer {layer}.", layer=layer + 1)
+            show_plot(plots.arcs(chosen, result.rows, result.columns), f"{key}-arcs", alt)
+    with right:
+        alt = _("Attention weights of layer {layer} as a matrix, a row for each token that looks.", layer=layer + 1)
+        show_plot(plots.matrix(chosen, result.rows, result.columns), f"{key}-matrix", alt)
+    names = [f"{place} {piece.text}" for place, piece in enumerate(result.columns)]
+    rows = [
+        {_("Looks"): f"{place} {piece.text}"} | dict(zip(names, np.round(line, 4).tolist(), strict=True))
+        for place, (piece, line) in enumerate(zip(result.rows, chosen, strict=True))
+    ]
+    show_behind(rows, f"{key}-weights", "attention", model_id, request)
+    _show_heads(result, key)
+    show_origin(result)
+
+
+def _layer_and_head(model_id: str, part: str, key: str) -> tuple[int, int]:
+    """The layer, from 0, and the head, from 1; head 0 is their mean."""
+    layers, heads = st.session_state.get(f"{key}-shape-{model_id}-{part}", (6, 4))
+    for name, most in ((f"{key}-layer", layers), (f"{key}-head", heads)):
+        if st.session_state.get(name, 0) > most:
+            st.session_state[name] = most
+    left, right = st.columns(2)
+    layer = left.number_input(_("Layer"), 1, layers, key=f"{key}-layer", bind="query-params")
+    head = right.number_input(
+        _("Head (0: the average of all)"), 0, heads, value=1, key=f"{key}-head", bind="query-params",
+        help=_("Each head looks by a rule of its own; their average hides that."),
+    )  # fmt: skip
+    return int(layer) - 1, int(head)
+
+
+def _remember(model_id: str, part: str, result: AttentionResult, key: str) -> None:
+    """How many layers and heads the model turned out to have, for the controls above."""
+    name, shape = f"{key}-shape-{model_id}-{part}", (result.layers, result.heads)
+    if st.session_state.get(name) != shape:
+        st.session_state[name] = shape
+        st.rerun()
+
+
+def _say_kind(result: AttentionResult) -> None:
+    said = {
+        "causal": _("Causal: a token looks only at itself and those before it, so the upper right stays empty."),
+        "both ways": _("Both ways: each token looks at all others, before and behind it."),
+        "cross": _("Across: each word of the translation looks at the words of its source. That is word alignment."),
+    }
+    st.caption(said[result.kind])
+
+
+def _show_heads(result: AttentionResult, key: str) -> None:
+    options = [0, 3] if result.kind == "cross" else list(HABITS)
+    with st.expander(_("What each head is in the habit of"), icon=":material/grid_view:", key=f"{key}-heads-open"):
+        habit = st.selectbox(
+            _("Habit"), options, format_func=labelled(HABITS, f"{key}-habit"), key=f"{key}-habit", bind="query-params"
+        )
+        habits = result.habits.values()
+        show_plot(plots.heads(habits, habit), f"{key}-heads", _("A habit of every head: layers down, heads across."))
+        rows = [
+            {_("Layer"): layer + 1, _("Head"): head + 1} | {_(HABITS[one]): round(float(value[one]),
+            4) for one in options}
+            for layer, line in enumerate(habits) for head, value in enumerate(line)
+        ]  # fmt: skip
+        st.dataframe(rows, hide_index=True, key=f"{key}-heads-table")
+
+
+def show_lens(text: str, model_id: str, key: str) -> None:
+    """What would be said after each layer, and how much each one changes."""
+    request = LensRequest(text, 3, model_id)
+    result = look("lens", request)
+    if result is None:
+        return
+    alt = _("The likeliest next word after each layer and token; the last layer is on top.")
+    show_plot(plots.lens_table(result), f"{key}-lens", alt)
+    probabilities = np.exp(result.logprobs.values())
+    rows = [
+        {_("Layer"): layer, _("Token"): f"{place} {piece.text}", _("Likeliest"): words[place][0],
+         _("Probability"): round(float(probabilities[layer, place, 0]), 4), _("Others"): ", ".join(words[place][1:])}
+        for layer, words in enumerate(result.words) for place, piece in enumerate(result.tokens)
+    ]  # fmt: skip
+    show_behind(rows, f"{key}-lens", "lens", model_id, request)
+    show_plot(plots.change_line(result), f"{key}-changes", _("By how much each layer moves the residual stream."))
+    show_origin(result)
+
+
+def show_masked(text: str, model_id: str, key: str) -> None:
+    """What stands where words are hidden."""
+    request = MaskedRequest(text, model=model_id)
+    result = look("masked", request)
+    for number, mask in enumerate(result.masks if result else (), 1):
+        bars = {_("Mask {number}", number=number): {one.text: one.probability for one in mask}}
+        show_plot(
+            plots.grouped(bars, _("probability")),
+            f"{key}-{number}",
+            _("What could stand at mask {number}.", number=number),
+        )
+        show_behind([{_("Word"): one.text, _("Probability"): one.probability} for one in mask], f"{key}-{number}")
+
+
+def show_view(name: str, text: str, model_id: str, key: str, source: str = "") -> None:
+    """A view by its name."""
+    draw: dict[str, Any] = {
+        "tokens": lambda: show_tokens(text, [model_id], key),
+        "next": lambda: show_next(text, model_id, key),
+        "chain": lambda: show_chain({_("Text"): text}, model_id, key, source),
+        "attention": lambda: show_attention(text, model_id, key, source),
+        "lens": lambda: show_lens(text, model_id, key),
+        "masked": lambda: show_masked(text, model_id, key),
+    }
+    draw[name]()

