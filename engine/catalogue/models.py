@@ -152,7 +152,7 @@ def hub_model(model_id: str) -> Model:
 def read_catalogue(*paths: Path) -> Catalogue:
     """The catalogue's files, checked: ours, then the host's own (in PARLANCE_EXTENSIONS), unless others are named.
 
-    A folder that one of the others names lies beside it.
+    A folder that one of the others names lies beside it. Heads that nobody has trained yet are left out.
     Raises CatalogueError naming the entry and the key, or the two files that use one id.
     """
     files: dict[str, Path] = {}
@@ -163,7 +163,7 @@ def read_catalogue(*paths: Path) -> Catalogue:
                 raise CatalogueError(f"{model.id}: this id is taken twice, in {files[model.id]} and in {path}")
             files[model.id] = path
             models.append(model if path in (CATALOGUE_FILE, FAMILIES_FILE) else _beside(path, model))
-    return Catalogue(models)
+    return Catalogue(model for model in models if model.source.is_made())
 
 
 def _beside(path: Path, model: Model) -> Model:

@@ -29,7 +29,7 @@ from models.recipes.answers_data import SEED, SETS, Asked, Elsewhere, Rows, read
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, PAD, read_options, run
 
-LAYER_RATE, HEAD_RATE = 2e-4, 1e-3
+LAYER_RATE, HEAD_RATE = 1.5e-4, 1e-3
 TOKENS = 16e6
 WINDOW, STRIDE = 320, 96
 CHUNK_ROWS = 2048

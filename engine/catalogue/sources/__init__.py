@@ -79,6 +79,10 @@ class Source:
         """The id of the model without whose files these weights are not whole; empty mostly."""
         return ""
 
+    def is_made(self) -> bool:
+        """Whether there is such a thing at all, here or elsewhere."""
+        return True
+
     def fault(self) -> str:
         """The key of the catalogue's entry that holds what it cannot; empty where all is well."""
         return ""

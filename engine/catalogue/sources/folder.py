@@ -31,6 +31,9 @@ class Folder(Source):
     def carrier(self) -> str:
         return self.base
 
+    def is_made(self) -> bool:
+        return not self.base or (ROOT / self.folder / "config.json").is_file()
+
     def fault(self) -> str:
         return "" if self.folder else "folder"
 
