@@ -66,6 +66,8 @@ _CHECKED = re.compile("|".join([*_STRONG, r"\*\*|~~|\]\(|(?<!\w)\*(?=\w)|(?<=\w)
 """Inline Markdown too, which models rather keep where it stands."""
 _EDGE = re.compile(rf"^(?:{_EMOJI}\s*)+|(?:\s*{_EMOJI})+$")
 _NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f' ]\d{3}(?!\d))*(?:[.,]\d+)?")
+_TAGGED = re.compile(r"<([A-Za-z][\w-]*)[^<>]*>([^<>]*)</\1>")
+_TIME = re.compile(r"\b\d{1,2}\s?[h:]\s?\d{2}\b")
 MIN_SHOUTED = 3
 """Letters that a name in capitals may have: EU, USA."""
 SPELLED = 12
@@ -163,11 +165,19 @@ def losses(source: str, translation: str) -> tuple[list[str], list[str]]:
         number for number in numbers
         if not ((number.isdigit() and int(number) <= SPELLED) or any(_is_same(number, other) for other in written))
     ]  # fmt: skip
+    lost += [f"<{tag}>…</{tag}>" for tag, inner in _TAGGED.findall(source) if _is_hollow(translation, tag, inner)]
     if not _NUMBER_WORD.search(source):
         invented += [
             other for other in written if len(_digits(other)) > 2 and not any(_is_same(one, other) for one in numbers)
         ]
+        invented += [] if re.search(r"\d|clock|noon|midi|mittag|mediod|meio", source) else _TIME.findall(translation)
     return lost, invented
+
+
+def _is_hollow(translation: str, tag: str, inner: str) -> bool:
+    """Whether nothing is left in the translation of the words between two tags."""
+    found = [made for name, made in _TAGGED.findall(translation) if name == tag]
+    return any(map(str.isalpha, inner)) and bool(found) and not any(map(str.isalpha, "".join(found)))
 
 
 def _digits(number: str) -> str:

@@ -75,6 +75,21 @@ def test_money_is_written_as_the_target_does(sentence: str, target: str, expecte
     assert restored(kept.text, kept, target) == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "translation", "lost", "invented"),
+    [("Press <b>Save</b> now.", "Appuyez sur <b>,</b>.", ["<b>…</b>"], []),
+     ("Press <b>Save</b> now.", "Appuyez sur <b>Enregistrer</b>.", [], []),
+     ("Run it to begin.", "Lancez-le à partir de 10h30.", [], ["10h30"]),
+     ("Come at half past ten.", "Venez à 10h30.", [], []),
+     ("We meet at ten o'clock.", "Wir treffen uns um 10:00.", [], []),
+     ("Come at 10:30.", "Venez à 10h30.", [], [])],
+)  # fmt: skip
+def test_words_between_tags_and_times_are_compared(
+    source: str, translation: str, lost: list[str], invented: list[str]
+) -> None:
+    assert losses(source, translation) == (lost, invented)
+
+
 def test_a_lost_mark_is_noticed_and_its_literal_not_lost() -> None:
     kept = keep_aside("Visit https://x.org now.", "en", "pt")
     assert missing("Visite agora.", kept) == ["https://x.org"]
