@@ -1,7 +1,8 @@
 """The whole server under load and faults: `python -m benchmarks.load ROW ...`, each row on servers of its own.
 
 Rows: health (while models load, /healthz of this server and of an idle one in turns), long (beside long prompts),
-visitors, crowd, hangups, sessions, limit (visitors in 3 GiB), stop (SIGTERM), kills. Figures are printed as JSON lines
+alone (a long prompt in stages and whole), beside (as long, on the runtime transformers), visitors, crowd, hangups,
+sessions, limit (visitors in 3 GiB), uploads (files in 3 GiB), stop (SIGTERM), kills. Figures are printed as JSON lines
 and kept by hand in docs/reliability.md.
 """
 
@@ -24,12 +25,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.pages import end, launch, wait
+from benchmarks.prompts import alone, beside
 from benchmarks.sides import ROOT
 
 SMALL, OTHER = "smollm2-135m-instruct", "gemma-3-270m"
@@ -72,9 +75,10 @@ class Server:
 
 
 @contextmanager
-def server(**environment: str) -> Iterator[Server]:
-    """A server that has finished its warm-up."""
-    process, address = launch("app.py", **environment)
+def server(group: Path | None = None, **environment: str) -> Iterator[Server]:
+    """A server that has finished its warm-up, in a control group where one is given; who measures it is not in that."""
+    with _inside(group):
+        process, address = launch("app.py", **environment)
     try:
         wait(address)
         ask(urlsplit(address).netloc, "/healthz")
@@ -82,6 +86,19 @@ def server(**environment: str) -> Iterator[Server]:
         yield Server(process, address)
     finally:
         end(process)
+
+
+@contextmanager
+def _inside(group: Path | None) -> Iterator[None]:
+    """Be in a control group, as whatever is started meanwhile stays."""
+    if group is None:
+        yield
+        return
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        (group.parent / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def ask(host: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
@@ -247,9 +264,9 @@ def long() -> dict[str, Any]:
     }
 
 
-def visitors(count: int = 50, **environment: str) -> dict[str, Any]:
+def visitors(count: int = 50, group: Path | None = None) -> dict[str, Any]:
     """So many at once, a third each on two language models and on classifying and answering."""
-    with server(**environment) as ours:
+    with server(group) as ours:
         before = ours.megabytes()
         visits: list[Visit] = []
         others: list[tuple[int, float]] = []
@@ -405,17 +422,39 @@ def kills() -> dict[str, Any]:
 
 
 def limit() -> dict[str, Any]:
-    """The visitors again where the server may have 3 GiB: a control group where this user may make one."""
-    folder = _group(LIMIT_BYTES)
-    if folder is None:
+    """The visitors again where the server may have 3 GiB."""
+    return _limited(lambda group: visitors(group=group))
+
+
+def uploads() -> dict[str, Any]:
+    """The files that stopped earlier versions, brought where the server may have 3 GiB, with a question after each."""
+    return _limited(_uploads)
+
+
+def _uploads(group: Path) -> dict[str, Any]:
+    from benchmarks import attacks
+
+    told: dict[str, Any] = {}
+    with TemporaryDirectory() as folder, server(group, PARLANCE_RUNS_FOLDER=folder) as ours:
+        at_once([lambda model=model: stream(ours.host, model, prompt(12), 32) for model in (SMALL, OTHER) * 6])  # type: ignore[misc]
+        for title, name, content in attacks.files():
+            watch = attacks.Watch(ours.address, ours.process.pid)
+            answer = attacks.brought(ours.address, watch, name, content, Path(folder))
+            after = stream(ours.host, SMALL, prompt(12), 8)
+            told[title] = [answer[:100], round(watch.seconds, 1), round(watch.longest * 1000), after.end]
+    return told
+
+
+def _limited(work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Done with a control group that has a limit of memory, where this user may make one."""
+    group = _group(LIMIT_BYTES)
+    if group is None:
         return {"limited_by": "nothing: this user may make no control group here"}
-    (folder / "cgroup.procs").write_text(str(os.getpid()))
     try:
-        return visitors() | {"limited_by": str(LIMIT_BYTES), "killed": _killed(folder)}
+        return work(group) | {"limited_by": str(LIMIT_BYTES), "killed": _killed(group)}
     finally:
-        (folder.parent / "cgroup.procs").write_text(str(os.getpid()))
         with suppress(OSError):
-            folder.rmdir()
+            group.rmdir()
 
 
 def _group(limit_bytes: int) -> Path | None:
@@ -446,7 +485,8 @@ def _killed(folder: Path) -> int:
 
 
 ROWS: dict[str, Callable[[], dict[str, Any]]] = {
-    row.__name__: row for row in (health, long, visitors, crowd, hangups, sessions, limit, stop, kills)
+    row.__name__: row
+    for row in (health, long, alone, beside, visitors, crowd, hangups, sessions, limit, uploads, stop, kills)
 }
 
 
