@@ -18,10 +18,8 @@ from engine.backends.turns import Turns
 
 LONG_TOKENS = 256
 """Of a batch's prompts, padding included: from here on they are read in stages."""
-LEAST_TOKENS, MOST_TOKENS = 16, 256
-"""Of a stage; fewer cost as much, and more are no faster."""
-ALONE_SECONDS = 0.4
-"""How long a stage may take where nobody else is there yet: so long a newcomer waits at most."""
+LEAST_TOKENS, MOST_TOKENS = 32, 256
+"""Of a stage: a pass costs as much as some tokens, and alone a stage is as long as a newcomer may have to wait for."""
 FIRST_TOKEN_SECONDS = 0.005
 """What a prompt's token takes, until a stage has shown it."""
 
@@ -53,7 +51,7 @@ class Sharing:
 
     def tokens(self, seconds: float) -> int:
         """Tokens of a stage that may take so long."""
-        return int(min(MOST_TOKENS, max(LEAST_TOKENS, min(seconds, ALONE_SECONDS) / self.token_seconds)))
+        return int(min(MOST_TOKENS, max(LEAST_TOKENS, seconds / self.token_seconds)))
 
 
 class SharedStepper:
