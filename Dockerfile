@@ -1,32 +1,33 @@
-# Parlance on a CPU: docker build -t parlance . && docker run -p 127.0.0.1:8501:8501 -v parlance-data:/data parlance
-# With the embedded weights inside the image: docker build --build-arg WITH_WEIGHTS=1 -t parlance .
+# Parlance: docker build -t parlance . && docker run -p 127.0.0.1:8501:8501 -v parlance-data:/data parlance
+# With the embedded weights inside the image: --build-arg WITH_WEIGHTS=1. For a GPU of NVIDIA: --build-arg TORCH=cuda,
+# and `docker run --gpus all`.
 # The base by its digest (3.11.16 on Debian trixie, for all its architectures). A newer one is found with
 # `docker buildx imagetools inspect python:3.11-slim` and given with --build-arg BASE=...
 ARG BASE=python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7
 FROM ${BASE}
 
-# xllamacpp and torch compute with OpenMP, whose library the slim image leaves out.
+# xllamacpp and torch compute with OpenMP, whose library the slim image leaves out. Its version is the base's to say.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-    PARLANCE_CACHE_FOLDER=/data/cache PARLANCE_RUNS_FOLDER=/data/runs PARLANCE_STORAGE_FOLDER=/data/visits PORT=8501
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore HOME=/data \
+    PARLANCE_CACHE_FOLDER=/data/cache PARLANCE_RUNS_FOLDER=/data/runs PARLANCE_STORAGE_FOLDER=/data/visits \
+    PARLANCE_LOG=json PORT=8501
 # Inside, every address is the container's own; whom it reaches is said with `docker run -p`.
 ENV PARLANCE_IS_NETWORK_TRUSTED=1
 
-RUN useradd --create-home --uid 1000 parlance && install -d -o parlance /data
+RUN useradd --no-create-home --home-dir /data --uid 1000 parlance && install -d -o parlance /data
 WORKDIR /app
-COPY requirements.txt requirements-image.txt ./
-# All but torch by the sha256 of each file. Of torch the small CPU build, whose index has other files than PyPI: its exact
-# version alone is fixed, unless its sha256 is given with --build-arg TORCH_SHA256=...
-ARG TORCH_SHA256=
+COPY requirements-image*.txt ./
+# Each file by its sha256. The small CPU build of torch has an index of its own, the CUDA build is PyPI's.
+ARG TORCH=cpu
 RUN pip install --no-deps --require-hashes -r requirements-image.txt \
-    && grep '^torch==' requirements.txt > /tmp/torch.txt \
-    && if [ -n "$TORCH_SHA256" ]; then sed -i "s/$/ --hash=sha256:$TORCH_SHA256/" /tmp/torch.txt; fi \
-    && pip install --no-deps --index-url https://download.pytorch.org/whl/cpu -r /tmp/torch.txt && pip check
+    && if [ "$TORCH" = cpu ]; then export PIP_INDEX_URL=https://download.pytorch.org/whl/cpu; fi \
+    && pip install --no-deps --require-hashes -r "requirements-image-$TORCH.txt" && pip check
 # The code is root's: who serves it can read it and change nothing of it.
 COPY . .
-RUN chmod -R a+rX,go-w .
-USER parlance
+RUN chmod -R a+rX,go-w . && python -m compileall -q app.py engine pages
+USER 1000
 
 ARG WITH_WEIGHTS=0
 RUN if [ "$WITH_WEIGHTS" = 1 ]; then python -m engine.catalogue; fi

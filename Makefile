@@ -8,7 +8,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 
-.PHONY: run serve share test lint format messages bench clean
+.PHONY: run serve share test lint format messages lock audit bench clean
 
 run: $(RUN)
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -38,6 +38,17 @@ format: $(DEV)
 
 messages: $(DEV)
 	$(BIN)/python -m engine.translations
+
+# What the image installs, by hash, from PyPI as it is now.
+lock: $(DEV)
+	$(BIN)/python -m pip install --quiet uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/lock.py
+
+# Whether those files are still PyPI's, none taken back, and none has a known fault (which needs PyPI's list of those).
+audit: $(DEV)
+	$(BIN)/python -m pip install --quiet uv pip-audit
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/lock.py --check
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r requirements-image.txt -r requirements-image-cuda.txt
 
 bench: $(BENCH)
 	sh tests/browser.sh

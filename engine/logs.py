@@ -16,8 +16,10 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from engine.settings import Settings
 
-OTHERS = ("streamlit", "uvicorn", "uvicorn.error", "uvicorn.access")
+OTHERS = ("streamlit", "uvicorn")
 """Loggers that have handlers of their own, whose lines would be no JSON."""
+SILENT = "uvicorn.access"
+"""It would write addresses as they were asked for, with what was typed in them."""
 MAX_PLACES = 12
 
 
@@ -34,7 +36,7 @@ def set_up(settings: Settings) -> None:
     for name in logging.root.manager.loggerDict:
         if name.partition(".")[0] in OTHERS:
             one = logging.getLogger(name)
-            one.handlers, one.propagate = [], True
+            one.handlers, one.propagate = [], name != SILENT
 
 
 def _formatter() -> logging.Formatter:

@@ -101,6 +101,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged as JSON."""
     root = logging.getLogger()
     before = root.handlers
+    access = logging.getLogger("uvicorn.access")
+    monkeypatch.setattr(access, "propagate", True)
+    monkeypatch.setattr(access, "level", logging.INFO)
     logs.set_up(Settings(log="json"))
     out = io.StringIO()
     root.handlers[0].setStream(out)  # type: ignore[attr-defined]
@@ -119,6 +122,7 @@ def test_logs_are_lines_of_json_without_what_people_typed(
     monkeypatch.setattr("engine.http.api._state", bug)
     broken = client.get(f"/healthz?text={SECRET}")
     with suppress(RuntimeError):
+        logging.getLogger("uvicorn.access").info("GET /translate?text=%s", SECRET)
         logging.getLogger("streamlit.runtime").warning("a page: %s", InputError(SECRET))
         bug()
     lines = [json.loads(line) for line in written.getvalue().split("\n") if line]
