@@ -1,5 +1,5 @@
-"""What the image and its neighbours are made of: files by their hash, a base by digest, code that its user cannot change,
-and what stands around it in compose.yaml and on other hosts. None of it is built here; docs/deploy.md tells what was run.
+"""What the image and its neighbours are made of: files by hash, a base by digest, code that its user cannot change, and
+what stands around it in compose.yaml and on other hosts. None of it is built here; docs/deploy.md tells what was run.
 """
 
 from __future__ import annotations
