@@ -2,8 +2,8 @@
 
 Rows: health (while models load, /healthz of this server and of an idle one in turns), long (beside long prompts),
 alone (a long prompt in stages and whole), beside (as long, on the runtime transformers), visitors, crowd, hangups,
-sessions, limit (visitors in 3 GiB), uploads (files in 3 GiB), stop (SIGTERM), kills. Figures are printed as JSON lines
-and kept by hand in docs/reliability.md.
+sessions, limit (visitors in 3 GiB), uploads (files in 3 GiB), one_gib and two_gib (one visitor of everything), stop
+(SIGTERM), kills. Figures are printed as JSON lines and kept by hand in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -445,13 +445,55 @@ def _uploads(group: Path) -> dict[str, Any]:
     return told
 
 
-def _limited(work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
+    "sentiment": ("/api/sentiment", {"text": "A fine film."}),
+    "translate": ("/api/translate", {"text": "The cat sleeps on the warm stove.", "source": "en", "target": "pt"}),
+    "answer": ("/api/answer", {"question": "Where does the cat sleep?", "context": "The cat sleeps on the stove."}),
+    "write": ("/api/write", {"text": "a lighthouse", "max_new_tokens": 32}),
+    "chat": ("/v1/chat/completions", {"model": OTHER, "messages": [{"role": "user", "content": "Hello."}]}),
+    "translate, few-shot": ("/api/translate", {"text": "The cat sleeps.", "source": "en", "target": "fr"}),
+    "embeddings": ("/v1/embeddings", {"model": "multilingual-e5-small", "input": "The cat sleeps."}),
+}
+"""A question to each application, one after the other, twice over."""
+
+
+def one_gib() -> dict[str, Any]:
+    """A visitor of everything where the server may have 1 GiB."""
+    return _limited(_tour, 2**30)
+
+
+def two_gib() -> dict[str, Any]:
+    """A visitor of everything where the server may have 2 GiB."""
+    return _limited(_tour, 2 * 2**30)
+
+
+def _tour(group: Path) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    with server(group) as ours:
+        told["idle_mb"] = ours.megabytes()
+        for number, (name, (path, body)) in enumerate([*ASKED.items()] * 2):
+            started = time.perf_counter()
+            status, answer = ask(ours.host, path, body)
+            said = "" if status == 200 else json.loads(answer)["error"]["message"]
+            told[f"{name} {number // len(ASKED) + 1}"] = [status, round(time.perf_counter() - started, 1), said]
+        told |= at_once_in(ours)
+        told["mb"] = ours.megabytes()
+    return told
+
+
+def at_once_in(ours: Server) -> dict[str, Any]:
+    """Eight streams of the default at once."""
+    visits = at_once([lambda: stream(ours.host, SMALL, prompt(12), 32)] * 8)
+    return {"eight_streams": dict(Counter(visit.end or str(visit.status) for visit in visits))}
+
+
+def _limited(work: Callable[[Path], dict[str, Any]], limit_bytes: int = LIMIT_BYTES) -> dict[str, Any]:
     """Done with a control group that has a limit of memory, where this user may make one."""
-    group = _group(LIMIT_BYTES)
+    group = _group(limit_bytes)
     if group is None:
         return {"limited_by": "nothing: this user may make no control group here"}
     try:
-        return work(group) | {"limited_by": str(LIMIT_BYTES), "killed": _killed(group)}
+        return work(group) | {"limited_by": str(limit_bytes), "killed": _killed(group)}
     finally:
         with suppress(OSError):
             group.rmdir()
@@ -486,7 +528,22 @@ def _killed(folder: Path) -> int:
 
 ROWS: dict[str, Callable[[], dict[str, Any]]] = {
     row.__name__: row
-    for row in (health, long, alone, beside, visitors, crowd, hangups, sessions, limit, uploads, stop, kills)
+    for row in (
+        health,
+        long,
+        alone,
+        beside,
+        visitors,
+        crowd,
+        hangups,
+        sessions,
+        limit,
+        uploads,
+        one_gib,
+        two_gib,
+        stop,
+        kills,
+    )
 }
 
 

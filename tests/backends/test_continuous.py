@@ -77,6 +77,18 @@ def test_the_same_seed_gives_the_same_text_whoever_else_is_there(pair: Any) -> N
     assert len(set(alone[:5])) >= 4
 
 
+@pytest.mark.parametrize("is_public", [False, True])
+def test_a_public_site_shares_no_prompts_beginning(tmp_path: Path, is_public: bool) -> None:
+    """Else the time of an answer would tell what somebody else had asked."""
+    folder = checkpoints.llama(tmp_path)
+    settings = replace(SETTINGS, is_public=is_public)
+    backend = TransformersBackend(entry("causal"), folder, settings, is_continuous=True)
+    assert backend._continuous is not None
+    cache = backend._continuous._loop.manager.batch_processor.cache
+    assert cache.use_prefix_sharing is not is_public
+    backend.close()
+
+
 def test_filters_that_leave_one_token_are_greedy(pair: Any) -> None:
     continuous, plain = pair
     (greedy,) = run(plain, Generate("Once upon", sampling=GREEDY))

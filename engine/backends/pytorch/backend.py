@@ -131,15 +131,14 @@ class TransformersBackend:
         self._stepper: Any = Seq2SeqStepper if is_seq2seq else CausalStepper
         self._sharing = None if is_seq2seq else Sharing()
         if not is_seq2seq and (self.device == "cuda" if is_continuous is None else is_continuous):
-            self._start_continuous()
+            self._start_continuous(settings.is_public)
 
-    def _start_continuous(self) -> None:
+    def _start_continuous(self, is_public: bool) -> None:
         ending = self._rows.ending
         if ending.rules is not None:
             return
-        self._continuous = try_continuous(
-            lambda: ContinuousBatch(self.module, CONTINUOUS_CONCURRENCY, self.context_tokens, frozenset(ending.end_ids))
-        )
+        about = self.module, CONTINUOUS_CONCURRENCY, self.context_tokens, frozenset(ending.end_ids), is_public
+        self._continuous = try_continuous(lambda: ContinuousBatch(*about))
         if self._continuous is not None:
             self.concurrency, self.batch = CONTINUOUS_CONCURRENCY, 1
             self.memory_bytes += self._continuous.memory_bytes

@@ -89,7 +89,10 @@ class ContinuousBatch:
     Raises whatever the manager raises when the model cannot be run this way.
     """
 
-    def __init__(self, module: Any, concurrency: int, context_tokens: int, end_ids: frozenset[int]) -> None:
+    def __init__(
+        self, module: Any, concurrency: int, context_tokens: int, end_ids: frozenset[int], is_public: bool
+    ) -> None:
+        self._is_public = is_public
         self._module, self._concurrency, self._context_tokens = module, concurrency, context_tokens
         self._end_ids = sorted(end_ids)
         self._lock = threading.Lock()
@@ -133,6 +136,7 @@ class ContinuousBatch:
             use_async_batching=False,
             use_cuda_graph=False,
             auto_switch_to_flash=find_spec("flash_attn") is not None,
+            allow_block_sharing=not self._is_public,  # else one's answer is quicker where another asked alike
         )
         greedy = GenerationConfig(do_sample=False, eos_token_id=self._end_ids or None, pad_token_id=0)
         manager = self._module.init_continuous_batching(greedy, settings)
