@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from engine.explain import attention, chain, choosing, lens, masked, tokens
+from engine.explain import attention, chain, choosing, counting, lens, masked, meaning, tokens
 from engine.explain.view import View
 
 VIEWS: dict[str, View] = {
     "tokens": tokens.VIEW,
     "next": choosing.VIEW,
     "chain": chain.VIEW,
+    "counting": counting.VIEW,
+    "meaning": meaning.VIEW,
     "attention": attention.VIEW,
     "lens": lens.VIEW,
     "masked": masked.VIEW,

@@ -31,6 +31,9 @@ _CHART = st.components.v2.component(
     "live_chart",
     html="<div data-chart></div>"
     '<button data-save="png" hidden>PNG</button> <button data-save="svg" hidden>SVG</button>',
+    css="""button[data-save] { font: inherit; font-size: .8rem; color: inherit; background: transparent;
+  cursor: pointer;
+  border: 1px solid var(--st-border-color); border-radius: 999px; padding: .15rem .7rem; min-height: 2rem; }""",
     js="""
 const library = (address) => window.parlancePlotly ??= new Promise((done, failed) => {
   const base = document.querySelector('script[src*="static/js/"]')?.src.split("static/js/")[0] ?? "/";

@@ -7,13 +7,29 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from engine.catalogue.models import Model
 from engine.explain import VIEWS
+from engine.explain.chain import ChainRequest
+from engine.explain.counting import STORY
+from engine.explain.meaning import ANALOGIES, WORDS
 from engine.explain.tokens import BYTES, SIDE_BY_SIDE
 from engine.messages import Text
 from pages.parts.engine import house
 from pages.parts.language import _, labelled
-from pages.parts.looking import is_here
-from pages.parts.views import show_attention, show_chain, show_costs, show_lens, show_next, show_tokens
+from pages.parts.looking import go_on, is_here, look
+from pages.parts.phases import show_phases
+from pages.parts.picker import title_of
+from pages.parts.text import plain, show_text
+from pages.parts.views import (
+    show_attention,
+    show_chain,
+    show_costs,
+    show_counting,
+    show_lens,
+    show_meaning,
+    show_next,
+    show_tokens,
+)
 
 ON = "look"
 SMALL, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
@@ -23,6 +39,8 @@ KINDS = {
     "firefox-en-pt": Text("Translator: looks across"),
 }
 DECODERS = {SMALL: Text("SmolLM2 135M"), GEMMA: Text("Gemma 3 270M")}
+
+ENCODERS = {"multilingual-e5-small": Text("E5: a hundred languages"), "minilm-l6": Text("MiniLM: English")}
 
 
 @dataclass(frozen=True)
@@ -42,13 +60,8 @@ def show_step(number: int) -> None:
     step = STEPS[number]
     st.subheader(f"{number}. {_(step.title)}", anchor=False)
     st.markdown(_(step.words))
-    with st.form(f"step-{number}", border=False):
-        key = f"text{number}"
-        text = st.text_area(_("Text"), step.text, key=key, height=90, bind="query-params")
-        pressed = st.form_submit_button(_("Look inside"), type="primary", icon=":material/visibility:")
-    if pressed:
-        st.query_params[ON] = "yes"
-    if st.query_params.get(ON) == "yes" and text.strip():
+    text = _ask_text(number, step.text) if step.text else ""
+    if not step.text or (st.query_params.get(ON) == "yes" and text.strip()):
         step.draw(text)
     else:
         st.caption(_("The picture appears here."))
@@ -56,6 +69,15 @@ def show_step(number: int) -> None:
         st.markdown(f":material/help: **{_('Question')}** · {_(step.question)}")
         with st.expander(_("Answer"), key=f"answer-{number}"):
             st.markdown(_(step.answer))
+
+
+def _ask_text(number: int, start: str) -> str:
+    """The text to look at, each time a button is pressed."""
+    with st.form(f"step-{number}", border=False):
+        text: str = st.text_area(_("Text"), start, key=f"text{number}", height=90, bind="query-params")
+        if st.form_submit_button(_("Look inside"), type="primary", icon=":material/visibility:"):
+            st.query_params[ON] = "yes"
+    return text
 
 
 def _tokens(text: str) -> None:
@@ -106,6 +128,43 @@ def _attention(text: str) -> None:
         show_attention(translation, model_id, "attention", text)
 
 
+def _counting(text: str) -> None:
+    prompt = st.text_input(_("Beginning"), "The children went to the harbour", key="prompt4", bind="query-params")
+    order = st.slider(_("Letters that the table looks back"), 1, 8, 4, key="order", bind="query-params")
+    st.markdown("**" + _("A table that counts") + "**")
+    bits = show_counting(text, prompt, order, "counting")
+    rows = [{_("Who"): _("Counting, {order} letters back", order=order), _("Bits per byte"): bits}]
+    own = [one.id for one in house().catalogue.models.values() if _is_from_nothing(one)][:1]
+    for model_id in (*own, GEMMA):
+        if is_here(VIEWS["chain"], model_id) and (written := go_on(model_id, prompt)):
+            st.markdown(f"**{plain(title_of(model_id))}**")
+            show_text(prompt + written)
+            found = look("chain", ChainRequest(prompt, model=model_id))
+            rows.append({_("Who"): title_of(model_id), _("Bits per byte"): found and round(found.bits_per_byte, 3)})
+    st.dataframe(rows, hide_index=True, key="counting-table")
+    if not own:
+        st.page_link("finetune.py", label=_("Train a tiny model of your own on Fine-tune: it then stands here."))
+
+
+def _phases(text: str) -> None:
+    show_phases()
+
+
+def _is_from_nothing(model: Model) -> bool:
+    """A language model that a run made without a base."""
+    return model.is_language_model and model.source.kind == "local" and not (model.base_id or model.is_embedded)
+
+
+def _meaning(text: str) -> None:
+    model_id = st.segmented_control(
+        _("Model"), list(ENCODERS), default=next(iter(ENCODERS)), key="model5", bind="query-params", required=True,
+        format_func=labelled(ENCODERS, "model5"),
+    )  # fmt: skip
+    asked = st.text_area(_("Analogies, one a line"), ANALOGIES, key="analogies", height=120, bind="query-params")
+    if is_here(VIEWS["meaning"], model_id):
+        show_meaning(text, model_id, "meaning", asked)
+
+
 def _lens(text: str) -> None:
     if model_id := _decoder("model7"):
         show_lens(text, model_id, "lens")
@@ -117,7 +176,9 @@ STEPS = {
         Text(
             "A model reads no letters and no words. A **tokenizer** cuts the text into pieces from a fixed list, the "
             "**vocabulary**, and each piece has a number, its **id**. Frequent words are one piece, rare ones several. "
-            "Five tokenizers cut your text below. The small number behind each piece is its id."
+            "Five tokenizers cut your text below. The small number behind each piece is its id. "
+            "Where one has no pieces for a script it writes *unknown*, and what you typed is lost: its few "
+            "tokens are no gain."
         ),
         Text(
             "Type a name, a long number, or a sentence in another language. Who pays more pieces, and why "
@@ -171,6 +232,45 @@ STEPS = {
         ),
         "The cat sat on the mat because it was tired.", _chain,
     ),
+    4: Step(
+        Text("Counting before networks"),
+        Text(
+            "Before there were networks one counted: how often did *e* follow *th*? Such an **n-gram** table needs no "
+            "training but counting. Yours is made of your text below, in a moment. Then the same beginning goes "
+            "to a tiny "
+            "network, if one was trained here, and to Gemma with 270 million weights. **Bits per byte** tells how "
+            "surprised each one is by your beginning: lower is better."
+        ),
+        Text("Let the table look back 1, 4 and 8 letters. Why is more not always better?"),
+        Text(
+            "One letter back gives letter salad. Four give words. With eight the table only says your own text "
+            "again, and "
+            "knows nothing about a beginning it has never seen. A network need not have seen the very letters: "
+            "it learns "
+            "what words have in common, and so is surprised less by what is new."
+        ),
+        STORY, _counting,
+    ),
+    5: Step(
+        Text("Meaning as numbers"),
+        Text(
+            "Inside the model, a piece is no id any more but a **vector**: a list of hundreds of numbers, the "
+            "**embedding**. What is used alike gets vectors that point alike. Your words and sentences are "
+            "drawn on a plane "
+            "that keeps as much of their differences as a plane can (**PCA**). Then analogies: from *man* to "
+            "*king* is a "
+            "step; the same step from *woman* should lead to *queen*."
+        ),
+        Text("Write the same sentence in two languages, and its opposite. Which two lie closest, and should they?"),
+        Text(
+            "The multilingual model puts translations side by side. But a sentence and its opposite lie close as well: "
+            "they speak of the same things. Close means *used alike*, not *true alike*. Analogies succeed for a "
+            "few well "
+            "known pairs and fail for many others, and what people wrote about men and women comes out too: "
+            "that is where bias comes from."
+        ),
+        WORDS, _meaning,
+    ),
     6: Step(
         Text("Attention"),
         Text(
@@ -211,5 +311,29 @@ STEPS = {
             "the last third names the word itself. The last row is exactly what the model says."
         ),
         "The capital of France is the city of", _lens,
+    ),
+    8: Step(
+        Text("Pre-training and fine-tuning"),
+        Text(
+            "A model learns in two phases. **Pre-training**: it reads very much text and is moved, token by "
+            "token, so that "
+            "the surprise of step 3 becomes smaller. **Fine-tuning**: the same again on a little text of one "
+            "kind, a task. "
+            "Below, one beginning before, in the middle of and after a run of Fine-tune on this computer, and "
+            "the curve of "
+            "its surprise, the **loss**."
+        ),
+        Text("Can I train one on my own computer? Does it understand? Can it be creative?"),
+        Text(
+            "The article's three questions. **On my own computer**: a tiny one, and the fine-tuning of a small "
+            "one, yes: "
+            "look at the run's time and at what it cost. A large one costs millions of times as much. "
+            "**Understanding**: ask step 2 to go on from *17 + 25 =* or *The opposite of hot is not*; what was never "
+            "written like this often comes out wrong, since the model knows what is said and not what is true. "
+            "**Creativity**: it draws what is possible by lot. A higher temperature gives what nobody has "
+            "written, and soon "
+            "what nobody understands; what is good in it, a reader has to choose."
+        ),
+        "", _phases,
     ),
 }  # fmt: skip

@@ -9,9 +9,10 @@ import streamlit as st
 
 from engine.explain import VIEWS, notebook
 from engine.explain.view import View
+from engine.requests import Generate, Sampling
 from pages.parts.curves import draw
 from pages.parts.engine import caller, house
-from pages.parts.errors import show_error
+from pages.parts.errors import errors_shown, show_error
 from pages.parts.language import _
 from pages.parts.picker import offer
 from pages.parts.tables import as_csv
@@ -84,6 +85,18 @@ def _stop(key: Any) -> None:
 
 def _again() -> None:
     st.session_state.pop(STOPPED, None)
+
+
+def go_on(model_id: str, prompt: str) -> str:
+    """How a model goes on, the likeliest token each time; kept in the session."""
+    kept: dict[Any, str] = st.session_state.setdefault("gone-on", {})
+    key = (model_id, prompt)
+    if key not in kept and prompt.strip():
+        with errors_shown(), st.spinner(_("Looking…")):
+            asked = Generate(prompt, sampling=Sampling(max_new_tokens=24, temperature=0.0))
+            (result,) = house().engine.run(model_id, [asked], caller())
+            kept[key] = str(getattr(result, "text", ""))
+    return kept.get(key, "")
 
 
 def show_plot(figure: Mapping[str, Any], key: str, alt: str) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from engine.explain.chain import ChainResult
 from engine.explain.choosing import NextResult
 from engine.explain.lens import LensResult
+from engine.explain.meaning import MeaningResult
 from engine.inspections import Piece
 from pages.parts.curves import PALETTE
 from pages.parts.language import _
@@ -188,7 +189,7 @@ def heads(habits: Any, habit: int) -> dict[str, Any]:
     }  # fmt: skip
     layout = {
         "height": max(180, min(520, 100 + 14 * len(values))), "margin": MARGIN,
-        "yaxis": {"title": {"text": _("layer")}, "automargin": True},
+        "yaxis": {"title": {"text": _("layer")}, "automargin": True, "showgrid": False},
         "xaxis": {"title": {"text": _("head")}, "dtick": 1},
     }  # fmt: skip
     return {"data": [trace], "layout": layout}
@@ -209,11 +210,29 @@ def lens_table(result: LensResult, most_words: int = 14) -> dict[str, Any]:
         "ygap": 1,
     }  # fmt: skip
     if len(result.tokens) <= most_words:
-        trace |= {"text": words, "texttemplate": "%{text}"}
+        short = [[word if len(word) <= 9 else f"{word[:8]}…" for word in layer] for layer in words]
+        trace |= {"text": short, "texttemplate": "%{text}", "textfont": {"size": 11}}
     layout = {
-        "height": 120 + 22 * len(words), "margin": MARGIN, "yaxis": {"title": {"text": _("layer")}, "automargin": True},
+        "height": 120 + 22 * len(words), "margin": MARGIN,
+        "yaxis": {"title": {"text": _("layer")}, "automargin": True, "showgrid": False},
         "xaxis": _axis([named(piece.text) for piece in result.tokens], tickangle=-60),
     }  # fmt: skip
+    return {"data": [trace], "layout": layout}
+
+
+def points(result: MeaningResult) -> dict[str, Any]:
+    """Texts on the plane, the two nearest of each told by hover."""
+    plane = result.plane.values()
+    names = [named(text if len(text) <= 24 else f"{text[:22]}…").replace("·", " ") for text in result.texts]
+    hover = ["<br>".join(f"{escape(one.text[:60])} {one.cosine:.2f}" for one in near) for near in result.nearest]
+    trace = {
+        "type": "scatter", "mode": "markers+text", "x": plane[:, 0].tolist(), "y": plane[:, 1].tolist(), "text": names,
+        "textposition": "top center", "marker": {"color": TEAL, "size": 9}, "hovertext": hover, "cliponaxis": False,
+        "hovertemplate": "%{text}<br>%{hovertext}<extra></extra>",
+    }  # fmt: skip
+    bare = {"showticklabels": False, "automargin": True}
+    layout = {"height": 440, "margin": MARGIN, "xaxis": bare | {"title": {"text": _("first component")}},
+              "yaxis": bare | {"title": {"text": _("second component")}}, "hovermode": "closest"}  # fmt: skip
     return {"data": [trace], "layout": layout}
 
 
@@ -227,7 +246,7 @@ def change_line(result: LensResult) -> dict[str, Any]:
     }  # fmt: skip
     layout = {
         "height": 220, "margin": MARGIN, "xaxis": {"title": {"text": _("layer")}},
-        "yaxis": {"tickformat": ".0%", "automargin": True, "title": {"text": _("change")}},
+        "yaxis": {"type": "log", "tickformat": ".0%", "automargin": True, "title": {"text": _("change")}},
     }  # fmt: skip
     return {"data": [trace], "layout": layout}
 

@@ -13,8 +13,10 @@ from engine.explain import tokens
 from engine.explain.attention import AttentionRequest, AttentionResult
 from engine.explain.chain import ChainRequest, ChainResult
 from engine.explain.choosing import NextRequest
+from engine.explain.counting import CountingRequest
 from engine.explain.lens import LensRequest
 from engine.explain.masked import MaskedRequest
+from engine.explain.meaning import MeaningRequest
 from engine.explain.tokens import TokensRequest
 from engine.inspections import Piece
 from engine.messages import Text, counted
@@ -24,7 +26,7 @@ from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
 from pages.parts.looking import look, show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
-from pages.parts.text import plain
+from pages.parts.text import plain, show_text
 
 HABITS = {
     0: Text("looks at the first token"), 1: Text("looks at itself"), 2: Text("looks at the token before"),
@@ -267,6 +269,49 @@ def show_lens(text: str, model_id: str, key: str) -> None:
     show_origin(result)
 
 
+def show_counting(text: str, prompt: str, order: int, key: str) -> float | None:
+    """What a table of the visitor's own text makes of a beginning; its bits per byte."""
+    result = look("counting", CountingRequest(text, prompt, order))
+    if result is None:
+        return None
+    words = _("The table has {contexts:,} contexts. After {context} it has seen:", contexts=result.contexts,
+              context=repr(result.context))  # fmt: skip
+    st.caption(plain(words))
+    seen = {_("count"): {plots.named(one.text): float(one.count) for one in result.followers}}
+    show_plot(plots.grouped(seen, _("times")), f"{key}-counts", _("What followed the last letters, and how often."))
+    show_behind([{_("Letter"): one.text, _("Times"): one.count} for one in result.followers], f"{key}-counts")
+    show_text(prompt + result.continuation)
+    return float(result.bits_per_byte)
+
+
+def show_meaning(text: str, model_id: str, key: str, analogies: str = "") -> None:
+    """Words and sentences on a plane, the nearest of each, and analogies."""
+    result = look("meaning", MeaningRequest(text, analogies, model_id))
+    if result is None:
+        return
+    words = _(
+        "The plane shows {share} of what differs; the rest is in directions that no plane has.",
+        share=f"{result.shown:.0%}",
+    )
+    st.caption(plain(words))
+    show_plot(plots.points(result), f"{key}-plane", _("Words and sentences as points on a plane."))
+    rows = [
+        {_("Text"): name, "x": round(float(x), 4), "y": round(float(y), 4),
+         _("Nearest"): ", ".join(f"{one.text} {one.cosine:.2f}" for one in near)}
+        for name, (x, y), near in zip(result.texts, result.plane.values(), result.nearest, strict=True)
+    ]  # fmt: skip
+    show_behind(rows, f"{key}-plane")
+    if result.analogies:
+        right = sum(one.is_right for one in result.analogies)
+        st.markdown(_("**Analogies**: {right} of {all} come out.", right=right, all=len(result.analogies)))
+        solved = [
+            {_("Analogy"): f"{one.first} : {one.second} = {one.third} : ?", _("Expected"): one.expected,
+             _("Found"): one.found, _("Cosine"): round(one.cosine, 3), _("Right"): "✓" if one.is_right else "✗"}
+            for one in result.analogies
+        ]  # fmt: skip
+        st.dataframe(solved, hide_index=True, key=f"{key}-analogies")
+
+
 def show_masked(text: str, model_id: str, key: str) -> None:
     """What stands where words are hidden."""
     request = MaskedRequest(text, model=model_id)
@@ -289,6 +334,7 @@ def show_view(name: str, text: str, model_id: str, key: str, source: str = "") -
         "chain": lambda: show_chain({_("Text"): text}, model_id, key, source),
         "attention": lambda: show_attention(text, model_id, key, source),
         "lens": lambda: show_lens(text, model_id, key),
+        "meaning": lambda: show_meaning(text, model_id, key),
         "masked": lambda: show_masked(text, model_id, key),
     }
     draw[name]()

@@ -18,7 +18,9 @@ from engine.explain import VIEWS, tokens
 from engine.explain.attention import AttentionRequest
 from engine.explain.chain import ChainRequest, chain
 from engine.explain.choosing import NextRequest, choose
+from engine.explain.counting import STORY, CountingRequest, Table, count
 from engine.explain.lens import LensRequest
+from engine.explain.meaning import MeaningRequest, meaning
 from engine.explain.tokens import TokensRequest
 from engine.inspections import MOST_TOKENS, Grid, Piece, pack
 from engine.requests import Sampling, Token
@@ -108,6 +110,44 @@ def test_every_view_answers(bench: Bench) -> None:
     assert seen.weights.values().shape == (3, 3, 3) and (seen.kind, seen.layers, seen.heads) == ("causal", 2, 3)
     read = ask(bench, "lens", LensRequest(text, top=2))
     assert read.words[2][1] == ["w0", "w1"] and read.ids.axes == ("layer", "token", "rank")
+
+
+def test_counting_by_hand() -> None:
+    table = Table(b"abab", 1)
+    assert table.counts[b""] == {97: 2, 98: 2} and table.counts[b"a"] == {98: 2}
+    alone = (2 + 2 / 256) / 6  # two of four letters, and two kinds that share what is left
+    assert table.probability(b"", 97) == pytest.approx(alone)
+    assert table.probability(b"xa", 98) == pytest.approx((2 + alone) / 3)
+    for context in (b"", b"a", b"zz"):
+        assert sum(table.probability(context, byte) for byte in range(256)) == pytest.approx(1)
+    found = count(CountingRequest("abab", "aba", 1))
+    assert found.continuation == "ba" * 60 and [(one.text, one.count) for one in found.followers] == [("b", 2)]
+    seen, unseen = (count(CountingRequest(STORY, prompt, 4)).bits_per_byte for prompt in ("the baker", "xylophone"))
+    assert seen < 3 < unseen
+    with pytest.raises(InputError, match="order"):
+        count(CountingRequest("a", "b", 99))
+
+
+def test_meaning_by_hand() -> None:
+    vectors = {"man": (1, 0, 0, 0), "woman": (0, 1, 0, 0), "king": (0.6, 0, 0.8, 0), "queen": (0, 0.6, 0.8, 0),
+               "bread": (0, 0, 0, 1)}  # fmt: skip
+    table = {word: np.array(vector, float) for word, vector in vectors.items()}
+    asked = [["man", "king", "woman", "queen"], ["man", "king", "woman", "bread"]]
+    found = meaning(list(vectors), asked, table, "a")
+    assert [(one.found, one.is_right) for one in found.analogies] == [("queen", True), ("queen", False)]
+    assert found.nearest[2][0].text == "queen" and found.nearest[2][0].cosine == pytest.approx(0.64)
+    plane, centred = found.plane.values(), np.stack(list(table.values())) - np.mean(list(table.values()), 0)
+    values = np.sort(np.linalg.eigvalsh(centred.T @ centred))[::-1]
+    assert (plane**2).sum(0) == pytest.approx(values[:2], rel=1e-4)
+    assert found.shown == pytest.approx(values[:2].sum() / values.sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "analogies"), [("a\nb", ""), ("a\nb\nc", "man king"), ("\n".join(map(str, range(99))), "")]
+)
+def test_lines_that_cannot_be_drawn(bench: Bench, text: str, analogies: str) -> None:
+    with pytest.raises(InputError):
+        ask(bench, "meaning", MeaningRequest(text, analogies, "minilm-l6"))
 
 
 def test_what_a_view_cannot_show_is_said_with_one_that_can(bench: Bench) -> None:

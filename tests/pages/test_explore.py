@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from engine.catalogue.sources.hub import Hub
 from engine.explain import VIEWS
+from engine.training.views import RunView
 from pages.parts.lesson import STEPS
+from pages.parts.phases import tokens_seen
 
 Open = Callable[..., AppTest]
 NASTY = "<b>bold</b> & more"
@@ -23,6 +26,7 @@ def more_models(bench: Bench) -> None:
     """An encoder, a translator and a model with masks, beside the embedded ones."""
     for made in (
         model("minilm-l6", architecture="embedding"),
+        model("multilingual-e5-small", architecture="embedding"),
         model("firefox-en-pt", architecture="seq2seq", pair=("en", "pt"), runtime="marian"),
         model("bert-base-uncased", architecture="masked", is_embedded=False, source=Hub("google-bert/bert", "main")),
     ):
@@ -39,12 +43,15 @@ def said(app: AppTest) -> str:
     return "\n".join(str(one.value) for one in (*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader))
 
 
-@pytest.mark.parametrize("step", list(STEPS))
+@pytest.mark.parametrize("step", [number for number, step in STEPS.items() if step.text])
 def test_a_step_draws_from_its_link_alone(open_page: Open, bench: Bench, step: int) -> None:
     plain = open_page("explore", link={"step": str(step)})
     assert not plain.exception and not figures(plain) and bench.loads == []
     assert f"{step}. " in plain.subheader[0].value
-    app = open_page("explore", link={"step": str(step), "look": "yes", f"text{step}": NASTY})
+    app = open_page(
+        "explore",
+        link={"step": str(step), "look": "yes", f"text{step}": NASTY if step != 5 else f"{NASTY}\ntwo\nthree"},
+    )
     assert not app.exception and not app.error and not app.warning, said(app)
     drawn = figures(app)
     assert drawn and all(figure["alt"] and figure["saves"] for figure in drawn)
@@ -70,7 +77,7 @@ def test_the_next_step_is_a_press_away(open_page: Open) -> None:
     assert app.subheader[0].value.startswith("2. ")
 
 
-@pytest.mark.parametrize("view", list(VIEWS))
+@pytest.mark.parametrize("view", [name for name, view in VIEWS.items() if view.needs])
 def test_the_free_mode_has_every_view(open_page: Open, view: str) -> None:
     title = str(VIEWS[view].title)
     app = open_page("explore", link={"mode": "Free", "view": title, "look": "yes", "beside": "Another model"})
@@ -90,6 +97,24 @@ def test_attention_across_to_a_source(open_page: Open) -> None:
     assert not app.exception and "word alignment" in said(app)
     matrix = next(figure for figure in figures(app) if figure["name"] == "attention-matrix")
     assert len(matrix["data"][0]["z"]) == 2
+
+
+def test_the_last_step_shows_a_run(open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "No run with samples" in said(open_page("explore", link={"step": "8"}))
+    metrics = [{"step": step, "time": 10.0 * step, "loss": 3.0 - step, "tokens_per_second": 50.0} for step in range(3)]
+    samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
+    run = RunView(
+        folder=Path("r"), state="done", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
+        metrics=metrics, samples=samples,
+    )  # fmt: skip
+    monkeypatch.setattr("pages.parts.phases.views.listed", lambda settings: [run])
+    monkeypatch.setattr("pages.parts.phases.views.read", lambda settings, id: run)
+    bench.engine.catalogue.add(model("run-a1", parameters=1_000_000))
+    app = open_page("explore", link={"step": "8"})
+    assert not app.exception and tokens_seen(metrics) == 1000
+    assert "6.0e+09" in said(app)
+    texts = "".join(str(element.proto.body) for element in app.get("html"))
+    assert all(f"after {step}" in texts for step in range(3)) and figures(app)
 
 
 def test_a_long_text_is_an_image(open_page: Open) -> None:

@@ -1,0 +1,128 @@
+"""Counting before networks: which byte followed which in a text, and what such a table writes and is surprised by.
+
+Shorter contexts fill in for those that were never seen (Witten and Bell 1991), down to all bytes alike.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.errors import InputError
+from engine.explain.view import View
+from engine.messages import Text
+from engine.requests import Event, clean_text
+from engine.serving.protocol import Caller, Engine
+
+MOST_CHARACTERS, MOST_ORDER, WRITTEN, FOLLOWERS = 20_000, 8, 120, 8
+
+
+@dataclass(frozen=True)
+class CountingRequest:
+    """A text to count in, a beginning to go on with, and how many letters (bytes) the table looks back."""
+
+    text: str
+    prompt: str
+    order: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Follower:
+    """What followed the last letters of the prompt, and how often."""
+
+    text: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CountingResult:
+    """`bits_per_byte` is the table's surprise at the prompt, which it has not counted."""
+
+    continuation: str
+    context: str
+    followers: list[Follower]
+    contexts: int
+    bits_per_byte: float
+
+
+class Table:
+    """Counts of what followed each context of up to `order` bytes."""
+
+    def __init__(self, text: bytes, order: int) -> None:
+        self.order = order
+        self.counts: dict[bytes, Counter[int]] = defaultdict(Counter)
+        for place, byte in enumerate(text):
+            for length in range(min(order, place) + 1):
+                self.counts[text[place - length : place]][byte] += 1
+
+    def probability(self, context: bytes, byte: int) -> float:
+        """Of a byte after a context, whose own counts weigh the more the fewer different bytes followed it."""
+        value = 1 / 256
+        for length in range(min(self.order, len(context)) + 1):
+            seen = self.counts.get(context[len(context) - length :])
+            if seen is None:
+                break
+            total, kinds = seen.total(), len(seen)
+            value = (seen[byte] + kinds * value) / (total + kinds)
+        return value
+
+    def longest(self, context: bytes) -> bytes:
+        """The end of a context, as long as it was seen."""
+        lengths = range(min(self.order, len(context)), -1, -1)
+        return next(end for length in lengths if (end := context[len(context) - length :]) in self.counts or not end)
+
+    def write(self, prompt: bytes, count: int, seed: int) -> bytes:
+        """Go on, each byte drawn by how often it followed."""
+        lot, written = random.Random(seed), prompt
+        for _ in range(count):
+            seen = self.counts[self.longest(written)]
+            written += bytes(lot.choices(list(seen), list(seen.values())))
+        return written[len(prompt) :]
+
+
+def count(request: CountingRequest) -> CountingResult:
+    """The table of a text and what it makes of the prompt. Raises InputError, TooLargeError."""
+    if not 1 <= request.order <= MOST_ORDER:
+        raise InputError(
+            "{field} takes a number from {low} to {high}.", param="order", field="order", low=1, high=MOST_ORDER
+        )
+    text = clean_text(request.text, "text", MOST_CHARACTERS).encode()
+    prompt = clean_text(request.prompt, "prompt", MOST_CHARACTERS).encode()
+    table = Table(text, request.order)
+    surprise = [-math.log2(table.probability(prompt[:place], byte)) for place, byte in enumerate(prompt)]
+    context = table.longest(prompt)
+    followers = [
+        Follower(_shown(bytes([byte])), number) for byte, number in table.counts[context].most_common(FOLLOWERS)
+    ]
+    continuation = table.write(prompt, WRITTEN, request.seed).decode(errors="ignore")
+    return CountingResult(continuation, _shown(context), followers, len(table.counts), sum(surprise) / len(surprise))
+
+
+def _shown(some: bytes) -> str:
+    return some.decode(errors="backslashreplace")
+
+
+def stream(engine: Engine, request: CountingRequest, caller: Caller) -> Iterator[Event]:
+    """Yields one event with a CountingResult; no model is asked."""
+    yield Event("done", result=count(request))
+
+
+STORY = (
+    "Once upon a time there was a small village by the sea, and everybody knew everybody. Every morning the baker lit "
+    "his oven before the sun came up, and the smell of the bread went down the street to the harbour, where the boats "
+    "were. The fishermen took the bread with them and came back in the evening with fish, and the baker took the fish. "
+    "One morning there was no smell, and no bread, and the boats stayed in the harbour. The children went up "
+    "the street "
+    "and found the baker in front of the oven. The oven was cold, and in the oven there was a cat with four kittens. "
+    "So the baker had waited, and the village waited with him, and that evening there was no bread and no fish, and "
+    "everybody went to see the kittens."
+)
+VIEW = View(
+    id="explore/counting", title=Text("Counting"), summary=Text("What a table of letters writes that only counts."),
+    icon="tag", architectures=frozenset(), default_model="", needs=frozenset(), request_type=CountingRequest,
+    result_type=CountingResult, stream=stream, samples=(CountingRequest(STORY, "The children went to the "),),
+)  # fmt: skip

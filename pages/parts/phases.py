@@ -1,0 +1,78 @@
+"""The lesson's last step: what a run wrote before, in the middle of and after its training, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import streamlit as st
+
+from engine.training import views
+from engine.training.views import RunView
+from pages.parts.curves import points_of
+from pages.parts.engine import house, may
+from pages.parts.language import _
+from pages.parts.live import figures_of
+from pages.parts.looking import show_behind, show_plot
+from pages.parts.text import plain, show_text
+
+GPT3 = 6 * 175e9 * 300e9
+"""Operations of training GPT-3: 175 billion weights, 300 billion tokens (Brown et al. 2020)."""
+
+
+def show_phases() -> None:
+    """A run that has come to its end, of those that this visitor may see."""
+    runs = [run for run in views.listed(house().settings) if run.state == "done"] if may("see runs") else []
+    told = [run for run in (views.read(house().settings, one.id) for one in runs[:8]) if run.samples]
+    if not told:
+        st.caption(_("No run with samples is here yet. Start one: a tiny model learns in minutes on this computer."))
+        st.page_link("finetune.py", label=_("Start a run on Fine-tune"), icon=":material/model_training:")
+        return
+    titles = {run.id: run.title for run in told}
+    chosen = st.selectbox(_("Run"), list(titles), format_func=lambda id: titles[id], key="run8", bind="query-params")
+    run = next(one for one in told if one.id == chosen)
+    _show_samples(run.samples)
+    if run.metrics:
+        figure = figures_of(run, 0.6, False)["loss"]
+        show_plot(figure, "phases-loss", _("The loss of the run, step by step."))
+        rows = [{_("Step"): step, _("Loss"): loss} for step, loss in points_of(run.metrics, "loss")]
+        show_behind(rows, "phases-loss")
+    _show_cost(run)
+    st.page_link("finetune.py", label=_("Start another on Fine-tune"), icon=":material/model_training:")
+
+
+def _show_samples(samples: Sequence[Mapping[str, Any]]) -> None:
+    steps = sorted({int(row["step"]) for row in samples})
+    prompt = next(row["prompt"] for row in samples if row["step"] == steps[0])
+    st.caption(plain(_("Beginning: {prompt}", prompt=str(prompt)[:300])))
+    moments = {steps[0]: _("Before"), steps[len(steps) // 2]: _("In the middle"), steps[-1]: _("After")}
+    for column, (step, words) in zip(st.columns(len(moments)), moments.items(), strict=True):
+        with column:
+            st.markdown(f"**{words}** · " + _("step {number:,}", number=step))
+            written = next((row["text"] for row in samples if row["step"] == step and row["prompt"] == prompt), "")
+            show_text(str(written))
+
+
+def _show_cost(run: RunView) -> None:
+    """About 6 operations a weight and token: two forwards, four backwards (Kaplan et al. 2020)."""
+    models, base = house().catalogue.models, run.config.base_id if run.config else ""
+    model = models.get(run.model_id) or models.get(base)
+    seen = tokens_seen(run.metrics)
+    if not model or not seen:
+        return
+    cost = 6 * model.parameters * seen
+    facts = {"n": f"{model.parameters:,}", "d": f"{seen:,.0f}", "cost": f"{cost:.1e}", "times": f"{GPT3 / cost:.0e}"}
+    words = _(
+        "What it cost: 6 · N · D, six operations for each of N = {n} weights and each of about D = {d} tokens that "
+        "were read: {cost} operations. GPT-3 took about 3e+23, {times} times as many. That is the article's *very "
+        "high* cost.",
+        **facts,
+    )
+    st.markdown(words)
+
+
+def tokens_seen(metrics: Sequence[Mapping[str, Any]]) -> float:
+    """Tokens that were learned from, by the speed and the time between two lines."""
+    lines = [row for row in metrics if "tokens_per_second" in row and "time" in row]
+    return sum(later["tokens_per_second"] * (later["time"] - row["time"]) for row, later in pairwise(lines))
