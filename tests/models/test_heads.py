@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,27 @@ def test_a_classifier_learns_and_is_judged(encoder: Path) -> None:
     trainer.mean = {name: value.detach().clone() for name, value in trainer.named.items()}
     with trainer.averaged() as averaged:
         assert task.judge(averaged)["f1"] == 100
+
+
+def test_the_commands_train_go_on_finish_and_write_what_ships(
+    data: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("WINDOW", 60), ("STRIDE", 20), ("CHUNK_ROWS", 60), ("JUDGED", 4)):
+        monkeypatch.setattr(answers, name, value)
+    names = dict(zip(LABELS, TEXTS, strict=True))
+    rows = [Said(text, label, "en") for label, text in names.items()] * 8
+    monkeypatch.setattr(sentiments, "read_rows", lambda data: sentiments_data.Rows({"films": rows}, rows[:3]))
+    file = next(encoder.parent.glob("*.bin"))
+    for recipe in (answers, sentiments):
+        run = tmp_path / recipe.__name__
+        given = [recipe.__name__, "--data", str(data), "--base", str(file), "--run", str(run), "--threads", "1"]
+        for more in (["--tokens", "300"], ["--tokens", "600"], ["--finish", "300"]):
+            monkeypatch.setattr(sys, "argv", [*given, *more])
+            recipe.main()
+        said = capsys.readouterr().out
+        assert said.count("without a checkpoint") == 1 and "temperature" in said
+        config = json.loads((run / "finished" / "model" / "config.json").read_text())
+        assert config["base"] == "multilingual-e5-small" and config["temperature"] > 0
+        kind = config["architectures"][0].removeprefix("BertFor")
+        packed.load(run / "finished" / "model", f"AutoModelFor{kind}", base=encoder)
+    assert list(config["id2label"].values()) == list(LABELS)
