@@ -22,7 +22,7 @@ from torch import Tensor
 
 from engine.training.data import Feature, collate
 
-WARM_STEPS = 100
+WARM_STEPS = 60
 WEIGHT_DECAY = 0.01
 AVERAGE_DECAY = 0.998
 CHECKPOINT_SECONDS = 600.0
