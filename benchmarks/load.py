@@ -365,7 +365,13 @@ def sessions(count: int = 200) -> dict[str, Any]:
     message.rerun_script.query_string = ""
 
     def visit() -> Any:
-        line = connect(f"ws://{ours.host}/_stcore/stream", subprotocols=["streamlit"], max_size=None, open_timeout=60)  # type: ignore[list-item]
+        line = connect(
+            f"ws://{ours.host}/_stcore/stream",
+            subprotocols=["streamlit"],
+            max_size=None,
+            open_timeout=60,
+            ping_interval=None,
+        )  # type: ignore[list-item]
         line.send(message.SerializeToString())
         with suppress(TimeoutError):
             for _ in range(200):

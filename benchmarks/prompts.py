@@ -22,7 +22,7 @@ from engine.settings import current
 MODEL = "smollm2-135m-instruct"
 WORDS = "time sun sea sky road bird rain snow tree fire lake moon star wind song hand door bed cup".split()  # noqa: SIM905
 ROUNDS = 3
-READ_WORDS = {"llamacpp": 1900, "transformers": 800}
+READ_WORDS = {"llamacpp": 900, "transformers": 500}
 
 
 @contextmanager
