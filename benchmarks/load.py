@@ -365,13 +365,8 @@ def sessions(count: int = 200) -> dict[str, Any]:
     message.rerun_script.query_string = ""
 
     def visit() -> Any:
-        line = connect(
-            f"ws://{ours.host}/_stcore/stream",
-            subprotocols=["streamlit"],
-            max_size=None,
-            open_timeout=60,
-            ping_interval=None,
-        )  # type: ignore[list-item]
+        wanted: dict[str, Any] = {"subprotocols": ["streamlit"], "max_size": None, "ping_interval": None}
+        line = connect(f"ws://{ours.host}/_stcore/stream", open_timeout=60, **wanted)
         line.send(message.SerializeToString())
         with suppress(TimeoutError):
             for _ in range(200):
