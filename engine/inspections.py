@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Part = Literal["", "encoder", "decoder", "cross"]
+Method = Literal["gradients", "occlusion"]
 Kind = Literal["causal", "both ways", "cross"]
 MOST_TOKENS = 256
 """Of a text that is looked into; attention's numbers grow with their square."""
@@ -120,7 +121,25 @@ class Lens:
         return frozenset({"lens"})
 
 
-Look = Tokenize | Next | Attend | Lens
+@dataclass(frozen=True)
+class Attribute:
+    """Ask which tokens of the text speak for an answer and against another: a decoder's next token or a label.
+
+    Empty is the likeliest answer, and the likeliest other one.
+    """
+
+    text: str
+    answer: str = ""
+    rival: str = ""
+    method: Method = "gradients"
+    task: Literal["attribute"] = "attribute"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"attribute"})
+
+
+Look = Tokenize | Next | Attend | Lens | Attribute
 
 
 @dataclass(frozen=True)
@@ -192,4 +211,22 @@ class LensReading:
     is_repeated: bool = field(default=False, compare=False)
 
 
-Seen = Tokens | NextToken | Attention | LensReading
+@dataclass(frozen=True)
+class Attribution:
+    """Each token's part in the difference of two answers' logits, which is `before` for a text without content.
+
+    `error` is what the parts' sum leaves unexplained, as a share of the change.
+    """
+
+    tokens: tuple[Piece, ...]
+    parts: Grid
+    answer: str
+    rival: str
+    before: float
+    after: float
+    error: float
+    origin: Origin
+    is_repeated: bool = field(default=False, compare=False)
+
+
+Seen = Tokens | NextToken | Attention | LensReading | Attribution

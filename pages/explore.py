@@ -72,7 +72,7 @@ def type_texts(name: str, model: Model | None, beside: str) -> tuple[str, str, s
     """The text, what it translates, and another text where one is to stand beside it."""
     source = ""
     with st.form("free", border=False):
-        start = VIEWS[name].samples[0].text if name in ("masked", "meaning") else SENTENCE
+        start = VIEWS[name].samples[0].text if name in ("masked", "meaning", "why") else SENTENCE
         text = st.text_area(_("Text"), start, key=f"text-{name}", height=90, bind="query-params")
         if model and model.architecture == "seq2seq" and name in ("attention", "chain"):
             source = st.text_area(_("Source that it translates"), key="source", height=90, bind="query-params")

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.backends.attention import attention
 from engine.backends.protocol import Runtime
-from engine.inspections import LensReading, NextToken, Origin, Piece, Tokens, pack
+from engine.inspections import Attribution, LensReading, NextToken, Origin, Piece, Tokens, pack
 from engine.requests import Classification, Embedding, Extraction, Filling, Generation, Scoring, Span, Token
 from engine.serving.protocol import Caller
 
@@ -40,7 +40,7 @@ class FakeBackend:
 
     tasks = frozenset(
         {"generate", "sample", "penalties", "top_logprobs", "classify", "extract", "fill", "embed", "score"}
-        | {"rivals", "tokenize", "next", "attend", "attend_translation", "lens"}
+        | {"rivals", "tokenize", "next", "attend", "attend_translation", "lens", "attribute"}
     )
 
     def __init__(
@@ -124,6 +124,11 @@ class FakeBackend:
         weights = np.ones((2, 3, len(rows), len(columns)))
         weights = weights if job.request.source else np.tril(weights)
         job.finish(attention(rows, columns, weights / weights.sum(-1, keepdims=True), job.request.layer, ORIGIN))
+
+    def _attribute(self, job: Any) -> None:
+        tokens = _words(job.request.text)
+        parts = pack(np.linspace(-1, 1, len(tokens)), ("token",))
+        job.finish(Attribution(tokens, parts, "positive", "negative", 0.0, 2.0, 0.5, ORIGIN))
 
     def _lens(self, job: Any) -> None:
         tokens, top = _words(job.request.text), job.request.top

@@ -28,6 +28,7 @@ VERBS = {
     "next": Text("tell what could come next"),
     "attend": Text("tell its attention"),
     "attend_translation": Text("tell its attention to a source"),
+    "attribute": Text("tell which words speak for an answer"),
     "lens": Text("tell what it would say after each layer"),
 }
 

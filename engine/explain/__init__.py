@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.explain import attention, chain, choosing, counting, lens, masked, meaning, tokens
+from engine.explain import attention, chain, choosing, counting, lens, masked, meaning, tokens, why
 from engine.explain.view import View
 
 VIEWS: dict[str, View] = {
@@ -14,5 +14,6 @@ VIEWS: dict[str, View] = {
     "attention": attention.VIEW,
     "lens": lens.VIEW,
     "masked": masked.VIEW,
+    "why": why.VIEW,
 }
 """By the end of their address under `/api/explore/`, in the order of the page."""

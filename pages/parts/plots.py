@@ -236,6 +236,20 @@ def points(result: MeaningResult) -> dict[str, Any]:
     return {"data": [trace], "layout": layout}
 
 
+def speaking(parts: Sequence[Any]) -> dict[str, Any]:
+    """What each word adds, for the answer to the right and against it to the left."""
+    shown = list(parts)[::-1]
+    trace = {
+        "type": "bar", "orientation": "h", "x": [one.value for one in shown], "y": list(range(len(shown))),
+        "marker": {"color": [TEAL if one.value >= 0 else CORAL for one in shown]},
+        "hovertemplate": "%{x:.3f}<extra></extra>",
+    }  # fmt: skip
+    names = [named(one.text if len(one.text) <= 40 else f"{one.text[:38]}…").replace("·", " ") for one in shown]
+    layout = {"height": 90 + 22 * len(shown), "margin": MARGIN, "yaxis": _axis(names), "bargap": 0.25,
+              "xaxis": {"title": {"text": _("against ← → for")}}}  # fmt: skip
+    return {"data": [trace], "layout": layout}
+
+
 def change_line(result: LensResult) -> dict[str, Any]:
     """By how much each layer moves the residual stream, on average over the tokens but the first."""
     changes = result.changes.values()

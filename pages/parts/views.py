@@ -27,6 +27,7 @@ from pages.parts.language import _, labelled
 from pages.parts.looking import look, show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
 from pages.parts.text import plain, show_text
+from pages.parts.why import show_why
 
 HABITS = {
     0: Text("looks at the first token"), 1: Text("looks at itself"), 2: Text("looks at the token before"),
@@ -334,6 +335,7 @@ def show_view(name: str, text: str, model_id: str, key: str, source: str = "") -
         "chain": lambda: show_chain({_("Text"): text}, model_id, key, source),
         "attention": lambda: show_attention(text, model_id, key, source),
         "lens": lambda: show_lens(text, model_id, key),
+        "why": lambda: show_why(text, model_id, key),
         "meaning": lambda: show_meaning(text, model_id, key),
         "masked": lambda: show_masked(text, model_id, key),
     }

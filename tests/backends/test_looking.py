@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
-from engine.inspections import HABITS, MOST_TOKENS, Attend, Lens, Next, Score, Tokenize
+from engine.inspections import HABITS, MOST_TOKENS, Attend, Attribute, Lens, Next, Score, Tokenize
 from tests.backends import checkpoints
 from tests.backends.checkpoints import KeptJob, open_backend, run
 
@@ -171,3 +171,39 @@ def test_nobody_waits_for_the_layers_that_are_left(models: dict[str, Any], reque
     models["gpt2"].run([job, other := KeptJob(Tokenize("sea"))])
     assert isinstance(job.error, NotReadyError) and isinstance(job.error, PeopleError)
     assert other.result.pieces
+
+
+@pytest.mark.parametrize(("name", "request_"), [("gpt2", Attribute(TEXT)), ("llama", Attribute(TEXT, "the", "and")),
+                                              ("classifier", Attribute(TEXT, rival="LABEL_1"))])  # fmt: skip
+def test_gradients_add_up_to_the_difference(models: dict[str, Any], name: str, request_: Any) -> None:
+    job = KeptJob(request_)
+    with torch.inference_mode():
+        models[name].run([job])
+    found = job.result
+    if job.error:
+        raise job.error
+    parts = found.parts.values()
+    assert len(parts) == len(found.tokens) and found.answer != found.rival and job.texts
+    assert abs(float(parts.sum()) - (found.after - found.before)) <= max(0.05 * abs(found.after - found.before), 1e-3)
+    assert found.error <= 0.05
+    logits = straight(models[name]).logits[0]
+    top = (logits[-1] if logits.dim() == 2 else logits).topk(2)
+    if not request_.answer and not request_.rival:
+        assert found.after == pytest.approx(float(top.values[0] - top.values[1]), abs=1e-3)
+
+
+def test_occlusion_is_what_is_lost_without_a_token(models: dict[str, Any]) -> None:
+    backend = models["gpt2"]
+    (found,) = run(backend, Attribute("Once upon a", method="occlusion"))
+    ids = backend.tokenizer("Once upon a", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        own, rival = backend.module(ids).logits[0, -1].topk(2).indices.tolist()
+        hidden = ids.clone()
+        hidden[0, 1] = backend.tokenizer.pad_token_id
+        full, without = (backend.module(one).logits[0, -1] for one in (ids, hidden))
+    expected = float((full[own] - full[rival]) - (without[own] - without[rival]))
+    assert found.parts.values()[1] == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(InputError, match="no label"):
+        run(models["classifier"], Attribute(TEXT, "nonsense"))
+    with pytest.raises(InputError, match="same"):
+        run(models["classifier"], Attribute(TEXT, "LABEL_1", "LABEL_1"))

@@ -22,6 +22,7 @@ from engine.explain.counting import STORY, CountingRequest, Table, count
 from engine.explain.lens import LensRequest
 from engine.explain.meaning import MeaningRequest, meaning
 from engine.explain.tokens import TokensRequest
+from engine.explain.why import Part, WhyRequest, fold, sentences
 from engine.inspections import MOST_TOKENS, Grid, Piece, pack
 from engine.requests import Sampling, Token
 
@@ -148,6 +149,23 @@ def test_meaning_by_hand() -> None:
 def test_lines_that_cannot_be_drawn(bench: Bench, text: str, analogies: str) -> None:
     with pytest.raises(InputError):
         ask(bench, "meaning", MeaningRequest(text, analogies, "minilm-l6"))
+
+
+def test_parts_are_folded(bench: Bench) -> None:
+    pieces = [
+        Piece("[CLS]", 1, True),
+        Piece("un", 2),
+        Piece("kind", 3),
+        Piece(" man", 4),
+        Piece(".", 5),
+        Piece(" So", 6),
+    ]
+    parts = [Part(piece.text, value) for piece, value in zip(pieces, (9, 1, 2, 3, 4, 5), strict=True)]
+    words = fold(pieces, parts)
+    assert words == [Part("[CLS]", 9), Part("unkind", 3), Part("man.", 7), Part("So", 5)]
+    assert sentences(words[1:]) == [Part("unkind man.", 10), Part("So", 5)]
+    found = ask(bench, "why", WhyRequest("bad good", model="sentiment-minilm"))
+    assert [part.value for part in found.tokens] == [-1, 1] and found.answer == "positive" and not found.is_exact
 
 
 def test_what_a_view_cannot_show_is_said_with_one_that_can(bench: Bench) -> None:

@@ -85,6 +85,9 @@ def test_the_free_mode_has_every_view(open_page: Open, view: str) -> None:
     if view == "masked":
         assert "No embedded model has this view" in said(app)
         assert "Bert\\-Base\\-Uncased" in said(app)
+    elif view == "why":
+        app.button(key="free-go").click().run()
+        assert not app.exception and figures(app) and "more than 5%" in said(app).replace("\\", "")
     elif view == "tokens":
         assert app.dataframe
     else:

@@ -2,9 +2,9 @@
 
 WRITING = frozenset({"generate", "sample", "penalties", "top_logprobs"})
 TASKS: dict[str, frozenset[str]] = {
-    "causal": WRITING | {"score", "rivals", "embed", "tokenize", "next", "attend", "lens"},
+    "causal": WRITING | {"score", "rivals", "embed", "tokenize", "next", "attend", "lens", "attribute"},
     "seq2seq": WRITING | {"tokenize", "attend", "attend_translation"},
-    "classification": frozenset({"classify", "tokenize", "attend"}),
+    "classification": frozenset({"classify", "tokenize", "attend", "attribute"}),
     "extraction": frozenset({"extract", "tokenize", "attend"}),
     "masked": frozenset({"fill", "tokenize", "attend"}),
     "embedding": frozenset({"embed", "tokenize", "attend"}),

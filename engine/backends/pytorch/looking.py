@@ -18,12 +18,15 @@ from torch import Tensor
 from engine.backends.attention import attention
 from engine.backends.memory import is_memory_error, memory_short
 from engine.backends.protocol import Job
+from engine.backends.pytorch import attributing
 from engine.backends.texts import Detokenizer, bytes_of
 from engine.errors import InputError, NotReadyError, TooLargeError, UnsupportedError
 from engine.inspections import (
     MOST_TOKENS,
     Attend,
     Attention,
+    Attribute,
+    Attribution,
     Lens,
     LensReading,
     Next,
@@ -60,6 +63,10 @@ class Read(NamedTuple):
     def ids(self) -> Tensor:
         return self.inputs["input_ids"]
 
+    @property
+    def special(self) -> list[bool]:
+        return [piece.is_special for piece in self.pieces]
+
 
 class Looks:
     """Works on requests to look inside one module; `window` is its longest input in tokens."""
@@ -71,7 +78,7 @@ class Looks:
         self._window, self._origin, self._lock = min(window, MOST_TOKENS), origin, lock
         self._kinds: dict[str, Callable[[Job], Any]] = {
             "tokenize": self._tokens, "score": self._scored, "next": self._next, "attend": self._attention,
-            "lens": self._lens,
+            "lens": self._lens, "attribute": self._attributed,
         }  # fmt: skip
 
     def run(self, jobs: Sequence[Job]) -> None:
@@ -219,6 +226,54 @@ class Looks:
             read.pieces, words, pack(ids.numpy(), axes, "int32"), pack(logprobs, axes),
             pack(_changes(states), ("layer", "token")), self._origin,
         )  # fmt: skip
+
+    def _attributed(self, job: Job) -> Attribution:
+        request = job.request
+        assert isinstance(request, Attribute)
+        read, config = self._read(request.text), self._module.config
+        logits = self._module(**read.inputs).logits[0]
+        ranked = (logits[-1] if logits.dim() == 2 else logits).argsort(descending=True).tolist()
+        is_decoder = bool(self._module.can_generate())
+        names: Any = self._word if is_decoder else (lambda id: str(config.id2label[id]))
+        known = [
+            self._answer_id(one, names, ranked, is_decoder) if one else None for one in (request.answer, request.rival)
+        ]
+        free = [id for id in ranked[:3] if id not in known]
+        chosen, rival = (free.pop(0) if one is None else one for one in known)
+        asked = attributing.question(self._module, read.ids, self._neutral(), read.special, chosen, rival)
+
+        def told(done: int, total: int) -> None:
+            if job.is_cancelled:
+                raise Stopped
+            job.emit(f"{done + 1}/{total} ")
+
+        way = attributing.integrated if request.method == "gradients" else attributing.occluded
+        found = way(asked, told)
+        parts = pack(found.parts, ("token",))
+        figures = found.before, found.after, found.error
+        return Attribution(read.pieces, parts, names(chosen), names(rival), *figures, self._origin)
+
+    def _answer_id(self, answer: str, names: Any, ranked: list[int], is_decoder: bool) -> int:
+        """The token or label of an answer; of a word that takes several tokens the first."""
+        if is_decoder:
+            known = {names(id).strip().casefold(): id for id in reversed(ranked[:MOST_BEST])}
+            ids = self._tokenizer(f" {answer.strip()}", add_special_tokens=False)["input_ids"]
+            return known.get(answer.strip().casefold(), int(ids[0]) if ids else ranked[0])
+        found = next((id for id in ranked if names(id).casefold() == answer.strip().casefold()), None)
+        if found is None:
+            raise InputError(
+                "{model} has no label {label}. It has {known}.",
+                param="answer", model=self._title, label=repr(answer[:60]), known=[names(id) for id in ranked[:10]],
+            )  # fmt: skip
+        return found
+
+    def _neutral(self) -> int:
+        """The token that stands for no content: an encoder's pad or mask, a decoder's end."""
+        known = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, self._tokenizer.unk_token_id, 0)
+        return next(int(id) for id in known if id is not None)
+
+    def _word(self, id: int) -> str:
+        return pieces_of(self._tokenizer, [id], is_running=False)[0].text
 
     def _said(self, job: Job, norm: Any, state: Tensor, place: int, count: int) -> tuple[Tensor, Tensor]:
         """What the model would say after one layer."""
