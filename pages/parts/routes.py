@@ -30,6 +30,9 @@ def show_route(source: str, target: str) -> Route | None:
     elif not better:
         words = _("No model here translates {source} to {target}.", source=NAMED[source], target=NAMED[target])
         st.caption(words)
+        unmeasured = best_route(models, source, target)
+        for leg in missing(catalogue, unmeasured) if unmeasured else ():
+            offer(leg)
     if better:
         _offer(better, target)
     return here

@@ -126,6 +126,18 @@ def test_translate_names_its_way_and_offers_a_better_one(open_page: Open, bench:
     assert "through English" in drawn(app) and app.session_state["translation"].result.via == "mozilla-fr-en"
 
 
+def test_a_language_that_only_a_download_translates_is_named_with_its_button(
+    open_page: Open, bench: Bench, students: set[str]
+) -> None:
+    many = model("many", architecture="seq2seq", languages=("ga", "en"), applications=("translate",), is_embedded=False)
+    bench.engine.catalogue.add(replace(many, prompt_style="codes", source=Hub("owner/many", "main")))
+    students.add("many")
+    app = open_page("translate", to="en", text="Dia dhuit")
+    assert "No model here translates Irish to English" in drawn(app)
+    assert "is not on this machine yet" in drawn(app) and "fetch-many" in {button.key for button in app.button}
+    assert "The text looks Irish" in drawn(click(app, "Translate"))
+
+
 def test_a_registry_model_is_in_the_picker_once_it_is_here(open_page: Open, students: set[str]) -> None:
     assert "Mozilla-En-Fr" not in open_page("translate").selectbox(key="translator").options
     students.clear()
