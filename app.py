@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from engine import http, logs
 from engine.backends import loader as backends
+from engine.http import signing_path
 from engine.serving.compose import House
 from engine.settings import current
 from engine.storage import StorageError
@@ -19,7 +20,7 @@ from pages.parts import first_page
 from pages.parts.curves import library_routes
 from pages.parts.engine import house
 from pages.parts.errors import page_failed
-from pages.parts.serving import door
+from pages.parts.serving import door, origin
 
 WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
@@ -53,12 +54,19 @@ def _open_storage(home: House) -> None:
         home.storage.prepare()
 
 
+def _tell_host(home: House) -> None:
+    """Print the address that makes a browser the host's, where a public site has no sign-in."""
+    if path := signing_path(home):
+        print(f"\n  Host: {origin()}{path}\n  Opens once, for whoever runs this server.\n", flush=True)
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
     logs.set_up(current())
     http.prepare_sockets()
     home = await run_in_threadpool(house)
+    _tell_host(home)
     threading.Thread(target=_open_storage, args=(home,), daemon=True).start()
     await run_in_threadpool(home.store.prefetch_embedded)
     threading.Thread(target=first_page.prepare, daemon=True).start()

@@ -100,6 +100,21 @@ class BusyError(PeopleError):
     kind = "busy"
 
 
+class UnknownKeyError(PeopleError):
+    """No API key, or one that is not known, where one is needed."""
+
+    status = 401
+    kind = "unauthorized"
+    code = "invalid_api_key"
+
+
+class ForbiddenError(PeopleError):
+    """Who asks may not have that."""
+
+    status = 403
+    kind = "forbidden"
+
+
 class LimitError(BusyError):
     """An allowance is used up; the sentence says when it begins anew."""
 

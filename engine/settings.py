@@ -212,6 +212,16 @@ class Settings:
     """Longest text that a field takes on a public site."""
     public_rows: int = 100
     """Most texts in one request on a public site."""
+    hosts: str = ""
+    """E-mail addresses whose sign-in (`st.login`) makes them the public site's hosts, with commas between;
+    `*@example.org` is all of a domain. Empty: whoever opens the one-time address that the server prints is."""
+    members: str = ""
+    """The same of those who may what `members_may` lists, and have more of everything."""
+    members_may: str = "fetch, fetch data, upload, pin"
+    """What members may do besides, of: fetch, fetch data, upload, pin, see runs, train, compare, export, publish, work,
+    delete, unload. Members who see runs see each other's."""
+    api_needs_key: bool = False
+    """Whether a public site's API answers only to the keys that its host gave out."""
 
 
 def _parse(name: str, kind: str, raw: str) -> object:

@@ -20,8 +20,18 @@ from engine.http.sockets import prepare_sockets
 from engine.http.stopping import ended_by_signals
 from engine.http.uploads import Uploads
 from engine.serving.compose import House
+from engine.serving.roles import has_sign_in
 
-__all__ = ["Door", "Uploads", "check_listening", "ended_by_signals", "prepare_sockets", "routes", "warm_up"]
+__all__ = [
+    "Door",
+    "Uploads",
+    "check_listening",
+    "ended_by_signals",
+    "prepare_sockets",
+    "routes",
+    "signing_path",
+    "warm_up",
+]
 
 BARE_MOUNTS = ("/api", "/v1", "/healthz", "/readyz", "/metrics")
 BARE_PATHS = ("/models", "/completions", "/chat/completions", "/embeddings", "/responses")
@@ -36,15 +46,28 @@ def routes(house: Callable[[], House]) -> list[BaseRoute]:
     app = _Whole(house)
     bare = [_Asked(path, app) for path in BARE_PATHS]
     links = [Route(f"/{kind}/{{key}}", partial(_link, house), methods=LINK_METHODS) for kind in LINKS]
+    links.append(Route("/sign-in/{token}", partial(_sign_in, house), methods=LINK_METHODS))
     # A mount does not take its own bare path, which would then be a page.
     paths = [Route(path, app) for path in BARE_MOUNTS]
     return [*links, Mount("/api", app), Mount("/v1", app), *paths, *bare]
+
+
+def signing_path(house: House) -> str:
+    """Where a browser becomes the host's, once; "" where a sign-in tells who is, or everybody is."""
+    is_needed = house.settings.is_public and not has_sign_in(house.settings)
+    return f"/sign-in/{house.hosting.token}" if is_needed else ""
 
 
 async def _link(house: Callable[[], House], request: Request) -> Response:
     from engine.http import shared  # with all applications, for which the server's start need not wait
 
     return await shared.answer(await run_in_threadpool(house), request)
+
+
+async def _sign_in(house: Callable[[], House], request: Request) -> Response:
+    from engine.http import signing
+
+    return await signing.answer(await run_in_threadpool(house), request)
 
 
 @lru_cache(maxsize=1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.http.callers import caller_of
+from engine.errors import PeopleError
+from engine.http.callers import remember
+from engine.http.errors import error_response
+from engine.http.language import listen
+from engine.http.streams import in_thread
 from engine.serving.allowances import Allowance
 from engine.serving.compose import House
 
@@ -17,24 +20,28 @@ OPENAIS = ("requests", "tokens")
 
 
 class Told:
-    """Around the API: `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), and OpenAI's own."""
+    """Around the API: finds the caller, and tells what is left in `RateLimit` and `RateLimit-Policy`
+    (draft-ietf-httpapi-ratelimit-headers) and in OpenAI's own headers."""
 
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.house = app, house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and tell with the answer's head what is left then."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        try:
+            caller = await in_thread(remember, self.house, HTTPConnection(scope))
+        except PeopleError as error:
+            listen(scope)
+            return await error_response(error)(scope, receive, send)
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                request = HTTPConnection(scope)
-                found = await run_in_threadpool(lambda: self.house.allowances.of(caller_of(self.house, request)))
-                MutableHeaders(scope=message).update(headers(found))
+                MutableHeaders(scope=message).update(headers(await in_thread(self.house.allowances.of, caller)))
             await send(message)
 
-        await self.app(scope, receive, telling)
+        await self.app(scope, receive, telling if scope["method"] == "POST" else send)
 
 
 def headers(allowances: Sequence[Allowance]) -> dict[str, str]:

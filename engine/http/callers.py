@@ -1,16 +1,79 @@
-"""Who stands behind a request."""
+"""Who stands behind a request: a key, a browser, or else an address."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 
-from engine.http.visitors import number_of, visitor_of
+from engine.errors import ForbiddenError, UnknownKeyError
+from engine.http.visitors import HOST_COOKIE, number_of, visitor_of
 from engine.serving import access
 from engine.serving.compose import House
-from engine.serving.protocol import Caller
+from engine.serving.protocol import Caller, Role
+from engine.storage.hosting import PREFIX, SIGNED_IN_SECONDS
+
+FOUND = "parlance.caller"
+"""In a request's scope: its caller, found before, in a thread."""
+OPENAI = "openai"
+OTHERS = (OPENAI, "explore")
+"""Scopes of keys besides the applications' ids: all under /v1, and all under /api/explore."""
 
 
 def caller_of(house: House, request: HTTPConnection) -> Caller:
-    """The caller, known by the browser's number, else by the address that the request came from."""
+    """The caller of a request. Raises UnknownKeyError, ForbiddenError, StorageError where it cannot be looked up."""
+    found: Caller | None = request.scope.get(FOUND)
+    return found or _identify(house, request)
+
+
+def remember(house: House, request: HTTPConnection) -> Caller:
+    """The caller, found once for a request; for a thread, since keys are looked up in the storage."""
+    caller: Caller = request.scope.setdefault(FOUND, _identify(house, request))
+    return caller
+
+
+def _identify(house: House, request: HTTPConnection) -> Caller:
+    settings = house.settings
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and secret.startswith(PREFIX):
+        return _keys_caller(house, secret, request.url.path)
     address, visitor = request.client.host if request.client else "", visitor_of(request.cookies)
-    return access.caller_of(house.settings, number_of(visitor) if visitor else address, address=address)
+    is_host = house.hosting.is_host(request.cookies.get(HOST_COOKIE, ""))
+    role: Role = "host" if is_host else "visitor"
+    caller = access.caller_of(settings, number_of(visitor) if visitor else address, address=address, role=role)
+    if settings.api_needs_key and caller.role == "visitor" and _scope_of(request.url.path):
+        raise UnknownKeyError(
+            "This API needs a key of its host's. Send it as Authorization: Bearer {key}.", key=PREFIX + "…"
+        )
+    return caller
+
+
+def _keys_caller(house: House, secret: str, path: str) -> Caller:
+    key = house.hosting.key(secret)
+    if key is None:
+        raise UnknownKeyError(
+            "This API key is not known here: it was revoked, or mistyped. Ask whoever runs this site."
+        )
+    scope = _scope_of(path)
+    if key.scopes and scope and scope not in key.scopes:
+        raise ForbiddenError(
+            "This API key is not for {scope}, only for {scopes}.", scope=scope, scopes=list(key.scopes)
+        )
+    role: Role = "member" if key.role == "member" else "visitor"
+    return access.caller_of(house.settings, f"key {number_of(secret)}", role=role)
+
+
+def _scope_of(path: str) -> str:
+    """What a key must be for to ask that; "" for what is everybody's, such as the documentation."""
+    first, _, rest = path.strip("/").partition("/")
+    name = rest.partition("/")[0]
+    if first == "v1":
+        return OPENAI
+    return name if first == "api" and name not in ("", "docs", "openapi.json") else ""
+
+
+def greet_host(answer: Any, secret: str, is_secure: bool) -> None:
+    """Give a browser the cookie of the site's host."""
+    kept = f"Max-Age={int(SIGNED_IN_SECONDS)}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if is_secure else ''}"
+    MutableHeaders(raw=answer.raw_headers).append("set-cookie", f"{HOST_COOKIE}={secret}; {kept}")

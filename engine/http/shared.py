@@ -55,13 +55,13 @@ def _answered(house: House, request: Request, body: dict[str, str]) -> Response:
     try:
         link = house.links.find(request.path_params["key"])
         if link is None or not request.url.path.startswith(link.path):
-            return _page(404, title=ENDED, description=ENDED)
+            return page(404, title=ENDED, description=ENDED)
         notes = _act(house, request, link, body) if body else []
         if notes is None:
             return RedirectResponse(link.path, 303, HEADERS)
         return _shown(house, request, link, notes) if link.kind == "share" else _demo(house, link)
     except PeopleError as error:
-        return _page(error.status, title=error.text, description=error.text)
+        return page(error.status, title=error.text, description=error.text)
 
 
 def _act(house: House, request: Request, link: Link, body: dict[str, str]) -> list[Text] | None:
@@ -93,7 +93,7 @@ def _may_do(house: House, request: Request, link: Link) -> dict[str, Text]:
 def _shown(house: House, request: Request, link: Link, notes: list[Text]) -> Response:
     view = sharing.shown(house, link)
     day = datetime.fromtimestamp(link.ends, UTC).strftime("%Y-%m-%d") if not link.is_pinned else ""
-    return _page(
+    return page(
         200, title=Text("{title}", title=link.title), description=view.description, application=view.application,
         notes=[*notes, *([view.note] if view.note else [])], asked=view.asked, came=view.came,
         facts=[(Text("Model"), view.model), *view.settings], open=sharing.target(link),
@@ -107,19 +107,20 @@ def _demo(house: House, link: Link) -> Response:
     gone = sharing.note(house, link)
     if gone and gone.template == sharing.GONE.template:
         gone = Text("The model {model} is not on this server any more.", model=link.title)
-        return _page(404, title=gone, description=gone)
+        return page(404, title=gone, description=gone)
     application = APPLICATIONS[link.page]
-    return _page(
+    return page(
         200, title=Text("{title}", title=link.title), description=application.summary, application=application.title,
         forward=sharing.target(link),
     )  # fmt: skip
 
 
-def _page(status: int, **values: Any) -> Response:
+def page(status: int, **values: Any) -> Response:
+    """A page of the template; what is not given is not on it."""
     empty: dict[str, Any] = {name: [] for name in ("notes", "asked", "came", "facts", "buttons", "kept")}
     empty |= {"application": NOTHING, "forward": "", "open": "", "can_report": False}
-    page = _template().render(**said({**empty, "words": WORDS, **values}), language=spoken())
-    return HTMLResponse(page, status, HEADERS)
+    words = _template().render(**said({**empty, "words": WORDS, **values}), language=spoken())
+    return HTMLResponse(words, status, HEADERS)
 
 
 @cache

@@ -13,13 +13,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.errors import LimitError
+from engine.errors import PeopleError
 from engine.http.callers import caller_of
 from engine.http.door import refused
 from engine.messages import Text
 from engine.serving import access
 from engine.serving.compose import House
-from engine.settings import Settings, available_memory_bytes
+from engine.serving.protocol import Caller
+from engine.settings import available_memory_bytes
 from engine.sizes import size_in_words
 
 PLACE = re.compile(r"/_stcore/upload_file/([^/]+)/")
@@ -36,11 +37,10 @@ class Uploads:
     """Around the pages. `kept` tells the bytes of files of each session, `most_bytes` is the limit of one file."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, most_bytes: int, kept: Callable[[], Mapping[str, int]],
+        self, app: ASGIApp, most_bytes: int, kept: Callable[[], Mapping[str, int]],
         house: Callable[[], House],
     ) -> None:  # fmt: skip
         self.app, self.kept, self.house = app, kept, house
-        self.obstacle = access.obstacle(settings, "upload")
         self.most_bytes = FILES * most_bytes
         self.most_together = max(self.most_bytes, available_memory_bytes() // SHARE)
         self.coming: Counter[str] = Counter()
@@ -52,22 +52,22 @@ class Uploads:
             return await self.app(scope, receive, send)
         session, told = place[1], Headers(scope=scope).get("content-length", "")
         size = int(told) if told.isdecimal() and len(told) < 20 else None
-        if refusal := self._refusal(scope, session, size):
-            return await refusal(scope, receive, send)
-        with self._expected(session, size or 0):
-            try:
-                await run_in_threadpool(self._count, HTTPConnection(scope))
-            except LimitError as error:
-                return await refused(scope, error.status, error.kind, error.text)(scope, receive, send)
-            await self.app(scope, receive, send)
+        try:
+            caller = await run_in_threadpool(self._caller, HTTPConnection(scope))
+            if refusal := self._refusal(scope, session, size, caller):
+                return await refusal(scope, receive, send)
+            with self._expected(session, size or 0):
+                await run_in_threadpool(self.house().allowances.take, caller, "uploads")
+                await self.app(scope, receive, send)
+        except PeopleError as error:
+            await refused(scope, error.status, error.kind, error.text)(scope, receive, send)
 
-    def _count(self, request: HTTPConnection) -> None:
-        house = self.house()
-        house.allowances.take(caller_of(house, request), "uploads")
+    def _caller(self, request: HTTPConnection) -> Caller:
+        return caller_of(self.house(), request)
 
-    def _refusal(self, scope: Scope, session: str, size: int | None) -> Response | None:
-        if self.obstacle is not None:
-            return refused(scope, 403, "forbidden", self.obstacle)
+    def _refusal(self, scope: Scope, session: str, size: int | None, caller: Caller) -> Response | None:
+        if not access.may(caller, "upload"):
+            return refused(scope, 403, "forbidden", access.REFUSALS["upload"])
         if size is None:
             return refused(scope, 411, "invalid_request", NO_LENGTH)
         kept = self.coming + Counter(self.kept())

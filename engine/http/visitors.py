@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-COOKIE = "parlance_visitor"
+COOKIE, HOST_COOKIE = "parlance_visitor", "parlance_host"
 YEAR_SECONDS = 365 * 86_400
 _NUMBER = re.compile(r"[A-Za-z0-9_-]{32}")
 

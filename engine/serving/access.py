@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Literal, get_args
 
-from engine.errors import ConflictError
+from engine.errors import ConflictError, not_among
 from engine.messages import Text
 from engine.serving.protocol import Caller, Priority, Role
 from engine.settings import Settings
@@ -69,8 +69,21 @@ def obstacle(settings: Settings, action: Action) -> Text | None:
     return None if may(caller_of(settings), action) else REFUSALS[action]
 
 
-def caller_of(settings: Settings, id: str = "", priority: Priority = "normal", *, address: str = "") -> Caller:
-    """Somebody who comes to a site with these settings: at home everybody is the host, on a public one a visitor."""
-    grants = frozenset({"upload"}) if settings.can_visitors_upload else frozenset[str]()
-    role: Role = "visitor" if settings.is_public else "host"
-    return Caller(id, role, priority, grants, address, secrets.token_hex(8))
+def caller_of(
+    settings: Settings, id: str = "", priority: Priority = "normal", *, address: str = "", role: Role = "visitor"
+) -> Caller:
+    """Somebody who comes to a site with these settings: at home everybody is the host, elsewhere what they are."""
+    grants = {"upload"} if settings.can_visitors_upload else set[str]()
+    if role == "member":
+        grants |= members_may(settings)
+    return Caller(
+        id, role if settings.is_public else "host", priority, frozenset(grants), address, secrets.token_hex(8)
+    )
+
+
+def members_may(settings: Settings) -> frozenset[str]:
+    """What the setting grants members. Raises InputError for what is no action."""
+    named = {name.strip() for name in settings.members_may.split(",") if name.strip()}
+    if unknown := named - set(ACTIONS):
+        raise not_among("PARLANCE_MEMBERS_MAY", ", ".join(sorted(unknown)), ACTIONS)
+    return frozenset(named)

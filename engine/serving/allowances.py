@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from engine.errors import LimitError
 from engine.messages import Text
+from engine.serving.access import may
 from engine.serving.protocol import Caller, Engine
 from engine.sizes import seconds_in_words
 from engine.storage import Storage
@@ -86,7 +87,8 @@ class Allowances:
 
     def of(self, caller: Caller) -> list[Allowance]:
         """What this caller has of each thing that has a limit: of its own, or its address's where that is less."""
-        return [self._tightest(caller, use) for use in USES if any(self._items(caller, use))]
+        uses = [use for use in USES if use != "uploads" or may(caller, "upload")]
+        return [self._tightest(caller, use) for use in uses if any(self._items(caller, use))]
 
     def _tightest(self, caller: Caller, use: Use) -> Allowance:
         found = []

@@ -12,7 +12,7 @@ from engine.backends.protocol import Backend, Runtime
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
-from engine.serving.access import Action, check, obstacle
+from engine.serving.access import Action, check, members_may, obstacle
 from engine.serving.allowances import Allowances
 from engine.serving.limited import Limited
 from engine.serving.local import LocalEngine
@@ -20,6 +20,8 @@ from engine.serving.protocol import Caller, Engine
 from engine.serving.repeats import Repeats
 from engine.settings import Settings
 from engine.storage import Storage, open_storage
+from engine.storage.feedback import Feedback
+from engine.storage.hosting import Hosting
 from engine.storage.links import Links
 from engine.storage.visits import Visits
 
@@ -49,6 +51,14 @@ class House:
         return Allowances(self.storage, self.engine)
 
     @cached_property
+    def hosting(self) -> Hosting:
+        return Hosting(self.storage)
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        return Feedback(self.storage)
+
+    @cached_property
     def links(self) -> Links:
         return Links(self.storage, self.settings.share_days * 86_400)
 
@@ -72,6 +82,7 @@ class House:
 
 def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     """The house with these settings; it knows the catalogue, the runs in use, and `more` models."""
+    members_may(settings)  # a setting that names nothing is told at the start
     catalogue = read_catalogue()
     for model in (*tuned.models(settings.runs_folder), *more):
         catalogue.add(model)

@@ -10,13 +10,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from engine.errors import NotReadyError
 from engine.requests import Event, Request
 from engine.serving.allowances import Allowances
 from engine.serving.protocol import Caller, Engine
 from engine.serving.wrapper import Wrapper
 from engine.settings import Settings
 from engine.storage import Storage
+from engine.storage.hosting import Hosting
 
+PAUSED = "paused"
+"""The switch with which a host has everybody wait: all visitors of a public site, elsewhere all."""
 MAX_KNOWN = 10_000
 """Things asked lately that are remembered, so that one that takes several requests of the engine counts once."""
 
@@ -52,7 +56,7 @@ class Limited(Wrapper):
 
     def __init__(self, inner: Engine, storage: Storage) -> None:
         super().__init__(inner)
-        self.allowances = Allowances(storage, inner)
+        self.allowances, self.hosting = Allowances(storage, inner), Hosting(storage)
         self._known: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -65,6 +69,7 @@ class Limited(Wrapper):
         self, model_id: str, requests: Sequence[Request], caller: Caller, *, deadline_seconds: float | None = None
     ) -> Iterator[tuple[int, Event]]:
         """As the engine inside. Raises LimitError where an allowance is used up."""
+        self._check_pause(caller)
         if not self.allowances.is_limited(caller):
             yield from self._inner(model_id, requests, caller, deadline_seconds)
             return
@@ -77,6 +82,15 @@ class Limited(Wrapper):
         finally:
             self.allowances.note(caller, "tokens", meter.tokens + meter.said)
             self.allowances.note(caller, "seconds", meter.seconds)
+
+    def load(self, model_id: str, caller: Caller) -> None:
+        """See the protocol; nothing is loaded for those whom the host has wait."""
+        self._check_pause(caller)
+        self.inner.load(model_id, caller)
+
+    def _check_pause(self, caller: Caller) -> None:
+        if self.hosting.is_on(PAUSED) and not (caller.role == "host" and self.inner.settings.is_public):
+            raise NotReadyError("Whoever runs this server has paused it. Come back later.", retry_seconds=300)
 
     def _inner(
         self, model_id: str, requests: Sequence[Request], caller: Caller, deadline_seconds: float | None

@@ -7,6 +7,7 @@ import streamlit as st
 from engine.messages import Text
 from engine.serving.access import may
 from engine.serving.allowances import Allowance, Use
+from engine.serving.limited import PAUSED
 from engine.sizes import seconds_in_words
 from pages.parts.engine import caller, house
 from pages.parts.language import _
@@ -28,6 +29,8 @@ LOW = 0.2
 def banner() -> None:
     """Above each page of a public site, for whoever may not do everything."""
     who = caller()
+    if house().hosting.is_on(PAUSED):
+        st.warning(_("Whoever runs this server has paused it: nothing is answered for now."), icon=":material/pause:")
     off = [_(name) for action, name in NAMES.items() if not may(who, action)]  # type: ignore[arg-type]
     if who.role == "host" or not off:
         return

@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from engine.http.visitors import number_of, visitor_of
+from engine.http.visitors import HOST_COOKIE, number_of, visitor_of
 from engine.serving import access
 from engine.serving.access import Action
 from engine.serving.compose import House, open_house
-from engine.serving.protocol import Caller
+from engine.serving.protocol import Caller, Role
+from engine.serving.roles import has_sign_in, role_of
 from engine.settings import current
 
 
@@ -27,9 +29,22 @@ def house() -> House:
 def caller() -> Caller:
     """The visitor of this session: strangers by their browser, at home by a number that ends with the session."""
     number: str = st.session_state.setdefault("caller", secrets.token_hex(8))
-    settings, visitor = house().settings, visitor_of(st.context.cookies)
-    number = number_of(visitor) if visitor and settings.is_public else number
-    return access.caller_of(settings, number, address=st.context.ip_address or "")
+    home, cookies = house(), st.context.cookies
+    visitor, address = visitor_of(cookies), st.context.ip_address or ""
+    number = number_of(visitor) if visitor and home.settings.is_public else number
+    return access.caller_of(home.settings, number, address=address, role=_role())
+
+
+def claims() -> dict[str, Any]:
+    """What a sign-in told of this visitor; nothing where there is none."""
+    return dict(st.user.to_dict())
+
+
+def _role() -> Role:
+    settings = house().settings
+    if has_sign_in(settings):
+        return role_of(settings, claims())
+    return "host" if house().hosting.is_host(str(st.context.cookies.get(HOST_COOKIE, ""))) else "visitor"
 
 
 def presence() -> Callable[[], bool] | None:

@@ -16,7 +16,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from engine import http
 from engine.errors import InputError
-from engine.settings import Settings
+from engine.settings import Settings, current
 from pages.parts.engine import house
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,14 @@ def door(settings: Settings) -> list[Middleware]:
     most_bytes = int(option("server.maxUploadSize")) * 2**20
     return [
         Middleware(http.Door, settings=settings, page_policy=page_policy(), origins=origins),
-        Middleware(http.Uploads, settings=settings, most_bytes=most_bytes, kept=_kept_bytes, house=house),
+        Middleware(http.Uploads, most_bytes=most_bytes, kept=_kept_bytes, house=house),
     ]
+
+
+def origin() -> str:
+    """The beginning of this server's address, as far as it is known before anybody comes."""
+    hosts = [name for name in current().allowed_hosts.replace(",", " ").split() if "*" not in name]
+    return f"https://{hosts[0]}" if hosts else f"http://localhost:{option('server.port')}"
 
 
 def _kept_bytes() -> dict[str, int]:

@@ -18,6 +18,7 @@ from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
 from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
+from pages.parts.feedback import offer_feedback
 from pages.parts.language import _
 from pages.parts.text import show_text
 from pages.parts.visits import Exchange, answer_of, difference, keep, take_inputs
@@ -90,6 +91,7 @@ def show_answer(
         show_error(answer.error, errors, names)
     elif answer.state in ("done", "stopped"):
         keep(key, answer)
+        offer_feedback(key, answer)
     return answer
 
 

@@ -9,7 +9,6 @@ import pytest
 from benches import Bench
 
 from engine.http import Uploads
-from engine.settings import Settings
 from tests.http.test_sockets import run
 
 MB = 2**20
@@ -23,7 +22,7 @@ class Site:
         monkeypatch.setattr("engine.http.uploads.available_memory_bytes", lambda: memory)
         self.files: dict[str, int] = {}
         self.bench = Bench(**settings)
-        self.around = Uploads(self.keep, Settings(**settings), 4 * MB, lambda: self.files, lambda: self.bench.house)
+        self.around = Uploads(self.keep, 4 * MB, lambda: self.files, lambda: self.bench.house)
         self.is_open = asyncio.Event()
         self.is_open.set()
         self.reads = 0

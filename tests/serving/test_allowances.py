@@ -20,7 +20,7 @@ from engine.requests import Classify, Generate, Sampling
 from engine.serving.protocol import Caller
 from engine.storage.connections import FILE
 
-ANN = Caller("ann", address="192.0.2.1")
+ANN = Caller("ann", address="192.0.2.1", grants=frozenset({"upload"}))
 SAY = Generate("one two", sampling=Sampling(5))
 
 
@@ -42,6 +42,7 @@ def left(bench: Bench, caller: Caller) -> dict[str, int]:
 
 def test_each_visitor_has_its_own_and_what_is_left_is_told(bench: Bench) -> None:
     assert left(bench, ANN) == {"requests": 3, "tokens": 1000, "seconds": 3600, "uploads": 20}
+    assert "uploads" not in left(bench, Caller("bob")), "who may bring no file has no allowance of files"
     ask(bench, ANN, 3)
     assert left(bench, ANN) | {"seconds": 0} == {"requests": 0, "tokens": 1000 - 3 * 7, "seconds": 0, "uploads": 20}
     with pytest.raises(LimitError, match=r"3 requests a minute from each visitor\. Ask again in .* s\.") as told:
