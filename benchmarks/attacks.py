@@ -283,6 +283,13 @@ def _watched(attack: Callable[[str], str]) -> Attack:
 def served(is_public: bool) -> Iterator[tuple[str, int]]:
     """A server that has everything imported and one model loaded: its address and process."""
     os.environ["PARLANCE_IS_PUBLIC"] = str(int(is_public))
+    for name in (
+        "REQUESTS_A_MINUTE",
+        "TOKENS_A_DAY",
+        "SECONDS_A_DAY",
+        "UPLOADS_A_DAY",
+    ):  # what a request costs, not how many
+        os.environ[f"PARLANCE_{name}"] = "0"
     server, address = launch("app.py")
     try:
         wait(address)

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from engine.applications import APPLICATIONS
+from engine.explain import VIEWS
 from engine.http import routes
 from engine.jobs import work
 from engine.requests import Generate, Sampling
@@ -81,7 +82,8 @@ def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tm
     """Of what a host may do it has no route, so that a stranger has none either; the table grows with it."""
     client = TestClient(Starlette(routes=routes(lambda: bench.house)), raise_server_exceptions=False)
     paths = client.get("/api/openapi.json").json()["paths"]
-    asks = {f"/api/{id.replace('_', '-')}{end}" for id in APPLICATIONS for end in ("", "/stream")}
+    views = [view.id for view in VIEWS.values()]
+    asks = {f"/api/{id.replace('_', '-')}{end}" for id in (*APPLICATIONS, *views) for end in ("", "/stream")}
     reads = {"/healthz", "/readyz", "/v1/models", "/v1/models/{model_id}"}
     assert set(paths) <= asks | reads | {"/v1/completions", "/v1/chat/completions", "/v1/embeddings"}, (
         "who may do what is new there?"

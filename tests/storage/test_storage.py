@@ -15,11 +15,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from engine.errors import InputError
+from engine.errors import InputError, NotFoundError
 from engine.settings import Settings
 from engine.storage import FOR_EVER, StorageError, at_hand, open_storage
 from engine.storage.connections import FILE
 from engine.storage.database import MAX_VALUE_BYTES, SWEEP_SECONDS, Database
+from engine.storage.feedback import Feedback
+from engine.storage.hosting import Hosting
+from engine.storage.links import Links
 from engine.storage.tables import METADATA
 from engine.storage.visits import MAX_LISTED, Visits
 from tests.storage.conftest import Clock, Postgres
@@ -239,3 +242,38 @@ def test_all_of_a_visitor_is_given_out_and_deleted(database: Database) -> None:
 def test_what_cannot_be_kept_has_no_key(tmp_path: Path) -> None:
     visits = Visits(Database("", tmp_path, 0), DAY)
     assert visits.keep("ann", "write", "a", {"b": 1}) == "" and visits.of("ann", "write") == []
+
+
+def test_links_end_are_pinned_and_go_with_what_was_reported(database: Database, clock: Clock) -> None:
+    links = Links(database, 7 * DAY)
+    link = links.make("ann", "share", "A poem " * 50, "write", {"text": "雪"})
+    assert links.find(link.key) == link and link.is_by("ann") and not link.is_by("") and len(link.title) == 120
+    assert links.find("x" * 5000) is None and links.of("bob") == [] and links.of(None) == [link]
+    assert link.ends == clock.seconds + 7 * DAY and "ann" not in str(link)
+    links.report(link.key, "bob", "rude")
+    links.report(link.key, "bob", "very rude")
+    assert [report["reason"] for report in links.reports().values()] == ["very rude"]
+    links.pin(link.key, True)
+    clock.seconds += 8 * DAY
+    assert links.find(link.key).is_pinned  # type: ignore[union-attr]
+    links.pin(link.key, False)
+    links.delete(link.key)
+    assert links.find(link.key) is None and links.reports() == {} and links.of("ann") == []
+    with pytest.raises(NotFoundError, match="has ended"):
+        links.report(link.key, "bob", "too late")
+
+
+def test_keys_sign_ins_switches_and_thumbs(open_database: Open) -> None:
+    database, hosting = open_database(), Hosting(open_database())
+    secret, cookie = hosting.make_key("a class"), hosting.sign_in(hosting.token)
+    hosting.switch("paused", True)
+    other = Hosting(database)
+    assert other.key(secret) and other.is_host(str(cookie)) and other.is_on("paused") and not other.is_on("else")
+    other.revoke(other.keys()[0].id)
+    other.switch("paused", False)
+    assert other.key(secret) is None and not other.is_on("paused")
+    feedback = Feedback(database)
+    for visitor, is_good in (("ann", True), ("ann", False), ("bob", True)):
+        feedback.take(visitor, "write", "a", "answer", is_good=is_good)
+    assert feedback.summed() == [{"page": "write", "model": "a", "up": 1, "down": 1}]
+    assert database.counted("thumbs")[0] == 3 and database.counted("nothing") == (0, 0.0)
