@@ -48,6 +48,7 @@ _STRONG = (
     r"(?<!\S)--?[a-z][\w-]*(?:=\S+)?",
     r"\b[\w-]+\.(?:py|js|ts|c|h|cpp|rs|go|sh|txt|md|pdf|docx?|xlsx?|csv|json|ya?ml|toml|html?|css|xml|png|jpe?g|gif|zip|gz|exe|com|org|net|eu)\b",
     r"\b\w+\^\w+",
+    r"\b[A-Z]{1,6}\d[A-Z\d]+\b",
     r"\b\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)+\b",
     _EMOJI,
 )
@@ -77,6 +78,10 @@ _NUMBER_WORD = re.compile(
     r"|zwanzig|ßig\b|zig\b|cien|mil\b|veinte|media|vinte|cem\b|meia|[百千万亿半两十]",
     re.IGNORECASE,
 )
+_TIME = re.compile(r"\b\d[\d.,:\u00a0]*\d\b|\b\d\b")
+"""A number or several with signs between them, as of a clock."""
+_RARE = re.compile(r"[^\w\s.,:;!?'\"()/%&+=-]")
+"""What a small vocabulary may lack."""
 _MONEY = re.compile(r"([€£¥₹])\s?(\d[\d.,\u00a0 ]*\d|\d)|(\d[\d.,\u00a0]*\d|\d)\s?([€£¥₹])")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 _DASHES = re.compile(r"\s*[—–]\s*")
@@ -99,14 +104,22 @@ class Kept:
     dash: str = ""
 
 
-def keep_aside(sentence: str, source: str, target: str, *, is_small: bool = True) -> Kept:
-    """Make the sentence fit for a translator, a small one or a larger model; languages are ISO 639-1 codes."""
+def keep_aside(
+    sentence: str, source: str, target: str, *, is_small: bool = True, tried: tuple[Kept, str] | None = None
+) -> Kept:
+    """Make the sentence fit for a translator, a small one or a larger model; languages are ISO 639-1 codes.
+
+    `tried` is what was kept before and what was made of it: numbers that it lost are kept too, while literals whose
+    marks it lost stand as they are, unless no small vocabulary could write them.
+    """
     edges = {match.start() == 0: match[0] for match in _EDGE.finditer(sentence)}
     head, tail = edges.get(True, ""), edges.get(False, "")
     sentence = sentence[len(head) : len(sentence) - len(tail)]
     letter = next((letter for letter in MARKS if not re.search(rf"\b{letter}\d", sentence)), MARKS[0])
     pieces, literals, glued, place = [], [], [], 0
-    for number, (start, end) in enumerate(literal_spans(sentence, source if is_small else "", is_small=is_small), 1):
+    spans = literal_spans(sentence, source if is_small else "", is_small=is_small)
+    spans = spans if tried is None else _needed(sentence, spans, *tried)
+    for number, (start, end) in enumerate(spans, 1):
         mark = f"{letter}{number}"
         literals.append((mark, _localised(sentence[start:end], target)))
         glued.append((sentence[start - 1 : start].isalnum(), sentence[end : end + 1].isalnum()))
@@ -117,10 +130,26 @@ def keep_aside(sentence: str, source: str, target: str, *, is_small: bool = True
     return Kept(text, tuple(literals), tuple(glued), head, tail, *style)
 
 
+def _needed(sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str) -> list[tuple[int, int]]:
+    lost = set(missing(made, kept))
+    needed = [
+        (start, end)
+        for (start, end), (_, literal) in zip(spans, kept.literals, strict=True)
+        if literal not in lost or _RARE.search(literal)
+    ]
+    numbers = [span for span in map(re.Match.span, _TIME.finditer(sentence)) if not _is_within(span, spans)]
+    gone = set(losses(sentence, restored(made, kept, ""))[0])
+    return sorted(needed + [(a, b) for a, b in numbers if gone & set(_NUMBER.findall(sentence[a:b]))])
+
+
+def _is_within(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
+    return any(start < span[1] and span[0] < end for start, end in spans)
+
+
 def literal_spans(sentence: str, source: str, *, is_small: bool = True) -> list[tuple[int, int]]:
     """Where literals stand in a sentence, in order; for a small translator also sums, signs and foreign words."""
     found = [match.span() for match in (_LITERAL if is_small else _STRONG_LITERAL).finditer(sentence)]
-    found += [span for span in _foreign(sentence, source) if not any(a < span[1] and span[0] < b for a, b in found)]
+    found += [span for span in _foreign(sentence, source) if not _is_within(span, found)]
     return sorted(found)
 
 

@@ -132,12 +132,14 @@ class Work:
         """What stays of the text when the model cannot work on it."""
         return Untouched(self.text, self.direction, error.text)
 
-    def _kept(self, text: str, *, is_again: bool = False) -> Kept:
-        """What the model reads. Literals are kept aside at first where marks do better, else for a second try."""
+    def _kept(self, text: str, tried: tuple[Kept, str] | None = None) -> Kept:
+        """What the model reads. Literals are kept aside at first where marks do better, else after one was `tried`."""
         style = style_of(self.model)
-        if (style in MARKED) == is_again:
+        if style == "pair":
+            return keep_aside(text, self.source, self.target, tried=tried)
+        if (style in MARKED) == (tried is not None):
             return Kept(text)
-        return keep_aside(text, self.source, self.target, is_small=style == "pair")
+        return keep_aside(text, self.source, self.target, is_small=False)
 
     def _restored(self, source: str, kept: Kept, made: Generation) -> tuple[Generation, Text]:
         """The translation with literals put back, and what looks broken about it."""
@@ -165,7 +167,7 @@ class Work:
             is_better = agreed_on.text.casefold() != chosen.text.casefold()
             chosen, fault = agreed_on, find_fault(source, agreed_on, self.target)
         if fault and not is_better and first.finish_reason != "deadline":
-            second, still = yield from self._again(source)
+            second, still = yield from self._again(source, (self.kept[index], first.text))
             if second is not None and not still:
                 chosen, fault, is_better = second, NOTHING, True
         self._keep(index, chosen, fault, is_better=is_better)
@@ -188,9 +190,9 @@ class Work:
         self.sentences.append(Sentence(original, text, score, fault, is_better))
         self.settings = self.settings or dict(chosen.settings)
 
-    def _again(self, source: str) -> Generator[Event, None, tuple[Generation | None, Text]]:
+    def _again(self, source: str, tried: tuple[Kept, str]) -> Generator[Event, None, tuple[Generation | None, Text]]:
         """The second try, None where it cannot be had; yields only signs of life, because it may be no better."""
-        kept = self._kept(source, is_again=True)
+        kept = self._kept(source, tried)
         request = ask(self.model, kept.text, self.source, self.target, is_again=True)
         made = yield from self._made([request])
         return self._restored(source, kept, made[0]) if made else (None, NOTHING)

@@ -235,6 +235,37 @@ def test_literals_are_kept_from_the_model_and_shown_again(house) -> None:
     assert not any("X1" in event.text for event in events)
 
 
+@pytest.mark.parametrize(
+    ("text", "first", "second"),
+    [
+        # a mark that was lost is no mark again, where the vocabulary can write what it stands for
+        ("Run `ls` and open https://x.org/b now.", "Run X1 and open now.", "Run X1 and open https://x.org/b now."),
+        # a number that was lost becomes one
+        ("We leave at 6:45 from gate B12.", "We leave at 645 from gate X1.", "We leave at X1 from gate X2."),
+        ("It costs €50 for 450 people.", "It costs X1 for many people.", "It costs X1 for X2 people."),
+    ],
+)
+def test_a_second_try_of_a_small_translator_keeps_what_the_first_lost(
+    house, text: str, first: str, second: str
+) -> None:
+    def say(request: Generate) -> str:
+        return in_portuguese(request.prompt if request.prompt == second else first)
+
+    house.backend.say = say
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest(text, "en", "pt"), HOST).translations
+    assert [request.prompt for request in house.backend.seen][-1] == second
+    assert done.text == in_portuguese(text.replace("€50", "50\u00a0€"))
+    assert not done.warning and done.sentences[0].is_second_try
+
+
+def in_portuguese(text: str) -> str:
+    words = {"We leave at": "Partimos às", "from gate": "da porta", "It costs": "Custa", "for": "para", "now": "agora"}
+    words |= {"people": "pessoas", "Run": "Execute", "and open": "e abra", "many": "muitas"}
+    for english, portuguese in words.items():
+        text = text.replace(english, portuguese)
+    return text
+
+
 def test_a_word_alone_that_came_back_doubled_is_asked_for_with_a_full_stop(house) -> None:
     house.backend.say = lambda request: "Hello." if request.prompt.endswith(".") else "Hello, the hello"
     (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("Olá", "pt", "en"), HOST).translations
