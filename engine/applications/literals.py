@@ -78,8 +78,8 @@ _NUMBER_WORD = re.compile(
     r"|zwanzig|ßig\b|zig\b|cien|mil\b|veinte|media|vinte|cem\b|meia|[百千万亿半两十]",
     re.IGNORECASE,
 )
-_TIME = re.compile(r"\b\d[\d.,:\u00a0]*\d\b|\b\d\b")
-"""A number or several with signs between them, as of a clock."""
+_FIGURES = re.compile(r"\b\d[\d.,:\u00a0]*\d\b|\b\d\b")
+"""A number, or several with signs between them, as of a clock."""
 _RARE = re.compile(r"[^\w\s.,:;!?'\"()/%&+=-]")
 """What a small vocabulary may lack."""
 _MONEY = re.compile(r"([€£¥₹])\s?(\d[\d.,\u00a0 ]*\d|\d)|(\d[\d.,\u00a0]*\d|\d)\s?([€£¥₹])")
@@ -137,7 +137,7 @@ def _needed(sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str) 
         for (start, end), (_, literal) in zip(spans, kept.literals, strict=True)
         if literal not in lost or _RARE.search(literal)
     ]
-    numbers = [span for span in map(re.Match.span, _TIME.finditer(sentence)) if not _is_within(span, spans)]
+    numbers = [span for span in map(re.Match.span, _FIGURES.finditer(sentence)) if not _is_within(span, spans)]
     gone = set(losses(sentence, restored(made, kept, ""))[0])
     return sorted(needed + [(a, b) for a, b in numbers if gone & set(_NUMBER.findall(sentence[a:b]))])
 
