@@ -192,6 +192,8 @@ class Settings:
     there."""
     log: str = "text"
     """How the server logs: text, or json (with requirements-host.txt): a line an event, without what people typed."""
+    is_small: bool = False
+    """Whether memory is so short that what only saves time is left out; under 1.5 GiB it is true unless set."""
     is_public: bool = False
     """Hosted for strangers: downloads, deletions and fine-tuning are off, and what follows has limits."""
     requests_a_minute: int = 30
@@ -224,6 +226,13 @@ class Settings:
     """Whether a public site's API answers only to the keys that its host gave out."""
 
 
+SMALL_BYTES = 1536 * 2**20
+"""Of memory, below which these stand in for the defaults, so that Write fits beside the other applications."""
+SHARE, SMALL_SHARE = 0.7, 0.4
+"""Of the memory, which models may take: the server itself and its libraries need 450 MB."""
+SMALL: dict[str, object] = {"slots": 1, "context_tokens": 2048, "result_cache_bytes": 8 * 2**20, "is_small": True}
+
+
 def _parse(name: str, kind: str, raw: str) -> object:
     try:
         if kind == "bool":
@@ -244,8 +253,12 @@ def read_settings(environment: dict[str, str] | None = None) -> Settings:
         for f in fields(Settings)
         if source.get(PREFIX + f.name.upper())
     }
+    memory = available_memory_bytes()
+    if memory < SMALL_BYTES:
+        values = SMALL | values
     settings = Settings(**values)  # type: ignore[arg-type]
-    return settings if settings.memory_bytes else replace(settings, memory_bytes=int(available_memory_bytes() * 0.7))
+    share = SMALL_SHARE if settings.is_small else SHARE
+    return settings if settings.memory_bytes else replace(settings, memory_bytes=int(memory * share))
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import settings as settings_module
 from engine.errors import InputError
 from engine.settings import available_cores, available_memory_bytes, free_memory_bytes, read_settings
 
@@ -99,3 +100,12 @@ def test_memory_is_that_of_the_innermost_group(tmp_path: Path, own: str, names: 
     (inner.parent / names[1]).write_text("1600000\n")
     assert free_memory_bytes(groups, file, machine) == 0, "a group around it counts too"
     assert free_memory_bytes(tmp_path / "none", tmp_path / "none", tmp_path / "none") == whole
+
+
+def test_a_small_machine_has_small_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_module, "available_memory_bytes", lambda: 2**30)
+    assert (read_settings({}).slots, read_settings({}).context_tokens) == (1, 2048)
+    assert read_settings({"PARLANCE_SLOTS": "3"}).slots == 3 and read_settings({}).memory_bytes == int(0.4 * 2**30)
+    monkeypatch.setattr(settings_module, "available_memory_bytes", lambda: 2 * 2**30)
+    assert (read_settings({}).slots, read_settings({}).context_tokens) == (32, 4096)
+    assert read_settings({}).memory_bytes == int(0.7 * 2 * 2**30)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from engine.backends.ggml.memory import fitted
 from engine.backends.loader import install_commands, load
 from engine.backends.protocol import Backend, Runtime
 from engine.catalogue import tuned
@@ -86,6 +87,7 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     catalogue = read_catalogue()
     for model in (*tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
+    catalogue.models |= {id: fitted(model, settings) for id, model in catalogue.models.items()}
     store = Store(settings, catalogue, install_commands)
 
     def read(model: Model, path: Path, settings: Settings, runtime: Runtime) -> Backend:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
+from engine.backends.ggml.memory import fitted
 from engine.backends.ggml.slots import Beginning, GrowingServer
 from engine.errors import MemoryShortError
+from engine.settings import Settings
+from tests.backends.checkpoints import entry
 
 
 class Server:
@@ -284,3 +288,12 @@ def test_where_llama_cpp_chooses_the_slot_everybody_is_a_stranger() -> None:
     assert strange("host", "host") == [False] * 3
     assert strange("visitor a", "visitor b") == [False, True, True]
     assert strange(None, None) == [False, True, True]
+
+
+def test_fewer_and_shorter_slots_need_less_memory() -> None:
+    other = replace(entry("causal"), size_bytes=100 * 2**20, memory_bytes=500 * 2**20)
+    known = replace(other, runtime="llamacpp")
+    assert fitted(known, Settings()) == known
+    small = fitted(known, Settings(slots=2, context_tokens=2048)).memory_bytes
+    assert small == (100 + 128 + 272 // 4) * 2**20
+    assert fitted(other, Settings(slots=1)) == other

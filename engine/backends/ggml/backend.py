@@ -97,8 +97,9 @@ class LlamaCppBackend:
         self.context_tokens = header.context_tokens(settings)
         self.concurrency = fitting_slots(header, self.context_tokens, settings)
         self.dtype, self._vocabulary = header.dtype, header.vocabulary_size
-        # What one visitor's prompt left there would be found by the next one's.
-        self._prefix_cache_mib = PREFIX_CACHE_MIB if settings.slots < FEW_SLOTS and not settings.is_public else 0
+        # What one visitor's prompt left there would be found by the next one's; on a small machine it is missed more.
+        has_cache = settings.slots < FEW_SLOTS and not settings.is_public and not settings.is_small
+        self._prefix_cache_mib = PREFIX_CACHE_MIB if has_cache else 0
         self._title = model.title
         self._bos = int(header.metadata.get("tokenizer.ggml.bos_token_id", 0))
         self._has_template = "tokenizer.chat_template" in header.metadata

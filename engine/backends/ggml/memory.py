@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from engine.backends.gguf import Header
+from engine.catalogue.models import Model
 from engine.errors import MemoryShortError
 from engine.settings import Settings, free_memory_bytes
 from engine.sizes import size_in_words
@@ -13,6 +15,8 @@ from engine.sizes import size_in_words
 GPU_BATCH_TOKENS = 512
 SHARE = 0.5
 """Of the memory, which the slots of one model take at most; with one slot a model may take all."""
+USUAL_TOKENS = 4 * 4096
+"""Of the slots that a model begins with, which the catalogue's figures count."""
 PROCESS_BYTES = 64 * 2**20
 """Of a process with Python and llama.cpp, besides what its model takes."""
 
@@ -21,6 +25,15 @@ def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:
     """Memory of a process with the weights, the attention cache of all slots, and one batch of logits."""
     logits = GPU_BATCH_TOKENS * 4 * header.vocabulary_size // 8
     return PROCESS_BYTES + header.size_bytes + header.cache_bytes(context_tokens, slots) + logits
+
+
+def fitted(model: Model, settings: Settings) -> Model:
+    """The model with the memory that it needs where these settings give it fewer or shorter slots than usual."""
+    share = settings.slots * settings.context_tokens / USUAL_TOKENS
+    fixed = model.size_bytes + 2 * PROCESS_BYTES
+    if model.runtime != "llamacpp" or share >= 1 or model.memory_bytes <= fixed:
+        return model
+    return replace(model, memory_bytes=fixed + int(share * (model.memory_bytes - fixed)))
 
 
 def fitting_slots(header: Header, context_tokens: int, settings: Settings) -> int:
