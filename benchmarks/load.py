@@ -2,8 +2,8 @@
 
 Rows: health (while models load, /healthz of this server and of an idle one in turns), long (beside long prompts),
 alone (a long prompt in stages and whole), beside (as long, on the runtime transformers), visitors, crowd, hangups,
-sessions, limit (visitors in 3 GiB), uploads (files in 3 GiB), one_gib and two_gib (one visitor of everything), stop
-(SIGTERM), kills. Figures are printed as JSON lines and kept by hand in docs/reliability.md.
+sessions, limit (visitors in 3 GiB), uploads (files in 3 GiB), one_gib and two_gib (one visitor of everything), rows
+(many of a file), stop (SIGTERM), kills. Figures are printed as JSON lines and kept by hand in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -488,6 +488,38 @@ def at_once_in(ours: Server) -> dict[str, Any]:
     return {"eight_streams": dict(Counter(visit.end or str(visit.status) for visit in visits))}
 
 
+def rows(count: int = 400_000) -> dict[str, Any]:
+    """A file of so many rows read, parted and checked: the longest that a thread beside it stood still."""
+    from engine.training import columns, splitting
+    from engine.training.formats import read_apart
+
+    lines = (b"a fine film number %d,%s\n" % (number, b"good" if number % 2 else b"bad") for number in range(count))
+    content, longest, is_over = b"text,label\n" + b"".join(lines), [0.0], threading.Event()
+
+    def wake() -> None:
+        before = time.perf_counter()
+        while not is_over.wait(0.005):
+            now = time.perf_counter()
+            longest[0], before = max(longest[0], now - before), now
+
+    thread = threading.Thread(target=wake)
+    thread.start()
+    started = time.perf_counter()
+    table = read_apart(content, "f.csv")
+    mapping = columns.guess(table, "classification")
+    made = splitting.make("classification", table, None, mapping, 0.15, False, 1)
+    found = splitting.check("classification", made, {})
+    is_over.set()
+    thread.join()
+    return {
+        "rows": [len(made.usable_train), len(made.usable_validation)],
+        "seconds": time.perf_counter() - started,
+        "longest_ms": 1000 * longest[0],
+        "findings": len(found),
+        "megabytes": psutil.Process().memory_info().rss / 1e6,
+    }
+
+
 def _limited(work: Callable[[Path], dict[str, Any]], limit_bytes: int = LIMIT_BYTES) -> dict[str, Any]:
     """Done with a control group that has a limit of memory, where this user may make one."""
     group = _group(limit_bytes)
@@ -540,6 +572,7 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
         sessions,
         limit,
         uploads,
+        rows,
         one_gib,
         two_gib,
         stop,
