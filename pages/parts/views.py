@@ -266,7 +266,10 @@ def show_lens(text: str, model_id: str, key: str) -> None:
         for layer, words in enumerate(result.words) for place, piece in enumerate(result.tokens)
     ]  # fmt: skip
     show_behind(rows, f"{key}-lens", "lens", model_id, request)
-    show_plot(plots.change_line(result), f"{key}-changes", _("By how much each layer moves the residual stream."))
+    figure = plots.change_line(result)
+    show_plot(figure, f"{key}-changes", _("By how much each layer moves the residual stream."))
+    moved = zip(figure["data"][0]["x"], figure["data"][0]["y"], strict=True)
+    show_behind([{_("Layer"): layer, _("Change"): share} for layer, share in moved], f"{key}-changes")
     show_origin(result)
 
 

@@ -19,6 +19,7 @@ from engine.backends.attention import attention
 from engine.backends.memory import is_memory_error, memory_short
 from engine.backends.protocol import Job
 from engine.backends.pytorch import attributing
+from engine.backends.pytorch.forwards import accepts
 from engine.backends.texts import Detokenizer, bytes_of
 from engine.errors import InputError, NotReadyError, TooLargeError, UnsupportedError
 from engine.inspections import (
@@ -141,8 +142,10 @@ class Looks:
         read = self._read(request.text)
         logprobs = self._module(read.ids).logits[0].float().log_softmax(-1)
         values, ids = logprobs.topk(min(MOST_RIVALS, request.rivals, logprobs.shape[-1]))
+        named = self._words(ids)
         ranked = [
-            tuple(zip(self._words(ids[place]), values[place].tolist(), strict=True)) for place in range(len(ids) - 1)
+            tuple((named[id], value) for id, value in zip(*row, strict=True))
+            for row in zip(ids[:-1].tolist(), values[:-1].tolist(), strict=True)
         ]
         own = [None, *logprobs[:-1].gather(1, read.ids[0, 1:, None])[:, 0].tolist()]
         ids_read = read.ids[0].tolist()
@@ -155,7 +158,8 @@ class Looks:
         request = job.request
         assert isinstance(request, Next)
         read = self._read(request.text)
-        logits = self._module(read.ids).logits[0, -1].float().cpu()
+        options = {"logits_to_keep": 1} if accepts(self._module, "logits_to_keep") else {}
+        logits = self._module(read.ids, **options).logits[0, -1].float().cpu()
         best = pieces_of(self._tokenizer, logits.topk(min(MOST_BEST, len(logits))).indices.tolist(), is_running=False)
         return NextToken(read.pieces, pack(logits.numpy(), ("token",)), best, self._origin)
 
@@ -174,7 +178,7 @@ class Looks:
     def _within(self, request: Attend) -> tuple[Any, Any, Any]:
         read = self._read(request.text)
         with self._told():
-            output = self._module(**read.inputs, output_attentions=True)
+            output = self._module.base_model(**read.inputs, output_attentions=True)
         return read.pieces, read.pieces, output.attentions
 
     def _across(self, request: Attend) -> tuple[Any, Any, Any]:
@@ -186,7 +190,7 @@ class Looks:
         start = config.decoder_start_token_id
         shifted = torch.cat([target.ids.new_tensor([[start if start is not None else 0]]), target.ids[:, :-1]], 1)
         with self._told():
-            output = self._module(**source.inputs, decoder_input_ids=shifted, output_attentions=True)
+            output = self._module.base_model(**source.inputs, decoder_input_ids=shifted, output_attentions=True)
         if part == "encoder":
             return source.pieces, source.pieces, output.encoder_attentions
         if part == "decoder":
@@ -219,7 +223,8 @@ class Looks:
         self._check_lens(norm, states[-1], output.logits[0])
         found.append(_likeliest(output.logits[0].float(), request.top))
         ids = torch.stack([each[0] for each in found]).cpu()
-        words = tuple(tuple(tuple(self._words(place)) for place in layer) for layer in ids)
+        named = self._words(ids)
+        words = tuple(tuple(tuple(named[id] for id in place) for place in layer) for layer in ids.tolist())
         logprobs = torch.stack([each[1] for each in found]).cpu().numpy()
         axes = ("layer", "token", "rank")
         return LensReading(
@@ -315,8 +320,10 @@ class Looks:
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def _words(self, ids: Tensor) -> list[str]:
-        return [piece.text for piece in pieces_of(self._tokenizer, ids.tolist(), is_running=False)]
+    def _words(self, ids: Tensor) -> dict[int, str]:
+        """The text of each of these tokens, looked up once."""
+        own = ids.unique().tolist()
+        return {piece.id: piece.text for piece in pieces_of(self._tokenizer, own, is_running=False)}
 
 
 def _likeliest(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
