@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from benches import Bench, model
 from streamlit.testing.v1 import AppTest
@@ -36,7 +37,10 @@ def more_models(bench: Bench) -> None:
 def figures(app: AppTest) -> list[dict[str, Any]]:
     """The figures that were drawn, as plotly gets them."""
     told = [json.loads(element.proto.json or "{}") for element in app.get("bidi_component")]
-    return [data for data in told if "layout" in data]
+    drawn = [data for data in told if "layout" in data]
+    for figure in drawn:
+        go.Figure({"data": figure["data"], "layout": figure["layout"]})  # raises for what plotly does not know
+    return drawn
 
 
 def said(app: AppTest) -> str:
