@@ -184,7 +184,8 @@ def _read(folder: Path) -> Translator:
     student, tensors = _network(folder)
     inputs = {name: value for name, value in tensors.items() if name.endswith(INPUT)}
     shape = student.shape
-    source, target = _vocabulary(folder, "source"), _vocabulary(folder, "target")
+    source = _vocabulary(folder, "source")
+    target = _vocabulary(folder, "target") if (folder / "target.spm").is_file() else source
     if len(source) != shape.source_size or len(target) != (shape.target_size or shape.source_size):
         raise ValueError("its vocabularies are of another size than its weights")
     shortlist = None
