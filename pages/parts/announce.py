@@ -24,7 +24,7 @@ export default function ({ data }) {
   region.setAttribute("aria-live", "polite");
   region.style.cssText = HIDDEN;
   document.body.appendChild(region);
-  let said = "", wasBusy = false, timer = 0, pressed = null;
+  let said = "", wasBusy = false, isAsked = false, timer = 0, pressed = null;
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const find = () => document.querySelector(".st-key-answer-box");
 
@@ -34,12 +34,14 @@ export default function ({ data }) {
     if (target.closest(".stForm") && "value" in target && !before.has(target)) before.set(target, target.value);
   });
   document.addEventListener("input", () => {
+    isAsked = true;
     const isEdited = [...before].some(([field, value]) => field.isConnected && field.value !== value);
     const box = find();
     if (isEdited && box?.querySelector("[data-answer], h3, mark")) box.dataset.edited = WORDS;
     else if (box) delete box.dataset.edited;
   });
   const press = () => {
+    isAsked = true;
     before.clear();
     delete find()?.dataset.edited;
     pressed = { search: location.search, text: find()?.innerText };
@@ -71,21 +73,26 @@ export default function ({ data }) {
   const look = () => {
     timer = 0;
     const box = find();
-    const text = [...(box?.querySelectorAll("[data-answer]") ?? [])].map((part) => part.innerText).join("\\n");
+    const parts = [...(box?.querySelectorAll("[data-answer], [data-words]") ?? [])];
+    const text = parts.map((part) => part.dataset.words ?? part.innerText).join("\\n");
     const isBusy = !!box?.querySelector("[class*='-stop'] button");
     show(box, isBusy);
     if (pressed) timer = setTimeout(look, 400);  // also where nothing changes any more, but the page still moves
-    if (isBusy || wasBusy) {
+    if (isBusy || wasBusy || (isAsked && text !== said)) {  // a quick answer was never seen at work
       if (!text.startsWith(said)) said = "";
       const fresh = text.slice(said.length);
       const ends = [". ", "! ", "? ", "\\n", "。"].map((mark) => fresh.lastIndexOf(mark) + 1);
       const end = isBusy ? Math.max(...ends) : fresh.length;
-      if (end > 0) { region.textContent = fresh.slice(0, end); said += fresh.slice(0, end); }
+      if (end > 0) {
+        region.textContent = fresh.slice(0, end);
+        said += fresh.slice(0, end);
+        isAsked &&= isBusy;
+      }
     } else said = text;
     wasBusy = isBusy;
   };
   new MutationObserver(() => { timer ||= setTimeout(look, 400); })
-    .observe(document.body, { childList: true, subtree: true, characterData: true });
+    .observe(document.body, { childList: true, subtree: true, characterData: true, attributeFilter: ["data-words"] });
 }
 """,
     isolate_styles=False,

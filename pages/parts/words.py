@@ -27,7 +27,8 @@ span[role=button]:focus-visible { outline: 2px solid var(--st-primary-color); }
 """,
     js="""
 export default function ({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector("p");
+  const root = parentElement.querySelector("p"), host = parentElement.getRootNode().host ?? parentElement;
+  host.dataset.words = data.pieces.map((piece) => piece.text).join("");  // for the announcer, which sees no shadow
   root.replaceChildren(...data.pieces.map((piece) => {
     const word = document.createElement("span");
     word.textContent = piece.text;

@@ -90,6 +90,7 @@ def test_translate(visit: Visit, address: str, need: Need) -> None:
     page.get_by_label("Text", exact=True).fill("")
     page.get_by_label("Text", exact=True).press_sequentially("My sister bought a heavy coat.")  # nothing is pressed
     page.get_by_role("button", name="casaco").click()
+    expect(page.locator("#parlance-live")).to_contain_text("casaco")  # also for who does not see it
     page.get_by_text("Instead:").wait_for()
     page.locator(".st-key-word-0 button").first.click()
     expect(page.get_by_role("button", name="casaco")).to_have_count(0)
