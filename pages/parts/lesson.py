@@ -129,7 +129,9 @@ def _attention(text: str) -> None:
 
 
 def _counting(text: str) -> None:
-    prompt = st.text_input(_("Beginning"), "The children went to the harbour", key="prompt4", bind="query-params")
+    prompt = st.text_input(
+        _("Beginning"), "The soldiers marched through the forest", key="prompt4", bind="query-params"
+    )
     order = st.slider(_("Letters that the table looks back"), 1, 8, 4, key="order", bind="query-params")
     st.markdown("**" + _("A table that counts") + "**")
     bits = show_counting(text, prompt, order, "counting")

@@ -20,7 +20,7 @@ from pages.parts.curves import PALETTE
 from pages.parts.language import _
 
 TEAL, CORAL, FAINT = PALETTE[0], PALETTE[1], "rgba(128,140,136,.45)"
-SCALE = [[0.0, "rgba(31,138,132,0.02)"], [0.25, "#7cc4bd"], [0.6, "#1f8a84"], [1.0, "#0b3b45"]]
+SCALE = [[0.0, "#eef6f4"], [0.25, "#7cc4bd"], [0.6, "#1f8a84"], [1.0, "#0b3b45"]]
 MOST_CELLS = 64
 """Tokens of a matrix up to which each weight is drawn; beyond it is an image."""
 LEAST_ARC = 0.04
@@ -115,8 +115,8 @@ def matrix(weights: Any, rows: Sequence[Piece], columns: Sequence[Piece]) -> dic
         }
     else:
         trace = {
-            "type": "heatmap", "z": np.round(weights, 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1,
-            "showscale": False, "xgap": 1, "ygap": 1,
+            "type": "heatmap", "z": np.round(weights, 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1, "showscale": False,
+            "xgap": 1, "ygap": 1,
             "text": [[f"{row} → {column}" for column in across] for row in down],
             "hovertemplate": "%{text}: %{z:.1%}<extra></extra>",
         }  # fmt: skip
@@ -205,7 +205,7 @@ def lens_table(result: LensResult, most_words: int = 14) -> dict[str, Any]:
         for layer, places in enumerate(result.words)
     ]  # fmt: skip
     trace: dict[str, Any] = {
-        "type": "heatmap", "z": np.round(probabilities[..., 0], 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1,
+        "type": "heatmap", "z": np.round(probabilities[..., 0], 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1, "showscale": False,
         "hovertext": hover, "hovertemplate": _("layer {y}", y="%{y}") + "<br>%{hovertext}<extra></extra>", "xgap": 1,
         "ygap": 1,
     }  # fmt: skip
