@@ -115,8 +115,8 @@ def matrix(weights: Any, rows: Sequence[Piece], columns: Sequence[Piece]) -> dic
         }
     else:
         trace = {
-            "type": "heatmap", "z": np.round(weights, 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1, "showscale": False,
-            "xgap": 1, "ygap": 1,
+            "type": "heatmap", "z": np.round(weights, 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1,
+            "showscale": False, "xgap": 1, "ygap": 1,
             "text": [[f"{row} → {column}" for column in across] for row in down],
             "hovertemplate": "%{text}: %{z:.1%}<extra></extra>",
         }  # fmt: skip
@@ -205,7 +205,8 @@ def lens_table(result: LensResult, most_words: int = 14) -> dict[str, Any]:
         for layer, places in enumerate(result.words)
     ]  # fmt: skip
     trace: dict[str, Any] = {
-        "type": "heatmap", "z": np.round(probabilities[..., 0], 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1, "showscale": False,
+        "type": "heatmap", "z": np.round(probabilities[..., 0], 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1,
+        "showscale": False,
         "hovertext": hover, "hovertemplate": _("layer {y}", y="%{y}") + "<br>%{hovertext}<extra></extra>", "xgap": 1,
         "ygap": 1,
     }  # fmt: skip
