@@ -103,14 +103,20 @@ def show_next(text: str, model_id: str, key: str) -> None:
         help=_("Logits are divided by it: below 1 the likely become likelier, above 1 all alike; 0 takes the first."),
     )  # fmt: skip
     top_p = right.slider(
-        "top-p", 0.05, 1.0, 1.0, 0.05, key=f"{key}-p", bind="query-params",
+        _("top-p"), 0.05, 1.0, 1.0, 0.05, key=f"{key}-p", bind="query-params",
         help=_("Keeps the likeliest tokens whose probabilities add up to this; 1 keeps all."),
     )  # fmt: skip
     top_k = left.slider(
-        "top-k", 0, 50, 0, key=f"{key}-k", bind="query-params", help=_("Keeps this many of the likeliest; 0 keeps all.")
+        _("top-k"),
+        0,
+        50,
+        0,
+        key=f"{key}-k",
+        bind="query-params",
+        help=_("Keeps this many of the likeliest; 0 keeps all."),
     )
     min_p = right.slider(
-        "min-p", 0.0, 0.5, 0.0, 0.01, key=f"{key}-m", bind="query-params",
+        _("min-p"), 0.0, 0.5, 0.0, 0.01, key=f"{key}-m", bind="query-params",
         help=_("Drops tokens less likely than this share of the likeliest one."),
     )  # fmt: skip
     request = NextRequest(text, temperature, top_k, top_p, min_p, 50, model_id)
