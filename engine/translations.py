@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import gettext
 import io
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -123,11 +124,13 @@ def _literals(nodes: Iterable[ast.AST]) -> list[str]:
 
 
 def error_names() -> list[str]:
-    """The names of all errors meant for people: what the code calls with a template."""
-    kinds = [errors.PeopleError]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    return [kind.__name__ for kind in kinds]
+    """The names of all errors meant for people, wherever in the engine: what the code calls with a template."""
+    texts = (path.read_text(encoding="utf-8") for path in sorted((ROOT / "engine").rglob("*.py")))
+    kinds = [kind for text in texts for kind in re.findall(r"^class (\w+)\((\w+)\):", text, re.MULTILINE)]
+    names = [errors.PeopleError.__name__]
+    for name in names:
+        names += [kind for kind, parent in kinds if parent == name and kind not in names]
+    return names
 
 
 if __name__ == "__main__":
