@@ -123,6 +123,7 @@ def _literals(nodes: Iterable[ast.AST]) -> list[str]:
     return [one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, str)]
 
 
+@cache
 def error_names() -> list[str]:
     """The names of all errors meant for people, wherever in the engine: what the code calls with a template."""
     texts = (path.read_text(encoding="utf-8") for path in sorted((ROOT / "engine").rglob("*.py")))
