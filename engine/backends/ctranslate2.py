@@ -20,6 +20,12 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
     return CTranslate2Encoder(model, path, settings)
 
 
+def _libraries(model: Model) -> tuple[str, ...]:
+    """Encoders do without torch."""
+    is_decoder = conversion.TASKS[model.architecture] == {"generate"}
+    return ("engine.backends.ct2.decoders",) if is_decoder else ("engine.backends.ct2.encoders",)
+
+
 RUNTIME = Runtime(
     "ctranslate2",
     30,
@@ -27,5 +33,5 @@ RUNTIME = Runtime(
     _load,
     conversion.missing_copy,
     imports=("engine.backends.ct2.encoders",),
-    libraries=("engine.backends.ct2.encoders", "engine.backends.ct2.decoders"),
+    libraries=_libraries,
 )

@@ -8,7 +8,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from engine.backends.protocol import Backend, Runtime
+from engine.backends.protocol import Backend
 
 FRESH_SECONDS = 10.0
 """How long what was read of a process stands."""
@@ -45,13 +45,14 @@ def measured_bytes(backend: Backend) -> int | None:
     return size or None
 
 
-def measuring(load: Callable[[], Backend], path: Path, runtime: Runtime | None) -> Backend:
+def measuring(load: Callable[[], Backend], path: Path, libraries: Iterable[str] = ()) -> Backend:
     """What `load` returns, and note what it took, unless another load went on at the same time."""
-    for name in runtime.libraries if runtime else ():
+    for name in libraries:
         import_module(name)  # what they take is no model's
     with _counting:
         _loads[0], _loads[1] = _loads[0] + 1, _loads[1] + 1
         begun, is_alone = _loads[0], _loads[1] == 1
+    gc.collect()  # what was thrown away before is no model's either
     before = _taken(path)
     try:
         backend = load()

@@ -37,7 +37,8 @@ def load(model: Model, path: Path, settings: Settings, runtime: Runtime | None =
     Raises PeopleError when they cannot be used.
     """
     with set_aside(model.id, model.memory_bytes, lambda free: _refusal(model, free)):
-        backend = measuring(lambda: _load(model, path, settings, runtime), path, runtime)
+        libraries = runtime.libraries(model) if runtime else ()
+        backend = measuring(lambda: _load(model, path, settings, runtime), path, libraries)
     give_freed_memory_back()
     return backend
 

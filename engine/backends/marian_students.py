@@ -26,4 +26,4 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
     return StudentBackend(model, path, settings, TASKS)
 
 
-RUNTIME = Runtime("marian", 20, _tasks, _load, libraries=("engine.backends.marian.backend",))
+RUNTIME = Runtime("marian", 20, _tasks, _load, libraries=lambda model: ("engine.backends.marian.backend",))

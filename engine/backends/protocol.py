@@ -103,5 +103,5 @@ class Runtime:
     The copy appears whole or not at all, and SIGTERM leaves nothing behind. Meanwhile other runtimes serve."""
     imports: tuple[str, ...] = ()
     """Modules that take long to import, of a runtime that embedded models use: imported before anybody waits."""
-    libraries: tuple[str, ...] = ()
-    """Modules that `load` imports: imported before it, so that what they take does not count as a model's memory."""
+    libraries: Callable[[Model], tuple[str, ...]] = lambda model: ()
+    """Modules that `load` imports for a model: imported before it, since what they take is no model's memory."""

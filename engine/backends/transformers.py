@@ -22,4 +22,4 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
     return TransformersBackend(model, path, settings)
 
 
-RUNTIME = Runtime("transformers", 10, _tasks, _load, libraries=("engine.backends.pytorch.backend",))
+RUNTIME = Runtime("transformers", 10, _tasks, _load, libraries=lambda model: ("engine.backends.pytorch.backend",))

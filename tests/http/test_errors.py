@@ -101,7 +101,8 @@ def test_every_error_for_people_keeps_its_status(client: TestClient, bench: Benc
     bench.store.error = kind("A sentence.", param="model")
     answer = client.post("/api/sentiment", json={"text": "good"})
     assert answer.status_code == kind.status
-    assert answer.json() == {"error": {"type": kind.kind, "message": "A sentence.", "param": "model"}}
+    code = {"code": kind.code} if kind.code else {}
+    assert answer.json() == {"error": {"type": kind.kind, "message": "A sentence.", "param": "model"} | code}
 
 
 def test_a_bug_is_logged_under_the_number_that_is_told(

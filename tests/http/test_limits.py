@@ -59,7 +59,6 @@ def test_a_number_out_of_range_is_the_senders_fault(client: TestClient, name: st
 
 
 FAULTS = [
-    ("/api/sentiment", '{"text": [%s]}', "text[0]"),
     ("/api/write", '{"text": "a", "stop": [%s]}', "stop[0]"),
     ("/v1/completions", '{"model": "gemma-3-270m", "prompt": "a", "stop": [%s]}', "stop[0]"),
     ("/v1/chat/completions", CHAT.decode().replace("%s", "[%s]"), "messages[0].content[0]"),

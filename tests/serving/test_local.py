@@ -65,7 +65,7 @@ def test_closing_a_stream_frees_its_slot_within_a_step_and_leaves_others_alone(b
     stopped = bench.engine.stream("a", generate(4096, "stopped"), HOST)
     next(e for e in stopped if e.kind == "text")
     stopped.close()
-    until(lambda: bench.engine.status().models[0].running == 1)
+    until(lambda: [model.running for model in bench.engine.status().models] == [1])
     result = list(other)[-1].result
     assert result.new_tokens == 40 and result.finish_reason == "length"
     assert backend.steps < 200
@@ -306,7 +306,7 @@ def test_one_call_leaves_slots_to_others(bench: Bench) -> None:
     backend = bench.plan["a"] = FakeBackend(concurrency=12, batch=1, step_seconds=0.01)
     many = bench.engine.stream_all("a", [generate(30, f"many {number}") for number in range(20)], HOST)
     next(event for _, event in many if event.kind == "text")
-    until(lambda: bench.engine.status().models[0].running == CALL_CONCURRENCY)
+    until(lambda: [model.running for model in bench.engine.status().models] == [CALL_CONCURRENCY])
     single = bench.engine.stream("a", generate(2, "single"), HOST)
     assert next(event for event in single if event.kind == "text").text == "single "
     assert len(backend.seen) < 20
@@ -323,7 +323,7 @@ def test_long_prompts_leave_half_of_the_slots_to_others(bench: Bench) -> None:
     ]
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(list, one) for one in long]
-        until(lambda: bench.engine.status().models[0].running == 2)
+        until(lambda: [model.running for model in bench.engine.status().models] == [2])
         single = bench.engine.stream("a", generate(2, "single"), HOST)
         assert next(event for event in single if event.kind == "text").text == "single "
         assert len(backend.seen) <= 3, "two long ones and the single one"
@@ -338,7 +338,7 @@ def test_long_prompts_leave_half_of_the_batches_to_others(bench: Bench) -> None:
     with ThreadPoolExecutor(2) as pool:
         for place, one in enumerate(long):
             pool.submit(next, one).result()
-            until(lambda place=place: bench.engine.status().models[0].queued == place)  # type: ignore[misc]
+            until(lambda place=place: [model.queued for model in bench.engine.status().models] == [place])  # type: ignore[misc]
         assert list(bench.engine.stream("a", generate(2, "single"), HOST))[-1].result.text == "single single "
         assert backend.batches == [1, 1], "one long one still waits"
     for one in long:
