@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 8501
 ADDRESS ?= 0.0.0.0
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
@@ -25,7 +26,7 @@ test: $(DEV)
 	sh tests/browser.sh
 	sh tests/postgres.sh
 	-$(BIN)/python -m engine.catalogue
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
