@@ -61,7 +61,7 @@ export default function ({ data, parentElement }) {
   root.style.height = `${data.layout.height}px`;
   root.setAttribute("role", "img");
   root.setAttribute("aria-label", data.alt);
-  for (const button of parentElement.querySelectorAll("button")) {
+  for (const button of parentElement.querySelectorAll("[data-save]")) {
     button.hidden = !data.saves;
     button.setAttribute("aria-label", `${data.saves} ${button.dataset.save.toUpperCase()}`);
     const picture = { format: button.dataset.save, filename: data.name, scale: 2 };

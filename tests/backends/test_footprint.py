@@ -14,7 +14,7 @@ from fakes import FakeBackend
 from engine.backends.footprint import measured_bytes, measuring, process_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc and /proc tell it")
-SIZE = 40 * 2**20
+SIZE = 160 * 2**20
 
 
 class Holding(FakeBackend):
