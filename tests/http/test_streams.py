@@ -23,7 +23,7 @@ LONG = {"text": "snow", "max_new_tokens": 4000}
 JSON = {"Content-Type": "application/json"}
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came true"
@@ -31,7 +31,7 @@ def until(condition: Callable[[], bool], seconds: float = 15) -> None:
 
 
 def ask(address: str, path: str, body: Any) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=90)
     connection.request("POST", path, json.dumps(body), JSON)
     return connection
 
