@@ -42,6 +42,11 @@ def not_among(field: str, value: object, choices: Iterable[object]) -> InputErro
     )
 
 
+def not_between(field: str, low: int, high: int) -> InputError:
+    """The error for a number that is out of bounds, or none."""
+    return InputError("{field} takes a number from {low} to {high}.", field, field=field, low=low, high=high)
+
+
 class NotFoundError(PeopleError):
     """Nothing of that name exists (a model, a run, an application)."""
 

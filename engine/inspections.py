@@ -40,6 +40,11 @@ def pack(array: Any, axes: tuple[str, ...], dtype: str = "float32") -> Grid:
     return Grid(axes, tuple(plain.shape), dtype, base64.b64encode(plain.tobytes()).decode())
 
 
+def bytes_as_text(raw: bytes) -> str:
+    """How a token is shown that is a part of a character."""
+    return "".join(f"<0x{byte:02X}>" for byte in raw)
+
+
 @dataclass(frozen=True)
 class Origin:
     """What the numbers were computed with."""
@@ -101,6 +106,16 @@ class Attend:
     part: Part = ""
     """Of an encoder-decoder: where it looks in itself or across; empty is across where there is a source."""
     task: Literal["attend"] = "attend"
+
+    @property
+    def side(self) -> Part:
+        """Of an encoder-decoder: the part that is asked for."""
+        return self.part or ("cross" if self.source else "encoder")
+
+    @property
+    def read_first(self) -> tuple[str, str]:
+        """What the encoder of an encoder-decoder reads, and the field that it is in."""
+        return (self.source, "source") if self.source else (self.text, "text")
 
     @property
     def needs(self) -> frozenset[str]:

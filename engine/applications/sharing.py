@@ -60,14 +60,22 @@ def target(link: Link) -> str:
 
 def note(house: House, link: Link) -> Text:
     """What has become of the model since; NOTHING where it still is what it was."""
-    model_id, title = link.content["model"], link.content["model_title"]
-    if not model_id:
+    if not link.content["model"]:
         return NOTHING
-    now = house.engine.weights(model_id) if model_id in house.catalogue.models else None
+    title, was, now = link.content["model_title"], link.content["weights"], _weights(house, link)
     if now is None:
         return Text(GONE.template, model=title)
-    was = link.content["weights"]
     return Text(CHANGED.template, model=title) if was and was != now else NOTHING
+
+
+def is_gone(house: House, link: Link) -> bool:
+    """Whether the one model behind a link is not on this server any more."""
+    return bool(link.content["model"]) and _weights(house, link) is None
+
+
+def _weights(house: House, link: Link) -> str | None:
+    model_id = link.content["model"]
+    return house.engine.weights(model_id) if model_id in house.catalogue.models else None
 
 
 def shown(house: House, link: Link) -> Shown:

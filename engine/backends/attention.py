@@ -1,15 +1,31 @@
-"""Attention that a runtime tells, as a result: one layer's weights, and each head's habits."""
+"""What runtimes that can be looked into share: how long a text may be, and attention as a result."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from engine.errors import InputError
-from engine.inspections import HABITS, Attention, Kind, Origin, Piece, pack
+from engine.errors import InputError, TooLargeError, not_between
+from engine.inspections import HABITS, MOST_TOKENS, Attention, Kind, Origin, Piece, pack
 
 AXES = ("layer", "head", "habit")
+
+
+def check_some(ids: Sequence[int], param: str) -> None:
+    """Raise InputError for a text without tokens."""
+    if not ids:
+        raise InputError("{field} is empty. Type some text first.", param=param, field=param)
+
+
+def check_short(ids: Sequence[int], param: str, most: int = MOST_TOKENS) -> None:
+    """Raise TooLargeError for a text with too many tokens to be looked into."""
+    if len(ids) > most:
+        raise TooLargeError(
+            "{field} has {tokens:,} tokens; at most {limit:,} can be looked into. Shorten it.",
+            param=param, field=param, tokens=len(ids), limit=most,
+        )  # fmt: skip
 
 
 def attention(
@@ -17,9 +33,7 @@ def attention(
 ) -> Attention:
     """The result of weights (layer, head, row, column). Raises InputError for a layer that is not there."""
     if not 0 <= layer < len(layers):
-        raise InputError(
-            "{field} takes a number from {low} to {high}.", param="layer", field="layer", low=0, high=len(layers) - 1
-        )
+        raise not_between("layer", 0, len(layers) - 1)
     kind: Kind = "cross" if columns is not rows else "both ways" if np.triu(layers, 1).any() else "causal"
     weights = pack(layers[layer], ("head", "row", "column"), "float16")
     return Attention(kind, rows, columns, layer, len(layers), weights, pack(_habits(layers), AXES), origin)

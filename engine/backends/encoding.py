@@ -19,7 +19,14 @@ from engine.backends.memory import memory_short
 from engine.backends.protocol import Job
 from engine.backends.spans import Window, best_spans, make_windows
 from engine.backends.texts import Detokenizer
-from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
+from engine.errors import (
+    InputError,
+    NotReadyError,
+    PeopleError,
+    TooLargeError,
+    UnsupportedError,
+    not_between,
+)
 from engine.inspections import Score
 from engine.requests import (
     Classification,
@@ -184,7 +191,7 @@ class Encodings:
 
 def _check(name: str, value: int, limit: int) -> None:
     if not 1 <= value <= limit:
-        raise InputError("{field} takes a number from {low} to {high}.", param=name, field=name, low=1, high=limit)
+        raise not_between(name, 1, limit)
 
 
 def _weighted(pieces: Sequence[Piece], values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

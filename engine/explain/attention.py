@@ -52,7 +52,7 @@ def stream(engine: Engine, request: AttentionRequest, caller: Caller) -> Iterato
     def make(found: Attention) -> AttentionResult:
         return AttentionResult(
             found.kind, list(found.rows), list(found.columns), found.layer, found.layers, found.weights.shape[0],
-            found.weights, found.habits, origin_in_words(found.origin.dtype, found.origin.weights), model.id,
+            found.weights, found.habits, origin_in_words(found.origin), model.id,
         )  # fmt: skip
 
     if model.architecture != "seq2seq":

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engine.errors import InputError
+from engine.errors import InputError, not_between
 from engine.explain.view import View, origin_in_words
 from engine.explain.view import stream as streamed
-from engine.inspections import Score
+from engine.inspections import Score, bytes_as_text
 from engine.messages import NOTHING, Text
 from engine.requests import Event, Scoring, Token, clean_text
 from engine.serving.protocol import Caller, Engine
@@ -71,13 +71,10 @@ def stream(engine: Engine, request: ChainRequest, caller: Caller) -> Iterator[Ev
     text = clean_text(request.text, "text", most)
     source = clean_text(request.source, "source", most, can_be_empty=True)
     if not 0 <= request.rivals <= MOST_RIVALS:
-        raise InputError(
-            "{field} takes a number from {low} to {high}.", param="rivals", field="rivals", low=0, high=MOST_RIVALS
-        )
+        raise not_between("rivals", 0, MOST_RIVALS)
 
     def make(scoring: Scoring) -> ChainResult:
-        origin = scoring.origin
-        return chain(scoring.tokens, model.id, origin_in_words(origin.dtype, origin.weights) if origin else NOTHING)
+        return chain(scoring.tokens, model.id, origin_in_words(scoring.origin) if scoring.origin else NOTHING)
 
     yield from streamed(engine, model, Score(text, source, 0 if source else max(1, request.rivals)), caller, make)
 
@@ -102,9 +99,7 @@ def chain(tokens: Sequence[Token], model_id: str, origin: Text = NOTHING) -> Cha
 
 def _shown(token: Token) -> str:
     """A token's text; its bytes where they are a part of a character."""
-    if token.raw is None:
-        return token.text
-    return "".join(f"<0x{byte:02X}>" for byte in token.raw)
+    return token.text if token.raw is None else bytes_as_text(token.raw)
 
 
 VIEW = View(

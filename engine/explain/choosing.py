@@ -72,7 +72,7 @@ def stream(engine: Engine, request: NextRequest, caller: Caller) -> Iterator[Eve
 
     def make(found: NextToken) -> NextResult:
         chosen = choose(found.logits.values(), found.best, sampling)
-        origin = origin_in_words(found.origin.dtype, found.origin.weights)
+        origin = origin_in_words(found.origin)
         count = max(1, min(request.count, MOST_CHOICES))
         listed = chosen.choices[:count]
         rest = max(0.0, 1 - sum(one.probability for one in listed))

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.errors import InputError
+from engine.errors import not_between
 from engine.explain.view import View
 from engine.messages import Text
 from engine.requests import Event, clean_text
@@ -87,9 +87,7 @@ class Table:
 def count(request: CountingRequest) -> CountingResult:
     """The table of a text and what it makes of the prompt. Raises InputError, TooLargeError."""
     if not 1 <= request.order <= MOST_ORDER:
-        raise InputError(
-            "{field} takes a number from {low} to {high}.", param="order", field="order", low=1, high=MOST_ORDER
-        )
+        raise not_between("order", 1, MOST_ORDER)
     text = clean_text(request.text, "text", MOST_CHARACTERS).encode()
     prompt = clean_text(request.prompt, "prompt", MOST_CHARACTERS).encode()
     table = Table(text, request.order)

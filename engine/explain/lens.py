@@ -45,7 +45,7 @@ def stream(engine: Engine, request: LensRequest, caller: Caller) -> Iterator[Eve
 
     def make(found: LensReading) -> LensResult:
         words = [[list(place) for place in layer] for layer in found.words]
-        origin = origin_in_words(found.origin.dtype, found.origin.weights)
+        origin = origin_in_words(found.origin)
         return LensResult(list(found.tokens), words, found.ids, found.logprobs, found.changes, origin, model.id)
 
     yield from streamed(engine, model, Lens(text, max(1, request.top)), caller, make)

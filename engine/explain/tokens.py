@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.explain.view import ALL, View
-from engine.inspections import Piece, Tokenize, Tokens
+from engine.explain.view import stream as streamed
+from engine.inspections import Piece, Tokenize, Tokens, bytes_as_text
 from engine.messages import Text
 from engine.requests import Event, clean_text
 from engine.serving.protocol import Caller, Engine
@@ -62,11 +63,11 @@ def stream(engine: Engine, request: TokensRequest, caller: Caller) -> Iterator[E
         yield Event("done", result=in_bytes(text))
         return
     model = VIEW.choose(engine.catalogue, request.model)
-    for event in engine.stream(model.id, Tokenize(text), caller):
-        if event.kind == "done":
-            tokens: Tokens = event.result
-            event = Event("done", result=TokensResult(list(tokens.pieces), tokens.vocabulary, model.id))
-        yield event
+
+    def make(tokens: Tokens) -> TokensResult:
+        return TokensResult(list(tokens.pieces), tokens.vocabulary, model.id)
+
+    yield from streamed(engine, model, Tokenize(text), caller, make)
 
 
 def costs(engine: Engine, model_id: str, caller: Caller) -> dict[str, int]:
@@ -80,7 +81,7 @@ def costs(engine: Engine, model_id: str, caller: Caller) -> dict[str, int]:
 
 def in_bytes(text: str) -> TokensResult:
     """The text's bytes as tokens."""
-    pieces = [Piece(chr(byte) if 32 <= byte < 127 else f"<0x{byte:02X}>", byte) for byte in text.encode()]
+    pieces = [Piece(chr(byte) if 32 <= byte < 127 else bytes_as_text(bytes([byte])), byte) for byte in text.encode()]
     return TokensResult(pieces, 256, BYTES)
 
 

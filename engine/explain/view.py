@@ -11,13 +11,13 @@ from engine.applications import Application
 from engine.backends import loader
 from engine.catalogue.models import Architecture, Catalogue, Model
 from engine.errors import UnsupportedError
+from engine.inspections import Origin
 from engine.messages import Text
 from engine.requests import Event, Request
 from engine.serving.protocol import Caller, Engine
 from engine.settings import current
 
 ALL: frozenset[Architecture] = frozenset({"causal", "seq2seq", "classification", "extraction", "masked", "embedding"})
-PICKER = "model"
 _known: dict[tuple[str, str], frozenset[str]] = {}
 
 
@@ -60,12 +60,12 @@ def stream(
         yield Event("done", result=make(event.result)) if event.kind == "done" else event
 
 
-def origin_in_words(dtype: str, weights: str) -> Text:
+def origin_in_words(origin: Origin) -> Text:
     """What the numbers were computed with, where that is not the file that other pages use."""
-    if not weights:
-        return Text("Computed in {dtype}.", dtype=dtype)
+    if not origin.weights:
+        return Text("Computed in {dtype}.", dtype=origin.dtype)
     return Text(
         "Computed in {dtype} from a copy of the {weights} weights that the other pages use: "
         "their figures differ a little.",
-        dtype=dtype, weights=weights,
+        dtype=origin.dtype, weights=origin.weights,
     )  # fmt: skip

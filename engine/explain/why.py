@@ -65,7 +65,7 @@ def stream(engine: Engine, request: WhyRequest, caller: Caller) -> Iterator[Even
             Part(piece.text, float(value)) for piece, value in zip(found.tokens, found.parts.values(), strict=True)
         ]
         words = fold(found.tokens, tokens)
-        origin = origin_in_words(found.origin.dtype, found.origin.weights)
+        origin = origin_in_words(found.origin)
         return WhyResult(
             tokens, words, sentences(words), found.answer, found.rival, found.before, found.after, found.error,
             found.error <= MOST_ERROR, origin, model.id,

@@ -104,8 +104,7 @@ def _shown(house: House, request: Request, link: Link, notes: list[Text]) -> Res
 
 def _demo(house: House, link: Link) -> Response:
     """On to the page with the model chosen, unless the model is gone."""
-    gone = sharing.note(house, link)
-    if gone and gone.template == sharing.GONE.template:
+    if sharing.is_gone(house, link):
         gone = Text("The model {model} is not on this server any more.", model=link.title)
         return page(404, title=gone, description=gone)
     application = APPLICATIONS[link.page]

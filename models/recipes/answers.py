@@ -27,7 +27,7 @@ from engine.training.data import Feature, question_features
 from engine.training.lessons.answer import choose_threshold, decode
 from models.recipes.answers_data import SEED, SETS, Asked, Elsewhere, Rows, read_rows, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
-from models.recipes.head_training import NO_DROPOUT, PAD, read_options, run
+from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
 
 LAYER_RATE, HEAD_RATE = 1.5e-4, 1e-3
 TOKENS = 16e6
@@ -55,14 +55,7 @@ class Answers:
         rng = random.Random(f"{SEED}-{chunk}")
         rows = list(self._mixed(chunk, rng))
         features, _, _ = question_features(rows, self.tokenizer, WINDOW, STRIDE)
-        features.sort(key=lambda feature: (feature["length"], rng.random()))
-        batches: list[list[Feature]] = [[]]
-        for one in features:
-            if (len(batches[-1]) + 1) * one["length"] > BATCH_TOKENS:
-                batches.append([])
-            batches[-1].append(one)
-        rng.shuffle(batches)
-        yield from filter(None, batches)
+        yield from in_batches(features, BATCH_TOKENS, rng)
 
     def _mixed(self, chunk: int, rng: random.Random) -> Iterator[Asked]:
         for name, part in self.rows.learned.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.training.data import Feature, collate
+from models.recipes.pieces import batches_of, follow, put_back, tensors_of
 
 WARM_STEPS = 60
 WEIGHT_DECAY = 0.01
@@ -58,6 +60,12 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
+def in_batches(features: list[Feature], most: int, rng: random.Random) -> Iterator[list[Feature]]:
+    """Batches of like lengths, of at most so many tokens with padding."""
+    features.sort(key=lambda feature: (feature["length"], rng.random()))
+    yield from batches_of(features, lambda feature: int(feature["length"]), most, rng)
+
+
 class Trainer:
     """Weights, their running mean, AdamW's moments, and how far it is."""
 
@@ -88,9 +96,7 @@ class Trainer:
         self.progress.steps += 1
         self.progress.rows += len(features)
         self.progress.tokens += int(batch["attention_mask"].sum())
-        decay = min(AVERAGE_DECAY, (1 + self.progress.steps) / (10 + self.progress.steps))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.mean.values()), list(self.named.values()), 1 - decay)
+        follow(self.mean, self.named, self.progress.steps, AVERAGE_DECAY)
         return float(loss.detach())
 
     @contextmanager
@@ -110,12 +116,7 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint that replaces the one before."""
-        tensors = {f"mean.{name}": value for name, value in self.mean.items()}
-        for name, value in self.named.items():
-            state = self.adam.state.get(value, {})
-            tensors |= {f"weight.{name}": value.detach()} | {
-                f"{key}.{name}": state[key] for key in ("exp_avg", "exp_avg_sq") if key in state
-            }
+        tensors = tensors_of(self.named, self.mean, self.adam)
         folder.mkdir(parents=True, exist_ok=True)
         # Figures lie in the weights' own file: both are replaced by one renaming.
         save_file(tensors, folder / "checkpoint.new", {"progress": json.dumps(asdict(self.progress))})
@@ -131,17 +132,7 @@ class Trainer:
             return False
         with safe_open(path, "pt") as opened:
             self.progress = Progress(**json.loads(opened.metadata()["progress"]))
-        tensors = load_file(path)
-        with torch.no_grad():
-            for name, value in self.named.items():
-                value.copy_(tensors[f"weight.{name}"])
-                self.mean[name].copy_(tensors[f"mean.{name}"])
-                if f"exp_avg.{name}" in tensors:
-                    self.adam.state[value] = {
-                        "step": torch.tensor(float(self.progress.steps)),
-                        "exp_avg": tensors[f"exp_avg.{name}"],
-                        "exp_avg_sq": tensors[f"exp_avg_sq.{name}"],
-                    }
+        put_back(load_file(path), self.named, self.mean, self.adam, self.progress.steps)
         return True
 
     def report(self, loss: float, folder: Path) -> None:

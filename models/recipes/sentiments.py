@@ -24,7 +24,7 @@ from engine.evaluation.metrics import calibration_error, macro_f1
 from engine.training.data import NUMBER, Feature, collate, text_features
 from models.recipes.answers_data import stretch
 from models.recipes.head_export import export, fit_temperature
-from models.recipes.head_training import NO_DROPOUT, PAD, read_options, run
+from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
 from models.recipes.sentiment import LABELS
 from models.recipes.sentiments_data import SEED, SHARES, Rows, Said, read_rows
 
@@ -52,15 +52,7 @@ class Sentiments:
         for name, part in self.rows.learned.items():
             count = round(CHUNK_ROWS * SHARES[name])
             said += stretch(part, chunk * count, count, name)
-        features = features_of(said, self.tokenizer)
-        features.sort(key=lambda feature: (feature["length"], rng.random()))
-        batches: list[list[Feature]] = [[]]
-        for one in features:
-            if (len(batches[-1]) + 1) * one["length"] > BATCH_TOKENS:
-                batches.append([])
-            batches[-1].append(one)
-        rng.shuffle(batches)
-        yield from filter(None, batches)
+        yield from in_batches(features_of(said, self.tokenizer), BATCH_TOKENS, rng)
 
     def loss(self, module: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropy, a little of it to all labels."""

@@ -30,6 +30,7 @@ from engine.backends.marian.files import Translator, Vocabulary, open_student, r
 from engine.backends.marian.model import EOS, Student, build, pad, shape_of
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
+from models.recipes.pieces import batches_of, follow, put_back, tensors_of
 from models.recipes.student_data import Pair, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
 
@@ -100,14 +101,7 @@ class Task:
         rows = rng.sample(self.many, min(len(self.many), CHUNK_ROWS - count))
         rows += rng.choices(self.best, k=count)
         rows.sort(key=lambda row: (len(row[1]), len(row[0]), rng.random()))
-        batches: list[list[Row]] = [[]]
-        for row in rows:
-            longest = max(len(row[0]), len(row[1]))
-            if (len(batches[-1]) + 1) * longest > BATCH_TOKENS:
-                batches.append([])
-            batches[-1].append(row)
-        rng.shuffle(batches)
-        yield from filter(None, batches)
+        yield from batches_of(rows, lambda row: max(map(len, row)), BATCH_TOKENS, rng)
 
 
 class Trainer:
@@ -117,16 +111,16 @@ class Trainer:
         self.task, self.student, self.folder = task, student.train(), folder
         self.progress = Progress()
         self.rates = RATES[task.side]
-        named = list(student.named_parameters())
+        self.named = dict(student.named_parameters())
         groups: list[dict[str, Any]] = [
-            {"params": [value for name, value in named if name.startswith(part)], "lr": rate, "part": part}
+            {"params": [value for name, value in self.named.items() if name.startswith(part)], "lr": rate, "part": part}
             for part, rate in self.rates.items()
         ]
-        assert sum(len(group["params"]) for group in groups) == len(named)
-        for _, value in named:
+        assert sum(len(group["params"]) for group in groups) == len(self.named)
+        for value in self.named.values():
             value.requires_grad_(True)
         self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-9, fused=True)
-        self.mean = {name: value.detach().clone() for name, value in named}
+        self.mean = {name: value.detach().clone() for name, value in self.named.items()}
 
     def step(self, rows: list[Row], rate: float) -> float:
         """One batch; the loss by token, smoothing included."""
@@ -140,10 +134,7 @@ class Trainer:
         self.adam.zero_grad()
         self.progress.steps += 1
         self.progress.tokens += tokens
-        decay = min(AVERAGE_DECAY, (1 + self.progress.steps) / (10 + self.progress.steps))
-        with torch.no_grad():
-            for name, value in self.student.named_parameters():
-                self.mean[name].lerp_(value, 1 - decay)
+        follow(self.mean, self.named, self.progress.steps, AVERAGE_DECAY)
         return float(loss.detach())
 
     def _loss(self, rows: list[Row]) -> tuple[Tensor, int]:
@@ -164,14 +155,8 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint that replaces the one before."""
-        tensors = {f"mean.{name}": value for name, value in self.mean.items()}
-        for name, value in self.student.named_parameters():
-            state = self.adam.state.get(value, {})
-            tensors |= {f"weight.{name}": value.detach()} | {
-                f"{key}.{name}": state[key] for key in ("exp_avg", "exp_avg_sq") if key in state
-            }
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / "checkpoint.new")
+        save_file(tensors_of(self.named, self.mean, self.adam), folder / "checkpoint.new")
         (folder / "checkpoint.new").replace(folder / "checkpoint.safetensors")
         text = json.dumps(asdict(self.progress) | {"shape": self.student.shape.as_dict()}, indent=1)
         (folder / "progress.json").write_text(text, encoding="utf-8")
@@ -183,17 +168,8 @@ class Trainer:
             return False
         told = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
         told.pop("shape")
-        self.progress, tensors = Progress(**told), load_file(path)
-        with torch.no_grad():
-            for name, value in self.student.named_parameters():
-                value.copy_(tensors[f"weight.{name}"])
-                self.mean[name] = tensors[f"mean.{name}"]
-                if f"exp_avg.{name}" in tensors:
-                    self.adam.state[value] = {
-                        "step": torch.tensor(float(self.progress.steps)),
-                        "exp_avg": tensors[f"exp_avg.{name}"],
-                        "exp_avg_sq": tensors[f"exp_avg_sq.{name}"],
-                    }
+        self.progress = Progress(**told)
+        put_back(load_file(path), self.named, self.mean, self.adam, self.progress.steps)
         return True
 
     def report(self, loss: float, started: float, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.inspections import Piece
+from engine.inspections import Piece, bytes_as_text
 from engine.requests import Token
 
 Pieces = Callable[[str], Sequence[tuple[int, bytes]]]
@@ -49,4 +49,4 @@ def _shown(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        return "".join(f"<0x{byte:02X}>" for byte in raw)
+        return bytes_as_text(raw)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from engine.backends.marian.model import EOS, UNKNOWN, Shape, Student, build, shape_of
 from engine.backends.marian.published import FormatError, Quantized, Weights, read_model, read_shortlist
-from engine.backends.marian.quick import INPUT, QuickStudent, is_possible
+from engine.backends.marian.quick import INPUT, QuickStudent, is_possible, rounded
 from engine.backends.marian.shortlist import Network, Shortlist
 from engine.catalogue.checkpoints import STUDENT
 from engine.errors import InputError, NotReadyError
@@ -176,8 +176,8 @@ def save_student(
 
 def quantized(weight: Tensor, steps: int = 127) -> Quantized:
     """A matrix in int8, with a scale for each of its rows; as many steps on each side of nought."""
-    scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-8) / steps
-    return Quantized((weight / scale).round().to(torch.int8), scale)
+    values, scales = rounded(weight, steps)
+    return Quantized(values, scales[:, None])
 
 
 def _read(folder: Path) -> Translator:

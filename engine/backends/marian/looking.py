@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from engine.backends.attention import attention
+from engine.backends.attention import attention, check_short, check_some
 from engine.backends.marian.files import Translator, Vocabulary
 from engine.backends.marian.model import EOS
 from engine.backends.protocol import Job
-from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
-from engine.inspections import MOST_TOKENS, Attend, Attention, Origin, Piece, Tokenize, Tokens
+from engine.errors import PeopleError, UnsupportedError
+from engine.inspections import Attend, Attention, Origin, Piece, Tokenize, Tokens
 
 ORIGIN = Origin("float32", "int8")
 
@@ -39,33 +39,27 @@ def _attention(translator: Translator, title: str, job: Job) -> Attention:
     """Across to the source, or the encoder's own; its decoder has a recurrence in the place of attention to itself."""
     request = job.request
     assert isinstance(request, Attend)
-    part = request.part or ("cross" if request.source else "encoder")
-    if part == "decoder":
+    if request.side == "decoder":
         raise UnsupportedError(
             "{title} reads its own words by a recurrence, not by attention. Choose cross or encoder.",
             param="part", title=title,
         )  # fmt: skip
-    columns, source = _short(translator.source, request.source or request.text, "source" if request.source else "text")
-    rows, target = _short(translator.target, request.text, "text") if part == "cross" else (columns, None)
+    columns, source = _short(translator.source, *request.read_first)
+    rows, target = _short(translator.target, request.text, "text") if request.side == "cross" else (columns, None)
     weights = translator.student.attend(source, target)
     return attention(rows, columns, torch.stack(weights).numpy(), request.layer, ORIGIN)
 
 
 def _short(vocabulary: Vocabulary, text: str, param: str) -> tuple[tuple[Piece, ...], torch.Tensor]:
     pieces, ids = _pieces(vocabulary, text, param)
-    if len(ids) > MOST_TOKENS:
-        raise TooLargeError(
-            "{field} has {tokens:,} tokens; at most {limit:,} can be looked into. Shorten it.",
-            param=param, field=param, tokens=len(ids), limit=MOST_TOKENS,
-        )  # fmt: skip
+    check_short(ids, param)
     return pieces, torch.tensor([ids])
 
 
 def _pieces(vocabulary: Vocabulary, text: str, param: str) -> tuple[tuple[Piece, ...], list[int]]:
     """A text's pieces and ids with its end."""
     ids = vocabulary.encode(text)
-    if not ids:
-        raise InputError("{field} is empty. Type some text first.", param=param, field=param)
+    check_some(ids, param)
     texts = [text[start:end] for start, end in vocabulary.spans(text)]
     names = map(vocabulary.piece, ids)
     pieces = [Piece(piece or name, id) for piece, name, id in zip(texts, names, ids, strict=True)]

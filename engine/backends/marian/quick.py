@@ -73,7 +73,7 @@ class QuickStudent:
         self._target = student.target_embedding.weight.half() if student.shape.target_size else self._source
         self._scale = math.sqrt(self._width)
         self._bias = student.output_bias
-        self._rows, self._row_scales = _rounded(student.target_embedding.weight)
+        self._rows, self._row_scales = rounded(student.target_embedding.weight)
         self._every: Product | None = None
         self._positions = positions(256, self._width)
         named: dict[str, Any] = dict(student.named_modules())
@@ -176,7 +176,7 @@ class QuickStudent:
         weight = torch.cat([named[name].weight for name in names])
         bias = torch.cat([named[name].bias for name in names])
         most = max(self._ranges[name] for name in names)
-        rows, scales = _rounded(weight)
+        rows, scales = rounded(weight)
         zeros = torch.zeros(len(rows), dtype=torch.long)
         packed = torch._make_per_channel_quantized_tensor(rows, scales.double(), zeros, 0)
         return _multiplied(packed, bias, most, is_positive=is_positive, kernel=kernel)
@@ -191,13 +191,13 @@ def _multiplied(
     return lambda x: kernel(x, step, zero, packed)
 
 
-def _rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Int8 and a scale for each row.
+def rounded(weight: Tensor, steps: int = WEIGHT_STEPS) -> tuple[Tensor, Tensor]:
+    """Int8 and a scale for each row, with as many steps on each side of nought.
 
-    Of seven bits: two products of an activation and a weight are added in sixteen bits where a processor has no VNNI,
-    and with eight some sums would not fit (a point of BLEU from Portuguese).
+    Products have seven bits: two of an activation and a weight are added in sixteen bits where a processor has no
+    VNNI, and with eight some sums would not fit (a point of BLEU from Portuguese).
     """
-    scales = weight.abs().amax(1).clamp(min=1e-8) / WEIGHT_STEPS
+    scales = weight.abs().amax(1).clamp(min=1e-8) / steps
     return (weight / scales[:, None]).round().to(torch.int8), scales
 
 

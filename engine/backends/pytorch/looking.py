@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.backends.attention import attention
+from engine.backends.attention import attention, check_short, check_some
 from engine.backends.memory import is_memory_error, memory_short
 from engine.backends.protocol import Job
 from engine.backends.pytorch import attributing
 from engine.backends.pytorch.forwards import accepts
 from engine.backends.texts import Detokenizer, bytes_of
-from engine.errors import InputError, NotReadyError, TooLargeError, UnsupportedError
+from engine.errors import InputError, NotReadyError, UnsupportedError
 from engine.inspections import (
     MOST_TOKENS,
     Attend,
@@ -37,6 +37,7 @@ from engine.inspections import (
     Score,
     Tokenize,
     Tokens,
+    bytes_as_text,
     pack,
 )
 from engine.requests import Scoring, Token
@@ -117,13 +118,9 @@ class Looks:
         with self._lock:
             encoded = self._tokenizer(**options, verbose=False)
         ids = list(encoded["input_ids"])
-        if not ids:
-            raise InputError("{field} is empty. Type some text first.", param=param, field=param)
-        if is_short and len(ids) > self._window:
-            raise TooLargeError(
-                "{field} has {tokens:,} tokens; at most {limit:,} can be looked into. Shorten it.",
-                param=param, field=param, tokens=len(ids), limit=self._window,
-            )  # fmt: skip
+        check_some(ids, param)
+        if is_short:
+            check_short(ids, param, self._window)
         device = self._module.device
         inputs = {"input_ids": torch.tensor([ids], device=device)}
         types = encoded.get("token_type_ids")
@@ -183,17 +180,16 @@ class Looks:
 
     def _across(self, request: Attend) -> tuple[Any, Any, Any]:
         """An encoder-decoder's: with a source across to it unless its decoder or encoder is asked for."""
-        source = self._read(request.source or request.text, "source" if request.source else "text")
-        part = request.part or ("cross" if request.source else "encoder")
+        source = self._read(*request.read_first)
         target = self._read(request.text, is_target=True)
         config = self._module.config
         start = config.decoder_start_token_id
         shifted = torch.cat([target.ids.new_tensor([[start if start is not None else 0]]), target.ids[:, :-1]], 1)
         with self._told():
             output = self._module.base_model(**source.inputs, decoder_input_ids=shifted, output_attentions=True)
-        if part == "encoder":
+        if request.side == "encoder":
             return source.pieces, source.pieces, output.encoder_attentions
-        if part == "decoder":
+        if request.side == "decoder":
             read = pieces_of(self._tokenizer, shifted[0].tolist())
             return read, read, output.decoder_attentions
         return target.pieces, source.pieces, output.cross_attentions
@@ -367,4 +363,4 @@ def _alone(text: str, name: str) -> str:
 def _raw(name: str) -> str:
     """A token that is no text alone: its bytes."""
     raw = bytes_of(name)
-    return name if raw is None else "".join(f"<0x{byte:02X}>" for byte in raw)
+    return name if raw is None else bytes_as_text(raw)
