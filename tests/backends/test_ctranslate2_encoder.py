@@ -224,6 +224,9 @@ def test_the_plain_tokenizer_is_the_whole_one(name: str) -> None:
 
 
 def test_the_server_answers_without_torch() -> None:
+    store = Store(AUTO, read_catalogue())
+    for name in ("sentiment-minilm", "answer-minilm"):
+        COPY.made(store.path(name))  # while a copy is made, torch answers
     code = """
 import sys
 from engine.backends import loader as backends
