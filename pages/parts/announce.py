@@ -16,7 +16,7 @@ _ANNOUNCER = st.components.v2.component(
 // A live region must stay in place while its content changes, so it lives outside of what Streamlit redraws.
 const HIDDEN = "position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:pre-wrap";
 export default function ({ data }) {
-  const SETTLE_MS = 3000;
+  const LOOKS_AFTER = 8;  // charts come late, and make room to scroll; counted, since a busy phone looks seldom
   const WORDS = data?.edited ?? "";
   if (document.getElementById("parlance-live")) return;
   const region = document.createElement("div");
@@ -25,6 +25,7 @@ export default function ({ data }) {
   region.style.cssText = HIDDEN;
   document.body.appendChild(region);
   let said = "", wasBusy = false, isAsked = false, timer = 0, pressed = null;
+  const ANSWER = "[data-answer], h3, mark";
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const find = () => document.querySelector(".st-key-answer-box");
 
@@ -37,7 +38,7 @@ export default function ({ data }) {
     isAsked = true;
     const isEdited = [...before].some(([field, value]) => field.isConnected && field.value !== value);
     const box = find();
-    if (isEdited && box?.querySelector("[data-answer], h3, mark")) box.dataset.edited = WORDS;
+    if (isEdited && box?.querySelector(ANSWER)) box.dataset.edited = WORDS;
     else if (box) delete box.dataset.edited;
   });
   const press = () => {
@@ -46,9 +47,15 @@ export default function ({ data }) {
     delete find()?.dataset.edited;
     pressed = { search: location.search, text: find()?.innerText };
   };
+  const MAIN_BUTTON = "[data-testid^='stBaseButton-primary']";
   document.addEventListener("click", ({ target }) => {
-    if (target.closest("[data-testid^='stBaseButton-primary']")) press();
+    if (target.closest(MAIN_BUTTON)) press();
   }, true);
+  if (document.activeElement?.closest(MAIN_BUTTON)) {  // somebody was quicker than this script
+    press();
+    if (find()?.querySelector(ANSWER)) pressed.text = null;
+    timer = setTimeout(() => look(), 400);
+  }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.closest(".stForm")) press();
   }, true);
@@ -62,8 +69,8 @@ export default function ({ data }) {
     if (box && (isBusy || box.innerText !== pressed.text)) {
       const { top } = box.getBoundingClientRect();
       if (top < 0 || top > window.innerHeight * 0.6) box.scrollIntoView({ behavior, block: "start" });
-      pressed.end ??= isBusy ? undefined : Date.now() + SETTLE_MS;  // charts come late, and make room to scroll
-      if (Date.now() > pressed.end) pressed = null;
+      pressed.looks = isBusy ? 0 : (pressed.looks ?? 0) + 1;
+      if (pressed.looks > LOOKS_AFTER) pressed = null;
     } else if (!box && location.search !== pressed.search) {
       document.querySelector("[data-testid='stMain']")?.scrollTo({ top: 0, behavior });
       pressed = null;
