@@ -1,7 +1,7 @@
 """How often the language of a few words is told, and how often rightly, among those that the embedded models serve.
 
-Run `python -m benchmarks.language_detection --data FOLDER [--words 3]`, where FOLDER holds `translation/`: the first words
-of every line of FLORES-200 dev (997 lines each; of Chinese, twice as many characters). No model is loaded.
+Run `python -m benchmarks.language_detection --data FOLDER [--words 3]`, where FOLDER holds `translation/`: the first
+words of every line of FLORES-200 dev (997 lines each; of Chinese, twice as many characters). No model is loaded.
 """
 
 from __future__ import annotations
