@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.errors import PeopleError
 from engine.jobs import failures
-from engine.jobs.folder import Job, Stopped, beating, logged
+from engine.jobs.folder import Interrupted, Job, Stopped, beating, logged
 from engine.jobs.kinds import JobKind, kinds
 from engine.jobs.process import kill_group
 from engine.jobs.turns import turn
@@ -35,6 +35,8 @@ def perform(job: Job, kind: JobKind, *house: Any) -> bool:
             return True
     except Stopped:
         job.update("stopped")
+    except Interrupted:
+        job.update("queued")
     except Exception as error:
         _fail(job, kind, error)
     return False

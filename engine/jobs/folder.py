@@ -22,7 +22,7 @@ import psutil  # type: ignore[import-untyped]
 
 from engine.files import placed, read_json, remove
 from engine.messages import Text
-from engine.serving.protocol import Caller
+from engine.serving.protocol import Caller, Role
 
 State = Literal["queued", "preparing", "running", "finished", "stopped", "failed"]
 LIVE: tuple[State, ...] = ("queued", "preparing", "running")
@@ -40,6 +40,10 @@ KEPT_FIELDS = ("started", "baseline", "metrics", "best_step")
 
 class Stopped(BaseException):
     """Whoever wanted the work has stopped it; no `except Exception` may hold it up."""
+
+
+class Interrupted(BaseException):
+    """The server ends: its work stands where it stood, and is taken up when a server begins anew."""
 
 
 class Job:
@@ -69,7 +73,10 @@ class Job:
     def caller(self) -> Caller:
         """Who wanted it; what it asks of models lets everybody else's go first."""
         given = self.about.get("caller") or {}
-        return Caller(str(given.get("id", "")), "host" if given.get("role") == "host" else "visitor", "low")
+        role = str(given.get("role"))
+        known: Role = "host" if role == "host" else "member" if role == "member" else "visitor"
+        address = str(given.get("address", ""))
+        return Caller(str(given.get("id", "")), known, "low", address=address, call=self.folder.name)
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Append one line to `metrics.jsonl`; it is on the disk when this returns. Infinite numbers become null."""

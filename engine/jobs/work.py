@@ -6,30 +6,32 @@ Their folders are in `.jobs` of the runs folder; a fine-tuning run is a job with
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from engine import errors
-from engine.errors import BusyError, ConflictError, LimitError, NotFoundError, NotReadyError
+from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError
 from engine.files import finish_deletions, read_json, set_aside, write_json
 from engine.jobs import process, reading
+from engine.jobs.askers import FOLDER, asker, check_asker, check_own, check_today, describe, is_askers
 from engine.jobs.child import perform
 from engine.jobs.failures import is_disk_full
-from engine.jobs.folder import AT_ONCE, BEAT_FILE, KEPT_FIELDS, STOP_FILE, Job, State
+from engine.jobs.folder import AT_ONCE, BEAT_FILE, KEPT_FIELDS, LIVE, STOP_FILE, Job, State, is_alive
 from engine.jobs.kinds import JobKind, kinds
+from engine.jobs.launching import IsHere, launch
 from engine.jobs.reading import Standing
 from engine.messages import Text, counted
 from engine.serving.access import check
@@ -37,23 +39,23 @@ from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.sizes import seconds_in_words, size_in_words
 
-FOLDER, MAKING = ".jobs", ".making"
-"""Of all jobs but runs; and in it of those that are still being made."""
+MAKING = ".making"
+"""In the folder of jobs, of those that are still being made."""
 HOST = Caller(role="host")
-IsHere = Callable[[], bool] | None
-"""Says, from any thread, whether the asker still is there; None where nobody looks."""
-GONE_SECONDS, LOOK_SECONDS = 15.0, 1.0
-"""For so long an asker may be away, as while a page is loaded anew; between two looks."""
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 MAX_LIVE = 4
 """Jobs of this folder at work and waiting; each is a process that has its libraries in memory."""
+MAX_ASKING = 16
+"""The same of those that are threads of the server."""
 ROOM_BYTES = 512 * 2**20
 """Free disk space without which nothing is started."""
 LEFT_SECONDS = 3600.0
 """After this long, what an interrupted creation left is swept away."""
-DAY_SECONDS = 24 * 3600.0
-KEPT_SECONDS, MAX_KEPT = 7 * 24 * 3600.0, 200
-"""How long a job's folder is kept after its end, and how many at most."""
+MAX_KEPT = 200
+"""Jobs whose folders are kept after their end, each kind's as long as that says."""
+
+_threads: dict[Path, threading.Thread] = {}
+"""Of this server, by the folder of the job that each works on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,16 @@ class JobView(Standing):
         """For how long it has been at work, or was."""
         end = time.time() if self.is_alive else float(self.status.get("updated") or 0)
         return max(0.0, end - float(self.status.get("started") or self.created))
+
+    @property
+    def kind_of(self) -> JobKind:
+        """Raises NotFoundError where it is an extension's that is gone."""
+        return kind_of(self.folder)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it ended before its end, and goes on where it stood."""
+        return self.kind_of.can_resume and self.state in ("stopped", "failed")
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -123,34 +135,10 @@ def adopt(
         jobs.mkdir(parents=True, exist_ok=True)
         with held(jobs / ".making.lock", Text("Another job is just being started. Try again in a moment.")):
             _sweep(settings)
-            _check_start(settings, kind, subject)
+            _check_start(settings, kind, subject, caller)
             describe(folder, kind, title, subject, caller)
             start(settings, folder.rename(jobs / job_id), house=house, secret=secret, is_here=is_here)
     return job_id
-
-
-def check_today(settings: Settings, caller: Caller) -> None:
-    """Raise LimitError where somebody who is not the host began as much work within a day as a public site does."""
-    most = settings.jobs_a_day
-    if caller.role == "host" or not settings.is_public or not most:
-        return
-    places = (_folder(settings), settings.runs_folder)
-    found = [read_json(path) for place in places for path in place.glob("*/job.json")]
-    times = [float(one["created"]) for one in found if (one.get("caller") or {}).get("id") == caller.id]
-    recent = sorted(at for at in times if 0 <= time.time() - at < DAY_SECONDS)
-    if len(recent) >= most:
-        wait = recent[-most] + DAY_SECONDS - time.time()
-        raise LimitError(
-            "This site does {limit:,} jobs a day for each of its members. Begin the next in {wait}.",
-            retry_seconds=wait, limit=most, wait=seconds_in_words(wait),
-        )  # fmt: skip
-
-
-def describe(folder: Path, kind: str, title: str = "", subject: str = "", caller: Caller = HOST) -> None:
-    """Write job.json."""
-    who = {"id": caller.id, "role": caller.role}
-    about = {"kind": kind, "title": title, "subject": subject, "caller": who, "created": time.time()}
-    write_json(folder / "job.json", about)
 
 
 def start(settings: Settings, folder: Path, *, house: Any = None, secret: str = "", is_here: IsHere = None) -> None:
@@ -164,46 +152,47 @@ def start(settings: Settings, folder: Path, *, house: Any = None, secret: str = 
     if kind.runs_in == "server":
         job = Job(folder)
         job.update("queued")
-        threading.Thread(target=perform, args=(job, kind, house), name=folder.name, daemon=True).start()
+        _threads[folder] = threading.Thread(target=_perform, args=(job, kind, house), name=folder.name, daemon=True)
+        _threads[folder].start()
     else:
-        is_kept = kind.is_kept or _asker(folder).get("role") != "visitor"
+        is_kept = kind.is_kept or asker(folder).get("role") != "visitor"
         launch(settings, folder, kind, now, secret, None if is_kept else is_here)
 
 
-def launch(
-    settings: Settings, folder: Path, kind: JobKind, launched: float, secret: str, is_here: IsHere = None
-) -> None:
-    """Start the child and note its number, for the time until it says it itself; it ends when `is_here` says no."""
-    (folder / BEAT_FILE).touch()
-    kills, nice = reading.out_of_memory_kills(), settings.training_nice
-    child = process.start(
-        process.python(kind.program, str(folder)),
-        log=folder / "log.txt",
-        environment={"PARLANCE_TRAINING_NICE": str(nice)},
-        has_network=kind.has_network,
-        nice=nice,
-        order=secret,
-    )
-    note = {"launched": launched, "pid": child.pid, "out_of_memory_kills": kills}
-    with suppress(psutil.NoSuchProcess):
-        note["process_started"] = psutil.Process(child.pid).create_time()
-    threading.Thread(target=_reap, args=(child, folder, is_here), name="job-watch", daemon=True).start()
-    write_json(folder / "launch.json", note)
+def _perform(job: Job, kind: JobKind, house: Any) -> None:
+    try:
+        perform(job, kind, house)
+    finally:
+        _threads.pop(job.folder, None)
 
 
-def _reap(child: process.Process, folder: Path, is_here: IsHere) -> None:
-    """Wait for the child's end and note how it came, which only its parent is told; end it where nobody waits."""
-    if is_here:
-        seen = time.monotonic()
-        while child.poll() is None and time.monotonic() - seen < GONE_SECONDS:
-            seen = time.monotonic() if is_here() else seen
-            time.sleep(LOOK_SECONDS)
-        if child.poll() is None:
-            _end_at_once(folder, child.pid)
-    code, kills = child.wait(), reading.out_of_memory_kills()
-    note = {"pid": child.pid, "returncode": code, "time": time.time(), "out_of_memory_kills": kills}
-    with suppress(OSError):
-        write_json(folder / "exit.json", note)
+def resume(settings: Settings, job_id: str, house: Any, caller: Caller = HOST) -> None:
+    """Have a job that ended before its end go on where it stood. Raises NotFoundError, ConflictError, BusyError."""
+    view = read(settings, job_id, caller)
+    check(caller, view.kind_of.action)
+    with held(_folder(settings) / ".making.lock", Text("Another job is just being started. Try again in a moment.")):
+        if not read(settings, job_id, caller).can_resume:
+            raise ConflictError("This is at work, or has come to its end: nothing is left to go on with.", param="job")
+        _check_start(settings, view.kind, view.subject, caller)
+        start(settings, view.folder, house=house)
+
+
+def take_up(settings: Settings, house: Any) -> list[str]:
+    """Go on with what a server that is gone had at work in its threads, where it stood; returns the ids."""
+    taken = []
+    for path in reading.folders(_folder(settings), ID):
+        with suppress(NotFoundError, OSError, ValueError):
+            kind, status = kind_of(path), read_json(path / "status.json")
+            is_ours = kind.runs_in == "server" and kind.can_resume and status.get("state") in LIVE
+            if is_ours and not (path / STOP_FILE).exists() and not _is_worked_on(path, status):
+                start(settings, path, house=house)
+                taken.append(path.name)
+    return taken
+
+
+def _is_worked_on(folder: Path, status: Mapping[str, Any]) -> bool:
+    """Whether a thread of this server or of another one that is there works on the job in the folder."""
+    return folder in _threads if status.get("pid") == os.getpid() else "pid" in status and is_alive(status)
 
 
 def kind_of(folder: Path) -> JobKind:
@@ -220,11 +209,20 @@ def listed(settings: Settings) -> list[JobView]:
     return sorted(views, key=lambda view: -view.created)
 
 
-def read(settings: Settings, job_id: str) -> JobView:
-    """One job. Raises NotFoundError."""
+def own(settings: Settings, kinds: Collection[str], caller: Caller) -> list[JobView]:
+    """The caller's own jobs of these kinds, newest first, without those whose time is over; a host's are all."""
+    with suppress(OSError):
+        _sweep(settings)
+    views = [view for view in listed(settings) if view.kind in kinds]
+    return [view for view in views if caller.role == "host" or is_askers(view.folder, caller)]
+
+
+def read(settings: Settings, job_id: str, caller: Caller = HOST) -> JobView:
+    """One job. Raises NotFoundError, also where it is another's own."""
     is_id = isinstance(job_id, str) and ID.fullmatch(job_id)
     view = _safe(_folder(settings) / job_id) if is_id and (_folder(settings) / job_id).is_dir() else None
-    if view is None:
+    is_hidden = view and view.kind_of.is_own and caller.role != "host" and not is_askers(view.folder, caller)
+    if view is None or is_hidden:
         raise NotFoundError("There is no job {name}.", name=repr(str(job_id)[:80]), param="job")
     return view
 
@@ -260,8 +258,8 @@ def stop(folder: Path, seconds_a_step: float | None = None, is_now: bool = False
     Never waits. Raises ConflictError where it is not at work and for who may not, NotReadyError where nothing can be
     written.
     """
-    _check_owner(folder, caller)
     found, kind = reading.standing(folder), kind_of(folder)
+    check_asker(folder, kind, caller)
     if not found.is_alive:
         raise ConflictError("This is not at work, so there is nothing to stop.", param="job")
     ends_now = is_now or not kind.stops_after
@@ -274,24 +272,6 @@ def stop(folder: Path, seconds_a_step: float | None = None, is_now: bool = False
             process.signal_group(found.status["pid"], signal.SIGKILL if is_now else signal.SIGTERM)
         return Text("It was ended.")
     return when_it_ends(found.state, seconds_a_step)
-
-
-def _end_at_once(folder: Path, pid: int) -> None:
-    with suppress(OSError):
-        (folder / STOP_FILE).write_text(AT_ONCE, encoding="utf-8")
-    process.signal_group(pid, signal.SIGKILL)
-
-
-def _asker(folder: Path) -> dict[str, Any]:
-    """Who wanted the job in the folder, as job.json tells."""
-    asker = read_json(folder / "job.json").get("caller")
-    return asker if isinstance(asker, dict) else {}
-
-
-def _check_owner(folder: Path, caller: Caller) -> None:
-    """Raise ConflictError for who neither may do such work nor asked for this."""
-    if not caller.id or _asker(folder).get("id") != caller.id:
-        check(caller, kind_of(folder).action)
 
 
 def when_it_ends(state: State, seconds_a_step: float | None) -> Text:
@@ -308,8 +288,8 @@ def when_it_ends(state: State, seconds_a_step: float | None) -> Text:
 
 def delete(settings: Settings, job_id: str, caller: Caller = HOST) -> None:
     """Delete a job's folder. Raises NotFoundError, ConflictError while it is at work and for who may not."""
-    view = read(settings, job_id)
-    _check_owner(view.folder, caller)
+    view = read(settings, job_id, caller)
+    check_asker(view.folder, view.kind_of, caller)
     if view.is_alive:
         raise ConflictError("This is at work. Stop it first, then delete it.", param="job")
     with suppress(OSError):
@@ -356,14 +336,18 @@ def disk_explained() -> Iterator[None]:
         ) from error
 
 
-def _check_start(settings: Settings, kind: str, subject: str) -> None:
-    alive = [view for view in listed(settings) if view.is_alive]
-    if any((view.kind, view.subject) == (kind, subject) for view in alive):
+def _check_start(settings: Settings, kind: str, subject: str, caller: Caller) -> None:
+    views, about = listed(settings), kinds()[kind]
+    alive = [view for view in views if view.is_alive]
+    if about.is_own:
+        check_own(views, caller)
+    elif any((view.kind, view.subject) == (kind, subject) for view in alive):
         raise ConflictError("This is at work already.", param="job")
-    if len(alive) >= MAX_LIVE:
+    most = MAX_LIVE if about.runs_in == "process" else MAX_ASKING
+    if sum(view.kind_of.runs_in == about.runs_in for view in alive) >= most:
         raise BusyError(
             counted("{count} job is at work. Wait for it to end, or stop it.",
-                    "{count} jobs are at work. Wait for one to end, or stop one.", MAX_LIVE),
+                    "{count} jobs are at work. Wait for one to end, or stop one.", most),
             retry_seconds=60,
         )  # fmt: skip
     check_room(_folder(settings))
@@ -383,10 +367,16 @@ def _sweep(settings: Settings) -> None:
     finish_deletions(_folder(settings))
     newest_first = sorted(reading.folders(_folder(settings), ID), key=lambda path: -path.stat().st_mtime)
     for number, path in enumerate(newest_first):
-        is_old = number >= MAX_KEPT or time.time() - path.stat().st_mtime > KEPT_SECONDS
+        is_old = number >= MAX_KEPT or time.time() - path.stat().st_mtime > _kept_seconds(path)
         if is_old and not ((view := _safe(path)) and view.is_alive):
             with suppress(OSError):
                 shutil.rmtree(set_aside(path), ignore_errors=True)
+
+
+def _kept_seconds(folder: Path) -> float:
+    with suppress(NotFoundError):
+        return kind_of(folder).kept_seconds
+    return JobKind.kept_seconds
 
 
 def _folder(settings: Settings) -> Path:

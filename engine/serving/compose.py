@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class House:
     store: Store
     engine: Engine
     storage: Storage
+    ending: threading.Event = field(default_factory=threading.Event)
+    """Set when it closes: what works in its threads leaves off, to be taken up later."""
 
     @property
     def settings(self) -> Settings:
@@ -76,6 +79,7 @@ class House:
 
     def close(self) -> None:
         """Stop fetching, cancel everything, free all models."""
+        self.ending.set()
         self.store.close()
         self.engine.close()
         self.storage.close()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError
 from engine.files import finish_deletions, read_json, set_aside, write_json
+from engine.jobs import askers
 from engine.jobs import work as jobs
 from engine.jobs.folder import Job, json_lines
 from engine.messages import Text, counted
@@ -63,7 +64,7 @@ def create(
     too many runs), NotReadyError (disk full).
     """
     access.check(caller, "train")
-    jobs.check_today(settings, caller)
+    askers.check_today(settings, caller)
     title, note = _words(title, note)
     files = {"train_file": "data/train.jsonl", "validation_file": "data/validation.jsonl"}
     shared = {} if config_values.get("threads") else {"threads": settings.training_threads}
@@ -95,7 +96,7 @@ def create(
             with _naming:
                 title = _own_title(settings, title)
                 write_json(folder / "about.json", {"created": time.time(), "title": title, "note": note} | facts)
-                jobs.describe(
+                askers.describe(
                     folder, "average" if config.mean_of or config.step_of else "training", title, caller=caller
                 )
                 folder.rename(runs / run_id)

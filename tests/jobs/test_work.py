@@ -19,9 +19,9 @@ from benches import Bench
 from fakes import HOST, VISITOR
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
-from engine.jobs import child, folder, process, turns, work
+from engine.jobs import askers, child, folder, launching, process, turns, work
 from engine.jobs.folder import BEAT_FILE, STOP_FILE, Job
-from engine.jobs.kinds import HEAVY, kinds
+from engine.jobs.kinds import HEAVY, JobKind, kinds
 from engine.jobs.work import JobView
 from engine.serving.protocol import Caller
 from engine.settings import Settings, current
@@ -291,8 +291,8 @@ def test_a_visitor_begins_no_job_and_ends_none_of_others(settings: Settings, kin
 def test_what_leaves_nothing_ends_when_the_visitor_goes(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: Any
 ) -> None:
-    monkeypatch.setattr(work, "GONE_SECONDS", 0.2)
-    monkeypatch.setattr(work, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(launching, "GONE_SECONDS", 0.2)
+    monkeypatch.setattr(launching, "LOOK_SECONDS", 0.02)
     file = tmp_path / "extensions" / "jobs" / "kinds" / "count.py"
     file.write_text(COUNT.replace('queue="counting"', 'action="ask", is_kept=False'))
     here = threading.Event()
@@ -318,7 +318,7 @@ def test_a_visitors_work_ends_with_the_server(
     killed: list[int] = []
     monkeypatch.setattr(child, "kill_group", killed.append)
     monkeypatch.setattr(os, "getppid", lambda: 4242)
-    work.describe(tmp_path, "probe", caller=Caller("ada", role))
+    askers.describe(tmp_path, "probe", caller=Caller("ada", role))
     look = child._orphan_watch(Job(tmp_path), replace(kinds()["probe"], is_kept=is_kept))
     look()
     assert killed == []
@@ -361,7 +361,7 @@ def test_what_is_no_job_is_not_found(settings: Settings) -> None:
 
 def test_jobs_that_ended_long_ago_are_swept_away(settings: Settings) -> None:
     old = ended(settings, begin(settings))
-    past = time.time() - 2 * work.KEPT_SECONDS
+    past = time.time() - 2 * JobKind.kept_seconds
 
     def is_swept() -> bool:
         with suppress(FileNotFoundError):  # its last words may come after its end is told, and make it young again

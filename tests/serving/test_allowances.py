@@ -15,7 +15,7 @@ from fakes import HOST, FakeBackend
 from engine.applications import APPLICATIONS
 from engine.applications.sentiment import SentimentRequest
 from engine.errors import InputError, LimitError, TooLargeError
-from engine.jobs import work
+from engine.jobs import askers
 from engine.requests import Classify, Generate, Sampling
 from engine.serving.protocol import Caller
 from engine.storage.connections import FILE
@@ -143,8 +143,8 @@ def test_members_begin_so_many_jobs_a_day(bench: Bench, tmp_path: Path) -> None:
     member = Caller("eve", "member", grants=frozenset({"work"}))
     for name, who in (("one", member), ("two", member), ("three", ANN)):
         (tmp_path / ".jobs" / name).mkdir(parents=True)
-        work.describe(tmp_path / ".jobs" / name, "export", caller=who)
+        askers.describe(tmp_path / ".jobs" / name, "export", caller=who)
     with pytest.raises(LimitError, match=r"2 jobs a day for each of its members\. Begin the next in 2[34] h"):
-        work.check_today(settings, member)
+        askers.check_today(settings, member)
     for where, who in ((settings, ANN), (settings, HOST), (replace(settings, is_public=False), member)):
-        work.check_today(where, who)
+        askers.check_today(where, who)

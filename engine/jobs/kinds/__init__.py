@@ -29,6 +29,7 @@ class JobKind:
     stops_after: Literal["", "step"] = ""
     """What a stop lets it finish; "" ends it at once."""
     can_resume: bool = False
+    """Goes on where it stood. One that a thread of a server does is taken up again when that begins anew."""
     max_seconds: float = 1800.0
     """After so long its process is ended; 0 is never. A thread of the server keeps its own time."""
     has_network: bool = False
@@ -36,6 +37,10 @@ class JobKind:
     """What its asker must be allowed to do."""
     is_kept: bool = True
     """Leaves something worth keeping; where not, a visitor's ends when its asker goes."""
+    is_own: bool = False
+    """Nobody but its asker and the site's host sees, stops or deletes it; each asker has a few at a time."""
+    kept_seconds: float = 7 * 24 * 3600.0
+    """How long its folder is kept after its end."""
 
 
 def kinds() -> dict[str, JobKind]:
