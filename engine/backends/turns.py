@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 SHARED_SECONDS = 0.15
-"""How long a stage may take where somebody else is there; alone it is as long as costs nothing."""
+"""How long a turn may take where somebody else is there; alone it is as long as costs nothing."""
 SHARE = 1.2
 """Of a stage's time, for which answers go on without the next: they keep half of their speed."""
 FIRST_WORD_SECONDS = 1.0
@@ -41,7 +41,7 @@ class Turns:
         self._readers: list[Reader] = []
         self._reading: Reader | None = None
         self._answering = self._awaiting = 0
-        self._took, self._ended = 0.0, -FIRST_WORD_SECONDS
+        self._began, self._took, self._ended = 0.0, 0.0, -FIRST_WORD_SECONDS
 
     @contextmanager
     def reading(self, tokens: int, visitor: str) -> Iterator[Reader]:
@@ -59,20 +59,33 @@ class Turns:
     @contextmanager
     def stage(self, reader: Reader, is_wanted: Callable[[], bool]) -> Iterator[float]:
         """One turn, waited for while somebody wants it; yields the seconds that it may take, 0 where nobody does."""
+        seconds, left = self._turn(reader, is_wanted), reader.left
+        try:
+            yield seconds
+        finally:
+            if self._reading is reader:
+                self._end(reader, left - reader.left)
+
+    def pause(self, reader: Reader, is_wanted: Callable[[], bool]) -> bool:
+        """Within a stage that can stand still: let others go on where they are due; whether to read on then."""
+        self._end(reader, 0)
+        return self._turn(reader, is_wanted) > 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether who reads now has read for long enough, as somebody else is there."""
+        return self._clock() - self._began >= SHARED_SECONDS and not self._is_alone()
+
+    def _turn(self, reader: Reader, is_wanted: Callable[[], bool]) -> float:
+        """Wait for a turn and begin it; the seconds that it may take, 0 where nobody wants it any more."""
         with self._changed:
             while not self._may_read(reader) and is_wanted():
                 rest = self._rest()
                 self._changed.wait(min(rest, LOOK_SECONDS) if rest > 0 else LOOK_SECONDS)
             if not self._may_read(reader):
-                seconds = 0.0
-            else:
-                seconds, self._reading = math.inf if self._is_alone() else SHARED_SECONDS, reader
-        started, left = self._clock(), reader.left
-        try:
-            yield seconds
-        finally:
-            if seconds:
-                self._end(reader, left - reader.left, self._clock() - started)
+                return 0.0
+            self._reading, self._began = reader, self._clock()
+            return math.inf if self._is_alone() else SHARED_SECONDS
 
     @contextmanager
     def answering(self) -> Iterator[Callable[[], None]]:
@@ -97,9 +110,10 @@ class Turns:
             self._answering += answering
             self._changed.notify_all()
 
-    def _end(self, reader: Reader, tokens: int, took: float) -> None:
+    def _end(self, reader: Reader, tokens: int) -> None:
         with self._changed:
-            self._reading, self._took, self._ended = None, took, self._clock()
+            self._reading, self._ended = None, self._clock()
+            self._took = self._ended - self._began
             for other in self._readers:
                 other.passed += tokens * (other is not reader)
             self._changed.notify_all()

@@ -50,6 +50,11 @@ class Queue(Generic[W]):
         """Rows that somebody still waits for."""
         return sum(not row.is_cancelled for group in self._all() for row in group)
 
+    @property
+    def groups(self) -> int:
+        """Calls with rows that somebody still waits for."""
+        return sum(1 for priority in (NORMAL, LOW) for _ in self._wanted(priority))
+
     def join(self, rows: Iterable[W], priority: Priority = "normal") -> None:
         """Add a group. Raises BusyError when the queue is full; who left it takes no place."""
         group = deque(rows)

@@ -295,7 +295,8 @@ class Worker:
                 self._changed.wait_for(lambda: self.state == "closed" or self._queue.has(self._may_start))
                 if self.state == "closed":
                     return
-                number = share(len(self._queue), backend.batch, self._idle)
+                parts = min(self._idle, self._queue.groups) if _takes_turns(backend) else self._idle
+                number = share(len(self._queue), backend.batch, parts)
                 tickets = self._queue.take(number, self._may_start)
                 self._idle -= 1
                 self._running.update(tickets)
@@ -308,13 +309,14 @@ class Worker:
 
     def _may_start(self, ticket: Ticket) -> bool:
         """Whether its call has room left, and long prompts and work of low priority leave some to others; of batches
-        only long prompts do."""
+        only long prompts do, and calls whose next batch would only have a turn less for the one before."""
         long = sum(one.is_long for one in self._running)
         if self._backend and ticket.is_long and long >= max(1, self._backend.concurrency // 2):
             return False
+        same = sum(running.group is ticket.group for running in self._running)
         if self._backend is None or self._backend.batch > 1:
-            return True
-        if sum(running.group is ticket.group for running in self._running) >= CALL_CONCURRENCY:
+            return not (same and _takes_turns(self._backend))
+        if same >= CALL_CONCURRENCY:
             return False
         low = sum(running.priority == "low" for running in self._running)
         return ticket.priority == "normal" or low < max(1, min(CALL_CONCURRENCY, self._backend.concurrency - 1))
@@ -374,3 +376,8 @@ class Worker:
                 first_token_seconds=self.statistics.first_token_seconds,
                 measured_bytes=measured_bytes(backend) if backend else None,
             )
+
+
+def _takes_turns(backend: Backend | None) -> bool:
+    """Whether its batches at once compute one after the other, so that parting a call among them gains nothing."""
+    return getattr(backend, "takes_turns", False)

@@ -101,3 +101,26 @@ def test_a_fault_in_a_stage_ends_it(turns: Turns, clock: Clock) -> None:
         with pytest.raises(ZeroDivisionError), turns.stage(reader, never):
             raise ZeroDivisionError
         assert read(turns, clock, reader) == inf
+
+
+def test_a_stage_that_can_stand_still_does_once_it_is_due_and_somebody_is_there(turns: Turns, clock: Clock) -> None:
+    with turns.reading(100, "a") as reader, turns.stage(reader, never) as had:
+        clock.now += 10
+        assert had == inf and not turns.is_due, "nobody else is there"
+        with turns.answering() as begin:
+            begin()
+            assert turns.is_due and not turns.pause(reader, never), "its next turn is not due yet, and nobody waits"
+    clock.now += 100
+    with turns.reading(100, "a") as reader, turns.answering() as begin, turns.stage(reader, never):
+        begin()
+        clock.now += SHARED_SECONDS / 2
+        assert not turns.is_due, "it has just begun"
+
+
+def test_who_left_in_a_pause_ends_nobody_elses_stage(turns: Turns) -> None:
+    with turns.reading(100, "a") as first, turns.reading(10, "b") as second:
+        with turns.stage(second, never) as had, turns.stage(first, never) as other:
+            assert had and not other
+        with turns.stage(second, never), turns.stage(first, never):
+            pass
+        assert turns._reading is None

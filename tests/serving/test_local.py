@@ -124,6 +124,16 @@ def test_run_batches_and_keeps_the_order(bench: Bench) -> None:
     assert lengths == sorted(lengths)
 
 
+def test_where_batches_take_turns_a_call_is_one_batch_and_another_call_has_the_next(bench: Bench) -> None:
+    backend = bench.plan["a"] = FakeBackend(concurrency=2, batch=8, step_seconds=0.005)
+    backend.takes_turns = True  # type: ignore[attr-defined]
+    many = bench.engine.stream_all("a", [generate(20, f"mine{n}") for n in range(16)], HOST)
+    next(event for _, event in many if event.kind == "text")
+    other = bench.engine.run("a", [generate(2, "other")], Caller("other", "host"))[0]
+    assert other.new_tokens == 2 and backend.batches == [8, 1]  # type: ignore[union-attr]
+    assert sum(event.kind == "done" for _, event in many) == 16 and backend.batches == [8, 1, 8]
+
+
 def test_a_deadline_ends_a_running_answer_and_a_waiting_one(bench: Bench) -> None:
     bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.02)
     running = bench.engine.stream("a", generate(4096), HOST, deadline_seconds=0.6)

@@ -45,8 +45,9 @@ BATCH_TOKENS = {"cpu": 4096, "mps": 16384, "cuda": 65536}
 MIN_FILL, SEQ2SEQ_FILL = 0.7, 0.3
 """Share of real tokens in a batch. Padding costs less where most of the work is done token by token, and a second
 batch would wait for the first one's last token; a decoder's rows are never parted for it."""
-MOST_BATCHES = 4
-"""Of a decoder at once, a step in turn each: whoever comes waits for none of them, and long prompts take half."""
+MOST_BATCHES, SEQ2SEQ_BATCHES = 4, 2
+"""At once, a step in turn each: whoever comes waits for none of them, and long prompts take half. A step of a second
+batch costs as much as one of the first, so that sentences, which wait for few steps, have no more than two."""
 CONTINUOUS_CONCURRENCY = 64
 """Answers in the running batch at once; more wait in the line."""
 TOKENIZER_SHARE = 18
@@ -62,7 +63,7 @@ class TransformersBackend:
     Raises NotFoundError, InputError, UnsupportedError or MemoryShortError when it cannot be loaded.
     """
 
-    concurrency = 1
+    concurrency, takes_turns = 1, True
     _continuous: ContinuousBatch | None = None
     _sharing: Sharing | None = None
 
@@ -121,7 +122,7 @@ class TransformersBackend:
 
     def _prepare_generation(self, settings: Settings, is_continuous: bool | None) -> None:
         is_seq2seq = bool(self.module.config.is_encoder_decoder)
-        self.concurrency = 1 if is_seq2seq else min(MOST_BATCHES, settings.slots)
+        self.concurrency = min(SEQ2SEQ_BATCHES if is_seq2seq else MOST_BATCHES, settings.slots)
         self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots // self.concurrency
         self._row_tokens = BATCH_TOKENS[self.device] if is_seq2seq else self.batch * self.context_tokens
         self._row_fill = SEQ2SEQ_FILL if is_seq2seq else 0.0
@@ -129,9 +130,9 @@ class TransformersBackend:
         rows = self.batch * self.concurrency
         self.memory_bytes = self._rows.working_bytes(module_bytes(self.module), rows, self.module.dtype.itemsize)
         self._stepper: Any = Seq2SeqStepper if is_seq2seq else CausalStepper
-        self._sharing = None if is_seq2seq else Sharing()
         if not is_seq2seq and (self.device == "cuda" if is_continuous is None else is_continuous):
             self._start_continuous(settings.is_public)
+        self._sharing = Sharing(self.module) if self._continuous is None else None
 
     def _start_continuous(self, is_public: bool) -> None:
         ending = self._rows.ending
@@ -140,7 +141,7 @@ class TransformersBackend:
         about = self.module, CONTINUOUS_CONCURRENCY, self.context_tokens, frozenset(ending.end_ids), is_public
         self._continuous = try_continuous(lambda: ContinuousBatch(*about))
         if self._continuous is not None:
-            self.concurrency, self.batch = CONTINUOUS_CONCURRENCY, 1
+            self.concurrency, self.batch, self.takes_turns = CONTINUOUS_CONCURRENCY, 1, False
             self.memory_bytes += self._continuous.memory_bytes
 
     def run(self, jobs: Sequence[Job]) -> None:

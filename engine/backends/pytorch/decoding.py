@@ -169,16 +169,25 @@ class Seq2SeqStepper:
     def __init__(self, model: Any, pad_id: int) -> None:
         self._model, self._pad_id = model, pad_id
 
+    can_go_on = False
+
     def start(self, rows: Sequence[Row]) -> Tensor:
+        return self.read(self.begin(rows))
+
+    def begin(self, rows: Sequence[Row]) -> int:
+        """Take the sources and what the rows have so far; how many tokens a source has, padding included."""
         width = max(len(row.source) for row in rows)
         ids = [row.source + [self._pad_id] * (width - len(row.source)) for row in rows]
         mask = [[1] * len(row.source) + [0] * (width - len(row.source)) for row in rows]
+        self._ids = torch.tensor(ids, device=self._model.device)
         self._mask = torch.tensor(mask, device=self._model.device)
-        self._encoded = self._model.get_encoder()(
-            input_ids=torch.tensor(ids, device=self._model.device), attention_mask=self._mask
-        )
-        self._cache = None
-        return self._forward([row.prefix + row.ids for row in rows])
+        self._begun, self._cache = [row.prefix + row.ids for row in rows], None
+        return width
+
+    def read(self, end: int) -> Tensor:
+        """Read the sources, which is done in one pass; logits of the next token."""
+        self._encoded = self._model.get_encoder()(input_ids=self._ids, attention_mask=self._mask)
+        return self._forward(self._begun)
 
     def step(self, ids: Sequence[int]) -> Tensor:
         return self._forward([[id] for id in ids])

@@ -1,27 +1,30 @@
-"""Several batches on one decoder: each goes on by a step in its turn, and long prompts are read in stages between.
+"""Several batches on one model that writes: each goes on by a step in its turn, and long prompts stand still between.
 
-A newcomer so waits for a step or a stage of others, not for their answers; whose stage is next is `turns`' to say.
+A newcomer so waits for a step of others or for a layer of their prompts, not for their answers; who is next is
+`turns`' to say. A prompt alone costs what one pass over it does.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
+from typing import Any
 
 from torch import Tensor
+from torch.nn import Module, ModuleList
 
-from engine.backends.pytorch.decoding import CausalStepper, Row
-from engine.backends.turns import Turns
+from engine.backends.pytorch.decoding import CausalStepper, Row, Seq2SeqStepper
+from engine.backends.turns import SHARED_SECONDS, Reader, Turns
 
 LONG_TOKENS = 256
-"""Of a batch's prompts, padding included: from here on they are read in stages."""
-LEAST_TOKENS, MOST_TOKENS = 32, 256
-"""Of a stage: a pass costs as much as some tokens, and alone a stage is as long as a newcomer may have to wait for."""
+"""Of a batch's prompts, padding included: from here on others have turns between their layers."""
+LEAST_TOKENS, MOST_TOKENS = 32, 4096
+"""Of one pass: it costs as much as some tokens, and holds memory for each."""
 FIRST_TOKEN_SECONDS = 0.005
-"""What a prompt's token takes, until a stage has shown it."""
+"""What a prompt's token takes, until a pass has shown it."""
 
 
 class Line:
@@ -41,23 +44,78 @@ class Line:
             self._next += 1
             self._changed.notify_all()
 
+    @contextmanager
+    def left(self) -> Iterator[None]:
+        """Out of the lock, and in it again."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+
+class _Unwanted(Exception):
+    """Nobody waits for the prompts that are read."""
+
 
 class Sharing:
     """What the batches of one model share."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: Any) -> None:
         self.line, self.turns = Line(), Turns()
-        self.token_seconds = FIRST_TOKEN_SECONDS
+        self._token_seconds = FIRST_TOKEN_SECONDS
+        self._mine = threading.local()
+        found = layers(module)
+        self._layers = max(1, len(found))
+        for layer in found:
+            layer.register_forward_pre_hook(self._breathe)
 
-    def tokens(self, seconds: float) -> int:
-        """Tokens of a stage that may take so long."""
-        return int(min(MOST_TOKENS, max(LEAST_TOKENS, seconds / self.token_seconds)))
+    @property
+    def tokens(self) -> int:
+        """Of a pass whose layers each take no longer than a turn."""
+        return int(min(MOST_TOKENS, max(LEAST_TOKENS, self._layers * SHARED_SECONDS / self._token_seconds)))
+
+    def read(self, work: Callable[[], Tensor], tokens: int, reader: Reader, is_wanted: Callable[[], bool]) -> Tensor:
+        """A pass over so many tokens, in which others have their turns. Raises _Unwanted."""
+        paused = 0.0
+
+        def pause() -> None:
+            nonlocal paused
+            if not is_wanted():
+                raise _Unwanted
+            if self.turns.is_due:
+                began = time.perf_counter()
+                with self.line.left():
+                    goes_on = self.turns.pause(reader, is_wanted)
+                paused += time.perf_counter() - began
+                if not goes_on:
+                    raise _Unwanted
+
+        with self.line:
+            started, self._mine.pause = time.perf_counter(), pause
+            try:
+                return work()
+            finally:
+                self._mine.pause = None
+                self._token_seconds = (time.perf_counter() - started - paused) / tokens
+
+    def _breathe(self, *_: object) -> None:
+        """Before each layer of each pass."""
+        if pause := getattr(self._mine, "pause", None):
+            pause()
+
+
+def layers(module: Any) -> list[Module]:
+    """The parts of a model that work one after the other: what its outermost lists hold."""
+    if isinstance(module, ModuleList):
+        return list(module)
+    return [layer for child in module.children() for layer in layers(child)]
 
 
 class SharedStepper:
     """The stepper of one batch among others of its model."""
 
-    def __init__(self, stepper: CausalStepper, sharing: Sharing) -> None:
+    def __init__(self, stepper: CausalStepper | Seq2SeqStepper, sharing: Sharing) -> None:
         self._stepper, self._sharing = stepper, sharing
         self._answering = ExitStack()
 
@@ -69,10 +127,11 @@ class SharedStepper:
 
     def start(self, rows: Sequence[Row]) -> Tensor | None:
         width = self._stepper.begin(rows)
-        if width * len(rows) >= LONG_TOKENS and self._stepper.can_go_on:
-            self._read(rows, width)
-        if all(row.job.is_cancelled for row in rows):
-            return None
+        if width * len(rows) >= LONG_TOKENS:
+            logits = self._read(rows, width)
+            if logits is not None:
+                self._answering.enter_context(self._sharing.turns.answering())()
+            return logits
         begin = self._answering.enter_context(self._sharing.turns.answering())
         with self._sharing.line:
             logits = self._stepper.read(width)
@@ -86,22 +145,24 @@ class SharedStepper:
     def keep(self, places: Sequence[int]) -> None:
         self._stepper.keep(places)
 
-    def _read(self, rows: Sequence[Row], width: int) -> None:
-        """Read long prompts up to their last stage, while somebody wants them."""
+    def _read(self, rows: Sequence[Row], width: int) -> Tensor | None:
+        """Read long prompts; None where nobody wants them any more."""
 
         def is_wanted() -> bool:
             return not all(row.job.is_cancelled for row in rows)
 
-        done, sharing = 0, self._sharing
+        done, logits, sharing = 0, None, self._sharing
         with sharing.turns.reading(width * len(rows), rows[0].job.visitor) as reader:
-            while is_wanted():
+            while done < width:
+                columns = max(1, sharing.tokens // len(rows)) if self._stepper.can_go_on else width
+                end = min(width, done + columns)
                 with sharing.turns.stage(reader, is_wanted) as seconds:
-                    columns = max(1, sharing.tokens(seconds) // len(rows))
-                    if not seconds or done + columns >= width:
-                        return
-                    with sharing.line:
-                        started = time.perf_counter()
-                        self._stepper.read(done + columns)
-                    sharing.token_seconds = (time.perf_counter() - started) / (columns * len(rows))
-                    done += columns
-                    reader.left = (width - done) * len(rows)
+                    try:
+                        if not seconds:
+                            return None
+                        work, tokens = lambda end=end: self._stepper.read(end), (end - done) * len(rows)
+                        logits = sharing.read(work, tokens, reader, is_wanted)
+                    except _Unwanted:
+                        return None
+                    done, reader.left = end, (width - end) * len(rows)
+        return logits
