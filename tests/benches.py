@@ -20,6 +20,7 @@ from engine.serving.compose import House, wrapped
 from engine.serving.local import LocalEngine
 from engine.settings import Settings
 from engine.storage.database import Database
+from engine.storage.hosting import Hosting
 
 
 def model(name: str, memory_bytes: int = 1000, **changes: Any) -> Model:
@@ -105,9 +106,10 @@ class Bench:
         )
         self.kept = TemporaryDirectory()
         storage = Database("", Path(self.kept.name), 10**7)
-        self.engine = wrapped(self.local, storage)
+        hosting = Hosting(storage)
+        self.engine = wrapped(self.local, hosting)
         self.store.in_use = self.engine.is_loaded
-        self.house = House(self.store, self.engine, storage)  # type: ignore[arg-type]
+        self.house = House(self.store, self.engine, storage, hosting)  # type: ignore[arg-type]
 
     def load(self, model: Model, path: Path, settings: Settings, runtime: Runtime) -> FakeBackend:
         self.loads.append(model.id)

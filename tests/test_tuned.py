@@ -35,6 +35,7 @@ from engine.serving.local import LocalEngine
 from engine.serving.protocol import Engine
 from engine.settings import Settings
 from engine.storage import open_storage
+from engine.storage.hosting import Hosting
 from engine.training import cards
 from engine.training import runs as jobs
 from pages.parts import engine
@@ -86,7 +87,8 @@ def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]
     base = model("the-base", title="The base", family="Test", licence="Apache 2.0", source=Folder("x"))
     catalogue = Catalogue([base])
     store = Store(settings, catalogue)
-    made = House(store, LocalEngine(settings, catalogue, store.path), open_storage(settings))
+    storage = open_storage(settings)
+    made = House(store, LocalEngine(settings, catalogue, store.path), storage, Hosting(storage))
     monkeypatch.setattr(engine, "open_house", lambda settings: made)
     st.cache_resource.clear()
     yield made

@@ -35,6 +35,7 @@ class House:
     store: Store
     engine: Engine
     storage: Storage
+    hosting: Hosting
     ending: threading.Event = field(default_factory=threading.Event)
     """Set when it closes: what works in its threads leaves off, to be taken up later."""
 
@@ -53,10 +54,6 @@ class House:
     @cached_property
     def allowances(self) -> Allowances:
         return Allowances(self.storage, self.engine)
-
-    @cached_property
-    def hosting(self) -> Hosting:
-        return Hosting(self.storage)
 
     @cached_property
     def feedback(self) -> Feedback:
@@ -102,15 +99,16 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     store.in_use = local.is_loaded
     store.obstacle = lambda model: obstacle(settings, _to_fetch(model))
     storage = open_storage(settings)
-    return House(store, wrapped(local, storage), storage)
+    hosting = Hosting(storage)
+    return House(store, wrapped(local, hosting), storage, hosting)
 
 
 def _to_fetch(model: Model) -> Action:
     return "fetch embedded" if model.is_embedded else "fetch"
 
 
-def wrapped(engine: Engine, storage: Storage) -> Engine:
-    """The engine with what concerns all requests around it, the innermost first."""
+def wrapped(engine: Engine, hosting: Hosting) -> Engine:
+    """The engine with what concerns all requests around it, the innermost first; a host's switch acts at once."""
     if engine.settings.result_cache_bytes:
         engine = Repeats(engine, engine.settings.result_cache_bytes)
-    return Limited(engine, storage)
+    return Limited(engine, hosting)

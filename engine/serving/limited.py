@@ -16,7 +16,6 @@ from engine.serving.allowances import Allowances
 from engine.serving.protocol import Caller, Engine
 from engine.serving.wrapper import Wrapper
 from engine.settings import Settings
-from engine.storage import Storage
 from engine.storage.hosting import Hosting
 
 PAUSED = "paused"
@@ -54,9 +53,9 @@ class _Meter:
 class Limited(Wrapper):
     """Refuses what is over a limit before it begins; what has begun is carried to its end, and counted."""
 
-    def __init__(self, inner: Engine, storage: Storage) -> None:
+    def __init__(self, inner: Engine, hosting: Hosting) -> None:
         super().__init__(inner)
-        self.allowances, self.hosting = Allowances(storage, inner), Hosting(storage)
+        self.allowances, self.hosting = Allowances(hosting.storage, inner), hosting
         self._known: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -95,8 +95,15 @@ def test_a_pause_holds_for_visitors_and_outlives_a_restart(bench: Bench) -> None
         with pytest.raises(NotReadyError, match="has paused it"):
             ask()
     assert bench.engine.run("a", [request], HOST)
+
+
+def test_what_a_host_switches_holds_at_once_here(bench: Bench) -> None:
+    request = Generate("one", sampling=Sampling(3))
+    assert bench.engine.run("a", [request], VISITOR)
+    bench.house.hosting.switch(PAUSED, True)
+    with pytest.raises(NotReadyError, match="has paused it"):
+        bench.engine.run("a", [request], VISITOR)
     bench.house.hosting.switch(PAUSED, False)
-    bench.engine.hosting._switches.forget()  # type: ignore[attr-defined]
     assert bench.engine.run("a", [request], VISITOR)
 
 
