@@ -15,12 +15,13 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from engine.errors import TooLargeError
+from engine.jobs.apart import ask, line, serve
 from engine.training import preflight, splits
 from engine.training.columns import Rows
 from engine.training.config import TrainingConfig, make_config
 from engine.training.findings import Finding, read_finding
 from engine.training.formats import Table
-from engine.training.formats._apart import Answer, ask, line, lines_of, serve
+from engine.training.formats._apart import Answer, lines_of
 from engine.training.splits import Splits
 
 MANY_ROWS = 5_000
@@ -62,7 +63,7 @@ def _asked(order: Mapping[str, Any], tables: Sequence[Table]) -> Answer:
         given.write(line(order))
         for table in tables:
             given.writelines(lines_of(table))
-        return ask("engine.training.splitting", given)
+        return ask("engine.training.splitting", given, Answer())
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import BusyError, InputError, PeopleError, TooLargeError
-from engine.training.formats import _apart, _base, _parquet, read_apart, read_table
+from engine.jobs import apart
+from engine.training.formats import _base, _parquet, read_apart, read_table
 
 SMALL = b"text,label\na,1\n"
 MIXED = [
@@ -37,12 +38,12 @@ def parquet(table: Any) -> bytes:
     ],
 )
 def test_a_child_reads_what_is_read_here(name: str, content: bytes) -> None:
-    apart, here = read_apart(content, name), read_table(content, name)
-    assert apart.columns == here.columns and list(apart.numbers) == list(here.numbers)
-    assert list(apart.rows) == here.rows == apart.rows[:] and len(apart.rows) == len(here.rows)
-    assert apart.rows[-1] == here.rows[-1] and apart.rows[:3] == here.rows[:3]
+    there, here = read_apart(content, name), read_table(content, name)
+    assert there.columns == here.columns and list(there.numbers) == list(here.numbers)
+    assert list(there.rows) == here.rows == there.rows[:] and len(there.rows) == len(here.rows)
+    assert there.rows[-1] == here.rows[-1] and there.rows[:3] == here.rows[:3]
     with pytest.raises(IndexError):
-        apart.rows[len(here.rows)]
+        there.rows[len(here.rows)]
 
 
 @pytest.mark.parametrize(
@@ -51,15 +52,15 @@ def test_a_child_reads_what_is_read_here(name: str, content: bytes) -> None:
 def test_a_child_says_what_is_wrong_as_it_is_said_here(name: str, content: bytes) -> None:
     with pytest.raises(PeopleError) as here:
         read_table(content, name)
-    with pytest.raises(type(here.value)) as apart:
+    with pytest.raises(type(here.value)) as there:
         read_apart(content, name)
-    assert str(apart.value) == str(here.value) and apart.value.param == "file"
+    assert str(there.value) == str(here.value) and there.value.param == "file"
 
 
 @pytest.mark.parametrize(("may", "free"), [(100, 4_000), (1_000, 100)])
 def test_a_file_that_needs_more_than_its_memory(monkeypatch: pytest.MonkeyPatch, may: int, free: int) -> None:
-    monkeypatch.setattr(_apart, "MEMORY_BYTES", may * 2**20)
-    monkeypatch.setattr(_apart, "free_memory_bytes", lambda: free * 2**20)
+    monkeypatch.setattr(apart, "MEMORY_BYTES", may * 2**20)
+    monkeypatch.setattr(apart, "free_memory_bytes", lambda: free * 2**20)
     with pytest.raises(TooLargeError, match=r"^a\.json needs more memory to be read"):
         read_apart(b"[" + b"[]," * 3_000_000 + b"[]]", "a.json")
 
@@ -80,26 +81,26 @@ CODE = "import os, sys, time; "
 def test_a_child_that_ends_before_its_end(
     monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception], sentence: str
 ) -> None:
-    monkeypatch.setattr(_apart.process, "python", lambda *_: [sys.executable, "-c", CODE + code])
-    monkeypatch.setattr(_apart, "SECONDS", 0.1 if "sleep" in code else 60.0)
-    monkeypatch.setattr(_apart, "MAX_ANSWER_BYTES", 4_000)
+    monkeypatch.setattr(apart.process, "python", lambda *_: [sys.executable, "-c", CODE + code])
+    monkeypatch.setattr(apart, "SECONDS", 0.1 if "sleep" in code else 60.0)
+    monkeypatch.setattr(apart, "MAX_ANSWER_BYTES", 4_000)
     children: list[Any] = []
-    start = _apart.process.start
-    monkeypatch.setattr(_apart.process, "start", lambda *a, **k: children.append(start(*a, **k)) or children[0])
+    start = apart.process.start
+    monkeypatch.setattr(apart.process, "start", lambda *a, **k: children.append(start(*a, **k)) or children[0])
     with pytest.raises(error, match=sentence):
         read_apart(SMALL, "a.csv")
     assert children[0].poll() is not None
 
 
 def test_few_files_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_apart, "SECONDS", 0.0)
-    for _ in range(_apart.MAX_CHILDREN):
-        _apart._turns.acquire()
+    monkeypatch.setattr(apart, "SECONDS", 0.0)
+    for _ in range(apart.MAX_CHILDREN):
+        apart._turns.acquire()
     try:
         with pytest.raises(BusyError, match="Other files are being read"):
             read_apart(SMALL, "a.csv")
     finally:
-        _apart._turns.release(_apart.MAX_CHILDREN)
+        apart._turns.release(apart.MAX_CHILDREN)
 
 
 def lists_of_nothing(count: int) -> bytes:

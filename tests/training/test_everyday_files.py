@@ -366,7 +366,7 @@ REFUSED = [
     ("a.csv.gz", packed(packed(CSV.encode())), "is packed twice"),
     ("a.tar.gz", packed(b"a" * 257 + b"ustar"), "is of no known kind|a tar archive"),
     ("a.jsonl", b"{'text': 'x'}\n", "row 1: it has single quotes"),
-    ("a.csv", "text,label\nとても良い映画,1\n悪い,0\n".encode("cp932"), "row 2: this is not UTF-8 text"),
+    ("a.csv", "text,label\nとても良い映画,1\n悪い,0\n".encode("cp932"), "line 2: this is not UTF-8 text"),
     ("a.csv", CSV.encode("utf-16")[:-1], "is UTF-16 text with a damaged character"),
 ]
 

@@ -133,7 +133,7 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("a.jsonl", "\n\n", "is empty"),
     ("a.json", "[]", "has no rows"),
     ("a.exe", "MZ", r"is of no known kind\. Bring one of \.csv, \.gz, \.json"),
-    ("a.txt", b"abc\nd\0ef", "row 2: this holds zero bytes"),
+    ("a.txt", b"abc\nd\0ef", "line 2: this holds zero bytes"),
     ("a.csv", "text,label\nx,1\ny,2,3\n", "row 3: it has 3 cells, the column names are 2"),
     ("a.csv", 'text,label\nx,1\n"y,2\nz,3\n', "row 3: a quote is opened and never closed; the file may be cut off"),
     ("a.csv", 'text,label\n"x" y,1\n', 'row 2: text follows a closing quote. Write a quote inside a cell twice'),

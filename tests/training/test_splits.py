@@ -7,6 +7,7 @@ import json
 import pytest
 
 from engine.errors import InputError, TooLargeError
+from engine.jobs import apart
 from engine.training import columns, splitting
 from engine.training.config import TrainingConfig
 from engine.training.formats import _apart, read_table
@@ -185,7 +186,7 @@ def test_a_child_says_which_column_is_wrong_and_ends_at_its_memory(monkeypatch: 
     with pytest.raises(InputError, match="too few different rows") as caught:
         make("classification", csv(("only one", "a"), ("", "b")))
     assert caught.value.param == "text"
-    monkeypatch.setattr(_apart, "free_memory_bytes", lambda: 2**20)
+    monkeypatch.setattr(apart, "free_memory_bytes", lambda: 2**20)
     with pytest.raises(TooLargeError, match="takes more time or memory than there is"):
         make("classification", csv(*MANY))
 

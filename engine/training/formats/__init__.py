@@ -12,15 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.documents.encoding import decoded
 from engine.errors import InputError, UnsupportedError
+from engine.jobs.apart import MAX_BYTES, about
 from engine.messages import Text
 from engine.serving.access import check
 from engine.training.findings import Finding
 from engine.training.formats._apart import read_apart
-from engine.training.formats._base import MAX_BYTES, MAX_ROWS, Table, about, check_bytes, check_cells
+from engine.training.formats._base import MAX_ROWS, Table, check_bytes, check_cells
 from engine.training.formats._cells import unfolded
 from engine.training.formats._delimited import read_csv, read_tsv
-from engine.training.formats._encoding import decoded
 from engine.training.formats._objects import read_json, read_jsonl, squad, squad_articles
 from engine.training.formats._packed import refuse, unpacked
 from engine.training.formats._parquet import read_parquet
@@ -81,10 +82,10 @@ def read_content(content: bytes, name: str, is_own: bool = False) -> Table:
 def _text(content: bytes) -> tuple[str, list[Finding]]:
     if not content.strip():
         raise InputError("is empty.")
-    text, found = decoded(content)
+    text, guessed = decoded(content)
     if not text.strip():
         raise InputError("is empty.")
-    return text, found
+    return text, [] if guessed is None else [Finding("warning", "file", guessed)]
 
 
 def _reader(ending: str, text: str) -> Callable[[str], Table]:

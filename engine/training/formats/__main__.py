@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
+from engine.jobs.apart import serve
 from engine.training.formats import read_content
-from engine.training.formats._apart import lines_of, serve
+from engine.training.formats._apart import lines_of
 
 
 def read(given: IO[bytes]) -> Iterator[bytes]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import InputError, PeopleError, TooLargeError
+from engine.errors import InputError, TooLargeError
+from engine.jobs.apart import MAX_BYTES
 from engine.messages import Text, counted
 from engine.training.findings import Finding
 from engine.training.formats import _chats
 
-MAX_BYTES = 200 * 2**20
-"""Of a file, and of all its texts unpacked."""
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 200
 MAX_CELLS = 5_000_000
@@ -39,21 +36,6 @@ class Table:
     def __post_init__(self) -> None:
         if not self.numbers:
             object.__setattr__(self, "numbers", range(1, len(self.rows) + 1))
-
-
-@contextmanager
-def about(name: str) -> Iterator[None]:
-    """Begin what is wrong with a file, which its readers say without a subject, with its name."""
-    try:
-        yield
-    except PeopleError as error:
-        raise type(error)("{file} {problem}", "file", file=shown(name), problem=error.text) from None
-
-
-def shown(name: str) -> str:
-    """A file's name as it stands in sentences: without folders, of sensible length."""
-    short = "".join(c for c in re.split(r"[/\\]", name)[-1] if c.isprintable())
-    return short if len(short) <= 60 else f"{short[:40]}…{short[-15:]}"
 
 
 def check_bytes(size: int) -> None:

@@ -12,29 +12,13 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import IO
 
+from engine.documents.kinds import KINDS, kind_of
 from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.jobs.apart import MAX_BYTES, shown
 from engine.messages import Text
 from engine.training.findings import Finding
-from engine.training.formats._base import MAX_BYTES, shown, unpacks_to_too_much
+from engine.training.formats._base import unpacks_to_too_much
 
-KINDS: dict[bytes, Text] = {
-    b"%PDF": Text("a PDF"),
-    b"\xd0\xcf\x11\xe0": Text("an old Office document (.xls, .doc)"),
-    b"BZh": Text("packed with bzip2"),
-    b"\xfd7zXZ\x00": Text("packed with xz"),
-    b"(\xb5/\xfd": Text("packed with zstandard"),
-    b"7z\xbc\xaf\x27\x1c": Text("a 7-Zip archive"),
-    b"Rar!": Text("a RAR archive"),
-    b"{\\rtf": Text("a document in RTF"),
-    b"\x89PNG": Text("a picture"),
-    b"\xff\xd8\xff": Text("a picture"),
-    b"GIF8": Text("a picture"),
-    b"SQLite format 3": Text("an SQLite database"),
-    b"ARROW1": Text("an Arrow file"),
-    b"\x89HDF": Text("an HDF5 file"),
-    b"\x93NUMPY": Text("a NumPy file"),
-    b"version https://git-lfs": Text("a Git LFS pointer, which stands in for the data"),
-}
 PAGES = (b"<!doctype html", b"<html", b"<?xml")
 BEFORE = b"\xef\xbb\xbf \t\r\n"
 """What may stand before the first bytes that tell."""
@@ -72,13 +56,11 @@ def unpacked(content: bytes, name: str, endings: Collection[str]) -> tuple[bytes
 
 def refuse(content: bytes, is_text: bool) -> None:
     """Raise UnsupportedError for what is no table, whatever its ending says; a text may begin as a web page does."""
-    kind = next((kind for magic, kind in KINDS.items() if content.startswith(magic)), None)
+    kind = kind_of(content)
     if content[:200].lstrip(BEFORE).startswith(b"%PDF-"):
         kind = KINDS[b"%PDF"]
     if content.startswith((b"\x1f\x8b", b"PK\x03\x04")):
         raise UnsupportedError("is packed twice. Unpack it once, and bring that.")
-    if content[257:262] == b"ustar":
-        kind = Text("a tar archive")
     if not is_text and content[:200].lstrip(BEFORE).lower().startswith(PAGES):
         kind = Text("a web page or XML, perhaps in place of a download")
     if kind:

@@ -8,7 +8,6 @@ from itertools import islice
 
 from engine.errors import InputError
 from engine.messages import Text
-from engine.training.findings import Finding
 
 MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
@@ -24,10 +23,10 @@ MOST_ODD = 0.2
 """Share of letters in odd places up to which an encoding is believed."""
 
 
-def decoded(content: bytes) -> tuple[str, list[Finding]]:
-    """The text, and a finding where its encoding is guessed. Raises InputError with the row that is something else."""
+def decoded(content: bytes) -> tuple[str, Text | None]:
+    """The text, and a word where its encoding is guessed. Raises InputError with the line that is something else."""
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "") or _without_mark(content)
-    found: list[Finding] = []
+    note = None
     try:
         text = content.decode(encoding or "utf-8")
     except UnicodeDecodeError as error:
@@ -35,13 +34,13 @@ def decoded(content: bytes) -> tuple[str, list[Finding]]:
             raise InputError(
                 "is {encoding} text with a damaged character. Save it as UTF-8.", encoding=encoding[:6].upper()
             ) from None
-        text, found = _guessed(content, error)
+        text, note = _guessed(content, error)
     if "\0" in text:
         raise InputError(
-            "at row {number}: this holds zero bytes, so it is no text file.",
+            "at line {number}: this holds zero bytes, so it is no text file.",
             number=text.count("\n", 0, text.index("\0")) + 1,
         )  # fmt: skip
-    return text, found
+    return text, note
 
 
 def _without_mark(content: bytes) -> str:
@@ -53,17 +52,17 @@ def _without_mark(content: bytes) -> str:
     return "utf-16-be" if low > 0.4 * len(first) / 2 and not high else ""
 
 
-def _guessed(content: bytes, error: UnicodeDecodeError) -> tuple[str, list[Finding]]:
+def _guessed(content: bytes, error: UnicodeDecodeError) -> tuple[str, Text | None]:
     text = content.decode("utf-8", "replace")
     whole = sum(1 for _ in islice(re.finditer("[^\0-\x7f\ufffd]", text), 1_000_000))
     if whole > 3 * text.count("\ufffd"):  # UTF-8 with some damage, which the preflight names
-        return text, []
+        return text, None
     sample = b"\n".join(islice(re.findall(rb"[^\r\n]{0,30}[\x80-\xff][^\r\n]{0,30}", content[:2_000_000]), LOOKED_AT))
     oddness = {name: _oddness(sample.decode(name, "replace")) for name in OLD}
     best = min(oddness, key=lambda name: oddness[name])
     if oddness[best] > MOST_ODD:
         raise InputError(
-            "at row {number}: this is not UTF-8 text (byte {byte}), perhaps another old encoding. "
+            "at line {number}: this is not UTF-8 text (byte {byte}), perhaps another old encoding. "
             "Save the file as UTF-8.",
             number=content.count(b"\n", 0, error.start) + 1, byte=f"0x{content[error.start]:02x}",
         )  # fmt: skip
@@ -73,7 +72,7 @@ def _guessed(content: bytes, error: UnicodeDecodeError) -> tuple[str, list[Findi
         "If they are wrong, save the file as UTF-8.",
         encoding=OLD[best], words=[f"“{word[:30]}”" for word in dict.fromkeys(words)][:SHOWN_WORDS],
     )  # fmt: skip
-    return content.decode(best, "replace"), [Finding("warning", "file", shown)]
+    return content.decode(best, "replace"), shown
 
 
 def _oddness(text: str) -> float:
