@@ -1,17 +1,15 @@
 """The figures of readers and classifiers of sentiment that their cards tell, through the engine as pages use it.
 
     python -m benchmarks.heads answers --data DATA [--model answer-minilm | --head FOLDER]
-    python -m benchmarks.heads sentiment --data DATA [--model sentiment-minilm | --head FOLDER] [--own FILE]
+    python -m benchmarks.heads sentiment [--data DATA] [--model sentiment-minilm | --head FOLDER]
 
-DATA holds `qa/` and `sentiment/`; FOLDER is a head on the multilingual encoder that is not in the catalogue. FILE holds
-rows of the project's own: JSONL of text, label, language and kind, written by somebody who has not seen what is learned
-from.
+DATA holds `qa/` and `sentiment/`; FOLDER is a head on the multilingual encoder that is not in the catalogue. Sentiment
+ends with a table of the project's own rows (`benchmarks/rows/sentiment`), for which no DATA is needed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ours import CALLER, open_engine
+from benchmarks.own_rows import own_rows, table
 from engine.applications.sentiment import APPLICATION, SentimentRequest
 from engine.catalogue.models import Model, read_catalogue
 from engine.catalogue.sources.folder import Folder
@@ -95,7 +94,7 @@ def judged(engine: Engine, model: str, rows: Sequence[Said], *, is_two: bool = F
         request = SentimentRequest([row.text for row in rows[start : start + CHUNK]], model)
         for one in APPLICATION.run(engine, request, CALLER).results:
             shares = {name: share for name, share in one.scores.items() if not is_two or name != "neutral"}
-            label = max(shares, key=lambda name: shares[name])
+            label = max(shares, key=lambda name: shares[name]) if is_two else one.label
             labels.append(label)
             scores.append(shares[label] / max(sum(shares.values()), 1e-9))
     return labels, scores
@@ -106,17 +105,6 @@ def show(name: str, count: int, figures: dict[str, float]) -> None:
     print(f"{name}, {count} rows: " + ", ".join(f"{key} {value:.1f}" for key, value in figures.items()), flush=True)
 
 
-def own_rows(file: Path) -> dict[str, list[Said]]:
-    """Rows of the project's own by kind and language."""
-    found: dict[str, list[Said]] = {}
-    for line in file.read_text(encoding="utf-8").split("\n"):
-        if line.strip():
-            row = json.loads(line)
-            said = Said(row["text"], row["label"], row["language"])
-            found.setdefault(f"{row['kind']}, {row['language']}", []).append(said)
-    return found
-
-
 def answers(engine: Engine, model: str, data: Path, limit: int) -> None:
     """One line a set, the questions asked where there is no answer among its rows."""
     for name, rows in answers_data.measured(data).items():
@@ -124,36 +112,43 @@ def answers(engine: Engine, model: str, data: Path, limit: int) -> None:
         show(name, len(part), of_answers(part, asked(engine, model, part)))
 
 
-def sentiment(engine: Engine, model: str, data: Path, own: Path | None, limit: int) -> None:
-    """One line a set."""
-    dev = [Said(text, label, "en") for text, label in sst_dev(data / "sentiment")][:limit]
-    show("SST-2 dev", len(dev), of_sentiment(dev, *judged(engine, model, dev, is_two=True), is_two=True))
-    sets = {f"XLM-T {code}": sentiments_data.tweets(data, code) for code in sentiments_data.XLMT}
-    for name, rows in (sets | (own_rows(own) if own else {})).items():
-        part = rows[:limit]
-        labels, scores = judged(engine, model, part)
-        found = of_sentiment(part, labels, scores)
-        show(name, len(part), found | {"accuracy": 100 * accuracy(labels, [row.label for row in part])})
+def sentiment(engine: Engine, model: str, data: Path | None, limit: int) -> None:
+    """One line a set, and a table of the project's own rows."""
+    if data:
+        dev = [Said(text, label, "en") for text, label in sst_dev(data / "sentiment")][:limit]
+        show("SST-2 dev", len(dev), of_sentiment(dev, *judged(engine, model, dev, is_two=True), is_two=True))
+        for code in sentiments_data.XLMT:
+            part = sentiments_data.tweets(data, code)[:limit]
+            labels, scores = judged(engine, model, part)
+            found = of_sentiment(part, labels, scores)
+            share = 100 * accuracy(labels, [row.label for row in part])
+            show(f"XLM-T {code}", len(part), found | {"accuracy": share})
+    own = own_rows("sentiment")
+    said = [Said(row.text, row.label, row.language) for row in own]
+    labels, scores = judged(engine, model, said)
+    show("own rows", len(said), of_sentiment(said, labels, scores))
+    print(table(own, [row.label == label for row, label in zip(own, labels, strict=True)]), flush=True)
 
 
 def main() -> None:
     """Print one line a set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=("answers", "sentiment"))
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="without it only the project's own rows of sentiment")
     parser.add_argument("--model")
     parser.add_argument("--head", type=Path)
-    parser.add_argument("--own", type=Path)
     parser.add_argument("--limit", type=int, default=10**6, help="rows of each set, to try it out")
     options = parser.parse_args()
     is_answers = options.task == "answers"
+    if is_answers and not options.data:
+        parser.error("answers are measured on --data")
     more = [head(options.head, "extraction" if is_answers else "classification")] if options.head else []
     engine = open_engine(*more)
     model = "head" if options.head else options.model or ("answer-minilm" if is_answers else "sentiment-minilm")
     if is_answers:
         answers(engine, model, options.data, options.limit)
     else:
-        sentiment(engine, model, options.data, options.own, options.limit)
+        sentiment(engine, model, options.data, options.limit)
     engine.close()
 
 
