@@ -39,7 +39,7 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
         applications.warm_up,
         lambda: http.warm_up(home),
         home.store.install_embedded,
-        lambda: showcase.prepare(home, applications.APPLICATIONS.values(), is_over),
+        lambda: showcase.compute(home, applications.APPLICATIONS.values(), is_over),
     ):
         while home.engine.is_busy and not is_over.is_set():
             is_over.wait(BUSY_SECONDS)
@@ -69,7 +69,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     _tell_host(home)
     threading.Thread(target=_open_storage, args=(home,), daemon=True).start()
     await run_in_threadpool(home.store.prefetch_embedded)
-    threading.Thread(target=first_page.prepare, daemon=True).start()
+    threading.Thread(target=first_page.warm_up, daemon=True).start()
     is_over = threading.Event()
     threading.Thread(target=_warm_up, args=(home, is_over), daemon=True).start()
     try:

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.ours import CALLER, open_engine
 from engine.evaluation.metrics import answer_f1
 from engine.requests import Classify, Extract, Request
-from models.recipes.answer import prepare
+from models.recipes.answer import write_data
 from models.recipes.sentiment import sst_dev
 
 DTYPES = ("auto", "float32")
@@ -51,7 +51,7 @@ def main() -> None:
     show("sentiment-minilm, SST-2 dev, accuracy", right, labels)
 
     with tempfile.TemporaryDirectory() as folder:
-        articles = json.loads(prepare(data, Path(folder))[1].read_text(encoding="utf-8"))["data"]
+        articles = json.loads(write_data(data, Path(folder))[1].read_text(encoding="utf-8"))["data"]
     asked = [
         (item["question"], paragraph["context"], [answer["text"] for answer in item["answers"]])
         for article in articles for paragraph in article["paragraphs"] for item in paragraph["qas"] if item["answers"]

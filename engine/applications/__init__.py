@@ -51,7 +51,7 @@ class Application(Generic[Request, Result]):
     """By name: (predictions, references) -> figure; empty where only people can judge."""
     page: str = ""
     """Its file in `pages/`; without one it gets a page with a text in and a text out."""
-    prepare: Callable[[], object] | None = None
+    warm_up: Callable[[], object] | None = None
     """Reads what its first request would wait for; done ahead, soon after the server's start."""
     suits: Callable[[Model], bool] | None = None
     """Whether its picker offers a model from the Hub, which no catalogue entry describes; None asks `architectures`."""
@@ -100,5 +100,5 @@ APPLICATIONS = _found()
 def warm_up() -> None:
     """Do what the first requests would wait for."""
     for application in APPLICATIONS.values():
-        if application.prepare:
-            application.prepare()
+        if application.warm_up:
+            application.warm_up()

@@ -206,5 +206,5 @@ APPLICATION = Application(
     samples=SAMPLES,
     metrics={"accuracy": accuracy},
     page="sentiment.py",
-    prepare=read_tables,
+    warm_up=read_tables,
 )

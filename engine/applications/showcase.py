@@ -41,7 +41,7 @@ def find(home: House, application: Application[Any, Any]) -> Shown | None:
     return Shown(request, str(record["text"]), result) if record and result is not None else None
 
 
-def prepare(home: House, applications: Iterable[Application[Any, Any]], is_over: threading.Event) -> None:
+def compute(home: House, applications: Iterable[Application[Any, Any]], is_over: threading.Event) -> None:
     """Compute what is missing, one after the other while nobody waits; memory is left as it was.
 
     What cannot be computed now is left for the next start.

@@ -362,6 +362,6 @@ APPLICATION = Application(
     samples=SAMPLES,
     metrics={"bleu": bleu, "chrf": chrf},
     page="translate.py",
-    prepare=read_tables,
+    warm_up=read_tables,
     suits=lambda model: model.pair is not None or model.prompt_style == "codes",
 )

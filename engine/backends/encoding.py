@@ -58,7 +58,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Task:
+class Ability:
     """`cut` makes pieces of a request, `join` makes its result of the pieces and what the model gave for each.
 
     That is, to classify: logits (labels,). To embed: the sum of the states (hidden,). To fill: logits at each mask
@@ -78,11 +78,11 @@ class Encodings:
     def __init__(self, title: str, tokenizer: Any, config: Any, window: int) -> None:
         self.title, self.tokenizer, self.config, self.window = title, tokenizer, config, window
         self.tasks = {
-            "classify": Task(self._cut_text, self._classification),
-            "embed": Task(self._cut_text, self._embedding),
-            "fill": Task(self._cut_masked, self._filling),
-            "extract": Task(self._cut_passage, self._extraction),
-            "score": Task(self._cut_nothing, self._scoring),
+            "classify": Ability(self._cut_text, self._classification),
+            "embed": Ability(self._cut_text, self._embedding),
+            "fill": Ability(self._cut_masked, self._filling),
+            "extract": Ability(self._cut_passage, self._extraction),
+            "score": Ability(self._cut_nothing, self._scoring),
         }
 
     def _cut_text(self, request: Classify | Embed) -> list[Piece]:
@@ -231,7 +231,7 @@ class EncoderJobs:
     def __init__(
         self,
         title: str,
-        task: Task,
+        task: Ability,
         forward: Callable[[list[Piece]], list[Array]],
         batch_tokens: int,
         min_fill: float,
@@ -243,7 +243,7 @@ class EncoderJobs:
         self._lock = lock
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Work on the jobs until each is finished or failed."""
+        """Ability on the jobs until each is finished or failed."""
         works = [work for job in jobs if (work := self._cut(job)) is not None]
         places = [(work, index) for work in works for index in range(len(work.pieces))]
         lengths = [len(work.pieces[index].ids) for work, index in places]

@@ -153,7 +153,7 @@ def get_files(plan: Mapping[str, Any], folder: Path, timeout_seconds: float) -> 
         part.replace(path)
 
 
-def explain(error: BaseException, repository: str, param: str = "model") -> PeopleError:
+def hub_error(error: BaseException, repository: str, param: str = "model") -> PeopleError:
     """The error of who asked for a model or a data set, as a sentence. One that is not the Hub's is raised again."""
     from huggingface_hub import errors
 
@@ -175,10 +175,10 @@ def explain(error: BaseException, repository: str, param: str = "model") -> Peop
             "The Hub has no public {kind} {repository}. Check the spelling; a private one needs HF_TOKEN.",
             kind=kind, **facts,
         )  # fmt: skip
-    return explain_network(error)
+    return network_error(error)
 
 
-def explain_network(error: BaseException) -> PeopleError:
+def network_error(error: BaseException) -> PeopleError:
     """A Hub that fails, is slow or out of reach as a sentence; another error is raised again."""
     from huggingface_hub import errors
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
@@ -225,7 +225,7 @@ def main() -> int:
             plan = json.loads(Path(given[1]).read_text(encoding="utf-8"))
             get_files(plan, Path(given[2]), float(timeout))
     except Exception as error:
-        told = explain(error, repository)
+        told = hub_error(error, repository)
         answer = {"error": type(told).__name__, "text": told.text.as_json(), "param": told.param}
     print("\n" + json.dumps(answer), flush=True)
     return 1 if "error" in answer else 0

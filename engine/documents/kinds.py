@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.messages import Text
 
-KINDS: dict[bytes, Text] = {
+SIGNATURES: dict[bytes, Text] = {
     b"%PDF": Text("a PDF"),
     b"\xd0\xcf\x11\xe0": Text("an old Office document (.xls, .doc)"),
     b"BZh": Text("packed with bzip2"),
@@ -32,4 +32,4 @@ def kind_of(content: bytes) -> Text | None:
     """The name of a kind that is no text; None for text and what is not known."""
     if content[257:262] == b"ustar":
         return Text("a tar archive")
-    return next((kind for magic, kind in KINDS.items() if content.startswith(magic)), None)
+    return next((kind for magic, kind in SIGNATURES.items() if content.startswith(magic)), None)

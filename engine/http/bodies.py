@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import InputError, TooLargeError
-from engine.http.errors import BodyError, explain
+from engine.http.errors import BodyError, first_fault_in_words
 from engine.http.limits import look_at
 
 MAX_NAMES = 100
@@ -54,5 +54,5 @@ def _checked(body: bytes, adapter: TypeAdapter[Any]) -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        param, sentence = explain(error.errors(include_url=False))
+        param, sentence = first_fault_in_words(error.errors(include_url=False))
     raise BodyError(InputError(sentence, param))

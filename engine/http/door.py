@@ -94,7 +94,7 @@ class Door:
                 return await send({"type": "websocket.close", "code": 1008})  # before it is accepted: status 403
             return await self.app(scope, receive, send)
         body = _Body(receive)
-        answer = _Answer(scope, send, self.headers(scope["path"]), body, self.is_keeping)
+        answer = _Response(scope, send, self.headers(scope["path"]), body, self.is_keeping)
         try:
             await (self.app if refusal is None else refusal)(scope, body.receive, answer.send)
         except ClientDisconnect:
@@ -141,8 +141,8 @@ class Door:
         return HEADERS | policy | ({} if self.frames else {"X-Frame-Options": "DENY"})
 
 
-class _Answer:
-    """An answer on its way out: it gets the headers, and the API's plain refusals become JSON."""
+class _Response:
+    """A response on its way out: it gets the headers, and the API's plain refusals become JSON."""
 
     def __init__(self, scope: Scope, send: Send, headers: Mapping[str, str], body: _Body, greets: bool) -> None:
         self.scope, self.out, self.headers, self.body, self.greets = scope, send, headers, body, greets

@@ -25,7 +25,7 @@ from engine.messages import NOTHING, Text
 
 log = logging.getLogger(__name__)
 
-KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 MAX_SHOWN_CHARACTERS = 200
 """Of what a visitor sent and a message repeats."""
 TYPES = {
@@ -116,12 +116,12 @@ def handle_errors(app: FastAPI, body_bytes: Mapping[str, int]) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        param, message = explain(error.errors())
+        param, message = first_fault_in_words(error.errors())
         return Json(_body("invalid_request", message, param), 400)
 
     @app.exception_handler(RoutingException)
     async def other(request: Request, error: RoutingException) -> Response:
-        kind = KINDS.get(error.status_code, "invalid_request")
+        kind = CODES.get(error.status_code, "invalid_request")
         return Json(_body(kind, _routing_sentence(request, error)), error.status_code, error.headers)
 
     @app.exception_handler(ClientDisconnect)
@@ -145,7 +145,7 @@ _ALTERNATIVE = re.compile(r"str|int|float|bool|none|.*\[.*|.*\(.*|function-.*|co
 """What pydantic puts into a fault's place for the alternative of a union, which is no field."""
 
 
-def explain(faults: Sequence[Any]) -> tuple[str | None, Text]:
+def first_fault_in_words(faults: Sequence[Any]) -> tuple[str | None, Text]:
     """Field and sentence of the first field that validation finds at fault; alternatives of a union make one sentence.
 
     Of several faults in one field the deepest counts: it belongs to the alternative that fits best.

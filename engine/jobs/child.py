@@ -45,7 +45,7 @@ def perform(job: Job, kind: JobKind, *house: Any) -> bool:
 def _fail(job: Job, kind: JobKind, error: Exception) -> None:
     """Say what went wrong, as the kind's own module explains it."""
     job.clean()
-    sentence, advice = getattr(sys.modules.get(kind.module), "explain", failures.explain)(error)
+    sentence, advice = getattr(sys.modules.get(kind.module), "describe", failures.describe)(error)
     if not isinstance(error, PeopleError) and not job.secret:
         failures.note(job.folder / "log.txt", error)
     facts = {"error_type": type(error).__name__, "param": getattr(error, "param", None)}

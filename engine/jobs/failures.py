@@ -10,7 +10,7 @@ from engine.errors import PeopleError
 from engine.messages import Text
 
 
-def explain(error: BaseException) -> tuple[Text, Text]:
+def describe(error: BaseException) -> tuple[Text, Text]:
     """The error's sentence for people, and advice; either may be empty."""
     if isinstance(error, PeopleError):
         return error.text, Text("")

@@ -14,7 +14,7 @@ from engine.errors import BusyError, ConflictError, NotFoundError
 from engine.storage import FOR_EVER, Entry, Storage, StorageError
 
 Kind = Literal["share", "demo"]
-KINDS: tuple[Kind, ...] = ("share", "demo")
+LINK_KINDS: tuple[Kind, ...] = ("share", "demo")
 MAX_KEY_CHARACTERS, MAX_TITLE_CHARACTERS, MAX_REASON_CHARACTERS = 64, 120, 500
 MAX_OF_ONE = 50
 """Links that one visitor may have at a time."""
@@ -73,7 +73,7 @@ class Links:
 
     def of(self, visitor: str | None) -> list[Link]:
         """A visitor's own, the latest first; everybody's for None, which is the host's to see."""
-        links = [_link(entry) for kind in KINDS for entry in self.storage.listed(kind, visitor)]
+        links = [_link(entry) for kind in LINK_KINDS for entry in self.storage.listed(kind, visitor)]
         return sorted(links, key=lambda link: link.made, reverse=True)
 
     def pin(self, key: str, is_pinned: bool) -> None:

@@ -22,7 +22,7 @@ from engine.jobs.folder import Job
 from engine.training import tasks
 from engine.training.config import TrainingConfig, read_config
 from engine.training.failures import as_command
-from engine.training.failures import explain as explain
+from engine.training.failures import describe as describe
 from engine.training.turns import step_back
 
 Progress = Callable[[int, int], None]

@@ -24,11 +24,11 @@ from engine.training import cards
 from engine.training.cards import Facts
 from engine.training.config import TrainingConfig
 from engine.training.failures import as_command
-from engine.training.failures import explain as explain
+from engine.training.failures import describe as describe
 from engine.training.turns import step_back
 
 Kind = Literal["adapter", "safetensors", "gguf", "gguf-adapter", "onnx"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+EXPORT_KINDS: tuple[Kind, ...] = get_args(Kind)
 GGUF_FILE, GGUF_ADAPTER_FILE = "model-q8_0.gguf", "adapter.gguf"
 TEXT_FILES = (".json", ".jinja", ".txt", ".md")
 PATH = re.compile(r"(?:/|[A-Za-z]:\\|~/)[^\s\"']*[/\\][^\s\"']*")
@@ -63,7 +63,7 @@ def work(job: Job) -> dict[str, str]:
 def gather(folder: Path, kind: Kind, files: Path) -> Facts:
     """Put an export's files and its card into the new folder `files`. Raises as `export`."""
     if kind not in WRITERS:
-        raise not_among("kind", kind, KINDS)
+        raise not_among("kind", kind, EXPORT_KINDS)
     facts = cards.read_facts(folder)
     if not (folder / "model" / "config.json").is_file():
         raise NotFoundError("This run has no model yet. Wait until it has saved one.", param="run")
@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Export as the command line says and print the zip's path. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m engine.training.export", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", choices=EXPORT_KINDS)
     parser.add_argument("target", type=Path)
     given = parser.parse_args(arguments)
     return as_command(lambda: export(given.folder, given.kind, given.target))

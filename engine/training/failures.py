@@ -24,7 +24,7 @@ class DivergedError(InputError):
         super().__init__(sentence, "learning_rate")
 
 
-def explain(error: BaseException) -> tuple[Text, Text]:
+def describe(error: BaseException) -> tuple[Text, Text]:
     """The error's sentence for people, and advice; either may be empty."""
     if isinstance(error, DivergedError):
         return error.text, Text("Set learning_rate to a third of what it is, or raise warmup_ratio.")
@@ -33,7 +33,7 @@ def explain(error: BaseException) -> tuple[Text, Text]:
     if is_disk_full(error):
         advice = Text("Free disk space or delete old runs, then resume this one.")
         return Text("The disk is full; nothing more could be saved."), advice
-    return failures.explain(error)
+    return failures.describe(error)
 
 
 def as_command(work: Callable[[], object]) -> int:
@@ -52,4 +52,4 @@ def as_command(work: Callable[[], object]) -> int:
 
 def in_english(error: BaseException) -> str:
     """Both in one line, for a terminal."""
-    return " ".join(str(text) for text in explain(error) if text)
+    return " ".join(str(text) for text in describe(error) if text)

@@ -86,7 +86,7 @@ def _within(seconds: float, repository: str, work: Callable[[], T]) -> T:
         result: T = kept["result"]
         return result
     error = kept.get("error") or TimeoutError()
-    raise hub.explain(error, repository, PARAM) from error
+    raise hub.hub_error(error, repository, PARAM) from error
 
 
 def _find(repository: str, configuration: str, split: str, timeout_seconds: float) -> Found:
@@ -165,7 +165,7 @@ def fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float) 
     try:
         return _fetch(found, file, max_bytes, timeout_seconds)
     except Exception as error:
-        raise hub.explain(error, found.id, PARAM) from error
+        raise hub.hub_error(error, found.id, PARAM) from error
 
 
 def _fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float) -> bytes:

@@ -25,7 +25,7 @@ from engine.jobs.folder import Job
 from engine.training import checkpoints, tasks
 from engine.training.config import TrainingConfig, count_steps, read_config, steps_between_validations
 from engine.training.data import IGNORED, Feature
-from engine.training.failures import explain as explain
+from engine.training.failures import describe as describe
 from engine.training.figures import EXAMINED_ROWS
 from engine.training.lessons import Lesson
 from engine.training.preflight import check_machine, check_steps, cut_off

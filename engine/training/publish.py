@@ -21,10 +21,10 @@ from engine.messages import Text
 from engine.serving import access
 from engine.serving.protocol import Caller
 from engine.settings import Settings
-from engine.training.export import KINDS, Kind, explain, gather
+from engine.training.export import EXPORT_KINDS, Kind, describe, gather
 from engine.training.views import read
 
-__all__ = ["explain", "push", "work"]
+__all__ = ["describe", "push", "work"]
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 REPOSITORY = re.compile(rf"(?:{_NAME}/)?{_NAME}")
@@ -56,8 +56,8 @@ def push(
         "timeout": settings.network_timeout_seconds,
     }  # fmt: skip
     secret = _checked_token(token)
-    if kind not in KINDS:
-        raise not_among("kind", kind, KINDS)
+    if kind not in EXPORT_KINDS:
+        raise not_among("kind", kind, EXPORT_KINDS)
     return jobs.begin(settings, "publish", order, title=view.title, subject=run_id, secret=secret, caller=caller)
 
 
@@ -152,4 +152,4 @@ def told(error: BaseException, repository: str) -> PeopleError:
     if status in REFUSALS:
         kind, field, words = REFUSALS[status]
         return kind(words.template, field, repository=repository, address=TOKENS_PAGE)
-    return hub.explain_network(error)
+    return hub.network_error(error)

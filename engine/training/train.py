@@ -41,11 +41,11 @@ def main(arguments: list[str]) -> int:
         try:
             return _in_turn(run, stop)
         except Exception as error:
-            from engine.training.failures import explain
+            from engine.training.failures import describe
 
             log.exception("the run failed")
             run.clean()
-            sentence, advice = explain(error)
+            sentence, advice = describe(error)
             Run(folder).update("failed", error=sentence, advice=advice)
             print(error if isinstance(error, PeopleError) else sentence, file=sys.stderr)
             return 1

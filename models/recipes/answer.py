@@ -35,7 +35,7 @@ def with_unanswerable(article: dict[str, Any], share: float, rng: random.Random)
     return dict(article, paragraphs=paragraphs)
 
 
-def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
+def write_data(data: Path, folder: Path) -> tuple[Path, Path]:
     """Write the training and the validation file, and return their paths."""
     with gzip.open(data / "qa" / "squad_train_part" / "test-v1.1.json.gz", "rt", encoding="utf-8") as file:
         articles = json.load(file)["data"]
@@ -54,7 +54,7 @@ def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
 def main() -> None:
     """Prepare the data, write the config and, unless told only to prepare, train."""
     options = read_arguments(__doc__, "data", "base", "run")
-    train_file, validation_file = prepare(options.data, options.run / "data")
+    train_file, validation_file = write_data(options.data, options.run / "data")
     first = TrainingConfig(
         task="answer",
         base=str(options.base),

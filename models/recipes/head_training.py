@@ -34,7 +34,7 @@ NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropo
 CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
 
 
-class Task(Protocol):
+class HeadTask(Protocol):
     """What is learned."""
 
     def batches(self, chunk: int) -> Iterator[list[Feature]]:
@@ -69,7 +69,7 @@ def in_batches(features: list[Feature], most: int, rng: random.Random) -> Iterat
 class Trainer:
     """Weights, their running mean, AdamW's moments, and how far it is."""
 
-    def __init__(self, module: Any, task: Task, layer_rate: float, head_rate: float) -> None:
+    def __init__(self, module: Any, task: HeadTask, layer_rate: float, head_rate: float) -> None:
         self.module, self.task, self.progress = module.train(), task, Progress()
         base = f"{module.base_model_prefix}.encoder."
         for name, value in module.named_parameters():
@@ -191,7 +191,7 @@ def read_options(description: str | None, tokens: float) -> argparse.Namespace:
     return options
 
 
-def run(options: argparse.Namespace, module: Any, task: Task, rates: tuple[float, float]) -> Trainer:
+def run(options: argparse.Namespace, module: Any, task: HeadTask, rates: tuple[float, float]) -> Trainer:
     """Train or finish as the options say; the trainer holds what came of it."""
     trainer = Trainer(module, task, *rates)
     if not trainer.load(options.run):

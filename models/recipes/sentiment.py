@@ -140,7 +140,7 @@ def sst_dev(data: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class Files:
-    """What `prepare` wrote, as JSONL."""
+    """What `write_data` wrote, as JSONL."""
 
     train: Path
     finish: Path
@@ -149,7 +149,7 @@ class Files:
     sst_dev: Path
 
 
-def prepare(data: Path, lexicon: Path, folder: Path) -> Files:
+def write_data(data: Path, lexicon: Path, folder: Path) -> Files:
     """Write the rows of both stages, the held-out rows and SST-2 dev into the folder; print how many were left out."""
     rng = random.Random(SEED)
     dev = sst_dev(data)
@@ -187,7 +187,7 @@ def main() -> None:
     """Prepare the data, write both configs and, unless told only to prepare, train in two stages and measure."""
     options = read_arguments(__doc__, "data", "base", "lexicon", "run")
     run: Path = options.run
-    files = prepare(options.data / "sentiment", options.lexicon, run / "data")
+    files = write_data(options.data / "sentiment", options.lexicon, run / "data")
     first = TrainingConfig(
         task="classification",
         base=str(options.base),

@@ -81,7 +81,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Task:
+class Direction:
     """One direction: which side is new, and what it is trained and chosen on."""
 
     pair: str
@@ -107,7 +107,7 @@ class Task:
 class Trainer:
     """Weights, their running mean, Adam's moments, and how far it is."""
 
-    def __init__(self, task: Task, student: Student, folder: Path) -> None:
+    def __init__(self, task: Direction, student: Student, folder: Path) -> None:
         self.task, self.student, self.folder = task, student.train(), folder
         self.progress = Progress()
         self.rates = RATES[task.side]
@@ -188,7 +188,7 @@ class Trainer:
         )
 
 
-def dev_bleu(student: Student, task: Task) -> float:
+def dev_bleu(student: Student, task: Direction) -> float:
     """BLEU of greedy translations of the lines that choose."""
     import sacrebleu
 
@@ -215,7 +215,7 @@ def open_parent(folder: Path) -> Translator:
     return open_student(folder.name, folder)
 
 
-def prepare(options: argparse.Namespace) -> tuple[Task, Student]:
+def open_run(options: argparse.Namespace) -> tuple[Direction, Student]:
     """The untrained child, and the pairs as ids; made once, kept in the run's folder."""
     run: Path = options.run
     run.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ def prepare(options: argparse.Namespace) -> tuple[Task, Student]:
     both = (english, other) if side == "target" else (other, english)
     many, best = _unpacked(tensors, "many"), _unpacked(tensors, "best")
     choosing = [(pair[0], pair[1]) for pair in told["choosing"]]
-    return Task(options.pair, both, many, best, choosing), child
+    return Direction(options.pair, both, many, best, choosing), child
 
 
 def _begin(options: argparse.Namespace, run: Path) -> None:
@@ -311,7 +311,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
-    task, child = prepare(options)
+    task, child = open_run(options)
     trainer = Trainer(task, child, options.run)
     if not trainer.load(options.run):
         print(f"before training: BLEU {trainer.bleu():.2f}", flush=True)

@@ -18,7 +18,7 @@ from pages.parts.language import _, labelled
 from pages.parts.sizes import size_in_words
 from pages.parts.text import plain
 
-KINDS: dict[Kind, Text] = {
+EXPORT_NAMES: dict[Kind, Text] = {
     "safetensors": Text("Merged weights (safetensors)"),
     "adapter": Text("LoRA adapter (peft)"),
     "gguf": Text("GGUF, for llama.cpp"),
@@ -34,13 +34,13 @@ def kinds_for(config: TrainingConfig) -> list[Kind]:
         "gguf": tasks.find(config.task).is_language_model,
         "gguf-adapter": config.method == "lora" and tasks.find(config.task).is_language_model,
     }
-    return [kind for kind in KINDS if rules.get(kind, True)]
+    return [kind for kind in EXPORT_NAMES if rules.get(kind, True)]
 
 
 def show_export(run: RunView, config: TrainingConfig) -> None:
     """Make a zip with its model card, and offer it for download; below, the way to the Hub."""
     kind: Kind = st.selectbox(
-        _("Kind"), kinds_for(config), format_func=labelled(KINDS, "export_kind"), key="export_kind"
+        _("Kind"), kinds_for(config), format_func=labelled(EXPORT_NAMES, "export_kind"), key="export_kind"
     )
     job = work.latest(house().settings, "export", f"{run.id}/{kind}")
     if job and job.is_alive:

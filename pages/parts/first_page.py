@@ -9,7 +9,7 @@ MODULES = ("numpy", "PIL.Image", "engine.applications", "pages.parts.status", "p
 """What it is drawn with."""
 
 
-def prepare() -> None:
+def warm_up() -> None:
     """Import that, and have Python look for the file of every module, which Streamlit asks for at its first element."""
     for name in MODULES:
         import_module(name)

@@ -21,7 +21,7 @@ from pages.parts.status import what_it_does
 from pages.parts.text import plain
 
 ROLES = {"visitor": Text("visitor"), "member": Text("member")}
-KINDS = {"share": Text("result"), "demo": Text("demo")}
+LINK_NAMES = {"share": Text("result"), "demo": Text("demo")}
 MADE = "made_key"
 """In the session: the secret of the key just made, which is shown once."""
 
@@ -101,7 +101,7 @@ def show_links() -> None:
     """Everybody's links, to pin or delete."""
     links = house().links.of(None)
     for link in links:
-        _show_link(link, _(KINDS[link.kind]))
+        _show_link(link, _(LINK_NAMES[link.kind]))
     if not links:
         st.caption(_("Nothing was shared yet."))
 

@@ -33,7 +33,7 @@ from pages.parts.views import (
 
 ON = "look"
 SMALL, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
-KINDS = {
+ATTENTION_MODELS = {
     SMALL: Text("Decoder: looks back"),
     "minilm-l6": Text("BERT: looks both ways"),
     "firefox-en-pt": Text("Translator: looks across"),
@@ -112,8 +112,8 @@ def _chain(text: str) -> None:
 
 def _attention(text: str) -> None:
     model_id = st.segmented_control(
-        _("Model"), list(KINDS), default=SMALL, key="model6", bind="query-params", required=True,
-        format_func=labelled(KINDS, "model6"),
+        _("Model"), list(ATTENTION_MODELS), default=SMALL, key="model6", bind="query-params", required=True,
+        format_func=labelled(ATTENTION_MODELS, "model6"),
     )  # fmt: skip
     if not is_here(VIEWS["attention"], model_id):
         return

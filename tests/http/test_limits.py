@@ -71,15 +71,15 @@ def test_bodies_are_checked_off_the_loop_and_up_to_the_first_fault(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, body: str, param: str
 ) -> None:
     seen: list[int] = []
-    explain = bodies.explain
+    first_fault_in_words = bodies.first_fault_in_words
 
     def explained(faults: Sequence[Any]) -> Any:
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
         seen.append(len(faults))
-        return explain(faults)
+        return first_fault_in_words(faults)
 
-    monkeypatch.setattr(bodies, "explain", explained)
+    monkeypatch.setattr(bodies, "first_fault_in_words", explained)
     answer = client.post(path, content=body % ("1," * 9_000 + "1"), headers=JSON)
     assert answer.status_code == 400 and answer.json()["error"]["param"] == param
     assert len(seen) == 1 and seen[0] <= 2, "a union has a fault of each of its kinds"

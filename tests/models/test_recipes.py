@@ -67,7 +67,7 @@ def test_a_recipe_can_stop_before_it_trains(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_held_out_articles_are_whole(shared_data: Path, tmp_path: Path) -> None:
-    train_file, validation_file = answer.prepare(shared_data, tmp_path)
+    train_file, validation_file = answer.write_data(shared_data, tmp_path)
     train, validation = read_questions(train_file), read_questions(validation_file)
     assert not {row.passage for row in train} & {row.passage for row in validation}
     without = sum(not row.answers for row in train) / len(train)
@@ -77,7 +77,7 @@ def test_held_out_articles_are_whole(shared_data: Path, tmp_path: Path) -> None:
 def test_the_measured_sentences_are_out_of_the_training_rows(shared_data: Path, tmp_path: Path) -> None:
     lexicon = tmp_path / "lexicon.txt"
     lexicon.write_text("good\t1.9\t0.9\t[]\nawful\t-2.0\t0.6\t[]\nodd\t-0.4\t0.5\t[]\n:)\t2.0\t0.5\t[]\n")
-    files = sentiment.prepare(shared_data / "sentiment", lexicon, tmp_path)
+    files = sentiment.write_data(shared_data / "sentiment", lexicon, tmp_path)
     train, finish, validation, dev = (
         read_texts(file, ("negative", "neutral", "positive"))
         for file in (files.train, files.finish, files.validation, files.sst_dev)

@@ -16,7 +16,7 @@ from models.recipes import student_export, students
 from models.recipes.student_data import marked, read_pairs
 from models.recipes.student_export import cut, export, write_card
 from models.recipes.student_start import align
-from models.recipes.students import Trainer, open_parent, prepare, train
+from models.recipes.students import Trainer, open_parent, open_run, train
 from tests.backends import marian_files
 from tests.backends.checkpoints import CORPUS
 
@@ -87,7 +87,7 @@ def test_a_child_learns_goes_on_and_is_exported(
     torch.manual_seed(1)
     torch.set_num_threads(1)
     given = options(data, parent, tmp_path, pair)
-    task, child = prepare(given)
+    task, child = open_run(given)
     trainer = Trainer(task, child, tmp_path)
     rows = next(task.batches(1, 0.5))
     assert all(side[-1] == EOS for row in rows for side in row)
@@ -95,7 +95,7 @@ def test_a_child_learns_goes_on_and_is_exported(
     losses = [trainer.step(rows, 1.0) for _ in range(15)]
     assert losses[-1] < first
     train(trainer, trainer.progress.tokens + 1500, tmp_path)
-    again_task, again_child = prepare(given)
+    again_task, again_child = open_run(given)
     again = Trainer(again_task, again_child, tmp_path)
     assert again.load(tmp_path) and again.progress.tokens == trainer.progress.tokens
     for name, value in trainer.student.named_parameters():

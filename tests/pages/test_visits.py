@@ -153,10 +153,10 @@ def test_try_it_runs_on_the_click_and_home_shows_what_came(open_page: Open, benc
 def test_examples_are_computed_once_for_these_weights(open_page: Open, bench: Bench, monkeypatch: Any) -> None:
     weights = {"hash": "one"}
     monkeypatch.setattr(type(bench.engine), "weights", lambda self, model_id: weights["hash"])
-    showcase.prepare(bench.house, APPLICATIONS.values(), threading.Event())
+    showcase.compute(bench.house, APPLICATIONS.values(), threading.Event())
     asked = seen(bench)
     assert asked and not any(bench.engine.is_loaded(model_id) for model_id in bench.loads), "memory is left as it was"
-    showcase.prepare(bench.house, APPLICATIONS.values(), threading.Event())
+    showcase.compute(bench.house, APPLICATIONS.values(), threading.Event())
     assert seen(bench) == asked
     found = showcase.find(bench.house, APPLICATIONS["sentiment"])
     assert found and found.result.results[0].label in drawn(open_page("home")).lower()

@@ -53,7 +53,7 @@ TASKS = {
     "extraction": frozenset({"extract"}),
 }
 """What a copy of each architecture can do."""
-KINDS: dict[str, Collection[str]] = {"seq2seq": NORMS} | dict.fromkeys(TOPS.values(), ENCODERS)
+MODEL_TYPES: dict[str, Collection[str]] = {"seq2seq": NORMS} | dict.fromkeys(TOPS.values(), ENCODERS)
 HEAD, OUTLINE = "head.safetensors", "outline.json"
 """An encoder's last layers, and what its configuration and tokenizer are beyond their files."""
 DESCRIPTIONS = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -82,7 +82,7 @@ def can_convert(model: Model, path: Path, settings: Settings) -> bool:
 
 def _has_kind(architecture: str, folder: Path) -> bool:
     config = read_json(folder / "config.json")
-    if config.get("model_type") not in KINDS.get(architecture, ()):
+    if config.get("model_type") not in MODEL_TYPES.get(architecture, ()):
         return False
     if architecture == "seq2seq":
         return True

@@ -1,4 +1,4 @@
-"""What a module computes of a padded batch for each task that is no writing: arrays as `encoding.Task` wants them."""
+"""What a module computes of a padded batch for each task but writing: arrays as `encoding.Ability` wants them."""
 
 from __future__ import annotations
 

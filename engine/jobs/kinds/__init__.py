@@ -19,7 +19,7 @@ class JobKind:
     id: str
     title: str
     module: str
-    """Has `work(job)`, or `work(job, house)` in the server; its own `explain(error)` where it has one."""
+    """Has `work(job)`, or `work(job, house)` in the server; its own `describe(error)` where it has one."""
     runs_in: Literal["process", "server"] = "process"
     """A process of its own for what computes; a thread of the server for what only asks models or changes the house."""
     program: str = "engine.jobs.child"

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import IO
 
-from engine.documents.kinds import KINDS, kind_of
+from engine.documents.kinds import SIGNATURES, kind_of
 from engine.errors import InputError, TooLargeError, UnsupportedError
 from engine.jobs.apart import MAX_BYTES, shown
 from engine.messages import Text
@@ -58,7 +58,7 @@ def refuse(content: bytes, is_text: bool) -> None:
     """Raise UnsupportedError for what is no table, whatever its ending says; a text may begin as a web page does."""
     kind = kind_of(content)
     if content[:200].lstrip(BEFORE).startswith(b"%PDF-"):
-        kind = KINDS[b"%PDF"]
+        kind = SIGNATURES[b"%PDF"]
     if content.startswith((b"\x1f\x8b", b"PK\x03\x04")):
         raise UnsupportedError("is packed twice. Unpack it once, and bring that.")
     if not is_text and content[:200].lstrip(BEFORE).lower().startswith(PAGES):
