@@ -158,6 +158,10 @@ class Settings:
     """Longest text that a field takes."""
     max_rows: int = 2_000
     """Most texts in one request."""
+    file_rows: int = 100_000
+    """Most rows or paragraphs of a file that is worked on in the background."""
+    file_bytes: int = 50 * 2**20
+    """The largest such file."""
     max_disk_bytes: int = 50 * 2**30
     """Most that the cache folder may hold."""
     network_timeout_seconds: float = 10.0
@@ -214,6 +218,10 @@ class Settings:
     """Longest text that a field takes on a public site."""
     public_rows: int = 100
     """Most texts in one request on a public site."""
+    public_file_rows: int = 2_000
+    """Most rows or paragraphs of a file on a public site."""
+    public_file_bytes: int = 2 * 2**20
+    """The largest file that is worked on in the background on a public site."""
     hosts: str = ""
     """E-mail addresses whose sign-in (`st.login`) makes them the public site's hosts, with commas between;
     `*@example.org` is all of a domain. Empty: whoever opens the one-time address that the server prints is."""

@@ -24,7 +24,7 @@ from engine.applications.rows import as_it_was, clean_rows
 from engine.applications.segments import split
 from engine.applications.sentences import Direction, Translation, Untouched, Work
 from engine.catalogue.models import Catalogue, Model
-from engine.errors import InputError, PeopleError, UnsupportedError
+from engine.errors import InputError, PeopleError, UnsupportedError, not_among
 from engine.evaluation.metrics import bleu, chrf
 from engine.messages import Text
 from engine.requests import Event, Generate, clean_texts
@@ -112,6 +112,22 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     return Route((default,))
 
 
+def way(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, tuple[Model, ...]]:
+    """The language of a text and the models that translate it, one after the other. Raises as `stream`."""
+    legs = route_for(catalogue, request).legs
+    if len(legs) > 1:
+        return direction_of(catalogue, request)[0], legs
+    return _direction(catalogue, legs[0], request, str(request.text)).source, legs
+
+
+def check_direction(catalogue: Catalogue, request: TranslateRequest) -> None:
+    """Raise what is wrong with languages and model while there is no text yet."""
+    if request.source != "auto" or request.model:
+        way(catalogue, replace(request, text="-"))
+    elif request.target not in NAMED:
+        raise not_among("target", request.target, NAMED)
+
+
 def _no_route(catalogue: Catalogue, source: str, target: str) -> UnsupportedError:
     """What no model here does, and what to download for it."""
     models, size = _downloads(catalogue, source, target)
@@ -172,11 +188,11 @@ def _through_english(
             yield event
             continue
         both = zip(halfway.translations, event.result.translations, strict=True)
-        translations = [_joined_legs(one, other) for one, other in both]
+        translations = [joined_legs(one, other) for one, other in both]
         yield Event("done", result=replace(event.result, translations=translations, via=first.id))
 
 
-def _joined_legs(first: Translation, second: Translation) -> Translation:
+def joined_legs(first: Translation, second: Translation) -> Translation:
     """The second translation as one of the first one's source; its sentences too, where they are as many."""
     if first.warning and not first.sentences:
         return first

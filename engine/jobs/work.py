@@ -108,8 +108,7 @@ def begin(
     """
     check(caller, kinds()[kind].action)
     with disk_explained():
-        folder = _folder(settings) / MAKING / new_id()
-        folder.mkdir(parents=True)
+        folder = new_folder(settings)
         write_json(folder / "config.json", config)
     try:
         return adopt(
@@ -118,6 +117,13 @@ def begin(
         )  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # where it was not begun
+
+
+def new_folder(settings: Settings) -> Path:
+    """A folder to put what a job needs into, for `adopt`; what is not begun is swept away."""
+    folder = _folder(settings) / MAKING / new_id()
+    folder.mkdir(parents=True)
+    return folder
 
 
 def adopt(

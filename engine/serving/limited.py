@@ -119,4 +119,6 @@ def _capped(settings: Settings) -> Settings:
         settings,
         max_text_characters=min(settings.max_text_characters, settings.public_text_characters),
         max_rows=min(settings.max_rows, settings.public_rows),
+        file_rows=min(settings.file_rows, settings.public_file_rows),
+        file_bytes=min(settings.file_bytes, settings.public_file_bytes),
     )

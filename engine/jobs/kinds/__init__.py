@@ -12,6 +12,10 @@ HEAVY = "heavy"
 """The queue of what computes in a process of its own; runs, which take hours, have another."""
 
 
+FILE_SECONDS = 3 * 24 * 3600.0
+"""How long a visitor's file and what was made of it are kept."""
+
+
 @dataclass(frozen=True)
 class JobKind:
     """What a kind of job is, and who does its work."""

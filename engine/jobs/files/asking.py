@@ -1,0 +1,125 @@
+"""Pieces of a file are asked for a few at a time, with low priority: as many as take some seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.errors import BusyError, LimitError, NotReadyError
+from engine.jobs.files.folder import DONE
+from engine.jobs.folder import Interrupted, Job, Stopped
+from engine.requests import Event
+
+if TYPE_CHECKING:
+    from engine.serving.compose import House
+
+T = TypeVar("T")
+Ask = Callable[[Sequence[T]], Iterator[Event]]
+"""Asks for pieces; the last event's result is a list of what was made of each, ready for JSON."""
+FIRST, MOST, CHUNK_SECONDS = 8, 1000, 3.0
+"""Pieces that are asked for at once: at first, at most, and for how long they may take."""
+LOOK_SECONDS, WAIT_SECONDS = 0.05, 2.0
+"""Between two looks whether it is to stop; before what found the engine busy is asked for again."""
+PATIENCE_SECONDS = 3600.0
+"""For so long it waits for an engine that gives no answer."""
+PACE_CHUNKS = 20
+
+
+@dataclass
+class Pace:
+    """How fast it goes, by the last few chunks."""
+
+    ends: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=PACE_CHUNKS))
+
+    def note(self, done: int) -> None:
+        self.ends.append((time.monotonic(), done))
+
+    def per_second(self) -> float | None:
+        """Pieces a second; None before two ends are known."""
+        (first, begun), (last, done) = self.ends[0], self.ends[-1]
+        return (done - begun) / (last - first) if last > first else None
+
+
+def work_off(job: Job, house: House, pieces: Sequence[T], done: int, ask: Ask[T]) -> None:
+    """Ask for all pieces from the `done` first ones on; what came of a chunk is on the disk before the next.
+
+    Raises Stopped, Interrupted where the server ends, LimitError where an allowance is used up.
+    """
+    most = min(MOST, house.engine.settings.max_rows)
+    size, pace = min(FIRST, most), Pace()
+    pace.note(done)
+    _tell(job, pace, done, len(pieces))
+    while done < len(pieces):
+        chunk = pieces[done : done + size]
+        began = time.monotonic()
+        made = _answered(job, house, chunk, ask)
+        _keep(job, made)
+        done += len(chunk)
+        pace.note(done)
+        _tell(job, pace, done, len(pieces))
+        seconds = max(0.01, time.monotonic() - began)
+        size = max(1, min(most, 4 * size, round(len(chunk) * CHUNK_SECONDS / seconds)))
+
+
+def _answered(job: Job, house: House, chunk: Sequence[T], ask: Ask[T]) -> list[Any]:
+    """What was made of a chunk. A busy engine is waited for, and then asked for less at a time."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return _asked(job, house, ask(chunk))
+        except LimitError:
+            raise
+        except (BusyError, NotReadyError) as error:
+            if time.monotonic() > end:
+                raise
+            _wait(job, house, min(60.0, error.retry_seconds or WAIT_SECONDS))
+        if len(chunk) > 1:
+            half = len(chunk) // 2
+            return [made for part in (chunk[:half], chunk[half:]) for made in _answered(job, house, part, ask)]
+
+
+def _asked(job: Job, house: House, events: Iterator[Event]) -> list[Any]:
+    """The result of the last event. Closing the events frees what they hold of the model at once."""
+    looked = 0.0
+    with closing(events):  # type: ignore[type-var]
+        for event in events:
+            if time.monotonic() - looked > LOOK_SECONDS:
+                check(job, house)
+                looked = time.monotonic()
+            if event.kind == "done":
+                result: list[Any] = event.result
+    return result
+
+
+def check(job: Job, house: House) -> None:
+    """Raise Stopped where it was asked to stop, Interrupted where the server ends."""
+    if job.is_stop_asked:
+        raise Stopped
+    if house.ending.is_set():
+        raise Interrupted
+
+
+def _wait(job: Job, house: House, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        check(job, house)
+        house.ending.wait(LOOK_SECONDS * 4)
+
+
+def _keep(job: Job, made: Sequence[Any]) -> None:
+    with (job.folder / DONE).open("a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in made))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _tell(job: Job, pace: Pace, done: int, total: int) -> None:
+    speed = pace.per_second()
+    left = (total - done) / speed if speed else None
+    job.update("running", step=done, max_steps=total, rows_per_second=speed, seconds_left=left)

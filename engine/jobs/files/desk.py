@@ -1,0 +1,112 @@
+"""Where pages and the HTTP API bring files, and fetch what came of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from engine.documents.rewriting.rows import ENDINGS as ROW_ENDINGS
+from engine.errors import ConflictError, InputError, TooLargeError, UnsupportedError
+from engine.files import read_json, write_json
+from engine.jobs import work
+from engine.jobs.apart import about, shown
+from engine.jobs.files import judging, translating
+from engine.jobs.files.folder import DONE, RESULT, SOURCE
+from engine.jobs.files.judging import FIGURES, SentimentFile
+from engine.jobs.files.translating import ENDINGS, TranslateFile
+from engine.jobs.folder import json_lines
+from engine.jobs.work import JobView
+from engine.serving.access import check
+from engine.serving.protocol import Caller
+from engine.sizes import size_in_words
+
+if TYPE_CHECKING:
+    from engine.serving.compose import House
+
+Order = TranslateFile | SentimentFile
+MAX_NAME_CHARACTERS = 120
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What is done with files of an application."""
+
+    kind: str
+    endings: tuple[str, ...]
+    order: type[Any]
+    check: Any
+
+
+COUNTERS: Mapping[str, Counter] = {
+    "translate": Counter("translate-file", ENDINGS, TranslateFile, translating.check_order),
+    "sentiment": Counter("sentiment-file", ROW_ENDINGS, SentimentFile, judging.check_order),
+}
+"""By the application's id."""
+
+
+def begin(house: House, application: str, name: str, content: bytes, order: Order, caller: Caller) -> str:
+    """Begin to work on a file; returns the job's id at once.
+
+    Raises ConflictError for who may not, InputError, UnsupportedError or TooLargeError for what is wrong with name,
+    size or order, BusyError, LimitError; what is wrong with the content the job tells.
+    """
+    counter = COUNTERS[application]
+    check(caller, "upload")
+    name = _name(name)
+    with about(name):
+        _check(house, counter, name, content)
+    counter.check(house.engine, order)
+    with work.disk_explained():
+        folder = work.new_folder(house.settings)
+        (folder / SOURCE).write_bytes(content)
+        write_json(folder / "config.json", {"name": name, "order": asdict(order)})
+    try:
+        return work.adopt(house.settings, folder, counter.kind, title=name, subject=folder.name, caller=caller,
+                          house=house)  # fmt: skip
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # where it was not begun
+
+
+def _name(name: str) -> str:
+    """A file's name without folders and signs, its ending kept."""
+    path = PurePosixPath(shown(name) or "file")
+    return path.stem[: MAX_NAME_CHARACTERS - len(path.suffix)].strip(". ") + path.suffix.lower()
+
+
+def _check(house: House, counter: Counter, name: str, content: bytes) -> None:
+    most = house.engine.settings.file_bytes
+    if PurePosixPath(name).suffix not in counter.endings:
+        raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=list(counter.endings))
+    if not content:
+        raise InputError("is empty.")
+    if len(content) > most:
+        raise TooLargeError(
+            "has {size}; the limit is {limit}. Bring a part of it.",
+            size=size_in_words(len(content)), limit=size_in_words(most),
+        )  # fmt: skip
+
+
+def jobs_of(house: House, application: str, caller: Caller) -> list[JobView]:
+    """The caller's own, newest first; a host's are all."""
+    return work.own(house.settings, {COUNTERS[application].kind}, caller)
+
+
+def result_path(view: JobView) -> Path:
+    """The file that came of a job. Raises ConflictError where it has not come to its end."""
+    path = view.folder / RESULT / str(view.result.get("file") or "")
+    if view.state != "finished" or not path.is_file():
+        raise ConflictError("This has no result yet. Wait until it is finished.", param="job")
+    return path
+
+
+def records(view: JobView) -> list[dict[str, Any]]:
+    """What was made of the file's pieces so far."""
+    return json_lines(view.folder / DONE)
+
+
+def figures(view: JobView) -> dict[str, Any]:
+    """The figures of judged rows; {} before its end."""
+    return read_json(view.folder / RESULT / FIGURES)
