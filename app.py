@@ -54,6 +54,13 @@ def _open_storage(home: House) -> None:
         home.storage.prepare()
 
 
+def _take_up(home: House) -> None:
+    """Go on with what a server that is gone had at work."""
+    from engine.jobs import work
+
+    work.take_up(home.settings, home)
+
+
 def _tell_host(home: House) -> None:
     """Print the address that makes a browser the host's, where a public site has no sign-in."""
     if path := signing_path(home):
@@ -71,6 +78,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     await run_in_threadpool(home.store.prefetch_embedded)
     threading.Thread(target=first_page.warm_up, daemon=True).start()
     is_over = threading.Event()
+    threading.Thread(target=_take_up, args=(home,), daemon=True).start()
     threading.Thread(target=_warm_up, args=(home, is_over), daemon=True).start()
     try:
         with http.ended_by_signals():

@@ -32,7 +32,7 @@ def read_docx(content: bytes) -> Document:
 
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check(archive)
+            check_archive(archive)
             body = _parsed(archive, BODY)
             styles = _styles(_parsed(archive, STYLES)) if STYLES in archive.namelist() else {}
             title = _title(_parsed(archive, CORE)) if CORE in archive.namelist() else ""
@@ -44,7 +44,7 @@ def read_docx(content: bytes) -> Document:
     return _document(body, styles, title)
 
 
-def _check(archive: zipfile.ZipFile) -> None:
+def check_archive(archive: zipfile.ZipFile) -> None:
     members = archive.infolist()
     if len(members) > MAX_FILES or sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
         raise TooLargeError(

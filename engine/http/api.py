@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from engine import __version__
-from engine.http import BARE_PATHS, allowance, applications, clients, figures, openai
+from engine.http import BARE_PATHS, allowance, applications, clients, figures, files, openai
 from engine.http.errors import ErrorAnswer, handle_errors
 from engine.http.stopping import is_stopping
 from engine.http.streams import in_thread
@@ -29,7 +29,8 @@ def make_app(house: House) -> FastAPI:
     )  # fmt: skip
     app.include_router(applications.routes(house))
     app.include_router(openai.routes(house))
-    handle_errors(app, applications.body_bytes(house))
+    app.include_router(files.routes(house))
+    handle_errors(app, applications.body_bytes(house), files.body_bytes(house))
     clients.welcome(app, house.settings, BARE_PATHS)
     _serve_docs(app)
     _serve_health(app, house)

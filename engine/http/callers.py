@@ -70,7 +70,7 @@ def _scope_of(path: str) -> str:
     name = rest.partition("/")[0]
     if first == "v1":
         return OPENAI
-    return name if first == "api" and name not in ("", "docs", "openapi.json") else ""
+    return name if first == "api" and name not in ("", "docs", "openapi.json", "files") else ""
 
 
 def greet_host(answer: Any, secret: str, is_secure: bool) -> None:

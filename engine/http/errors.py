@@ -102,9 +102,10 @@ def error_response(error: Exception) -> Response:
     return Json(error_body(error), status, headers)
 
 
-def handle_errors(app: FastAPI, body_bytes: Mapping[str, int]) -> None:
-    """Have the app answer every error in our form; `body_bytes` is the largest body of each path."""
-    app.add_middleware(Guard, body_bytes=body_bytes)
+def handle_errors(app: FastAPI, body_bytes: Mapping[str, int], file_bytes: Mapping[str, int]) -> None:
+    """Have the app answer every error in our form; `body_bytes` is the largest body of each path, `file_bytes` of
+    those whose bodies are files and no JSON."""
+    app.add_middleware(Guard, body_bytes=body_bytes, file_bytes=file_bytes)
 
     @app.exception_handler(PeopleError)
     async def people(request: Request, error: PeopleError) -> Response:
@@ -200,12 +201,16 @@ def _needed(fault: Any) -> Text:
 class Guard:
     """Around everything: reads the body, refuses what is too large before it is parsed, answers errors in our form.
 
-    `body_bytes` tells the largest body of a path where that is less than MAX_BODY_BYTES.
+    `body_bytes` tells the largest body of a path where that is less than MAX_BODY_BYTES, `file_bytes` of one whose body
+    is a file.
     """
 
-    def __init__(self, app: ASGIApp, body_bytes: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, body_bytes: Mapping[str, int] | None = None, file_bytes: Mapping[str, int] | None = None
+    ) -> None:
         self.app = app
-        self.body_bytes = body_bytes or {}
+        self.file_bytes = file_bytes or {}
+        self.body_bytes = {**(body_bytes or {}), **self.file_bytes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its checked body."""
@@ -221,7 +226,8 @@ class Guard:
 
         try:
             body = await self._body(scope, receive)
-            await look_at(check_body, body)
+            if scope["path"] not in self.file_bytes:
+                await look_at(check_body, body)
             await self.app(scope, _again(body, receive), noted)
         except ClientDisconnect:
             await Response(status_code=499)(scope, receive, send)

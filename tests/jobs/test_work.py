@@ -125,7 +125,7 @@ def ended(settings: Settings, job_id: str) -> JobView:
 def test_a_kind_of_the_hosts_folder_is_found_beside_our_own(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = {"training", "average", "export", "publish", "use", "compare", "probe"}
+    ours = {"training", "average", "export", "publish", "use", "compare", "probe", "translate-file", "sentiment-file"}
     assert set(kinds()) == ours | {"count", "ask"} and kinds()["count"].title == "Counting"
     monkeypatch.delenv("PARLANCE_EXTENSIONS")
     current.cache_clear()
@@ -271,7 +271,7 @@ def test_a_process_gives_signs_of_life(settings: Settings, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "kind", ["training", "average", "compare", "export", "probe", "publish", "use", "count", "ask"]
+    "kind", ["training", "average", "compare", "export", "probe", "publish", "use", "translate-file", "count", "ask"]
 )
 def test_a_visitor_begins_no_job_and_ends_none_of_others(settings: Settings, kind: str) -> None:
     with pytest.raises(ConflictError, match="public site"):

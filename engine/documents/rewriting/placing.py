@@ -60,11 +60,9 @@ def _by_words(given: Sequence[int], source: str, text: str, words: Sequence[Pair
     filled: list[int] = []
     for place, found in enumerate(numbers):
         if found is None:
-            before = filled[-1] if filled else None
-            after = next((one for one in numbers[place:] if one is not None), 0)
-            found = (before if before == after else behind.get(place, 0)) or 0
-            if before is None:
-                found = after or 0
+            after = next((one for one in numbers[place:] if one is not None), 0) or 0
+            before = filled[-1] if filled else after * (not text[place].isalnum())  # a quote goes with its word
+            found = before if before == after else behind.get(place, 0)
         filled.append(found)
     return filled
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import PurePosixPath
 
 from engine.documents import check_bytes
@@ -12,7 +13,7 @@ from engine.documents.rewriting.delimited import Delimited
 from engine.documents.rewriting.markdown import Markdown
 from engine.documents.rewriting.pages import Pages
 from engine.documents.rewriting.plain import PlainText
-from engine.documents.rewriting.subtitles import Subtitles
+from engine.documents.rewriting.subtitles import Styled, Subtitles
 from engine.documents.rewriting.word import Word
 from engine.errors import InputError, UnsupportedError
 
@@ -20,9 +21,11 @@ READERS: dict[str, Callable[[bytes, Options], Rewriter]] = {
     ".txt": PlainText,
     ".md": Markdown,
     ".csv": Delimited,
-    ".tsv": lambda content, options: Delimited(content, options, ".tsv"),
+    ".tsv": partial(Delimited, name=".tsv"),
     ".srt": Subtitles,
     ".vtt": Subtitles,
+    ".ass": partial(Styled, ending=".ass"),
+    ".ssa": partial(Styled, ending=".ssa"),
     ".docx": Word,
     ".pdf": Pages,
 }

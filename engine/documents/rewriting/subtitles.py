@@ -1,4 +1,4 @@
-"""Subtitles (srt, vtt): every time stamp, number, setting and tag stays; lines are broken anew, as wide as they were.
+"""Subtitles (srt, vtt, ass): every time, number, setting and tag stays; lines are broken anew, as wide as they were.
 
 A sentence that goes on under the next times is one piece, so that it is translated whole, and parted again.
 """
@@ -73,10 +73,7 @@ class Subtitles:
 
     def written(self, made: Sequence[Made]) -> bytes:
         """The file with what was made of each sentence."""
-        for group, one in zip(self.groups, made, strict=True):
-            words = group.marked.written(one)
-            for cue, part in zip(group.cues, parted(words, group.cues, self.target), strict=True):
-                cue.lines = broken(part, cue, self.target)
+        _fill(self.groups, made, self.target)
         text = "".join(cue.before + "\n".join(cue.lines) + "\n" for cue in self.cues)
         return self.letters.encoded(text + self.rest)
 
@@ -196,21 +193,21 @@ def broken(text: str, cue: Cue, target: str) -> list[str]:
     return _shown(lines, tags)
 
 
-def _hidden(text: str) -> tuple[str, list[tuple[int, str]]]:
-    """The text without tags, and where they stood, counted in letters that are no space."""
+def _hidden(text: str) -> tuple[str, list[tuple[int, str, bool]]]:
+    """The text without tags; where each stood, counted in letters that are no space, and whether a word ends there."""
     bare, tags = "", []
     for match in re.finditer(r"<[^>]*>|\{\\[^}]*\}|.", text):
         if len(match[0]) > 1:
-            tags.append((len(bare.replace(" ", "")), match[0]))
+            is_end = text[match.end() : match.end() + 1] in ("", " ")
+            tags.append((len(bare.replace(" ", "")), match[0], is_end))
         else:
             bare += match[0]
     return bare, tags
 
 
-def _shown(lines: list[str], tags: list[tuple[int, str]]) -> list[str]:
-    """Lines with their tags again: what closes behind the letter before, what opens before the one behind."""
-    out, seen = [], 0
-    rest = list(tags)
+def _shown(lines: list[str], tags: list[tuple[int, str, bool]]) -> list[str]:
+    """Lines with their tags again: what ends behind the letter before, what begins before the one behind."""
+    out, seen, rest = [], 0, list(tags)
     for line in lines:
         made = ""
         for letter in line:
@@ -218,9 +215,44 @@ def _shown(lines: list[str], tags: list[tuple[int, str]]) -> list[str]:
                 made += rest.pop(0)[1]
             made += letter
             seen += letter != " "
-            while rest and rest[0][0] <= seen and rest[0][1].startswith("</"):
+            while rest and rest[0][0] <= seen and rest[0][2]:
                 made += rest.pop(0)[1]
         out.append(made)
     if rest and out:
-        out[-1] += "".join(tag for _, tag in rest)
+        out[-1] += "".join(tag for _, tag, _ in rest)
     return out
+
+
+class Styled:
+    """Subtitles with styles of their own (ass, ssa), as pysubs2 reads and writes them."""
+
+    def __init__(self, content: bytes, options: Options, ending: str) -> None:
+        import pysubs2
+
+        self.letters, self.target, self.ending = Letters(content), options.target, ending
+        self.notes = self.letters.notes
+        try:
+            self.file = pysubs2.SSAFile.from_string(self.letters.text, format_=ending[1:])
+        except Exception:  # a damaged file makes the library raise nearly anything
+            raise InputError("cannot be read: it seems damaged or cut off. Save it anew.") from None
+        said = [event for event in self.file if not event.is_comment and not event.is_drawing]
+        self.events = [event for event in said if LETTER.search(event.plaintext)]
+        cues = [Cue(event.start / 1000, event.end / 1000, event.text.split("\\N")) for event in self.events]
+        self.groups = list(_groups(cues))
+        self.units = [group.marked.unit for group in self.groups]
+
+    def written(self, made: Sequence[Made]) -> bytes:
+        """The file with what was made of each sentence."""
+        _fill(self.groups, made, self.target)
+        cues = [cue for group in self.groups for cue in group.cues]
+        for event, cue in zip(self.events, cues, strict=True):
+            event.text = "\\N".join(cue.lines)
+        return self.letters.encoded(self.file.to_string(self.ending[1:]))
+
+
+def _fill(groups: Sequence[Group], made: Sequence[Made], target: str) -> None:
+    """Give each cue its part of what was made of its sentence."""
+    for group, one in zip(groups, made, strict=True):
+        parts = parted(group.marked.written(one), group.cues, target)
+        for cue, part in zip(group.cues, parts, strict=True):
+            cue.lines = broken(part, cue, target)

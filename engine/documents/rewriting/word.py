@@ -116,7 +116,7 @@ def _root(part: Any) -> Any:
 
 
 def _bytes(root: Any) -> bytes:
-    from lxml import etree
+    from lxml import etree  # type: ignore[import-untyped]
 
     return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True))
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine.documents.rewriting.rows import ENDINGS as ROW_ENDINGS
-from engine.errors import ConflictError, InputError, TooLargeError, UnsupportedError
+from engine.errors import ConflictError, InputError, NotFoundError, TooLargeError, UnsupportedError
 from engine.files import read_json, write_json
 from engine.jobs import work
 from engine.jobs.apart import about, shown
@@ -19,6 +19,7 @@ from engine.jobs.files.judging import FIGURES, SentimentFile
 from engine.jobs.files.translating import ENDINGS, TranslateFile
 from engine.jobs.folder import json_lines
 from engine.jobs.work import JobView
+from engine.messages import read
 from engine.serving.access import check
 from engine.serving.protocol import Caller
 from engine.sizes import size_in_words
@@ -94,12 +95,39 @@ def jobs_of(house: House, application: str, caller: Caller) -> list[JobView]:
     return work.own(house.settings, {COUNTERS[application].kind}, caller)
 
 
+def all_jobs_of(house: House, caller: Caller) -> list[JobView]:
+    """The same of all applications."""
+    return work.own(house.settings, {counter.kind for counter in COUNTERS.values()}, caller)
+
+
 def result_path(view: JobView) -> Path:
     """The file that came of a job. Raises ConflictError where it has not come to its end."""
     path = view.folder / RESULT / str(view.result.get("file") or "")
     if view.state != "finished" or not path.is_file():
         raise ConflictError("This has no result yet. Wait until it is finished.", param="job")
     return path
+
+
+def application_of(view: JobView) -> str:
+    """The id of the application whose file it is. Raises NotFoundError for another kind of job."""
+    found = next((id for id, counter in COUNTERS.items() if counter.kind == view.kind), "")
+    if not found:
+        raise NotFoundError("There is no job {name}.", name=repr(view.id), param="job")
+    return found
+
+
+def told_result(view: JobView) -> dict[str, Any]:
+    """What a job tells of its result, its sentences as texts."""
+    return {**view.result, "notes": [read(note) for note in view.result.get("notes") or ()]}
+
+
+def report(view: JobView) -> dict[str, Any]:
+    """What was made of each piece so far, and the figures of all."""
+    rows = records(view)
+    if application_of(view) == "translate":
+        sentences = [{**one, "warning": read(one["warning"])} for one in translating.sentences_of(rows)]
+        return {"sentences": sentences}
+    return {"rows": [{**row, "warning": read(row["warning"])} for row in rows], "figures": figures(view)}
 
 
 def records(view: JobView) -> list[dict[str, Any]]:

@@ -27,9 +27,11 @@ def figures_of(
     found: dict[str, Any] = {"rows": len(rows), "counts": dict(counts.most_common())}
     if all(set(rows[place]["scores"]) == set(LABELS) for place in judged):
         balance = {place: rows[place]["scores"]["positive"] - rows[place]["scores"]["negative"] for place in judged}
-        order = sorted(balance, key=lambda place: balance[place])
         found["histogram"] = histogram([(balance[place], rows[place]["label"]) for place in judged])
-        ends = {"negative": order[:ENDS], "positive": order[::-1][:ENDS]}
+        ends = {
+            "negative": sorted(balance, key=lambda place: balance[place])[:ENDS],
+            "positive": sorted(balance, key=lambda place: -balance[place])[:ENDS],
+        }
         found["ends"] = {
             label: [
                 {"row": numbers[place] + 1, "balance": balance[place], "text": texts[place][:SHOWN_CHARACTERS]}

@@ -24,7 +24,7 @@ from engine.serving.protocol import Caller, Engine
 if TYPE_CHECKING:
     from engine.serving.compose import House
 
-ENDINGS = (".txt", ".md", ".csv", ".tsv", ".srt", ".vtt", ".docx", ".pdf")
+ENDINGS = (".txt", ".md", ".csv", ".tsv", ".srt", ".vtt", ".ass", ".ssa", ".docx", ".pdf")
 """Of the files that can be translated."""
 SAMPLE_CHARACTERS = 4_000
 """Of a file, by which its language is told."""

@@ -1,0 +1,171 @@
+"""Files that are worked on as jobs: brought to `/api/<application>/file`, looked at and fetched under `/api/files`.
+
+The body is the file itself, as `curl --data-binary @letter.docx` sends it; everything else stands in the address.
+"""
+# Without `from __future__ import annotations`: the endpoints' types are known only when they are made.
+
+from dataclasses import fields
+from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, create_model
+from pydantic.dataclasses import dataclass
+from starlette.responses import FileResponse, Response
+
+from engine.applications import APPLICATIONS
+from engine.http.callers import caller_of
+from engine.http.errors import Json
+from engine.http.language import said
+from engine.http.streams import in_thread
+from engine.jobs import work
+from engine.jobs.files import desk
+from engine.jobs.work import JobView
+from engine.messages import Text
+from engine.serving import access
+from engine.serving.compose import House
+
+BYTES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@dataclass(frozen=True)
+class FileJob:
+    """Work on a file as it stands. Times in seconds; `rows` are rows of a table, paragraphs or subtitles."""
+
+    id: str
+    application: str
+    name: str
+    state: Literal["queued", "preparing", "running", "finished", "stopped", "failed"]
+    progress: float
+    rows_done: int
+    rows: int | None
+    rows_per_second: float | None
+    seconds_left: float | None
+    seconds: float
+    can_resume: bool
+    error: str | None
+    result: dict[str, Any] | None
+    """What is told of its result, which `/api/files/{id}/result` is."""
+
+
+def routes(house: House) -> APIRouter:
+    """The routes of all applications that work on files, and of the work."""
+    router = APIRouter(prefix="/api")
+    for application, counter in desk.COUNTERS.items():
+        _add_desk(router, house, application, counter)
+    _add_jobs(router, house)
+    return router
+
+
+def body_bytes(house: House) -> dict[str, int]:
+    """The largest body of each of their paths: a file's."""
+    return {f"/api/{application}/file": house.engine.settings.file_bytes for application in desk.COUNTERS}
+
+
+def _add_desk(router: APIRouter, house: House, application: str, counter: desk.Counter) -> None:
+    kinds = get_type_hints(counter.order)
+    named: dict[str, Any] = {field.name: (kinds[field.name], field.default) for field in fields(counter.order)}
+    asked_type: Any = create_model(
+        counter.order.__name__, __config__=ConfigDict(extra="forbid"), __doc__=counter.order.__doc__, name=(str, ...),
+        **named,
+    )  # fmt: skip
+
+    async def bring(request: Request, asked: Annotated[asked_type, Query()]) -> FileJob:
+        content, caller = await request.body(), caller_of(house, request)
+        order = counter.order(**{name: getattr(asked, name) for name in named})
+
+        def begin() -> FileJob:
+            access.check(caller, "upload")
+            house.allowances.take(caller, "uploads")
+            job_id = desk.begin(house, application, asked.name, content, order, caller)
+            return told(work.read(house.settings, job_id, caller))
+
+        return await in_thread(begin)
+
+    title = str(APPLICATIONS[application].title)
+    router.add_api_route(
+        f"/{application}/file", bring, methods=["POST"], status_code=202, tags=["Files"], openapi_extra=BYTES,
+        summary=f"{title}: a file", operation_id=f"{application}_file",
+        description=f"The body is the file, `name` its name with its ending: {', '.join(counter.endings)}.",
+    )  # fmt: skip
+
+
+def _add_jobs(router: APIRouter, house: House) -> None:
+    def view(job_id: str, request: Request) -> JobView:
+        found = work.read(house.settings, job_id, caller_of(house, request))
+        desk.application_of(found)
+        return found
+
+    async def listed(request: Request) -> list[FileJob]:
+        """Your own, newest first."""
+        caller = caller_of(house, request)
+        return await in_thread(lambda: [told(one) for one in desk.all_jobs_of(house, caller)])
+
+    async def state(job_id: str, request: Request) -> FileJob:
+        """How it stands."""
+        return await in_thread(lambda: told(view(job_id, request)))
+
+    async def stop(job_id: str, request: Request) -> FileJob:
+        """Stop it at once; what was finished is kept, and it can go on."""
+
+        def stopped() -> FileJob:
+            work.stop(view(job_id, request).folder, is_now=True, caller=caller_of(house, request))
+            return told(view(job_id, request))
+
+        return await in_thread(stopped)
+
+    async def resume(job_id: str, request: Request) -> FileJob:
+        """Have it go on where it stood."""
+
+        def resumed() -> FileJob:
+            work.resume(house.settings, view(job_id, request).id, house, caller_of(house, request))
+            return told(view(job_id, request))
+
+        return await in_thread(resumed)
+
+    async def delete(job_id: str, request: Request) -> Response:
+        """Delete the file and what was made of it."""
+        await in_thread(
+            lambda: work.delete(house.settings, view(job_id, request).id, caller_of(house, request))
+        )  # fmt: skip
+        return Response(status_code=204)
+
+    async def result(job_id: str, request: Request) -> Response:
+        """The file that came of it."""
+        path = await in_thread(lambda: desk.result_path(view(job_id, request)))
+        named = f"attachment; filename*=UTF-8''{quote(path.name)}"
+        return FileResponse(path, media_type="application/octet-stream", headers={"Content-Disposition": named})
+
+    async def report(job_id: str, request: Request) -> Response:
+        """What was made of each piece so far: sentences with their warnings, or labels; and the figures of all."""
+        return Json(said(await in_thread(lambda: desk.report(view(job_id, request)))))
+
+    paths: list[tuple[str, Any, str, int]] = [
+        ("/files", listed, "GET", 200),
+        ("/files/{job_id}", state, "GET", 200),
+        ("/files/{job_id}/stop", stop, "POST", 200),
+        ("/files/{job_id}/resume", resume, "POST", 202),
+        ("/files/{job_id}", delete, "DELETE", 204),
+        ("/files/{job_id}/result", result, "GET", 200),
+        ("/files/{job_id}/report", report, "GET", 200),
+    ]
+    for path, answer, method, status in paths:
+        router.add_api_route(path, answer, methods=[method], status_code=status, tags=["Files"])
+
+
+def told(view: JobView) -> FileJob:
+    """A job as the API tells it, in the request's language."""
+    status, error = view.status, Text("{error} {advice}", error=view.error, advice=view.advice)
+    return FileJob(
+        id=view.id, application=desk.application_of(view), name=view.title, state=view.state,
+        progress=round(view.progress, 4), rows_done=int(status.get("step") or 0), rows=status.get("max_steps"),
+        rows_per_second=status.get("rows_per_second") if view.is_alive else None,
+        seconds_left=status.get("seconds_left") if view.is_alive else None, seconds=round(view.seconds, 1),
+        can_resume=view.can_resume, error=str(said(error)).strip() if view.error else None,
+        result=desk.told_result(view) if view.state == "finished" else None,
+    )  # fmt: skip
