@@ -95,64 +95,76 @@ def _add_desk(router: APIRouter, house: House, application: str, counter: desk.C
     )  # fmt: skip
 
 
-def _add_jobs(router: APIRouter, house: House) -> None:
-    def view(job_id: str, request: Request) -> JobView:
-        found = work.read(house.settings, job_id, caller_of(house, request))
+class _Work:
+    """What is asked of work that was begun, by whom it belongs to."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+
+    def view(self, job_id: str, request: Request) -> JobView:
+        """Raises NotFoundError, also for another's and for another kind of job."""
+        found = work.read(self.house.settings, job_id, caller_of(self.house, request))
         desk.application_of(found)
         return found
 
-    async def listed(request: Request) -> list[FileJob]:
+    async def listed(self, request: Request) -> list[FileJob]:
         """Your own, newest first."""
-        caller = caller_of(house, request)
-        return await in_thread(lambda: [told(one) for one in desk.all_jobs_of(house, caller)])
+        caller = caller_of(self.house, request)
+        return await in_thread(lambda: [told(one) for one in desk.all_jobs_of(self.house, caller)])
 
-    async def state(job_id: str, request: Request) -> FileJob:
+    async def state(self, job_id: str, request: Request) -> FileJob:
         """How it stands."""
-        return await in_thread(lambda: told(view(job_id, request)))
+        return await in_thread(lambda: told(self.view(job_id, request)))
 
-    async def stop(job_id: str, request: Request) -> FileJob:
+    async def stop(self, job_id: str, request: Request) -> FileJob:
         """Stop it at once; what was finished is kept, and it can go on."""
 
         def stopped() -> FileJob:
-            work.stop(view(job_id, request).folder, is_now=True, caller=caller_of(house, request))
-            return told(view(job_id, request))
+            work.stop(self.view(job_id, request).folder, is_now=True, caller=caller_of(self.house, request))
+            return told(self.view(job_id, request))
 
         return await in_thread(stopped)
 
-    async def resume(job_id: str, request: Request) -> FileJob:
+    async def resume(self, job_id: str, request: Request) -> FileJob:
         """Have it go on where it stood."""
 
         def resumed() -> FileJob:
-            work.resume(house.settings, view(job_id, request).id, house, caller_of(house, request))
-            return told(view(job_id, request))
+            view, caller = self.view(job_id, request), caller_of(self.house, request)
+            work.resume(self.house.settings, view.id, self.house, caller)
+            return told(self.view(job_id, request))
 
         return await in_thread(resumed)
 
-    async def delete(job_id: str, request: Request) -> Response:
+    async def delete(self, job_id: str, request: Request) -> Response:
         """Delete the file and what was made of it."""
-        await in_thread(
-            lambda: work.delete(house.settings, view(job_id, request).id, caller_of(house, request))
-        )  # fmt: skip
+
+        def deleted() -> None:
+            work.delete(self.house.settings, self.view(job_id, request).id, caller_of(self.house, request))
+
+        await in_thread(deleted)
         return Response(status_code=204)
 
-    async def result(job_id: str, request: Request) -> Response:
+    async def result(self, job_id: str, request: Request) -> Response:
         """The file that came of it."""
-        path = await in_thread(lambda: desk.result_path(view(job_id, request)))
+        path = await in_thread(lambda: desk.result_path(self.view(job_id, request)))
         named = f"attachment; filename*=UTF-8''{quote(path.name)}"
         return FileResponse(path, media_type="application/octet-stream", headers={"Content-Disposition": named})
 
-    async def report(job_id: str, request: Request) -> Response:
+    async def report(self, job_id: str, request: Request) -> Response:
         """What was made of each piece so far: sentences with their warnings, or labels; and the figures of all."""
-        return Json(said(await in_thread(lambda: desk.report(view(job_id, request)))))
+        return Json(said(await in_thread(lambda: desk.report(self.view(job_id, request)))))
 
+
+def _add_jobs(router: APIRouter, house: House) -> None:
+    begun = _Work(house)
     paths: list[tuple[str, Any, str, int]] = [
-        ("/files", listed, "GET", 200),
-        ("/files/{job_id}", state, "GET", 200),
-        ("/files/{job_id}/stop", stop, "POST", 200),
-        ("/files/{job_id}/resume", resume, "POST", 202),
-        ("/files/{job_id}", delete, "DELETE", 204),
-        ("/files/{job_id}/result", result, "GET", 200),
-        ("/files/{job_id}/report", report, "GET", 200),
+        ("/files", begun.listed, "GET", 200),
+        ("/files/{job_id}", begun.state, "GET", 200),
+        ("/files/{job_id}/stop", begun.stop, "POST", 200),
+        ("/files/{job_id}/resume", begun.resume, "POST", 202),
+        ("/files/{job_id}", begun.delete, "DELETE", 204),
+        ("/files/{job_id}/result", begun.result, "GET", 200),
+        ("/files/{job_id}/report", begun.report, "GET", 200),
     ]
     for path, answer, method, status in paths:
         router.add_api_route(path, answer, methods=[method], status_code=status, tags=["Files"])

@@ -14,7 +14,7 @@ from engine.applications.translate import TranslateRequest, TranslateResult, joi
 from engine.applications.words import words_of
 from engine.documents.rewriting import Made, Options, Unit
 from engine.documents.rewriting.placing import Pair, is_mixed, placed
-from engine.errors import InputError, TooLargeError, UnsupportedError
+from engine.errors import InputError, TooLargeError, UnsupportedError, not_among
 from engine.jobs.files.asking import check, work_off
 from engine.jobs.files.folder import RESULT, FileFolder
 from engine.jobs.folder import Job
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".txt", ".md", ".csv", ".tsv", ".srt", ".vtt", ".ass", ".ssa", ".docx", ".pdf")
 """Of the files that can be translated."""
+OUTPUTS = ("docx", "txt")
+"""What can be written of a PDF."""
 SAMPLE_CHARACTERS = 4_000
 """Of a file, by which its language is told."""
 
@@ -52,11 +54,9 @@ class TranslateFile:
 
 def check_order(engine: Engine, order: TranslateFile) -> None:
     """Raise what is wrong with languages and model before anything begins."""
-    if order.output not in ("", "docx", "txt"):
-        raise InputError("{field} is {value}; choose one of {choices}.", "output", field="output",
-                         value=repr(order.output), choices=["docx", "txt"])  # fmt: skip
-    sample = "" if order.source == "auto" else "-"
-    translate.check_direction(engine.catalogue, TranslateRequest(sample, order.source, order.target, order.model))
+    if order.output and order.output not in OUTPUTS:
+        raise not_among("output", order.output, OUTPUTS)
+    translate.check_direction(engine.catalogue, TranslateRequest("", order.source, order.target, order.model))
 
 
 def work(job: Job, house: House) -> dict[str, Any]:
