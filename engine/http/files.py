@@ -56,28 +56,28 @@ class FileJob:
 def routes(house: House) -> APIRouter:
     """The routes of all applications that work on files, and of the work."""
     router = APIRouter(prefix="/api")
-    for application, counter in desk.COUNTERS.items():
-        _add_desk(router, house, application, counter)
+    for application, service in desk.SERVICES.items():
+        _add_desk(router, house, application, service)
     _add_jobs(router, house)
     return router
 
 
 def body_bytes(house: House) -> dict[str, int]:
     """The largest body of each of their paths: a file's."""
-    return {f"/api/{application}/file": house.engine.settings.file_bytes for application in desk.COUNTERS}
+    return {f"/api/{application}/file": house.engine.settings.file_bytes for application in desk.SERVICES}
 
 
-def _add_desk(router: APIRouter, house: House, application: str, counter: desk.Counter) -> None:
-    kinds = get_type_hints(counter.order)
-    named: dict[str, Any] = {field.name: (kinds[field.name], field.default) for field in fields(counter.order)}
+def _add_desk(router: APIRouter, house: House, application: str, service: desk.FileService) -> None:
+    kinds = get_type_hints(service.order)
+    named: dict[str, Any] = {field.name: (kinds[field.name], field.default) for field in fields(service.order)}
     asked_type: Any = create_model(
-        counter.order.__name__, __config__=ConfigDict(extra="forbid"), __doc__=counter.order.__doc__, name=(str, ...),
+        service.order.__name__, __config__=ConfigDict(extra="forbid"), __doc__=service.order.__doc__, name=(str, ...),
         **named,
     )  # fmt: skip
 
     async def bring(request: Request, asked: Annotated[asked_type, Query()]) -> FileJob:
         content, caller = await request.body(), caller_of(house, request)
-        order = counter.order(**{name: getattr(asked, name) for name in named})
+        order = service.order(**{name: getattr(asked, name) for name in named})
 
         def begin() -> FileJob:
             access.check(caller, "upload")
@@ -91,7 +91,7 @@ def _add_desk(router: APIRouter, house: House, application: str, counter: desk.C
     router.add_api_route(
         f"/{application}/file", bring, methods=["POST"], status_code=202, tags=["Files"], openapi_extra=BYTES,
         summary=f"{title}: a file", operation_id=f"{application}_file",
-        description=f"The body is the file, `name` its name with its ending: {', '.join(counter.endings)}.",
+        description=f"The body is the file, `name` its name with its ending: {', '.join(service.endings)}.",
     )  # fmt: skip
 
 

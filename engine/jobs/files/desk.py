@@ -32,7 +32,7 @@ MAX_NAME_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
-class Counter:
+class FileService:
     """What is done with files of an application."""
 
     kind: str
@@ -41,9 +41,9 @@ class Counter:
     check: Any
 
 
-COUNTERS: Mapping[str, Counter] = {
-    "translate": Counter("translate-file", ENDINGS, TranslateFile, translating.check_order),
-    "sentiment": Counter("sentiment-file", ROW_ENDINGS, SentimentFile, judging.check_order),
+SERVICES: Mapping[str, FileService] = {
+    "translate": FileService("translate-file", ENDINGS, TranslateFile, translating.check_order),
+    "sentiment": FileService("sentiment-file", ROW_ENDINGS, SentimentFile, judging.check_order),
 }
 """By the application's id."""
 
@@ -54,18 +54,18 @@ def begin(house: House, application: str, name: str, content: bytes, order: Orde
     Raises ConflictError for who may not, InputError, UnsupportedError or TooLargeError for what is wrong with name,
     size or order, BusyError, LimitError; what is wrong with the content the job tells.
     """
-    counter = COUNTERS[application]
+    service = SERVICES[application]
     check(caller, "upload")
     name = _name(name)
     with about(name):
-        _check(house, counter, name, content)
-    counter.check(house.engine, order)
+        _check(house, service, name, content)
+    service.check(house.engine, order)
     with work.disk_explained():
         folder = work.new_folder(house.settings)
         (folder / SOURCE).write_bytes(content)
         write_json(folder / "config.json", {"name": name, "order": asdict(order)})
     try:
-        return work.adopt(house.settings, folder, counter.kind, title=name, subject=folder.name, caller=caller,
+        return work.adopt(house.settings, folder, service.kind, title=name, subject=folder.name, caller=caller,
                           house=house)  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # where it was not begun
@@ -77,10 +77,10 @@ def _name(name: str) -> str:
     return path.stem[: MAX_NAME_CHARACTERS - len(path.suffix)].strip(". ") + path.suffix.lower()
 
 
-def _check(house: House, counter: Counter, name: str, content: bytes) -> None:
+def _check(house: House, service: FileService, name: str, content: bytes) -> None:
     most = house.engine.settings.file_bytes
-    if PurePosixPath(name).suffix not in counter.endings:
-        raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=list(counter.endings))
+    if PurePosixPath(name).suffix not in service.endings:
+        raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=list(service.endings))
     if not content:
         raise InputError("is empty.")
     if len(content) > most:
@@ -92,12 +92,12 @@ def _check(house: House, counter: Counter, name: str, content: bytes) -> None:
 
 def jobs_of(house: House, application: str, caller: Caller) -> list[JobView]:
     """The caller's own, newest first; a host's are all."""
-    return work.own(house.settings, {COUNTERS[application].kind}, caller)
+    return work.own(house.settings, {SERVICES[application].kind}, caller)
 
 
 def all_jobs_of(house: House, caller: Caller) -> list[JobView]:
     """The same of all applications."""
-    return work.own(house.settings, {counter.kind for counter in COUNTERS.values()}, caller)
+    return work.own(house.settings, {service.kind for service in SERVICES.values()}, caller)
 
 
 def result_path(view: JobView) -> Path:
@@ -110,7 +110,7 @@ def result_path(view: JobView) -> Path:
 
 def application_of(view: JobView) -> str:
     """The id of the application whose file it is. Raises NotFoundError for another kind of job."""
-    found = next((id for id, counter in COUNTERS.items() if counter.kind == view.kind), "")
+    found = next((id for id, service in SERVICES.items() if service.kind == view.kind), "")
     if not found:
         raise NotFoundError("There is no job {name}.", name=repr(view.id), param="job")
     return found
