@@ -159,7 +159,7 @@ def make_trainer(config: TrainingConfig, lesson: Lesson, folder: Path, *callback
 
 
 def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> TrainingArguments:
-    task, inputs = tasks.find(config.task), len(lesson.train_set)
+    inputs = len(lesson.train_set)
     steps, _ = count_steps(config, inputs)
     every = steps_between_validations(config, inputs)
     _check_base(config, lesson)
@@ -189,8 +189,6 @@ def _arguments(config: TrainingConfig, lesson: Lesson, folder: Path) -> Training
         save_steps=every,
         logging_steps=max(1, steps // LOGGED_POINTS),
         logging_nan_inf_filter=False,
-        metric_for_best_model=task.metric,
-        greater_is_better=not task.is_lower_better,
         dataloader_pin_memory=False,
         report_to=[],
         disable_tqdm=True,

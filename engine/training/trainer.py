@@ -116,8 +116,8 @@ class Patience(TrainerCallback):
 class RunTrainer(Trainer):
     """Judges and saves the averaged weights where there are any; a checkpoint is whole or not there.
 
-    The validation loss is the mean over what is learned (tokens or rows), without label smoothing. Four private
-    methods are replaced: nothing public stands where checkpoints are written, read and chosen.
+    The validation loss is the mean over what is learned (tokens or rows), without label smoothing. Three private
+    methods are replaced: nothing public stands where checkpoints are written and read.
     """
 
     averager: Averager | None = None
@@ -187,7 +187,16 @@ class RunTrainer(Trainer):
     def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
         with self._averaged():
             metrics: dict[str, float] = super().evaluate(*arguments, **options)
-            return metrics
+        if self.is_in_train:
+            self.note_best(metrics)
+        return metrics
+
+    def note_best(self, metrics: dict[str, float]) -> None:
+        """Keep this step, unless one before was better; of equal ones the later."""
+        now, kept = (figures.rank(each, self.task) for each in (metrics, best_metrics(self.state)))
+        if self.state.best_global_step is None or now >= kept:
+            self.state.best_metric = metrics[f"eval_{self.task.metric}"]
+            self.state.best_global_step = self.state.global_step
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -200,15 +209,6 @@ class RunTrainer(Trainer):
         finally:
             if averager:
                 averager.swap(self.model)
-
-    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        """Private: the inherited one looks at the metric alone, and of equal ones keeps the first."""
-        now, kept = (figures.rank(each, self.task) for each in (metrics, best_metrics(self.state)))
-        is_kept = self.state.best_global_step is None or now >= kept
-        if is_kept:
-            self.state.best_metric = metrics[f"eval_{self.task.metric}"]
-            self.state.best_global_step = self.state.global_step
-        return is_kept
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Private: the inherited one writes optimizer and random numbers by pickle, and a kill leaves half of it."""

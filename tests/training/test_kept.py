@@ -45,7 +45,7 @@ def kept_step(task: str, validations: Validations) -> int:
     for line in lines(task, validations):
         state.log_history.append(line)
         state.global_step = line["step"]
-        RunTrainer._determine_best_metric(trainer, line, None)
+        RunTrainer.note_best(trainer, line)
     return int(state.best_global_step)
 
 
