@@ -25,7 +25,7 @@ from engine.backends.spans import Window
 from engine.evaluation.metrics import answer_f1
 from engine.training.data import Feature, question_features
 from engine.training.lessons.answer import choose_threshold, decode
-from models.recipes.answers_data import SEED, SETS, Asked, Elsewhere, Rows, read_rows, shortened, stretch
+from models.recipes.answers_data import SEED, SETS, Asked, Elsewhere, Parts, read_rows, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
 
@@ -43,7 +43,7 @@ JUDGED = 34
 class Answers:
     """The questions in batches of like lengths, and the figures of rows held out."""
 
-    def __init__(self, rows: Rows, tokenizer: Any, judged: int = JUDGED) -> None:
+    def __init__(self, rows: Parts, tokenizer: Any, judged: int = JUDGED) -> None:
         self.rows, self.tokenizer = rows, tokenizer
         self.elsewhere = Elsewhere([row for part in rows.learned.values() for row in part])
         self.judged = with_unanswerable(

@@ -68,7 +68,7 @@ MEASURED = {
 
 
 @dataclass(frozen=True)
-class Rows:
+class Parts:
     """Rows by name of their set: to learn from, to choose by."""
 
     learned: dict[str, list[Asked]]
@@ -111,7 +111,7 @@ def split(name: str, rows: Sequence[Asked]) -> dict[str, list[Asked]]:
     return parts
 
 
-def read_rows(data: Path) -> Rows:
+def read_rows(data: Path) -> Parts:
     """What is learned from and chosen by, from the folder with `qa/`."""
     parts = {
         name: split(name, read(data / "qa" / one.file, one.language, has_articles=one.has_articles))
@@ -126,7 +126,7 @@ def read_rows(data: Path) -> Rows:
             passage for passage in {row.passage for row in part["learned"]} if not known.isdisjoint(_runs(passage))
         }
         learned[name] = [row for row in part["learned"] if row.passage not in repeats]
-    return Rows(learned, {name: part["choosing"] for name, part in parts.items() if part["choosing"]})
+    return Parts(learned, {name: part["choosing"] for name, part in parts.items() if part["choosing"]})
 
 
 def measured(data: Path) -> dict[str, list[Asked]]:

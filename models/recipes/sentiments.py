@@ -26,7 +26,7 @@ from models.recipes.answers_data import stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
 from models.recipes.sentiment import LABELS
-from models.recipes.sentiments_data import SEED, SHARES, Rows, Said, read_rows
+from models.recipes.sentiments_data import SEED, SHARES, Parts, Said, read_rows
 
 LAYER_RATE, HEAD_RATE = 1e-4, 1e-3
 TOKENS = 8e6
@@ -41,7 +41,7 @@ JUDGED = 120
 class Sentiments:
     """The sentences in batches of like lengths, and the figures of rows held out."""
 
-    def __init__(self, rows: Rows, tokenizer: Any, judged: int = JUDGED) -> None:
+    def __init__(self, rows: Parts, tokenizer: Any, judged: int = JUDGED) -> None:
         self.rows, self.tokenizer = rows, tokenizer
         parts = by_language(rows.choosing).values()
         self.judged = [row for part in parts for row in stretch(part, 0, min(judged, len(part)), "judged")]

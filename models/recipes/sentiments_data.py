@@ -49,14 +49,14 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Parts:
     """Rows by name of their set: to learn from, to choose by."""
 
     learned: dict[str, list[Said]]
     choosing: list[Said]
 
 
-def read_rows(data: Path) -> Rows:
+def read_rows(data: Path) -> Parts:
     """What is learned from and chosen by, from the folder with `sentiment/`, `translation/` and `text/`."""
     folder, rng = data / "sentiment", random.Random(SEED)
     held = Held([text for text, _ in sst_dev(folder)])
@@ -74,7 +74,7 @@ def read_rows(data: Path) -> Rows:
     keys = {sentiment.key(text) for text, _ in sst_dev(folder)}
     for name in ("comments", "checklist", "derived en", "own"):  # which are not of films
         learned[name] = [row for row in learned[name] if sentiment.key(row.text) not in keys]
-    return Rows(learned, choosing)
+    return Parts(learned, choosing)
 
 
 def _english(pairs: Sequence[tuple[str, str]]) -> list[Said]:

@@ -19,7 +19,7 @@ from engine.backends.pytorch import packed
 from engine.backends.pytorch.loading import load_tokenizer
 from engine.requests import Extraction, Span
 from models.recipes import answers, answers_data, sentiments, sentiments_data
-from models.recipes.answers_data import Asked, Elsewhere, Rows, read_rows, shortened, stretch
+from models.recipes.answers_data import Asked, Elsewhere, Parts, read_rows, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, Trainer, train
 from models.recipes.sentiment import LABELS
@@ -126,7 +126,7 @@ def test_a_reader_learns_goes_on_from_its_checkpoint_and_ships(
     torch.set_num_threads(1)
     tokenizer = load_tokenizer("small", encoder)
     rows = read_rows(data)
-    few = Rows({name: part[:6] for name, part in rows.learned.items()}, {"squad": rows.choosing["squad"]})
+    few = Parts({name: part[:6] for name, part in rows.learned.items()}, {"squad": rows.choosing["squad"]})
 
     def begun() -> Trainer:
         torch.manual_seed(1)
@@ -216,7 +216,7 @@ def test_a_classifier_learns_and_is_judged(encoder: Path) -> None:
     torch.manual_seed(1)
     torch.set_num_threads(1)
     said = [Said(text, label, "en") for label, text in zip(LABELS * 4, TEXTS * 4, strict=True)]
-    rows = sentiments_data.Rows({"films": said}, said[:3])
+    rows = sentiments_data.Parts({"films": said}, said[:3])
     names = dict(enumerate(LABELS))
     module = packed.load(encoder, "AutoModelForSequenceClassification", id2label=names, **NO_DROPOUT)
     task = sentiments.Sentiments(rows, load_tokenizer("small", encoder))
@@ -235,7 +235,7 @@ def test_the_commands_train_go_on_finish_and_write_what_ships(
         monkeypatch.setattr(answers, name, value)
     names = dict(zip(LABELS, TEXTS, strict=True))
     rows = [Said(text, label, "en") for label, text in names.items()] * 8
-    monkeypatch.setattr(sentiments, "read_rows", lambda data: sentiments_data.Rows({"films": rows}, rows[:3]))
+    monkeypatch.setattr(sentiments, "read_rows", lambda data: sentiments_data.Parts({"films": rows}, rows[:3]))
     file = next(encoder.parent.glob("*.bin"))
     for recipe in (answers, sentiments):
         run = tmp_path / recipe.__name__

@@ -15,7 +15,7 @@ from engine.backends.ct2.conversion import read_copy
 from engine.backends.memory import free_caches
 from engine.backends.protocol import Job
 from engine.backends.pytorch.decoding import Row
-from engine.backends.pytorch.generation import Restrictions, Rows
+from engine.backends.pytorch.generation import Restrictions, RowMaker
 from engine.backends.pytorch.loading import load_outline, load_tokenizer, positions
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class CTranslate2Decoder:
         self.title, self.concurrency = model.title, min(CONCURRENCY, threads)
         tokenizer, outline = load_tokenizer(model.title, path), load_outline(model.title, path)
         self.context_tokens = positions(outline.config, tokenizer, settings.context_tokens)
-        self._rows = Rows(self.title, outline, tokenizer, self.context_tokens, threading.Lock(), is_seq2seq=True)
+        self._rows = RowMaker(self.title, outline, tokenizer, self.context_tokens, threading.Lock(), is_seq2seq=True)
         with read_copy(path, model.title) as copy:
             self._translator: Any = ctranslate2.Translator(
                 str(copy),

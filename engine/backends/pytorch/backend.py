@@ -26,7 +26,7 @@ from engine.backends.pytorch.continuous import ContinuousBatch, PausingStepper, 
 from engine.backends.pytorch.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
 from engine.backends.pytorch.devices import choose_device, choose_dtype, module_bytes
 from engine.backends.pytorch.forwards import FORWARDS, Inputs, accepts
-from engine.backends.pytorch.generation import Rows, working_bytes
+from engine.backends.pytorch.generation import RowMaker, working_bytes
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import count_tokens, load_module, load_tokenizer, positions
 from engine.backends.pytorch.looking import Looks
@@ -126,7 +126,7 @@ class TransformersBackend:
         self.batch = SEQ2SEQ_BATCH[self.device] if is_seq2seq else settings.slots // self.concurrency
         self._row_tokens = BATCH_TOKENS[self.device] if is_seq2seq else self.batch * self.context_tokens
         self._row_fill = SEQ2SEQ_FILL if is_seq2seq else 0.0
-        self._rows = Rows(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
+        self._rows = RowMaker(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
         rows = self.batch * self.concurrency
         self.memory_bytes = self._rows.working_bytes(module_bytes(self.module), rows, self.module.dtype.itemsize)
         self._stepper: Any = Seq2SeqStepper if is_seq2seq else CausalStepper

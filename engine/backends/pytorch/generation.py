@@ -50,7 +50,7 @@ def decoder_start(generation: Any, config: Any, tokenizer: Any) -> int:
     return next((int(id) for id in candidates if id is not None), 0)
 
 
-class Rows:
+class RowMaker:
     """Makes the rows of one model. `lock` guards the tokenizer, whose state its calls change."""
 
     def __init__(
