@@ -13,6 +13,8 @@ from benchmarks.own_rows import ROWS, OwnRow, own_rows, table
 
 LANGUAGES = ("de", "en", "es", "fr", "zh")
 SENTIMENT = {"neutral": 200, "negation": 200, "contrast": 200, "emoji": 200}
+TOXIC = ("derogation", "threat", "insult", "implied", "spelling")
+NOT_TOXIC = ("profanity", "counter", "reclaimed", "target", "identity")
 NEAR = 0.6
 """Share of common character pieces from which on two rows are nearly one."""
 
@@ -52,8 +54,17 @@ def test_sentiments_labels_are_balanced(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_row_of_sentiment_is_there_twice_or_nearly_so(language: str) -> None:
-    rows = [row for row in own_rows("sentiment") if row.language == language]
+def test_toxicity_has_as_many_rows_of_each_kind_and_a_kind_one_label(language: str) -> None:
+    rows = [row for row in own_rows("toxicity") if row.language == language]
+    count = 40 if language == "en" else 10
+    kinds = dict.fromkeys(TOXIC, "toxic") | dict.fromkeys(NOT_TOXIC, "not toxic")
+    assert Counter((row.kind, row.label) for row in rows) == dict.fromkeys(kinds.items(), count)
+
+
+@pytest.mark.parametrize("task", ["sentiment", "toxicity"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_row_is_there_twice_or_nearly_so(task: str, language: str) -> None:
+    rows = [row for row in own_rows(task) if row.language == language]
     known = [(row.text, pieces(row.text, language), words(row.text, language)) for row in rows]
     near = [
         (one[0], other[0])
