@@ -38,6 +38,7 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
         backends.warm_up,
         applications.warm_up,
         lambda: http.warm_up(home),
+        *(() if home.settings.is_small else first_page.others()),
         home.store.install_embedded,
         lambda: showcase.compute(home, applications.APPLICATIONS.values(), is_over),
     ):
