@@ -78,7 +78,7 @@ class Server:
 def server(group: Path | None = None, **environment: str) -> Iterator[Server]:
     """A server that has finished its warm-up, in a control group where one is given; who measures it is not in that."""
     with _inside(group):
-        process, address = launch("app.py", **environment)
+        process, address = launch("app.py", said=subprocess.DEVNULL, **environment)
     try:
         wait(address)
         ask(urlsplit(address).netloc, "/healthz")
@@ -121,6 +121,7 @@ class Visit:
     started: float = field(default_factory=time.perf_counter)
     words: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    text: str = ""
     end: str = ""
     """"done", "error" (an event that says so), or "broken"."""
 
@@ -130,11 +131,16 @@ class Visit:
 
 
 def stream(
-    host: str, model: str, prompt: str, tokens: int, leave: Callable[[Visit], bool] = lambda visit: False
+    host: str,
+    model: str,
+    prompt: str,
+    tokens: int,
+    leave: Callable[[Visit], bool] = lambda visit: False,
+    temperature: float = 0.8,
 ) -> Visit:
     """Ask for a streamed completion; `leave` hangs up when it says so."""
     visit = Visit()
-    body = {"model": model, "prompt": prompt, "max_tokens": tokens, "stream": True, "temperature": 0.8}
+    body = {"model": model, "prompt": prompt, "max_tokens": tokens, "stream": True, "temperature": temperature}
     connection = http.client.HTTPConnection(host, timeout=PATIENCE_SECONDS)
     try:
         connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
@@ -148,6 +154,7 @@ def stream(
                 visit.end = "error"
             elif line.startswith(b"data: ") and b'"text":""' not in line.replace(b" ", b""):
                 visit.words.append(now)
+                visit.text += json.loads(line[6:])["choices"][0].get("text", "")
             if leave(visit):
                 break
     except (OSError, http.client.HTTPException):

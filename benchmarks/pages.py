@@ -133,8 +133,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def launch(script: str, *arguments: str, **variables: str) -> tuple[subprocess.Popen[bytes], str]:
-    """`streamlit run` on a free port, with these variables in its environment; it need not answer yet."""
+def launch(
+    script: str, *arguments: str, said: int = subprocess.DEVNULL, **variables: str
+) -> tuple[subprocess.Popen[bytes], str]:
+    """`streamlit run` on a free port, with these variables in its environment; it need not answer yet. `said` is where
+    what it prints goes."""
     port = free_port()
     command = [
         sys.executable,
@@ -151,7 +154,7 @@ def launch(script: str, *arguments: str, **variables: str) -> tuple[subprocess.P
     ours = {"PARLANCE_THREADS": str(available_cores()), "PARLANCE_RESULT_CACHE_BYTES": "0"}
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)} | ours | variables
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, env=environment), f"http://127.0.0.1:{port}"
+    return subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=quiet, env=environment), f"http://127.0.0.1:{port}"
 
 
 def end(server: subprocess.Popen[bytes]) -> None:

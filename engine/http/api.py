@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from engine import __version__
-from engine.http import BARE_PATHS, allowance, applications, clients, figures, files, openai
+from engine.http import BARE_PATHS, allowance, applications, clients, figures, files, jobs, openai
 from engine.http.errors import ErrorAnswer, handle_errors
 from engine.http.stopping import is_stopping
 from engine.http.streams import in_thread
@@ -27,6 +27,7 @@ def make_app(house: House) -> FastAPI:
         responses={"default": {"model": ErrorAnswer, "description": "What went wrong, and what to do next"}},
         redirect_slashes=False,
     )  # fmt: skip
+    app.include_router(jobs.routes(house))
     app.include_router(applications.routes(house))
     app.include_router(openai.routes(house))
     app.include_router(files.routes(house))

@@ -17,8 +17,8 @@ from engine.storage.hosting import PREFIX, SIGNED_IN_SECONDS
 FOUND = "parlance.caller"
 """In a request's scope: its caller, found before, in a thread."""
 OPENAI = "openai"
-OTHERS = (OPENAI, "explore")
-"""Scopes of keys besides the applications' ids: all under /v1, and all under /api/explore."""
+OTHERS = (OPENAI, "explore", "jobs")
+"""Scopes of keys besides the applications' ids: all under /v1, /api/explore and /api/jobs."""
 
 
 def caller_of(house: House, request: HTTPConnection) -> Caller:

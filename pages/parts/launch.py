@@ -14,14 +14,14 @@ import streamlit as st
 
 from engine.applications.languages import NAMED
 from engine.catalogue.models import Model
-from engine.errors import ConflictError, InputError, NotFoundError
+from engine.errors import ConflictError, NotFoundError
 from engine.files import read_json
 from engine.jobs import askers, work
 from engine.jobs.work import JobView
 from engine.messages import Text
+from engine.training import beginning, splitting, tasks
 from engine.training import runs as jobs
-from engine.training import splitting, tasks
-from engine.training.config import TrainingConfig, defaults, make_config
+from engine.training.config import TrainingConfig, defaults
 from engine.training.findings import Finding, read_finding
 from engine.training.splits import Splits
 from pages.parts import curves
@@ -117,8 +117,7 @@ def find_faults(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
 
 @st.cache_resource(max_entries=8, ttl="1h", show_spinner=False)
 def _faults(signature: str, splits_id: str, _values: Mapping[str, Any], _splits: Splits) -> list[Finding]:
-    config = make_config(dict(_values) | {"train_file": "train.jsonl", "validation_file": "validation.jsonl"})
-    return splitting.check(config, _splits)
+    return beginning.check(_values, _splits)
 
 
 def find_in_data(values: Mapping[str, Any], splits: Splits) -> list[Finding]:
@@ -136,20 +135,8 @@ def _found_in_data(task: str, id: str, languages: Sequence[tuple[str, Any]], _sp
 
 def start_run(values: Mapping[str, Any], splits: Splits, title: str, note: str = "") -> str:
     """Make the run and start it; returns its id. Raises PeopleError, InputError where the preflight found errors."""
-    found = find_faults(values, splits)
-    faults = [finding for finding in found if finding.level == "error"]
-    if faults:
-        words = faults[0].message
-        for finding in faults[1:]:
-            words = Text("{sentence} {next}", sentence=words, next=finding.message)
-        raise InputError(words, param=faults[0].field)
-    settings = house().settings
-    rows = (splits.usable_train, splits.usable_validation)
-    run_id = jobs.create(
-        settings, values, *rows, title=jobs.fitting_title(title), note=note, findings=found, caller=caller()
-    )
-    jobs.start(settings, run_id, caller())
-    watch(jobs.run_folder(settings, run_id))
+    run_id = beginning.begin(house(), values, splits, find_faults(values, splits), title, note, caller())
+    watch(jobs.run_folder(house().settings, run_id))
     return run_id
 
 

@@ -1,0 +1,239 @@
+"""A hosted demo as its visitors use it, over real websockets and the API: `python -m benchmarks.demo ROW ...`.
+
+Rows: thirty (press at once on Write), mixed (fifty visitors for `--minutes`). Faults and restarts are in
+`benchmarks.faults`. Figures are printed as JSON lines and kept by hand in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import mean, median
+from typing import Any
+
+from benchmarks.browsers import Answer, Browser
+from benchmarks.load import SMALL, WORDS, Server, ask, at_once, percentile, prompt, server, stream
+
+VISITORS, LENGTH = 30, 64
+"""The slider of Write goes by 8, so that 64 stands for 60 tokens."""
+WRITE_LABEL = "What is the story about?"
+MINUTES, SETTLED_MINUTES = 30.0, 5.0
+LOOK_SECONDS = 5.0
+REST_SECONDS = 4.0
+"""Of a visitor between two questions, at most."""
+
+
+def thirty() -> dict[str, Any]:
+    """As many press at once on Write with the embedded default; loaded and grown before."""
+    with server() as ours:
+        at_once([lambda: stream(ours.host, SMALL, prompt(12), 8)] * VISITORS)
+        browsers = [Browser(ours.host, "write", f"write_max_new_tokens={LENGTH}") for _ in range(VISITORS)]
+        started = time.perf_counter()
+        answers: list[Answer] = at_once(
+            [partial(one.press, "Write", {WRITE_LABEL: f"{prompt(3)} {n}"}) for n, one in enumerate(browsers)]
+        )
+        seconds = time.perf_counter() - started
+        for one in browsers:
+            one.line.close()
+    firsts = [answer.first for answer in answers]
+    return {
+        "first_words_s": {"median": median(firsts), "95 of 100": percentile(firsts, 0.95), "longest": max(firsts)},
+        "all_done_s": seconds,
+        "errors": Counter(error for answer in answers for error in answer.errors),
+        "without_text": sum(not answer.text for answer in answers),
+    }
+
+
+@dataclass(frozen=True)
+class Deed:
+    """A kind of thing that visitors do: it answers with a text, which is the same whenever the same is asked."""
+
+    name: str
+    asked: tuple[str, ...]
+    do: Callable[[Server, str], tuple[str, str]]
+    """Of a text, its answer and what went wrong, "" where nothing did."""
+
+
+@dataclass
+class Seen:
+    """What visitors saw, by the deed's name."""
+
+    waits: dict[str, list[float]] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    mixed: int = 0
+    lost: int = 0
+    megabytes: list[tuple[float, float]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def _api(path: str, make: Callable[[str], dict[str, Any]], read: Callable[[Any], str]) -> Any:
+    def do(ours: Server, text: str) -> tuple[str, str]:
+        status, body = ask(ours.host, path, make(text))
+        return (read(json.loads(body)), "") if status == 200 else ("", str(status))
+
+    return do
+
+
+def _chat(ours: Server, text: str) -> tuple[str, str]:
+    visit = stream(ours.host, SMALL, text, 32, temperature=0.0)
+    fault = "" if visit.end == "done" else str(visit.status if visit.status != 200 else visit.end)
+    return visit.text, fault
+
+
+def _page(page: str, query: str, button: str, label: str) -> Any:
+    def do(ours: Server, text: str) -> tuple[str, str]:
+        with Browser(ours.host, page, query) as browser:
+            answer = browser.press(button, {label: text})
+        return answer.text, "; ".join(answer.errors)
+
+    return do
+
+
+def _texts(beginning: str, end: str = "") -> tuple[str, ...]:
+    return tuple(f"{beginning} {word}{end}" for word in WORDS[:8])
+
+
+DEEDS = (
+    Deed(
+        "Write, page", _texts("a story about the"),
+        _page("write", "write_max_new_tokens=48&write_temperature=0", "Write", WRITE_LABEL),
+    ),
+    Deed("Write, API", _texts("Once upon a time there was a"), _chat),
+    Deed(
+        "Translate, page", _texts("I saw the", " in the morning."),
+        _page("translate", "source=en&target=pt", "Translate", "Text"),
+    ),
+    Deed(
+        "Translate, API", _texts("We talked about the", " all day."),
+        _api("/api/translate", lambda text: {"text": text, "source": "en", "target": "pt"},
+             lambda body: str(body["translations"][0]["text"])),
+    ),
+    Deed(
+        "Sentiment, API", _texts("I was happy with the"),
+        _api("/api/sentiment", lambda text: {"text": text}, lambda body: str(body["results"][0]["label"])),
+    ),
+    Deed(
+        "Answer, API", _texts("Karin built the", " in 1742, and Olaf painted it later."),
+        _api("/api/answer", lambda text: {"question": "Who built it?", "context": text},
+             lambda body: str(body["answer"])),
+    ),
+    Deed(
+        "embeddings, API", _texts("the"),
+        _api("/v1/embeddings", lambda text: {"model": "multilingual-e5-small", "input": text},
+             lambda body: json.dumps([round(value, 2) for value in body["data"][0]["embedding"][:4]])),
+    ),
+)  # fmt: skip
+
+
+def mixed(minutes: float = MINUTES, visitors: int = 50) -> dict[str, Any]:
+    """So many visitors, each asking one thing after the other with a rest between."""
+    seen = Seen()
+    with server() as ours:
+        expected = {(deed.name, text): deed.do(ours, text)[0] for deed in DEEDS for text in deed.asked}
+        over = time.monotonic() + 60 * minutes
+        with _watched(ours, seen):
+            at_once([partial(_visit, ours, n, over, expected, seen) for n in range(visitors)])
+        left = ours.megabytes()
+    return _told(seen, minutes) | {"megabytes_after": left}
+
+
+@contextmanager
+def _watched(ours: Server, seen: Seen) -> Iterator[None]:
+    is_over, started = threading.Event(), time.monotonic()
+
+    def look() -> None:
+        while not is_over.wait(LOOK_SECONDS):
+            seen.megabytes.append(((time.monotonic() - started) / 60, ours.megabytes()))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _visit(ours: Server, number: int, over: float, expected: dict[tuple[str, str], str], seen: Seen) -> None:
+    chance = random.Random(number)
+    while time.monotonic() < over:
+        deed = chance.choice(DEEDS)
+        text, started = chance.choice(deed.asked), time.perf_counter()
+        try:
+            answer, fault = deed.do(ours, text)
+        except Exception as error:  # whatever a client meets is told
+            answer, fault = "", f"{type(error).__name__}: {error}"[:200]
+        with seen.lock:
+            _note(deed, text, answer, fault, time.perf_counter() - started, expected, seen)
+        time.sleep(chance.uniform(0, REST_SECONDS))
+
+
+def _note(
+    deed: Deed, text: str, answer: str, fault: str, seconds: float, expected: dict[tuple[str, str], str], seen: Seen
+) -> None:
+    if fault in ("429", "503"):
+        seen.refused[f"{deed.name}: {fault}"] += 1
+    elif fault:
+        seen.faults[f"{deed.name}: {fault}"] += 1
+    else:
+        seen.waits.setdefault(deed.name, []).append(seconds)
+        if not answer:
+            seen.lost += 1
+        elif answer != expected[deed.name, text]:
+            seen.mixed += 1
+            print(json.dumps({"other": deed.name, "asked": text, "came": answer, "alone": expected[deed.name, text]}))
+
+
+def _told(seen: Seen, minutes: float) -> dict[str, Any]:
+    begin = min(SETTLED_MINUTES, minutes / 2)
+    early = [size for at, size in seen.megabytes if begin - 1 <= at < begin + 1]
+    late = [size for at, size in seen.megabytes if at >= minutes - 2]
+    return {
+        "minutes": minutes,
+        "asked": sum(map(len, seen.waits.values())),
+        "refused": seen.refused,
+        "faults": seen.faults,
+        "lost": seen.lost,
+        "mixed_up": seen.mixed,
+        "waits_s": {
+            name: {
+                "count": len(waits), "median": round(median(waits), 2), "99 of 100": round(percentile(waits, 0.99), 2),
+                "times": round(percentile(waits, 0.99) / median(waits), 2),
+            }
+            for name, waits in seen.waits.items()
+        },
+        "megabytes": [round(mean(early)), round(mean(late))] if early and late else [],
+        "growth": mean(late) / mean(early) - 1 if early and late else None,
+        "megabytes_by_minute": [
+            round(mean(found)) for minute in range(round(minutes) + 1)
+            if (found := [size for at, size in seen.megabytes if minute <= at < minute + 1])
+        ],
+    }  # fmt: skip
+
+
+ROWS: dict[str, Callable[..., dict[str, Any]]] = {"thirty": thirty, "mixed": mixed}
+
+
+def main() -> None:
+    """Measure the rows that are named, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all where none is named")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of mixed (default %(default)g)")
+    arguments = parser.parse_args()
+    for name in arguments.rows or ROWS:
+        facts = ROWS[name](**({"minutes": arguments.minutes} if name == "mixed" else {}))
+        print(json.dumps({"row": name, "load": os.getloadavg()}) + "\n  " + json.dumps(facts, default=str), flush=True)
+
+
+if __name__ == "__main__":
+    main()
