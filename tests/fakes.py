@@ -71,7 +71,7 @@ class FakeBackend:
 
     def _generate(self, job: Any) -> None:
         request = job.request
-        prompt = request.prompt or request.messages[-1].content
+        prompt = request.prompt or (request.messages[-1].content if request.messages else "")
         words = prompt.split() or ["nothing"]
         settings = request.sampling.as_dict()
         text, reason, count, tokens = "", "length", 0, list[Token]()

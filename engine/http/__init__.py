@@ -5,6 +5,7 @@ FastAPI takes half a second to import: the first request to the API does that, o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 
@@ -49,7 +50,7 @@ def routes(house: Callable[[], House]) -> list[BaseRoute]:
     links.append(Route("/sign-in/{token}", partial(_sign_in, house), methods=LINK_METHODS))
     # A mount does not take its own bare path, which would then be a page.
     paths = [Route(path, app) for path in BARE_MOUNTS]
-    return [*links, Mount("/api", app), Mount("/v1", app), *paths, *bare]
+    return [*links, _Below("/api", app), _Below("/v1", app), *paths, *bare]
 
 
 def signing_path(house: House) -> str:
@@ -76,6 +77,14 @@ def warm_up(house: House) -> ASGIApp:
     from engine.http.api import make_app
 
     return make_app(house)
+
+
+class _Below(Mount):
+    """Takes every path below its own: Starlette's leaves out those with a line's end, which then were a page's."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 class _Asked(Route):

@@ -135,8 +135,9 @@ def _begun(house: House, kind: RunJob, body: RunBody, caller: Caller) -> str:
 
 def _seen(house: House, job_id: str, caller: Caller) -> JobView:
     """A job that the caller began or may see. Raises NotFoundError for any other, whose being there is not told."""
+    view: JobView | None
     try:
-        view = work.read(house.settings, job_id)
+        view = work.read(house.settings, job_id, caller)
     except NotFoundError:
         view = _view(_run_folder(house, job_id))
     if view is None or not _may_see(view, caller):
