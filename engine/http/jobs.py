@@ -66,13 +66,18 @@ class StopBody(_Body):
 def routes(house: House) -> APIRouter:
     """The routes of all jobs."""
     router = APIRouter(prefix="/api/jobs", tags=["Jobs"], route_class=BodyRoute)
-    settings = house.settings
+    _add_begins(router, house)
+    _add_one(router, house)
 
     @router.get("")
     async def list_jobs(request: Request) -> Response:
         """Those that the caller began or may see, newest first."""
         return Json({"jobs": await in_thread(_listed, house, caller_of(house, request))})
 
+    return router
+
+
+def _add_begins(router: APIRouter, house: House) -> None:
     @router.post("/training", status_code=202)
     async def train(body: TrainingBody, request: Request) -> Response:
         """Begin a run; its id is its job's."""
@@ -87,6 +92,8 @@ def routes(house: House) -> APIRouter:
         caller = caller_of(house, request)
         return await _told(house, await in_thread(_begun, house, kind, body, caller), caller, 202)
 
+
+def _add_one(router: APIRouter, house: House) -> None:
     @router.get("/{job_id}")
     async def read(job_id: str, request: Request) -> Response:
         """How it stands."""
@@ -112,12 +119,10 @@ def routes(house: House) -> APIRouter:
         caller = caller_of(house, request)
         view = await in_thread(_seen, house, job_id, caller)
         if view.kind in RUNS:
-            await in_thread(runs.delete, settings, job_id, house.engine, caller)
+            await in_thread(runs.delete, house.settings, job_id, house.engine, caller)
         else:
-            await in_thread(work.delete, settings, job_id, caller)
+            await in_thread(work.delete, house.settings, job_id, caller)
         return Response(status_code=204)
-
-    return router
 
 
 def _begun(house: House, kind: RunJob, body: RunBody, caller: Caller) -> str:
