@@ -1,7 +1,7 @@
 """Firefox's students: quality and speed of our runtime against `fxtranslate`, Mozilla's engine as a library.
 
 Run `python -m benchmarks.students FOLDER [--pairs en-pt pt-en]`, where FOLDER holds `flores200.eng_Latn.dev` and the
-like: lines 698 to 997, in turns, one thread each, by processor time.
+like: lines 698 to 997, in turns, one thread each, by processor time. Beside them what translated before the students.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.ours import CALLER, open_engine, wait_loaded
 from benchmarks.translation_quality import flores
+from benchmarks.weights import ctranslate2_int8, opus_sized
 from engine.backends.marian.decoding import translate
 from engine.backends.marian.files import Translator, open_student
 from engine.backends.marian.model import EOS
@@ -33,6 +34,8 @@ BATCH = 32
 ALONE = 16
 """Sentences of a round that are translated one by one."""
 VISITORS = 8
+PIECES = 33
+"""Of a translation of these sentences, by the middle."""
 Work = Callable[[Sequence[str]], list[str]]
 
 
@@ -58,6 +61,26 @@ def batches(translator: Translator, size: int) -> Work:
             for place, ids in zip(places, found, strict=True):
                 done[place] = translator.target.decode(ids)
         return done
+
+    return work
+
+
+def before() -> Work:
+    """What translated before the students came: CTranslate2 in int8 with the shape of an OPUS-MT model, random weights
+    and as many tokens a sentence as these take."""
+    import ctranslate2
+    from transformers import AutoTokenizer
+
+    folder = opus_sized()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    translator = ctranslate2.Translator(
+        str(ctranslate2_int8(folder)), device="cpu", compute_type="int8", intra_threads=1, inter_threads=1
+    )
+
+    def work(texts: Sequence[str]) -> list[str]:
+        rows = [tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"]) for text in texts]
+        found = translator.translate_batch(rows, beam_size=1, max_decoding_length=PIECES, max_batch_size=BATCH)
+        return [tokenizer.convert_tokens_to_string(one.hypotheses[0]) for one in found]
 
     return work
 
@@ -120,6 +143,7 @@ def measure(pair: str, options: argparse.Namespace) -> None:
         "ours, batch of 32": (batches(ours, BATCH), BATCH),
         "ours, alone": (batches(ours, 1), ALONE),
         "ours, 8 visitors": (visitors(model.id), BATCH * 2),
+        "CTranslate2 int8, OPUS-MT's shape, batch of 32": (before(), BATCH),
         "ours, batch of 64": (batches(ours, 2 * BATCH), BATCH * 2),
     }
     speeds = race(sides, texts, options.rounds)
