@@ -3,7 +3,7 @@
 What int8 costs is measured and written into the card. Then a row [pairs.student.folders] of the catalogue names it:
 bytes of the folder, BLEU on the lines that nothing has read.
 
-python -m models.recipes.student_export en-fr --data DATA --parent ENPT --run RUN --to models/student-en-fr
+python -m models.recipes.student_export en-fr --data DATA --run RUN --to models/student-en-fr
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from engine.backends.marian.quick import WEIGHT_STEPS, measure_inputs
 from engine.backends.marian.shortlist import Network
 from engine.files import folder_bytes
 from models.recipes.student_data import CHOOSING
-from models.recipes.students import START
+from models.recipes.students import ENGLISH, OTHER, START
 
 HELD_OUT = slice(697, 997)
 """Lines of FLORES-200 dev that neither training nor choosing read."""
@@ -71,16 +71,17 @@ def used_ids(tensors: dict[str, Tensor], side: int, size: int) -> set[int]:
     return set((counts >= LEAST_COUNT).nonzero().flatten().tolist())
 
 
-def export(pair: str, parent: Path, run: Path, weights: Path, folder: Path) -> Student:
+def export(pair: str, run: Path, weights: Path, folder: Path) -> Student:
     """Write the files of the averaged weights in `weights` (a checkpoint's folder); the student before rounding."""
     told = json.loads((run / START).read_text(encoding="utf-8"))
     shape, is_target = shape_of(told["shape"]), pair.startswith("en-")
     mean = load_file(weights / "checkpoint.safetensors")
     values = {name[5:]: value for name, value in mean.items() if name.startswith("mean.")}
-    english_file = min(parent.glob("*.spm"))
     side, name = (0, "source") if is_target else (1, "target")
     english_size = shape.source_size if is_target else shape.target_size
-    english, kept = cut(english_file.read_bytes(), used_ids(load_file(run / "start.safetensors"), side, english_size))
+    english, kept = cut(
+        (run / ENGLISH).read_bytes(), used_ids(load_file(run / "start.safetensors"), side, english_size)
+    )
     values[f"{name}_embedding.weight"] = values[f"{name}_embedding.weight"][kept]
     if not is_target:
         values["output_bias"] = values["output_bias"][kept]
@@ -88,13 +89,21 @@ def export(pair: str, parent: Path, run: Path, weights: Path, folder: Path) -> S
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.spm").write_bytes(english)
     other = "target" if is_target else "source"
-    (folder / f"{other}.spm").write_bytes((run / "other.spm").read_bytes())
+    (folder / f"{other}.spm").write_bytes((run / OTHER).read_bytes())
     student = build(shape, values)
     sides = [read_vocabulary(folder / f"{one}.spm") for one in ("source", "target")]
     inputs = _inputs(student, sides, told["choosing"], is_target)
     rounded: Weights = {name: _rounded(name, value) for name, value in values.items()}
-    save_student(folder, shape, {**rounded, **inputs}, None, {"pair": pair.split("-")})
+    facts = {"pair": pair.split("-"), "learned": learned(run, weights)}
+    save_student(folder, shape, {**rounded, **inputs}, None, facts)
     return student
+
+
+def learned(run: Path, weights: Path) -> dict[str, float]:
+    """Target tokens and seconds, those of what the run went on from with them."""
+    now = json.loads((weights / "progress.json").read_text(encoding="utf-8"))
+    before = json.loads((run / START).read_text(encoding="utf-8")).get("before", {})
+    return {name: round(now[name] + before.get(name, 0)) for name in ("tokens", "seconds")}
 
 
 def _rounded(name: str, value: Tensor) -> Quantized | Tensor:
@@ -132,7 +141,7 @@ def flores_bleu(network: Network, translator: Translator, pair: str, data: Path,
 
 def write_card(options: argparse.Namespace, weights: Path, student: Student, translator: Translator) -> dict[str, Any]:
     """Measure what is shipped and what it was rounded from, and say both in the folder's card; the facts of it."""
-    progress = json.loads((weights / "progress.json").read_text(encoding="utf-8"))
+    progress = learned(options.run, weights)
     pairs = len(load_file(options.run / "start.safetensors")["many.lengths"]) // 2
     source, target = options.pair.split("-")
     other = target if source == "en" else source
@@ -155,12 +164,12 @@ def main() -> None:
     """Export, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pair")
-    for name in ("data", "parent", "run", "to"):
+    for name in ("data", "run", "to"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args()
     finished = options.run / "finished"
     weights = finished if (finished / "checkpoint.safetensors").is_file() else options.run
-    student = export(options.pair, options.parent, options.run, weights, options.to)
+    student = export(options.pair, options.run, weights, options.to)
     facts = write_card(options, weights, student, open_student(options.pair, options.to))
     for path in sorted(options.to.iterdir()):
         print(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -6,7 +6,8 @@
 DATA holds `translation/`; ENPT is the parent's folder in the cache (of fr-en, `--parent ENPT --head PTEN`: the first
 translates English for the alignment, the second is the parent). The first form trains at an even rate until it has seen
 so many target tokens, and goes on from its checkpoint when started again; the second takes its checkpoint and lets the
-rate fall to nothing, on better data, into RUN/finished, which leaves the checkpoint as it is.
+rate fall to nothing, on better data, into RUN/finished, which leaves the checkpoint as it is. A new run with
+`--start models/student-en-fr` begins with what ships instead of the parent.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from engine.backends.marian.files import Translator, Vocabulary, open_student, r
 from engine.backends.marian.model import EOS, Student, build, pad, shape_of
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
+from engine.files import read_json
 from models.recipes.pieces import batches_of, follow, put_back, tensors_of
-from models.recipes.student_data import Pair, read_pairs
+from models.recipes.student_data import Pair, Pairs, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
 
 SEED = 16
@@ -64,7 +66,7 @@ SMOOTHING = 0.1
 AVERAGE_DECAY = 0.9985
 BEST_SHARE, BEST_SHARE_AT_END = 0.05, 0.35
 CHECKPOINT_SECONDS = 600.0
-START = "start.json"
+START, ENGLISH, OTHER = "start.json", "english.spm", "other.spm"
 Row = tuple[list[int], list[int]]
 
 
@@ -223,36 +225,51 @@ def open_run(options: argparse.Namespace) -> tuple[Direction, Student]:
         _begin(options, run)
     told, tensors = json.loads((run / START).read_text(encoding="utf-8")), load_file(run / "start.safetensors")
     child = build(shape_of(told["shape"]), {name[6:]: value for name, value in tensors.items() if name[:6] == "child."})
-    side = "target" if options.pair.startswith("en-") else "source"
-    parent = open_parent(options.head or options.parent)
-    english, other = parent.source if side == "target" else parent.target, read_vocabulary(run / "other.spm")
-    both = (english, other) if side == "target" else (other, english)
+    english, other = read_vocabulary(run / ENGLISH), read_vocabulary(run / OTHER)
+    both = (english, other) if options.pair.startswith("en-") else (other, english)
     many, best = _unpacked(tensors, "many"), _unpacked(tensors, "best")
     choosing = [(pair[0], pair[1]) for pair in told["choosing"]]
     return Direction(options.pair, both, many, best, choosing), child
 
 
 def _begin(options: argparse.Namespace, run: Path) -> None:
-    """Vocabulary, alignment, the child's first weights, and all pairs cut into pieces."""
+    """The child's first weights, its vocabularies, and all pairs cut into pieces."""
     rng = random.Random(SEED)
     pairs = read_pairs(options.data, options.pair.replace("en", "").strip("-"), rng)
     print(f"{len(pairs.many)} pairs, {len(pairs.best)} of the best, {len(pairs.choosing)} that choose", flush=True)
+    side = "target" if options.pair.startswith("en-") else "source"
+    before = {}
+    if options.start:
+        before = read_json(options.start / "config.json").get("learned", {})
+        shipped = open_student(options.pair, options.start)
+        state = shipped.student.state_dict()
+        child = build(shipped.student.shape, {name: value.float() for name, value in state.items()})
+        english, other = (shipped.source, shipped.target) if side == "target" else (shipped.target, shipped.source)
+    else:
+        child, english, other = _from_parent(options, pairs, side, rng)
+    for name, vocabulary in ((ENGLISH, english), (OTHER, other)):
+        (run / name).write_bytes(vocabulary.pieces.serialized_model_proto())
+    tensors = {f"child.{name}": value for name, value in child.state_dict().items()}
+    for name, given in (("many", pairs.many), ("best", pairs.best)):
+        tensors |= _packed(name, _rows(given, side, english, other))
+    save_file({name: value.clone() for name, value in tensors.items()}, run / "start.safetensors")
+    told = {"shape": child.shape.as_dict(), "choosing": pairs.choosing, "before": before}
+    (run / START).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+
+
+def _from_parent(
+    options: argparse.Namespace, pairs: Pairs, side: str, rng: random.Random
+) -> tuple[Student, Vocabulary, Vocabulary]:
+    """A child with a new vocabulary whose pieces are aligned with the parent's; the English and the other pieces."""
     translator = open_parent(options.parent)
     parent = open_parent(options.head) if options.head else translator
     texts = [other for _, other in pairs.best + rng.sample(pairs.many, min(len(pairs.many), VOCABULARY_TEXTS))]
-    vocabulary = make_vocabulary(texts, options.vocabulary, run / "other.spm", options.threads)
+    vocabulary = make_vocabulary(texts, options.vocabulary, options.run / OTHER, options.threads)
     short = [pair for pair in pairs.many if len(pair[0].split()) <= MAX_WORDS]
     chosen = pairs.best[:2000] + rng.sample(short, min(len(short), ALIGNED_PAIRS))
-    side = "target" if options.pair.startswith("en-") else "source"
-    child, counts = begin(parent, side, vocabulary, images(translator, chosen, run / "images.json"))
+    child, counts = begin(parent, side, vocabulary, images(translator, chosen, options.run / "images.json"))
     print(f"pieces by how they begin: {counts}", flush=True)
-    english = parent.source if side == "target" else parent.target
-    tensors = {f"child.{name}": value for name, value in child.state_dict().items()}
-    for name, given in (("many", pairs.many), ("best", pairs.best)):
-        tensors |= _packed(name, _rows(given, side, english, vocabulary))
-    save_file({name: value.clone() for name, value in tensors.items()}, run / "start.safetensors")
-    told = {"shape": child.shape.as_dict(), "choosing": pairs.choosing}
-    (run / START).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+    return child, parent.source if side == "target" else parent.target, vocabulary
 
 
 def _rows(pairs: list[Pair], side: str, english: Vocabulary, other: Vocabulary) -> list[Row]:
@@ -304,6 +321,7 @@ def main() -> None:
     for name in ("data", "parent", "run"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--head", type=Path, help="the parent, where another one translates for the alignment")
+    parser.add_argument("--start", type=Path, help="a shipped folder to go on from, where its checkpoint is lost")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY_SIZE)
     parser.add_argument("--tokens", type=float, default=40e6)

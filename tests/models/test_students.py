@@ -41,7 +41,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(data: Path, parent: Path, run: Path, pair: str = "en-fr") -> argparse.Namespace:
-    return argparse.Namespace(pair=pair, data=data, parent=parent, head=None, run=run, threads=1, vocabulary=SIZE)
+    return argparse.Namespace(
+        pair=pair, data=data, parent=parent, head=None, run=run, start=None, threads=1, vocabulary=SIZE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +104,16 @@ def test_a_child_learns_goes_on_and_is_exported(
         assert torch.equal(value, dict(again.student.named_parameters())[name])
     train(again, again.progress.tokens + 500, tmp_path / "finished", again.progress.tokens)
     given.to = tmp_path / "shipped"
-    rounded_from = export(pair, parent, tmp_path, tmp_path / "finished", given.to)
+    rounded_from = export(pair, tmp_path, tmp_path / "finished", given.to)
     shipped = open_student(pair, given.to)
     for name in ("HELD_OUT", "CHOOSING"):
         monkeypatch.setattr(student_export, name, slice(0, 2))
     facts = write_card(given, tmp_path / "finished", rounded_from, shipped)
     card = (given.to / "README.md").read_text()
     assert f"| {facts['held_float']:.1f} | {facts['held_int8']:.1f} |" in card and "{" not in card.replace("{ } \\", "")
+    given.start, given.run = given.to, tmp_path / "anew"
+    again_task, again_child = open_run(given)
+    assert again_child.shape == shipped.student.shape
+    english = 0 if pair.startswith("en-") else 1
+    assert len(again_task.vocabularies[english]) == len((shipped.source, shipped.target)[english])
     assert shipped.student.shape.target_size and open_parent(parent).student.shape.target_size == 0
