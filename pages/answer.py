@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult, context_of
+from pages.parts.actions import offer_actions
+from pages.parts.again import ask_again
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised
 from pages.parts.picker import pick_model
@@ -12,7 +14,7 @@ from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage, show_text
-from pages.parts.visits import is_tried, resume
+from pages.parts.visits import Exchange, is_tried, resume
 
 KEY = "found"
 
@@ -42,6 +44,10 @@ def show_found(passage: str, found: AnswerResult) -> None:
         st.markdown(f"{percent_in_words(other.score)} · … {words} …")
 
 
+def show_beside(other: Exchange) -> None:
+    show_found(other.request.context, other.result)
+
+
 header(
     _(APPLICATION.title),
     _("The model looks for the words of a passage that answer your question. It quotes; it does not invent."),
@@ -63,9 +69,13 @@ with left:
 now = AnswerRequest(question, passage, top_k=4, model=model.id) if model else None
 if now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
+else:
+    ask_again(KEY, now)
 with right, st.container(border=True, key="answer-box"):
     answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, names={"context": _("Passage")})
     if answer is None or answer.is_empty:
         st.caption(_("The answer appears here, marked in the passage."))
     elif answer.result:
         show_found(answer.request.context, answer.result)
+with right:
+    offer_actions(KEY, show_beside)

@@ -14,6 +14,8 @@ from engine.applications.sentiment import (
     SentimentResult,
 )
 from engine.messages import Text
+from pages.parts.actions import offer_actions
+from pages.parts.again import ask_again
 from pages.parts.charts import probability_bars, share_histogram, stacked_bars
 from pages.parts.examples import offer_examples
 from pages.parts.labels import label_in_words
@@ -25,7 +27,7 @@ from pages.parts.streaming import ask, show_answer
 from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
 from pages.parts.uploads import texts_of_file
-from pages.parts.visits import is_tried, resume
+from pages.parts.visits import Exchange, is_tried, resume
 
 KEY = "judgement"
 MAX_NAMED = 6
@@ -48,7 +50,7 @@ def show_one(text: str, result: SentimentResult) -> None:
     label = capitalised(label_in_words(score.label))
     st.subheader(f"{plain(label)}, {confidence_in_words(score.score)}", anchor=False)
     show_text(text[:300] + ("…" if len(text) > 300 else ""))
-    probability_bars(score.scores, key="bars")
+    probability_bars(score.scores, key=f"bars-{result.model}")
     if score.warning:
         st.caption(f":material/info: {plain(_(score.warning))}")
 
@@ -58,7 +60,9 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     counts = Counter(score.label for score in scores).most_common()
     words = ", ".join(f"{count} {plain(label_in_words(label))}" for label, count in counts[:MAX_NAMED])
     st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)
-    (stacked_bars if len(scores) <= MAX_BARS else share_histogram)([score.scores for score in scores], key="stack")
+    (stacked_bars if len(scores) <= MAX_BARS else share_histogram)(
+        [score.scores for score in scores], key=f"stack-{result.model}"
+    )
     sounds, own, confidence, row = map(_, TAKEN)
     verdict = sounds if set(scores[0].scores) <= set(LABELS) else own
     names = {label: label_in_words(label) for label in scores[0].scores}
@@ -71,10 +75,25 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     ]
     percent = {name: st.column_config.NumberColumn(format="percent") for name in columns.values()}
     st.dataframe(table, column_config=percent, hide_index=True)
-    st.download_button(_("Download CSV"), as_csv(table), "sentiment.csv", "text/csv", icon=":material/download:")
+    st.download_button(
+        _("Download CSV"),
+        as_csv(table),
+        "sentiment.csv",
+        "text/csv",
+        icon=":material/download:",
+        key=f"csv-{result.model}",
+    )
     if any(score.warning for score in scores):
         words = _("The model may be wrong where Note says why.")
         st.caption(f":material/info: {words}")
+
+
+def show_judged(answer: Exchange) -> None:
+    """One text with its shares, or several in a table."""
+    if isinstance(answer.request.text, str):
+        show_one(answer.request.text, answer.result)
+    else:
+        show_many(answer.request.text, answer.result)
 
 
 header(_(APPLICATION.title), _("Reviews, comments, messages: how do they sound to the model, and how sure is it?"))
@@ -104,11 +123,13 @@ is_list = rows == "file" or (rows == "many" and bool(lines))
 now = SentimentRequest(lines if is_list else text, model.id) if model else None
 if now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
+else:
+    ask_again(KEY, now)
 with right, st.container(border=True, key="answer-box"):
     answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now)
     if answer is None or answer.is_empty:
         st.caption(_("The judgement appears here."))
-    elif answer.result and isinstance(answer.request.text, str):
-        show_one(answer.request.text, answer.result)
     elif answer.result:
-        show_many(answer.request.text, answer.result)
+        show_judged(answer)
+with right:
+    offer_actions(KEY, show_judged)

@@ -20,6 +20,8 @@ from engine.applications.translate import (
 )
 from engine.applications.words import alternatives, exchanged, find_words
 from engine.messages import Text
+from pages.parts.actions import offer_actions
+from pages.parts.again import ask_again
 from pages.parts.copying import copy_text
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import caller, house, may
@@ -205,6 +207,8 @@ is_typing = newest != text and route is not None and not route.is_makeshift
 if now and (st.session_state.get(ASKED) or is_tried(APPLICATION) or (is_typing and is_new(KEY, now))):
     ask(KEY, now, is_kept=not is_typing)
     st.session_state.pop(ASKED, None)
+elif newest == text:
+    ask_again(KEY, now)
 with right:
     with st.container(border=True, key="answer-box"):
         answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of,
@@ -213,5 +217,6 @@ with right:
             st.caption(_("The translation appears here, sentence by sentence."))
     if answer and answer.result:
         show_translation(answer.text, answer.result)
+    offer_actions(KEY)
 if label != from_label():  # the answer that tells the language came after the label was drawn
     st.rerun()

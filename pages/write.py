@@ -10,6 +10,8 @@ from engine.applications import write
 from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
 from engine.messages import Text, counted
+from pages.parts.actions import offer_actions
+from pages.parts.again import ask_again
 from pages.parts.copying import copy_text
 from pages.parts.decoding import keys_of, main_controls, more_controls, settings_in_words
 from pages.parts.engine import house
@@ -155,6 +157,8 @@ with page:
         elif draft and st.session_state.get("continue"):
             so_far = str(draft.request.continuation) + draft.text
             ask(KEY, replace(draft.request, continuation=so_far, model=model.id, **sampling))
+        else:
+            ask_again(KEY, now)
     draft = answer_of(KEY)
     before = opening_of(draft) if draft else ""
     with st.container(border=True, key="answer-box"):
@@ -164,3 +168,4 @@ with page:
             st.caption(_("Press Write. The text appears here as the model writes it."))
     if draft:
         show_draft(draft, before, is_ready=model is not None)
+    offer_actions(KEY)

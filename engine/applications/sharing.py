@@ -39,8 +39,8 @@ def share(house: House, application: Application[Any, Any], request: Any, result
     """Keep a result under a link of its own. Raises as `Links.make`."""
     model_id = str(getattr(result, "model", "") or request.model or application.default_model)
     content = as_record(application, request, result) | {"text": text} | _model_facts(house, model_id)
-    asked = " · ".join(words for _, words in _asked(content["request"]))
-    return house.links.make(visitor, "share", " ".join(asked.split()), application.id, content)
+    words = " · ".join(said for _, said in asked(content["request"]))
+    return house.links.make(visitor, "share", " ".join(words.split()), application.id, content)
 
 
 def demo(house: House, model_id: str, visitor: str) -> Link:
@@ -84,11 +84,11 @@ def shown(house: House, link: Link) -> Shown:
     application = (
         applications.APPLICATIONS[link.page].title if link.page in applications.APPLICATIONS else Text(link.page)
     )
-    came = _came(content)
-    described = " ".join(" ".join(words for _, words in came).split())
+    made = came(content)
+    described = " ".join(" ".join(words for _, words in made).split())
     return Shown(
-        application, link.title, described[:200], content["model_title"], _asked(content["request"]), came,
-        _settings(content), note(house, link),
+        application, link.title, described[:200], content["model_title"], asked(content["request"]), made,
+        settings_of(content), note(house, link),
     )  # fmt: skip
 
 
@@ -100,13 +100,13 @@ def _model_facts(house: House, model_id: str) -> dict[str, str]:
     return {"model": model_id, "model_title": model.title, "weights": house.engine.weights(model_id) or ""}
 
 
-def _asked(request: Mapping[str, Any]) -> list[tuple[Text, str]]:
+def asked(request: Mapping[str, Any]) -> list[tuple[Text, str]]:
     """The texts of a request: `text` and what stands beside it as a text of its own."""
     names = [name for name in ("question", "context", "text") if request.get(name)]
     return [(label(name), _as_text(request[name])) for name in names]
 
 
-def _came(content: Mapping[str, Any]) -> list[tuple[Text, str]]:
+def came(content: Mapping[str, Any]) -> list[tuple[Text, str]]:
     """What the model made: its text, or what its result says."""
     result, text = content["result"] or {}, str(content["request"].get("continuation") or "") + content["text"]
     if text.strip():
@@ -127,7 +127,7 @@ def _row(row: Mapping[str, Any]) -> str:
     return str(row.get("text") or row.get("translation") or row)
 
 
-def _settings(content: Mapping[str, Any]) -> list[tuple[Text, str]]:
+def settings_of(content: Mapping[str, Any]) -> list[tuple[Text, str]]:
     """What was set, the seed included: the result's own, and what the request chose besides."""
     acted = (content["result"] or {}).get("settings") or {}
     chosen = {name: value for name, value in content["request"].items() if name not in HIDDEN | {"question", "context"}}

@@ -1,4 +1,4 @@
-"""Thumbs for answers: by page and model, without anybody's text."""
+"""Thumbs for answers, and why: by page and model, without what was asked or answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from engine.storage import Storage
 
 KEEP_SECONDS, DAY_SECONDS = 90 * 86_400.0, 86_400.0
-MOST_A_DAY, MOST_SHOWN = 2_000, 10_000
+MOST_A_DAY, MOST_SHOWN, MOST_REASONS = 2_000, 10_000, 100
+MAX_REASON_CHARACTERS = 200
 
 
 class Feedback:
@@ -17,10 +18,11 @@ class Feedback:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
-    def take(self, visitor: str, page: str, model: str, answer: str, *, is_good: bool) -> None:
+    def take(self, visitor: str, page: str, model: str, answer: str, *, is_good: bool, reason: str = "") -> None:
         """Keep it; what is over the number a day is let go, as thumbs make way for nothing."""
         if self.storage.count("thumbs", 1, DAY_SECONDS)[0] <= MOST_A_DAY:
             value = {"page": page, "model": model, "is_good": is_good}
+            value |= {"reason": reason.strip()[:MAX_REASON_CHARACTERS]} if reason.strip() else {}
             self.storage.write(f"thumb {visitor} {answer}", value, KEEP_SECONDS, kind="feedback", owner=visitor)
 
     def summed(self) -> list[dict[str, Any]]:
@@ -32,3 +34,8 @@ class Feedback:
             {"page": page, "model": model, "up": counts[page, model, True], "down": counts[page, model, False]}
             for (page, model), _ in pairs.most_common()
         ]
+
+    def reasons(self) -> list[dict[str, Any]]:
+        """What people gave as a reason, the latest first."""
+        entries = self.storage.listed("feedback", most=MOST_SHOWN)
+        return [entry.value for entry in entries if entry.value.get("reason")][:MOST_REASONS]

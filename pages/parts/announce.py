@@ -1,4 +1,7 @@
-"""An answer as it comes: phones scroll to it, screen readers read it out, and what was typed since marks it."""
+"""An answer as it comes: phones scroll to it, screen readers read it out, and what was typed since marks it.
+
+Ctrl and Enter press the main button from anywhere on the page.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,13 @@ export default function ({ data }) {
     timer = setTimeout(() => look(), 400);
   }
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.closest(".stForm")) press();
+    if (event.key !== "Enter") return;
+    const isField = event.target.matches("input, textarea");  // those of a form do it themselves
+    if (event.target.closest(".stForm")) press();
+    if ((event.ctrlKey || event.metaKey) && !(isField && event.target.closest(".stForm"))) {
+      const leave = isField ? (event.target.blur(), 300) : 0;  // Streamlit takes a field's value when it is left
+      setTimeout(() => document.querySelector(`${MAIN_BUTTON}:not(:disabled)`)?.click(), leave);
+    }
   }, true);
 
   for (const name of ["wheel", "touchmove"])  // whoever scrolls knows better

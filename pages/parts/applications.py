@@ -12,6 +12,7 @@ from streamlit.navigation.page import Page
 from engine.applications import Application, showcase
 from engine.extensions import host_files
 from engine.messages import said
+from pages.parts.actions import offer_actions
 from pages.parts.copying import copy_text
 from pages.parts.engine import house
 from pages.parts.examples import offer_examples
@@ -24,7 +25,7 @@ from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_text
 from pages.parts.visits import TRIED, is_tried, resume
 
-BRIEF_CHARACTERS = 320
+BRIEF_CHARACTERS, NAMED_CHARACTERS = 320, 120
 
 
 def page_of(application: Application[Any, Any]) -> Page:
@@ -68,6 +69,8 @@ def _text_page(application: Application[Any, Any]) -> None:
             copy_text(answer.text, application.id)
         elif answer.result is not None:
             st.json(said(asdict(answer.result), spoken()))
+    with right:
+        offer_actions(key)
 
 
 def _fill(text: str) -> None:
@@ -76,7 +79,7 @@ def _fill(text: str) -> None:
 
 def show_example(application: Application[Any, Any], words: str) -> None:
     """The example of an application: what a model of this machine made of it, once that is known, and a button."""
-    st.caption(_("Example: {words}", words=plain(words)))
+    st.caption(_("Example: {words}", words=plain(_cut(words, NAMED_CHARACTERS))))
     shown = showcase.find(house(), application)
     if shown:
         show_text(_in_brief(shown))
@@ -92,4 +95,8 @@ def _in_brief(shown: showcase.Shown) -> str:
         text = f"{capitalised(label_in_words(first.label))}, {confidence_in_words(first.score)}"
     elif not text and hasattr(result, "answer"):
         text = result.answer
-    return text if len(text) <= BRIEF_CHARACTERS else text[:BRIEF_CHARACTERS].rsplit(None, 1)[0] + " …"
+    return _cut(text, BRIEF_CHARACTERS)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most].rsplit(None, 1)[0] + " …"

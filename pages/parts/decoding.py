@@ -1,6 +1,7 @@
 """Controls for decoding: temperature and length under the button, the others folded away.
 
-Moving a control does not run the page; the values that count are those at the time of a request.
+Moving a control runs the page only where an answer is quick enough to follow; else the values that count are those at
+the time of a request.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import streamlit as st
 
 from engine.messages import Text
 from engine.requests import MAX_SEED, MAX_STOP_CHARACTERS, SAMPLING_LIMITS, Sampling
+from pages.parts.again import changes
 from pages.parts.language import _, labelled
 from pages.parts.text import plain
 
@@ -65,7 +67,7 @@ def main_controls(key: str, max_new_tokens: int = 200) -> dict[str, Any]:
         temperature = _slider(key, "temperature", _("Temperature"), PRESETS["Balanced"], 0.05)
     length = right.slider(
         _("Length in tokens"), 8, MAX_LENGTH, max_new_tokens, 8, key=f"{key}_max_new_tokens", bind="query-params",
-        on_change="ignore", help=_("A token is about three quarters of an English word."),
+        on_change=changes(), help=_("A token is about three quarters of an English word."),
     )  # fmt: skip
     return {"temperature": temperature, "max_new_tokens": length}
 
@@ -81,16 +83,16 @@ def more_controls(key: str) -> dict[str, Any]:
         low, high = SAMPLING_LIMITS["top_k"]
         values["top_k"] = st.number_input(
             _("Top-k"), int(low), int(high), int(default["top_k"]), key=f"{key}_top_k", bind=_bound(f"{key}_top_k"),
-            on_change="ignore", help=_(HELP["top_k"]),
+            on_change=changes(), help=_(HELP["top_k"]),
         )  # fmt: skip
         values["min_p"] = _slider(key, "min_p", _("Min-p"), default, 0.01)
         values["repetition_penalty"] = _slider(key, "repetition_penalty", _("Repetition penalty"), default, 0.05)
         stop = st.text_input(
-            _("Stop at"), key=f"{key}_stop", bind="query-params", on_change="ignore", max_chars=MAX_STOP_CHARACTERS,
+            _("Stop at"), key=f"{key}_stop", bind="query-params", on_change=changes(), max_chars=MAX_STOP_CHARACTERS,
             help=_("Text that ends the answer."),
         )  # fmt: skip
         values["seed"] = st.number_input(
-            _("Seed"), 0, MAX_SEED, None, key=f"{key}_seed", bind=_bound(f"{key}_seed"), on_change="ignore",
+            _("Seed"), 0, MAX_SEED, None, key=f"{key}_seed", bind=_bound(f"{key}_seed"), on_change=changes(),
             placeholder=_("drawn anew each time"), help=_("The same seed gives the same text."),
         )  # fmt: skip
     return {**values, "stop": [stop] if stop else []}
@@ -147,6 +149,6 @@ def _preset(key: str, default: dict[str, float]) -> None:
 def _slider(key: str, name: str, label: str, default: dict[str, float], step: float) -> float:
     low, high = SAMPLING_LIMITS[name]
     return st.slider(
-        label, low, high, float(default[name]), step, key=f"{key}_{name}", bind="query-params", on_change="ignore",
+        label, low, high, float(default[name]), step, key=f"{key}_{name}", bind="query-params", on_change=changes(),
         help=_(HELP[name]),
     )  # fmt: skip

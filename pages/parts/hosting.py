@@ -135,13 +135,24 @@ def show_reports() -> None:
 
 
 def show_feedback() -> None:
-    """Thumbs by page and model; no texts are kept with them."""
+    """Thumbs by page and model, and what people gave as a reason; what was asked and answered is not kept with them."""
     rows = house().feedback.summed()
     if not rows:
         st.caption(_("No feedback yet."))
         return
     shown = [{_("Page"): row["page"], _("Model"): row["model"], "👍": row["up"], "👎": row["down"]} for row in rows]
     st.dataframe(shown, hide_index=True, alt=_("Thumbs by page and model."))
+    why = [
+        {
+            "": "👍" if one["is_good"] else "👎",
+            _("Reason"): one["reason"],
+            _("Page"): one["page"],
+            _("Model"): one["model"],
+        }
+        for one in house().feedback.reasons()
+    ]
+    if why:
+        st.dataframe(why, hide_index=True, alt=_("What people gave as a reason."))
 
 
 def show_storage() -> None:

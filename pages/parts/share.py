@@ -58,7 +58,7 @@ def _show_share() -> None:
         st.markdown("**" + _("This result") + "**")
         with errors_shown():
             link = _show_result(here)
-    address = _origin() + link.path if link else _page_address()
+    address = origin() + link.path if link else _page_address()
     with st.expander(_("QR code"), icon=":material/qr_code:", key="share-qr"):
         _show_code(address)
     if here is not None:
@@ -88,7 +88,7 @@ def _show_result(here: Here) -> Link | None:
             known[name] = link.key
             st.rerun()
         return None
-    _show_address(_origin() + link.path, "shared-result")
+    _show_address(origin() + link.path, "shared-result")
     st.caption(_ending(link) + " " + _("You can delete it below; others can only read and report it."))
     return link
 
@@ -96,9 +96,9 @@ def _show_result(here: Here) -> Link | None:
 def show_demo_link(link: Link) -> None:
     """The ways to give away the page of a tuned model."""
     _base, who = reached()
-    _show_address(_origin() + link.path, f"demo-{link.key}")
+    _show_address(origin() + link.path, f"demo-{link.key}")
     st.caption(_(who))
-    _show_code(_origin() + link.path)
+    _show_code(origin() + link.path)
     application = APPLICATIONS[link.page]
     _show_embedding(application.id, {application.picker: link.content["model_title"]})
 
@@ -122,7 +122,7 @@ def _show_embedding(page: str, settings: dict[str, str]) -> None:
                   setting="PARLANCE_FRAME_ANCESTORS")  # fmt: skip
         st.caption(f":material/lock: {words}")
         return
-    st.code(embed_code(_origin(), page, settings), language="html", wrap_lines=True)
+    st.code(embed_code(origin(), page, settings), language="html", wrap_lines=True)
     st.caption(_("Works on {sites}.", sites=plain(sites)))
 
 
@@ -155,7 +155,7 @@ def _delete(link: Link) -> None:
     house().links.delete(link.key)
 
 
-def _origin() -> str:
+def origin() -> str:
     """The beginning of addresses that others can use."""
     base, _who = reached()
     parts = urlsplit(st.context.url or "")
@@ -165,4 +165,4 @@ def _origin() -> str:
 def _page_address() -> str:
     parts = urlsplit(st.context.url or "")
     words = urlencode({name: st.query_params.get_all(name) for name in st.query_params}, doseq=True)
-    return f"{_origin()}{parts.path}" + (f"?{words}" if words else "")
+    return f"{origin()}{parts.path}" + (f"?{words}" if words else "")

@@ -18,7 +18,6 @@ from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
 from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
-from pages.parts.feedback import offer_feedback
 from pages.parts.language import _
 from pages.parts.text import show_text
 from pages.parts.visits import Exchange, answer_of, difference, keep, take_inputs
@@ -36,9 +35,11 @@ def ask(key: str, request: Any, *, is_kept: bool = True) -> None:
 
     One that is not kept stands in no history and in no link.
     """
-    if previous := answer_of(key):
+    previous = answer_of(key)
+    if previous:
         previous.state = "stopped"
-    st.session_state[key] = Exchange(request, inputs=take_inputs(key), visit=None if is_kept else "")
+    took = previous.seconds if previous else None
+    st.session_state[key] = Exchange(request, inputs=take_inputs(key), visit=None if is_kept else "", seconds=took)
 
 
 BEFORE = {
@@ -91,7 +92,6 @@ def show_answer(
         show_error(answer.error, errors, names)
     elif answer.state in ("done", "stopped"):
         keep(key, answer)
-        offer_feedback(key, answer)
     return answer
 
 
@@ -102,17 +102,20 @@ def _work(answer: Exchange, stream: Stream, bar: Any, place: Any, prefix: str, k
         st.button(_("Stop"), key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(answer,))
     note.caption(_("Starting…"))
     events = stream(house().engine, answer.request, caller())
-    drawn = 0.0
+    drawn, began = 0.0, time.monotonic()
     try:
         for event in events:
             if answer.state != "coming":  # stopped, and the page is already being drawn anew elsewhere
                 break
             _take(answer, event)
+            began = time.monotonic() if event.kind == "loading" else began
             if time.monotonic() - drawn > DRAW_SECONDS:
                 note.caption(_progress(answer, event))
                 if answer.text or prefix:
                     show_text(prefix + answer.text, place)
                 drawn = time.monotonic()
+        if answer.state == "done" and not getattr(answer.result, "is_repeated", False):
+            answer.seconds = time.monotonic() - began
     except Exception as error:
         answer.error, answer.state = error, "failed"
     finally:
@@ -151,6 +154,8 @@ def _progress(answer: Exchange, event: Event) -> str:
     if event.kind == "queued" and event.position:
         words = _("Waiting for a turn: number {position} in the queue", position=event.position)
         return f":material/groups: {words}"
+    if event.kind == "working":
+        return ":material/hourglass_top: " + _("Part {part} of {parts}", part=event.part, parts=event.parts)
     if not answer.pieces:
         return ":material/hourglass_top: " + _("Thinking…")
     words = _(counted("{count} token", "{count} tokens", answer.pieces))

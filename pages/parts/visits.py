@@ -51,6 +51,8 @@ class Exchange:
     started: float = field(default_factory=time.monotonic)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """The page's inputs by key, as they stood."""
+    seconds: float | None = None
+    """How long the last answer that came whole here took, loading not counted."""
     visit: str | None = None
     """The key under which it is kept; "" where it could not be, None until it was tried."""
 

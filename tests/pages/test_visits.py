@@ -70,6 +70,7 @@ def test_a_link_alone_never_runs(open_page: Open, bench: Bench) -> None:
 def test_a_result_whose_inputs_changed_since_is_marked(open_page: Open) -> None:
     app = ask(open_page("translate"), "translate", "Good evening.")
     assert "before" not in drawn(app)
+    app.session_state["translation"].seconds = 2.0  # a quicker one would be asked for again by itself
     app.selectbox(key="to").set_value("de").run()
     assert "For the settings before" in drawn(app)
     app = app.button_group(key="translate_example").set_value("English → French").run()

@@ -1,0 +1,68 @@
+"""What can be done with an answer, the same on every page: take it along, do it in code, judge it, compare it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from engine.applications.snippets import FILE, as_json, body_of, curl, is_long, python
+from engine.applications.takeaway import FORMAT_NAMES, MIMES, Takeaway
+from pages.parts.beside import Draw, offer_beside, show_beside
+from pages.parts.engine import house
+from pages.parts.feedback import offer_thumbs
+from pages.parts.language import _, spoken
+from pages.parts.share import origin
+from pages.parts.streaming import Doubts
+from pages.parts.visits import HERE, Exchange, Here, answer_of
+
+
+def offer_actions(key: str, draw: Draw | None = None, beside: Any = None, doubts: Doubts | None = None) -> None:
+    """Below the answer under this key, once it has come: the row of actions, and what was asked beside it.
+
+    `draw` shows an answer that stands beside another, where it is more than its text, and `beside` is where;
+    `doubts` as in `show_answer`.
+    """
+    here: Here | None = st.session_state.get(HERE)
+    answer = answer_of(key)
+    if here is None or answer is None or answer.state not in ("done", "stopped") or not (answer.text or answer.result):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{key}-actions"):
+        _offer_download(here, answer)
+        _offer_code(here, answer)
+        offer_beside(key, here.application, answer)
+        offer_thumbs(answer)
+    with beside or st.container():
+        show_beside(key, here.application, draw, doubts)
+
+
+def _offer_download(here: Here, answer: Exchange) -> None:
+    opened = st.popover(_("Download"), icon=":material/download:", key=f"{here.answer}-download", on_change="rerun")
+    if not opened.open:
+        return
+    taken, language = Takeaway(here.application, answer.request, answer.result, answer.text), spoken()
+    with opened:
+        for kind in taken.formats:
+            st.download_button(
+                _(FORMAT_NAMES[kind]), partial(taken.as_file, kind, language), taken.file_name(kind), MIMES[kind],
+                key=f"{here.answer}-download-{kind}", on_click="ignore", width="stretch",
+            )  # fmt: skip
+
+
+def _offer_code(here: Here, answer: Exchange) -> None:
+    opened = st.popover(_("Code"), icon=":material/terminal:", key=f"{here.answer}-code", on_change="rerun")
+    if not opened.open:
+        return
+    body = body_of(here.application, answer.request, answer.result)
+    with opened:
+        st.caption(_("What you just did, asked of the HTTP API with the same settings and seed:"))
+        st.code(curl(origin(), here.application, body), language="bash", wrap_lines=True)
+        st.code(python(origin(), here.application, body), language="python", wrap_lines=True)
+        if is_long(body):
+            st.download_button(
+                FILE, as_json(body), FILE, "application/json", icon=":material/download:",
+                key=f"{here.answer}-code-body", on_click="ignore",
+            )  # fmt: skip
+        if house().settings.api_needs_key:
+            st.caption(_("This site's API wants a key from its host: add the header `Authorization: Bearer …`."))

@@ -1,0 +1,47 @@
+"""A changed setting asks again by itself, where an answer is quick: at home, and only after a first answer.
+
+Streamlit's sliders tell of a change once they have rested for 200 ms, and a new run of the page ends the one before,
+which cancels its work.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import streamlit as st
+
+from pages.parts.engine import house, may
+from pages.parts.streaming import ask
+from pages.parts.visits import HERE, Here, answer_of, difference
+
+QUICK_SECONDS = 0.5
+LENGTHS = ("max_new_tokens", "words")
+"""Settings with which an answer's time grows."""
+
+
+def changes() -> Literal["rerun", "ignore"]:
+    """What the change of a setting does, as a widget's `on_change`: nothing where an answer takes its time."""
+    here: Here | None = st.session_state.get(HERE)
+    answer = answer_of(here.answer) if here else None
+    is_quick = answer is not None and answer.seconds is not None and answer.seconds < QUICK_SECONDS
+    return "rerun" if is_quick and may("ask while typing") else "ignore"
+
+
+def ask_again(key: str, now: Any) -> None:
+    """Ask with the new settings, if the last answer under this key was quick and the text is still the same."""
+    answer = answer_of(key)
+    if now is None or answer is None or answer.seconds is None or answer.state in ("asked", "failed"):
+        return
+    seconds = answer.seconds * _growth(answer.request, now)
+    is_at_hand = now.model == answer.request.model or (now.model and house().engine.is_loaded(now.model))
+    if seconds < QUICK_SECONDS and is_at_hand and may("ask while typing") and difference(answer, now) == "settings":
+        ask(key, now, is_kept=False)
+
+
+def _growth(before: Any, now: Any) -> float:
+    """How many times longer the new answer may be."""
+    for name in LENGTHS:
+        one, other = getattr(before, name, None), getattr(now, name, None)
+        if one and other:
+            return float(max(1.0, other / one))
+    return 1.0

@@ -1,0 +1,115 @@
+"""The same input asked of other models, or with other temperatures, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from itertools import product
+from typing import Any
+
+import streamlit as st
+
+from engine.applications import Application
+from engine.messages import said
+from pages.parts.engine import house
+from pages.parts.language import _, spoken
+from pages.parts.picker import title_of
+from pages.parts.streaming import Doubts, ask, show_answer
+from pages.parts.text import plain
+from pages.parts.visits import Exchange, answer_of, difference
+
+MOST = 3
+"""Answers beside the first."""
+TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.4)
+Draw = Callable[[Exchange], None]
+
+
+def offer_beside(key: str, application: Application[Any, Any], answer: Exchange) -> None:
+    """A popover in which to choose what to ask besides; nothing where there is nothing to choose."""
+    models = [one for one in application.models(house().catalogue) if _is_ready(one.id)]
+    own = str(answer.request.model or getattr(answer.result, "model", ""))
+    has_temperature = hasattr(answer.request, "temperature")
+    others = [one.id for one in models if one.id != own]
+    if not others and not has_temperature:
+        return
+    with st.popover(_("Compare"), icon=":material/compare:", key=f"{key}-compare"):
+        st.caption(_("The same text, asked of others too: three answers at most."))
+        chosen = others and st.multiselect(
+            _("Models"), others, format_func=title_of, key=f"{key}-compare-models", max_selections=MOST
+        )
+        heats = has_temperature and st.pills(
+            _("Temperatures"), TEMPERATURES, selection_mode="multi", key=f"{key}-compare-heats",
+            format_func=lambda heat: f"{heat:g}",
+        )  # fmt: skip
+        if st.button(_("Ask these too"), icon=":material/add:", key=f"{key}-compare-ask"):
+            ask_beside(key, variants(answer, list(chosen or ()), list(heats or ())))
+            st.rerun()
+
+
+def variants(answer: Exchange, models: Sequence[str], temperatures: Sequence[float]) -> list[Any]:
+    """The requests that are meant: each model with each temperature, or with the request's own."""
+    own = answer.request
+    found = []
+    heats = [{"temperature": heat} for heat in temperatures] or [{}]
+    for model, heat in product(models or [own.model], heats):
+        changed = replace(own, model=model, **heat)
+        if changed != own:
+            found.append(changed)
+    return found[:MOST]
+
+
+def ask_beside(key: str, requests: Sequence[Any]) -> None:
+    """Ask these beside the answer under this key, in place of those before."""
+    for number in range(MOST):
+        st.session_state.pop(_name(key, number), None)
+    for number, request in enumerate(requests[:MOST]):
+        ask(_name(key, number), request, is_kept=False)
+
+
+def asked_beside(key: str) -> dict[str, Exchange]:
+    """What was asked beside the answer under this key, by their own; with another text it goes."""
+    main = answer_of(key)
+    found = {name: other for number in range(MOST) if (other := answer_of(name := _name(key, number)))}
+    return {name: other for name, other in found.items() if main and difference(other, _like(main, other)) != "text"}
+
+
+def show_beside(
+    key: str, application: Application[Any, Any], draw: Draw | None = None, doubts: Doubts | None = None
+) -> None:
+    """Draw what was asked beside the answer, in columns, working on it first."""
+    main, asked = answer_of(key), asked_beside(key)
+    for (name, other), column in zip(asked.items(), st.columns(len(asked)) if asked else (), strict=True):
+        with column, st.container(border=True):
+            assert main is not None
+            st.markdown(f"**{plain(_title(main.request, other.request))}**")
+            show_other(show_answer(name, application.stream, now=_like(main, other), doubts=doubts), draw)
+
+
+def show_other(found: Exchange | None, draw: Draw | None) -> None:
+    """What there is of one of them besides its text."""
+    if found and found.result is not None and draw:
+        draw(found)
+    elif found and found.result is not None and not found.text:
+        st.json(said(asdict(found.result), spoken()))
+
+
+def _like(main: Exchange, other: Exchange) -> Any:
+    """What would be asked beside the answer as it is now."""
+    kept = {name: getattr(other.request, name) for name in ("model", "temperature") if hasattr(other.request, name)}
+    return replace(main.request, **kept)
+
+
+def _name(key: str, number: int) -> str:
+    return f"{key}-beside-{number}"
+
+
+def _title(main: Any, other: Any) -> str:
+    """What is different about it."""
+    parts = [title_of(other.model)] if other.model else []
+    if getattr(other, "temperature", None) != getattr(main, "temperature", None):
+        parts.append(_("temperature {value}", value=f"{other.temperature:g}"))
+    return " · ".join(parts)
+
+
+def _is_ready(model_id: str) -> bool:
+    return house().store.availability(model_id).state == "ready"

@@ -1,0 +1,107 @@
+"""What can be done with an answer on every page: downloads, code, a thumb and why, others beside it, asking again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from benches import Bench, model
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.test_pages import click, drawn
+
+Open = Callable[..., AppTest]
+PAGES = {
+    "translate": ("translation", "Translate"), "summarize": ("summary", "Summarize"), "write": ("draft", "Write"),
+    "sentiment": ("judgement", "Judge"), "answer": ("found", "Find the answer"),
+}  # fmt: skip
+
+
+def asked(open_page: Open, page: str) -> AppTest:
+    return click(open_page(page), PAGES[page][1])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_answer_can_be_taken_along_and_done_in_code(open_page: Open, page: str) -> None:
+    key = PAGES[page][0]
+    app = open_page(page)
+    assert not app.feedback and "Download" not in drawn(app), "nothing before there is an answer"
+    app = click(app, PAGES[page][1])
+    app.session_state[f"{key}-download"] = app.session_state[f"{key}-code"] = True
+    app.run()
+    names = {button.label for button in app.get("download_button")}
+    assert {"Text", "Markdown", "Table (CSV)", "Everything (JSON)"} <= names and not app.exception
+    assert ("Word" in names) == bool(app.session_state[key].text)
+    codes = [code.value for code in app.code]
+    assert any(f"/api/{page}" in code and code.startswith("curl ") for code in codes)
+    assert any(code.startswith("import json") for code in codes)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_thumb_is_kept_with_its_reason(open_page: Open, bench: Bench, page: str) -> None:
+    app = asked(open_page, page)
+    (thumbs,) = app.feedback
+    thumbs.set_value(0).run()
+    assert bench.house.feedback.summed()[0]["down"] == 1 and bench.house.feedback.reasons() == []
+    (pills,) = [one for one in app.pills if "-why-" in (one.key or "")]
+    pills.set_value("made up").run()
+    (field,) = [one for one in app.text_input if (one.key or "").endswith("-words")]
+    field.set_value("it has no such name").run()
+    (kept,) = bench.house.feedback.reasons()
+    assert kept["reason"] == "made up: it has no such name" and kept["page"] == page and not app.exception
+
+
+def test_reasons_reach_the_host(open_page: Open, bench: Bench) -> None:
+    bench.house.feedback.take("ann", "write", "gemma-3-270m", "a", is_good=False, reason="too slow")
+    assert any("too slow" in str(table.value) for table in open_page("host").dataframe)
+
+
+def test_others_answer_beside(open_page: Open, bench: Bench) -> None:
+    bench.engine.catalogue.add(model("judge", architecture="classification", applications=("sentiment",)))
+    app = asked(open_page, "sentiment")
+    app.multiselect(key="judgement-compare-models").set_value(["judge"]).run()
+    app = click(app, "Ask these too")
+    assert app.session_state["judgement-beside-0"].result.model == "judge" and not app.exception
+    assert drawn(app).count("Negative, very sure") == 2 and "**Judge**" in drawn(app)
+    app.text_area(key="review").set_value("a good one")
+    app = click(app, "Judge")
+    assert drawn(app).count(", very sure") == 1, "what was asked about another text is gone"
+
+
+def test_temperatures_beside_each_other(open_page: Open) -> None:
+    app = asked(open_page, "write")
+    app.pills(key="draft-compare-heats").set_value([0.0, 1.4]).run()
+    app = click(app, "Ask these too")
+    found = [app.session_state[f"draft-beside-{number}"].request.temperature for number in range(2)]
+    assert found == [0.0, 1.4] and "temperature 1.4" in drawn(app).replace("\\", "") and not app.exception
+    assert "draft-beside-2" not in app.session_state
+
+
+@pytest.mark.parametrize(("seconds", "is_asked"), [(0.1, True), (2.0, False), (None, False)])
+def test_a_changed_setting_asks_again_where_an_answer_is_quick(
+    open_page: Open, seconds: float | None, is_asked: bool
+) -> None:
+    app = asked(open_page, "write")
+    app.session_state["draft"].seconds = seconds
+    app.slider(key="write_temperature").set_value(0.2).run()
+    assert (app.session_state["draft"].request.temperature == 0.2) == is_asked
+    assert is_asked or "For the settings before" in drawn(app)
+
+
+def test_a_much_longer_answer_and_a_changed_text_wait_for_their_button(open_page: Open) -> None:
+    app = asked(open_page, "write")
+    app.session_state["draft"].seconds = 0.2
+    app.slider(key="write_max_new_tokens").set_value(1000).run()
+    assert app.session_state["draft"].request.max_new_tokens != 1000
+    app.slider(key="write_max_new_tokens").set_value(304)
+    app.text_area(key="about").set_value("another thing").run()
+    assert app.session_state["draft"].request.text != "another thing"
+
+
+def test_strangers_press_the_button(open_page: Open, bench: Bench) -> None:
+    bench.local.settings = replace(bench.engine.settings, is_public=True)
+    app = asked(open_page, "write")
+    app.session_state["draft"].seconds = 0.1
+    app.slider(key="write_temperature").set_value(0.2).run()
+    assert app.session_state["draft"].request.temperature != 0.2
