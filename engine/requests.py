@@ -332,12 +332,15 @@ class Event:
 
     kind "queued" (`position` in the queue, 1 is next; repeated at least twice a second so that a page can stop),
     "loading" (the model is being read into memory), "text" (`text` is new text, `token` its detail where asked for),
-    "replace" (an application thought better of it: `text` stands for all that came so far), "done" (`result`, last).
+    "replace" (an application thought better of it: `text` stands for all that came so far), "working" (an application
+    has done `part` of `parts` of what it does), "done" (`result`, last).
     """
 
-    kind: Literal["queued", "loading", "text", "replace", "done"]
+    kind: Literal["queued", "loading", "text", "replace", "working", "done"]
     text: str = ""
     position: int = 0
+    part: int = 0
+    parts: int = 0
     token: Token | None = None
     result: Any = None
 

@@ -37,10 +37,10 @@ def model(name: str, memory_bytes: int = 1000, **changes: Any) -> Model:
 def embedded_models() -> tuple[Model, ...]:
     """Fake models under the ids that the applications use by default."""
     return (
-        model("smollm2-135m-instruct", is_chat=True),
-        model("gemma-3-270m", applications=("translate", "write"), prompt_style="few-shot"),
+        model("smollm2-135m-instruct", is_chat=True, applications=("write", "summarize")),
+        model("gemma-3-270m", applications=("translate", "write", "summarize"), prompt_style="few-shot"),
         model("sentiment-minilm", architecture="classification", languages=("en",), applications=("sentiment",)),
-        model("multilingual-e5-small", architecture="embedding", applications=("explore",)),
+        model("multilingual-e5-small", architecture="embedding", applications=("summarize", "explore")),
         model("answer-minilm", architecture="extraction", languages=("en",), applications=("answer",)),
     )
 

@@ -62,7 +62,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_an_application_is_on_home_and_in_the_navigation(extended: dict[str, Any]) -> None:
     assert ":material/campaign: Shout" in extended["home"]
-    assert extended["navigation"]["Use"] == ["Translate", "Write", "Sentiment", "Answer", "Shout", "Shout"]
+    assert extended["navigation"]["Use"] == ["Translate", "Summarize", "Write", "Sentiment", "Answer", "Shout", "Shout"]
 
 
 def test_its_page_has_a_picker_and_answers(extended: dict[str, Any]) -> None:

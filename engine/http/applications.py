@@ -67,7 +67,8 @@ def _add(router: APIRouter, application: Application[Any, Any], house: House) ->
     router.add_api_route(
         f"{path}/stream", streamed, methods=["POST"], summary=f"{name}, streamed", response_class=StreamingResponse,
         description="Server-sent events, each a JSON object: `{kind: queued, position}` or `{kind: loading}` while it "
-        "waits, `{kind: text, text}` with new text, `{kind: replace, text}` in place of all text so far, and last "
+        "waits, `{kind: working, part, parts}` of work in parts, `{kind: text, text}` with new text, "
+        "`{kind: replace, text}` in place of all text so far, and last "
         "`{kind: done, result}`, or `{error}`.",
         operation_id=f"{operation}_stream", tags=tags, responses={200: {"content": {"text/event-stream": {}}}},
     )  # fmt: skip
@@ -90,6 +91,8 @@ def event_lines() -> Callable[[Event], Iterator[bytes]]:
         nonlocal last, has_text
         if event.kind == "done":
             yield data({"kind": "done", "result": said(asdict(event.result))})
+        elif event.kind == "working":
+            yield data({"kind": "working", "part": event.part, "parts": event.parts})
         elif event.kind not in WAITING:
             has_text = True
             yield data({"kind": event.kind, "text": event.text})

@@ -35,6 +35,16 @@ def show_passage(passage: str, start: int, end: int, *, around: int = 700) -> No
     st.html(f'<div dir="auto" style="{_STYLE}">{lead}{before}{mark}{after}{trail}</div>')
 
 
+def show_marks(text: str, spans: Sequence[tuple[int, int]]) -> None:
+    """Draw a whole text with the characters of these spans marked."""
+    drawn, at = "", 0
+    for start, end in sorted(spans):
+        if start >= at:
+            mark = f'<mark style="{_MARK}">{html.escape(text[start:end])}</mark>'
+            drawn, at = drawn + html.escape(text[at:start]) + mark, end
+    st.html(f'<div dir="auto" style="{_STYLE}">{drawn}{html.escape(text[at:])}</div>')
+
+
 def plain(text: str) -> str:
     """Text for a Markdown element that shows every character as it is."""
     return "".join("\\" + character if character in "\\`*_{}[]()#+-.!|<>~$:&" else character for character in text)

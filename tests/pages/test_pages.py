@@ -283,11 +283,11 @@ def test_a_hub_id_that_is_none_gets_a_sentence(open_page: Open) -> None:
 
 
 def test_an_application_without_a_file_is_shown_nowhere(open_page: Open, bench: Bench) -> None:
-    bench.engine.catalogue.add(model("explorer", applications=("explore", "summarize")))
+    bench.engine.catalogue.add(model("explorer", applications=("explore", "compose")))
     app = open_page("models")
     (table,) = app.dataframe
     assert dict(zip(table.value["Id"], table.value["For"], strict=True))["explorer"] == ""
-    assert app.button_group(key="used_for").options == ["Translate", "Write", "Sentiment", "Answer"]
+    assert app.button_group(key="used_for").options == ["Translate", "Summarize", "Write", "Sentiment", "Answer"]
 
 
 def test_a_hub_model_is_offered_by_its_id(open_page: Open, bench: Bench) -> None:

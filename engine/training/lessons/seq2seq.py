@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from engine.applications import APPLICATIONS
 from engine.applications.languages import LANGUAGES
 from engine.applications.translate import APPLICATION
 from engine.backends.languages import TARGET_TAGS, is_multilingual, language_code, language_id
@@ -73,7 +74,7 @@ def pairs(config: TrainingConfig, folder: Path) -> Lesson:
     def examine(module: Any) -> dict[str, float]:
         chosen = held_out[:EXAMINED_ROWS]
         texts = written(module, [row[source] for row in chosen], config.max_target_length)
-        return APPLICATION.measure(texts, [row[target] for row in chosen], config.target_language)
+        return _measured(config, texts, [row[target] for row in chosen])
 
     def sample(module: Any) -> list[Shown]:
         prompts = config.sample_prompts or tuple(row[source] for row in held_out[:DEFAULT_PROMPTS])
@@ -89,6 +90,15 @@ def pairs(config: TrainingConfig, folder: Path) -> Lesson:
         model, tokenizer, learned, validation_set, collate=joined, examine=examine, sample=sample,
         settings=settings, evaluation_batch_size=max(config.batch_size, 16),
     )  # fmt: skip
+
+
+def _measured(config: TrainingConfig, texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """By the translators' metrics, one of which chooses the best model, and by those of the page that it is for."""
+    found = APPLICATION.measure(texts, references, config.target_language)
+    for id in tasks.find(config.task).applications:
+        if id in APPLICATIONS and id != APPLICATION.id:
+            found |= APPLICATIONS[id].measure(texts, references)
+    return found
 
 
 def _started(config: TrainingConfig, folder: Path) -> tuple[Any, Any, str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from engine.applications.written import DEFAULT_WORDS, ask
 from engine.catalogue.models import Model
 from engine.messages import Text, counted
 from engine.requests import Generate, Sampling
@@ -28,8 +29,8 @@ def _check_part(rows: Data, part: Text) -> Iterator[Finding]:
 
 
 def _ask(model: Model, config: TrainingConfig, text: str, sampling: Sampling) -> Generate:
-    """T5 is asked by the prefix that it learned (Raffel et al. 2020)."""
-    return Generate(f"summarize: {text}" if model.prompt_style == "t5" else text, sampling=sampling)
+    """As the page asks: T5 by the prefix that it learned (Raffel et al. 2020), others by the text alone."""
+    return ask(model, text, DEFAULT_WORDS, "en", sampling)
 
 
 TASK = replace(

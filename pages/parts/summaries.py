@@ -1,0 +1,53 @@
+"""Below a summary: its length, what to beware of, and where in the text each sentence comes from."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.applications.summarize import SummarizeResult, SummarySentence
+from engine.messages import counted
+from pages.parts.decoding import settings_in_words
+from pages.parts.language import _
+from pages.parts.sizes import percent_in_words
+from pages.parts.text import plain, show_marks
+from pages.parts.visits import Exchange
+
+MAX_MARKED = 30_000
+"""Characters of a text that is shown with its marks."""
+
+
+def doubts_of(result: SummarizeResult) -> list[tuple[int, int]]:
+    """Where sentences stand that hold what the text does not, or that no sentence of it supports."""
+    doubtful = [one.text for one in result.sentences if one.unsupported or not one.sources]
+    places = [(result.text.find(one), len(one)) for one in doubtful]
+    return [(start, start + length) for start, length in places if start >= 0]
+
+
+def show_facts(answer: Exchange) -> None:
+    """Below a summary: its length, what to beware of, and where it comes from."""
+    result: SummarizeResult = answer.result
+    facts = [_(counted("{count} word", "{count} words", result.words))]
+    facts += [_("from {count} parts", count=result.parts)] if result.parts > 1 else []
+    facts += [f"{name.upper()} {100 * score:.1f}" for name, score in result.rouge.items()]
+    st.caption(" · ".join(facts))
+    for words in filter(None, (result.note, result.warning)):
+        st.caption(f":material/info: {plain(_(words))}")
+    with st.expander(_("Where it comes from"), icon=":material/format_quote:"):
+        if result.is_quoted and len(answer.request.text) <= MAX_MARKED:
+            show_marks(answer.request.text, [(one.start, one.end) for each in result.sentences for one in each.sources])
+        else:
+            for sentence in result.sentences:
+                show_sources(sentence, is_quoted=result.is_quoted)
+        if result.settings:
+            st.caption(settings_in_words(result.settings))
+
+
+def show_sources(sentence: SummarySentence, *, is_quoted: bool) -> None:
+    """A sentence of the summary over those of the text that support it."""
+    st.markdown(f"**{plain(sentence.text)}**")
+    if sentence.unsupported:
+        st.caption(":material/warning: " + _("Not in the text: {words}", words=plain(", ".join(sentence.unsupported))))
+    for source in sentence.sources if not is_quoted else ():
+        st.markdown(f"> {plain(source.text)} · {percent_in_words(source.score)}")
+    if not sentence.sources:
+        st.caption(":material/warning: " + _("No sentence of the text says this."))
