@@ -138,15 +138,23 @@ class Lens:
 
 @dataclass(frozen=True)
 class Attribute:
-    """Ask which tokens of the text speak for an answer and against another: a decoder's next token or a label.
+    """Ask which tokens of the text speak for an answer and against another.
 
-    Empty is the likeliest answer, and the likeliest other one.
+    That is a decoder's next token, a classifier's label, words of the passage that a reader answers a question with
+    (against none, or others), or the next token of a translation. Empty is the likeliest answer, and the likeliest
+    other one.
     """
 
     text: str
     answer: str = ""
     rival: str = ""
     method: Method = "gradients"
+    question: str = ""
+    """A reader's, of the text."""
+    begun: str = ""
+    """What a decoder or a translator has written of it already; the answer comes next."""
+    turns: tuple[tuple[str, str], ...] = ()
+    """In the place of the text, a chat: roles and what they say; a last turn by the assistant is carried on."""
     task: Literal["attribute"] = "attribute"
 
     @property
@@ -236,6 +244,7 @@ class Attribution:
     tokens: tuple[Piece, ...]
     parts: Grid
     answer: str
+    """"" is a reader's word that the text holds no answer."""
     rival: str
     before: float
     after: float

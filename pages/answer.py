@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult, context_of
+from engine.explain.why import WhyRequest, around
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
 from pages.parts.examples import offer_examples
@@ -15,6 +16,7 @@ from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage, show_text
 from pages.parts.visits import Exchange, is_tried, resume
+from pages.parts.why import offer_why
 
 KEY = "found"
 
@@ -48,6 +50,12 @@ def show_beside(other: Exchange) -> None:
     show_found(other.request.context, other.result)
 
 
+def why_request(asked: AnswerRequest, found: AnswerResult) -> WhyRequest:
+    """About the words of the passage around the answer: a model reads so many at once."""
+    part = around(asked.context, found.start, found.end)
+    return WhyRequest(part, found.answer, question=asked.question, model=found.model)
+
+
 header(
     _(APPLICATION.title),
     _("The model looks for the words of a passage that answer your question. It quotes; it does not invent."),
@@ -77,5 +85,6 @@ with right, st.container(border=True, key="answer-box"):
         st.caption(_("The answer appears here, marked in the passage."))
     elif answer.result:
         show_found(answer.request.context, answer.result)
+        offer_why(why_request(answer.request, answer.result), "why-span")
 with right:
     offer_actions(KEY, show_beside)

@@ -13,6 +13,7 @@ from engine.applications.sentiment import (
     SentimentRequest,
     SentimentResult,
 )
+from engine.explain.why import WhyRequest
 from engine.messages import Text
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
@@ -28,6 +29,7 @@ from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
 from pages.parts.uploads import texts_of_file
 from pages.parts.visits import Exchange, is_tried, resume
+from pages.parts.why import offer_why
 
 KEY = "judgement"
 MAX_NAMED = 6
@@ -131,5 +133,8 @@ with right, st.container(border=True, key="answer-box"):
         st.caption(_("The judgement appears here."))
     elif answer.result:
         show_judged(answer)
+        if isinstance(answer.request.text, str):
+            (score,) = answer.result.results
+            offer_why(WhyRequest(answer.request.text, score.label, model=answer.result.model), "why-label")
 with right:
     offer_actions(KEY, show_judged)

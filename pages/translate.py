@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -19,6 +20,7 @@ from engine.applications.translate import (
     languages_of,
 )
 from engine.applications.words import alternatives, exchanged, find_words
+from engine.explain.why import WhyRequest
 from engine.messages import Text
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
@@ -36,6 +38,7 @@ from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain
 from pages.parts.typing import typed_text
 from pages.parts.visits import Exchange, answer_of, is_new, is_tried, resume
+from pages.parts.why import offer_why_word
 from pages.parts.words import Place, show_words
 
 KEY = "translation"
@@ -110,6 +113,26 @@ def show_translation(text: str, result: TranslateResult) -> None:
         percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)
         st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
         st.caption(settings_in_words(result.settings))
+    offer_why_of(done.sentences, result)
+
+
+def offer_why_of(sentences: Sequence[Sentence], result: TranslateResult) -> None:
+    """Why a word of a sentence, where one model made it of its source."""
+    told = [one for one in sentences if one.text.strip() and one.source.strip()]
+    if not told or result.via or house().catalogue.find(result.model).architecture != "seq2seq":
+        return
+    place = 0
+    if len(told) > 1:
+        names = [f"{number}. {one.text[:60]}" for number, one in enumerate(told, 1)]
+        place = st.selectbox(
+            _("Sentence to ask about"), range(len(told)), key="why-sentence", format_func=names.__getitem__
+        )
+    chosen = told[min(place, len(told) - 1)]
+
+    def make(before: str, word: str) -> WhyRequest:
+        return WhyRequest(chosen.source, word, begun=before, model=result.model)
+
+    offer_why_word(chosen.text, make, "why-translated", result.model)
 
 
 def choose_word(place: Place | None) -> None:

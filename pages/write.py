@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
 from engine.applications import write
 from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
+from engine.explain.why import WhyRequest, from_generate
 from engine.messages import Text, counted
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
@@ -21,6 +23,7 @@ from pages.parts.picker import pick_model, title_of
 from pages.parts.share import header
 from pages.parts.streaming import ask, show_answer
 from pages.parts.visits import Exchange, answer_of, is_tried, resume
+from pages.parts.why import offer_why_word
 
 KEY = "draft"
 KIND_NAMES: dict[Kind, Text] = {
@@ -112,6 +115,15 @@ def show_draft(draft: Exchange, before: str, *, is_ready: bool) -> None:
     if draft.result:
         st.caption(facts_in_words(draft.result))
         st.caption(settings_in_words(draft.result.settings))
+        offer_why_word(draft.text, partial(why_request, draft), "why-word", draft.result.model)
+
+
+def why_request(draft: Exchange, before: str, word: str) -> WhyRequest:
+    """Why the word came after what the model had been given and had written."""
+    asked = replace(draft.request, continuation=draft.request.continuation + before)
+    model = house().catalogue.find(draft.result.model)
+    most = house().settings.max_text_characters + len(asked.continuation)
+    return from_generate(write.ask(model, asked, most), model.id, word)
 
 
 header(_(APPLICATION.title), _("Choose what to write, set the temperature, and watch the words arrive one by one."))

@@ -11,7 +11,7 @@ from engine.settings import Settings
 TASKS = frozenset(
     {
         "generate", "sample", "top_logprobs", "alternatives", "beginning", "align", "score_translation", "tokenize",
-        "attend", "attend_translation",
+        "attend", "attend_translation", "attribute",
     }
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,23 +11,41 @@ from engine.explain.view import View, origin_in_words
 from engine.explain.view import stream as streamed
 from engine.inspections import Attribute, Attribution, Method, Piece
 from engine.messages import Text
-from engine.requests import Event, clean_text
+from engine.requests import Event, Generate, Message, clean_text
 from engine.serving.protocol import Caller, Engine
 
 MOST_ERROR = 0.05
 """Share of the change from which the page says that the parts do not add up."""
+MOST_CHARACTERS = 700
+"""Of a passage that is taken apart, some 160 tokens."""
+_BREAK = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\u201d]*\s+|\n+")
 _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\u201d]*$")
 
 
 @dataclass(frozen=True)
 class WhyRequest:
-    """A text, an answer (the next word, or a label; empty is the likeliest) and another that it could have been."""
+    """A text, an answer (empty is the likeliest) and another that it could have been (empty is the next likeliest).
+
+    The answer is a decoder's next word, a classifier's label, words of the text that answer a `question`, or the next
+    word of a translation.
+    """
 
     text: str
     answer: str = ""
     rival: str = ""
     method: Method = "gradients"
+    question: str = ""
+    """Of the text, for a model that answers questions."""
+    begun: str = ""
+    """What is written already of a translation, or of the text's continuation; the answer comes next."""
+    messages: tuple[Message, ...] = ()
+    """In the place of the text, for a chat model; a last one by the assistant is carried on."""
     model: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Under which its result is found again; tells nothing of the text."""
+        return hashlib.sha256(repr(self).encode("utf-8", "replace")).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -55,10 +74,29 @@ class WhyResult:
     model: str
 
 
+def from_generate(asked: Generate, model_id: str, answer: str = "", method: Method = "gradients") -> WhyRequest:
+    """Why the next word after what a model was asked for."""
+    return WhyRequest(asked.prompt, answer, method=method, messages=asked.messages, model=model_id)
+
+
+def around(text: str, start: int, end: int, most: int = MOST_CHARACTERS) -> str:
+    """A text, or the whole lines and sentences of a long one around a place: what can be taken apart at once."""
+    if len(text) <= most:
+        return text
+    low, high = max(0, (start + end - most) // 2), min(len(text), (start + end + most) // 2)
+    cuts = [match.end() for match in _BREAK.finditer(text)]
+    first = min((cut for cut in cuts if low <= cut <= start), default=low)
+    last = max((cut for cut in cuts if end <= cut <= high), default=high)
+    return text[first:last].strip()
+
+
 def stream(engine: Engine, request: WhyRequest, caller: Caller) -> Iterator[Event]:
-    """Yields events, a text `3/120 ` for each pass of the model; the last one's result is a WhyResult."""
+    """Yields events, a text `8/256 ` as it goes on; the last one's result is a WhyResult."""
     model = VIEW.choose(engine.catalogue, request.model)
-    text = clean_text(request.text, "text", engine.settings.max_text_characters)
+    most = engine.settings.max_text_characters
+    text = clean_text(request.text, "text", most, can_be_empty=bool(request.messages))
+    question = clean_text(request.question, "question", most, can_be_empty=model.architecture != "extraction")
+    turns = tuple((turn.role, clean_text(turn.content, "messages", most)) for turn in request.messages)
 
     def make(found: Attribution) -> WhyResult:
         tokens = [
@@ -71,20 +109,25 @@ def stream(engine: Engine, request: WhyRequest, caller: Caller) -> Iterator[Even
             found.error <= MOST_ERROR, origin, model.id,
         )  # fmt: skip
 
-    asked = Attribute(text, request.answer, request.rival, request.method)
+    asked = Attribute(
+        text, request.answer, request.rival, request.method, question=question, begun=request.begun, turns=turns
+    )  # fmt: skip
     yield from streamed(engine, model, asked, caller, make)
 
 
 def fold(pieces: Sequence[Piece], parts: Sequence[Part]) -> list[Part]:
-    """Tokens joined to words: a word goes on until a token begins with a space; special tokens stand alone."""
+    """Tokens joined to words: a word goes on until a token begins with a space. Special tokens, which stay as they are
+    whatever is asked, are no words."""
     words: list[Part] = []
     is_open = False
     for piece, part in zip(pieces, parts, strict=True):
-        if is_open and not piece.is_special and not part.text[:1].isspace():
+        if piece.is_special:
+            is_open = False
+        elif is_open and not part.text[:1].isspace():
             words[-1] = Part(words[-1].text + part.text, words[-1].value + part.value)
         else:
             words.append(Part(part.text.strip() or part.text, part.value))
-        is_open = not piece.is_special
+            is_open = True
     return words
 
 
@@ -103,7 +146,9 @@ def sentences(words: Sequence[Part]) -> list[Part]:
 
 VIEW = View(
     id="explore/why", title=Text("Why this answer?"), summary=Text("Which words speak for an answer."),
-    icon="psychology_alt", architectures=frozenset({"causal", "classification"}), default_model="sentiment-minilm",
+
+    icon="psychology_alt", architectures=frozenset({"causal", "classification", "extraction", "seq2seq"}),
+    default_model="sentiment-minilm",
     needs=frozenset({"attribute"}), request_type=WhyRequest, result_type=WhyResult, stream=stream,
     samples=(WhyRequest("The food was good, but the waiter was rude."),),
 )  # fmt: skip

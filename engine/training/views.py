@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,12 @@ class RunView(Standing):
     def is_kept(self, step: int) -> bool:
         """Whether the weights of that step are kept to look back at alone, and so can be deleted."""
         return step in self.past_weights and self.past_weights[step].parent.name.startswith(KEPT)
+
+    @property
+    def tokens_seen(self) -> float:
+        """Tokens that were learned from, about: by the speed and the time between two lines of its metrics."""
+        lines = [row for row in self.metrics if "tokens_per_second" in row and "time" in row]
+        return sum(later["tokens_per_second"] * (later["time"] - row["time"]) for row, later in pairwise(lines))
 
     @property
     def model_id(self) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import streamlit as st
 
-from engine.training import views
+from engine.jobs import work
+from engine.training import retelling, views
 from engine.training.views import RunView
 from pages.parts.curves import points_of
-from pages.parts.engine import house, may
+from pages.parts.engine import caller, house, may
+from pages.parts.errors import errors_shown
+from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _
 from pages.parts.live import figures_of
 from pages.parts.looking import show_behind, show_plot
@@ -33,6 +36,8 @@ def show_phases() -> None:
     chosen = st.selectbox(_("Run"), list(titles), format_func=lambda id: titles[id], key="run8", bind="query-params")
     run = next(one for one in told if one.id == chosen)
     _show_samples(run.samples)
+    if run.past_weights and may("compare"):
+        _retell(run)
     if run.metrics:
         figure = figures_of(run, 0.6, False)["loss"]
         show_plot(figure, "phases-loss", _("The loss of the run, step by step."))
@@ -54,11 +59,39 @@ def _show_samples(samples: Sequence[Mapping[str, Any]]) -> None:
             show_text(str(written))
 
 
+def _retell(run: RunView) -> None:
+    """A beginning of the visitor's own, answered now from the weights that the run has kept."""
+    with st.form("retell", border=False):
+        prompt = st.text_input(
+            _("A beginning of your own"), key="prompt8", bind="query-params", max_chars=retelling.MOST_CHARACTERS
+        )
+        is_asked = st.form_submit_button(_("Let the kept weights go on"), icon=":material/history:")
+    if not prompt.strip():
+        return
+    subject = f"{run.id} {hashlib.sha256(prompt.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    job = work.latest(house().settings, retelling.KIND, subject)
+    with errors_shown():
+        if is_asked and not (job and (job.is_alive or job.state == "finished")):
+            config = {"run": run.id, "prompt": prompt}
+            work.begin(house().settings, retelling.KIND, config, subject=subject, caller=caller())
+            job = work.latest(house().settings, retelling.KIND, subject)
+        if job is None:
+            return
+        if job.is_alive:
+            show_job(job, _("Reading the kept weights, one after the other"))
+            return
+        show_failure(job)
+        if samples := job.result.get("samples"):
+            _show_samples(samples)
+            if len({row["step"] for row in samples}) < 3:
+                st.caption(_("No weights from the middle of this run are kept. Keep some under Expert on Fine-tune."))
+
+
 def _show_cost(run: RunView) -> None:
     """About 6 operations a weight and token: two forwards, four backwards (Kaplan et al. 2020)."""
     models, base = house().catalogue.models, run.config.base_id if run.config else ""
     model = models.get(run.model_id) or models.get(base)
-    seen = tokens_seen(run.metrics)
+    seen = run.tokens_seen
     if not model or not seen:
         return
     cost = 6 * model.parameters * seen
@@ -70,9 +103,3 @@ def _show_cost(run: RunView) -> None:
         **facts,
     )
     st.markdown(words)
-
-
-def tokens_seen(metrics: Sequence[Mapping[str, Any]]) -> float:
-    """Tokens that were learned from, by the speed and the time between two lines."""
-    lines = [row for row in metrics if "tokens_per_second" in row and "time" in row]
-    return sum(later["tokens_per_second"] * (later["time"] - row["time"]) for row, later in pairwise(lines))

@@ -33,9 +33,11 @@ def named(text: str) -> str:
     return escape(text.replace(" ", "·").replace("\n", "↵").replace("\t", "→")) or "∅"
 
 
-def _axis(names: Sequence[str], **more: Any) -> dict[str, Any]:
-    """By number, since two tokens may be alike."""
-    return {"tickvals": list(range(len(names))), "ticktext": list(names), "automargin": True, "showgrid": False} | more
+def _axis(names: Sequence[str], every: int = 1, **more: Any) -> dict[str, Any]:
+    """By number, since two tokens may be alike; `every` one of how many is named."""
+    places = list(range(0, len(names), every))
+    texts = [names[place] for place in places]
+    return {"tickvals": places, "ticktext": texts, "automargin": True, "showgrid": False} | more
 
 
 def choices(result: NextResult, most: int = 15) -> dict[str, Any]:
@@ -120,8 +122,9 @@ def matrix(weights: Any, rows: Sequence[Piece], columns: Sequence[Piece]) -> dic
             "text": [[f"{row} → {column}" for column in across] for row in down],
             "hovertemplate": "%{text}: %{z:.1%}<extra></extra>",
         }  # fmt: skip
-    y = _axis(down, autorange="reversed", title={"text": _("looks")})
-    x = _axis(across, side="top", tickangle=-60, title={"text": _("at")})
+    every = 1 + max(len(down), len(across)) // MOST_CELLS
+    y = _axis(down, every, autorange="reversed", title={"text": _("looks")})
+    x = _axis(across, every, side="top", tickangle=-60, title={"text": _("at")})
     layout = {"height": max(260, min(760, 130 + 20 * len(down))), "margin": MARGIN | {"t": 60}, "xaxis": x, "yaxis": y}
     return {"data": [trace], "layout": layout}
 

@@ -168,8 +168,12 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
     show_behind(
         rows, key, "chain", "" if source else model_id, ChainRequest(next(iter(texts.values())), model=model_id)
     )
-    if str(next(iter(found.values())).origin):
-        show_origin(next(iter(found.values())))
+    first = next(iter(found.values()))
+    if str(first.origin):
+        show_origin(first)
+    if house().catalogue.find(model_id).runtime == "llamacpp":
+        st.caption(_("llama.cpp, which writes with this model on other pages, does not tell how likely it finds a "
+                     "given text; transformers does."))  # fmt: skip
 
 
 def show_attention(text: str, model_id: str, key: str, source: str = "") -> None:
@@ -325,6 +329,13 @@ def show_meaning(text: str, model_id: str, key: str, analogies: str = "") -> Non
 def show_masked(text: str, model_id: str, key: str) -> None:
     """What stands where words are hidden."""
     request = MaskedRequest(text, model=model_id)
+    st.caption(
+        _(
+            "Caution: what stands at the top is what was often written, not what is true or right. Try *The nurse said "
+            "that [MASK] was tired* and *The engineer said that [MASK] was tired*: such models picked up who is "
+            "usually spoken of how."
+        )
+    )
     result = look("masked", request)
     for number, mask in enumerate(result.masks if result else (), 1):
         bars = {_("Mask {number}", number=number): {one.text: one.probability for one in mask}}

@@ -2,55 +2,142 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
 import streamlit as st
 
-from engine.explain.why import MOST_ERROR, WhyRequest
+from engine.explain import taking_apart
+from engine.explain.why import MOST_ERROR, VIEW, WhyRequest, WhyResult
 from engine.messages import Text
 from pages.parts import plots
+from pages.parts.engine import caller, house, may
+from pages.parts.errors import errors_shown
+from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _, labelled
 from pages.parts.looking import look, show_behind, show_origin, show_plot
+from pages.parts.picker import title_of
 from pages.parts.text import plain
 
+ASKED = "why"
+"""In the link: the question that was asked for; another is not, until somebody presses."""
 METHODS = {"gradients": Text("Integrated gradients"), "occlusion": Text("Occlusion")}
 LEVELS = {"words": Text("Words"), "sentences": Text("Sentences"), "tokens": Text("Tokens")}
+MOST_WORDS = 120
+"""Of a text that can be asked about."""
 
 
 def show_why(text: str, model_id: str, key: str) -> None:
-    """The question, what it costs, and the answer once it was asked for."""
-    left, middle, right = st.columns(3)
-    answer = left.text_input(_("Why this? Empty: the likeliest"), key=f"{key}-answer", bind="query-params")
-    rival = middle.text_input(_("And not this? Empty: the next likeliest"), key=f"{key}-rival", bind="query-params")
-    method = right.selectbox(
-        _("Method"),
-        list(METHODS),
-        format_func=labelled(METHODS, f"{key}-method"),
-        key=f"{key}-method",
-        bind="query-params",
-    )
-    request = WhyRequest(text, answer, rival, method, model_id)  # type: ignore[arg-type]
-    st.caption(_("Integrated gradients take 8 to 120 passes of the model forth and back, occlusion one pass a token."))
-    asked = st.session_state.setdefault("why-asked", set())
-    if st.button(_("Find out"), key=f"{key}-go", icon=":material/psychology_alt:"):
-        asked.add(request)
-    result = look("why", request) if request in asked else None
-    if result is None:
+    """Explore's view: any text and model."""
+    architecture = house().catalogue.find(model_id).architecture
+    question = begun = ""
+    if architecture == "extraction":
+        question = st.text_input(_("Question"), _("What was good?"), key=f"{key}-question", bind="query-params")
+    if architecture == "seq2seq":
+        begun = st.text_input(_("Translation so far; why its next word?"), key=f"{key}-begun", bind="query-params")
+    answer = st.text_input(_("Why this? Empty: the likeliest"), key=f"{key}-answer", bind="query-params")
+    if architecture != "extraction" or question.strip():
+        _ask(WhyRequest(text, answer, question=question, begun=begun, model=model_id), key)
+
+
+def offer_why(request: WhyRequest, key: str) -> None:
+    """Below an answer: why it, and not another."""
+    if (opened := _opened(request.model, key)) is not None:
+        with opened:
+            _ask(request, key)
+
+
+def offer_why_word(text: str, make: Callable[[str, str], WhyRequest], key: str, model_id: str | None) -> None:
+    """Below a text that a model wrote: why one of its words; `make` takes what stands before it, and the word."""
+    words = list(re.finditer(r"\w+(?:['’-]\w+)*", text))[:MOST_WORDS]
+    if not words or (opened := _opened(model_id, key)) is None:
         return
+    with opened:
+        names = [f"{number}. {one[0]}" for number, one in enumerate(words, 1)]
+        place: int = st.selectbox(_("Which word?"), range(len(words)), key=f"{key}-word", format_func=names.__getitem__)
+        chosen = words[min(place, len(words) - 1)]
+        _ask(make(text[: chosen.start()].rstrip(), chosen[0]), key)
+
+
+def _opened(model_id: str | None, key: str) -> st.delta_generator.DeltaGenerator | None:
+    """The place for it, where the model can tell; else one line that says which can."""
+    model = house().catalogue.models.get(model_id or "")
+    if model is None or not VIEW.offers(model):
+        return None
+    words = _("Why this answer?")
+    return st.expander(words, icon=":material/psychology_alt:", key=f"{key}-open", expanded=ASKED in st.query_params)
+
+
+def _ask(request: WhyRequest, key: str) -> None:
+    """The question, what it costs, and the answer once it was asked for."""
+    left, right = st.columns(2)
+    rival = left.text_input(_("And not this? Empty: the next likeliest"), key=f"{key}-rival", bind="query-params")
+    method = right.selectbox(
+        _("Method"), list(METHODS), format_func=labelled(METHODS, f"{key}-method"), key=f"{key}-method",
+        bind="query-params",
+    )  # fmt: skip
+    request = replace(request, rival=rival, method=method)  # type: ignore[arg-type]
+    words = _(
+        "What it costs: integrated gradients read the text up to 256 times forth and back and end within half a "
+        "minute; occlusion reads it once for each token. It goes on when you leave the page."
+    )
+    st.caption(words)
+    is_pressed = st.button(_("Find out"), key=f"{key}-go", icon=":material/psychology_alt:")
+    if is_pressed:
+        st.query_params[ASKED] = request.name
+    if st.query_params.get(ASKED) == request.name:
+        with errors_shown():
+            result = _result(request, is_pressed=is_pressed)
+            if result is not None:
+                _show(result, key)
+
+
+def _result(request: WhyRequest, *, is_pressed: bool) -> WhyResult | None:
+    """What came of it; meanwhile how far it is. Who may begin no jobs waits for it on the page."""
+    if not may("work"):
+        found: WhyResult | None = look("why", request)
+        return found
+    job = taking_apart.find(house(), request)
+    if job is None or (is_pressed and job.state != "finished" and not job.is_alive):
+        taking_apart.begin(house(), request, caller())
+        job = taking_apart.find(house(), request)
+    if job is None:
+        return None
+    if job.is_alive:
+        show_job(job, _("Taking the answer apart"))
+        return None
+    show_failure(job)
+    if job.state == "stopped":
+        st.caption(":material/stop_circle: " + _("Stopped."))
+    return taking_apart.result_of(job) if job.state == "finished" else None
+
+
+def _show(result: WhyResult, key: str) -> None:
+    answer, rival = (repr(one.strip()) if one else _("no answer") for one in (result.answer, result.rival))
     words = _("Why {answer} and not {rival}? The difference of their logits is {after}, and {before} without the text.",
-              answer=repr(result.answer.strip()), rival=repr(result.rival.strip()), after=f"{result.after:.2f}",
-              before=f"{result.before:.2f}")  # fmt: skip
+              answer=answer, rival=rival, after=f"{result.after:.2f}", before=f"{result.before:.2f}")  # fmt: skip
     st.markdown(plain(words))
     level = st.segmented_control(
         _("Told by"), list(LEVELS), default="words", key=f"{key}-level", bind="query-params", required=True,
         format_func=labelled(LEVELS, f"{key}-level"),
     )  # fmt: skip
     parts = getattr(result, level)
-    show_plot(plots.speaking(parts), key, _("What each part of the text adds for the answer and against the other."))
-    share = f"{result.error:.0%}"
-    if result.is_exact:
-        st.caption(plain(_("The parts add up to the change but for {share}.", share=share)))
-    else:
-        words = _("The parts miss the change by {share}, more than {most}: take them as a hint only.", share=share,
-                  most=f"{MOST_ERROR:.0%}")  # fmt: skip
-        st.warning(plain(words), icon=":material/warning:")
+    best = sorted(parts, key=lambda one: -one.value)[:3]
+    alt = _("What each part of the text adds for the answer and against the other; most: {list}.",
+            list=", ".join(f"{one.text.strip()} {one.value:+.2f}" for one in best))  # fmt: skip
+    show_plot(plots.speaking(parts), key, alt)
+    _say_error(result)
     show_behind([{_("Part"): one.text, _("Adds"): one.value} for one in parts], key)
     show_origin(result)
+    st.caption(_("By {model}.", model=plain(title_of(result.model))))
+
+
+def _say_error(result: WhyResult) -> None:
+    share = f"{result.error:.1%}"
+    if result.is_exact:
+        st.caption(plain(_("The parts add up to the change but for {share}.", share=share)))
+        return
+    words = _("The parts miss the change by {share}, more than {most}: take them as a hint only.", share=share,
+              most=f"{MOST_ERROR:.0%}")  # fmt: skip
+    st.warning(plain(words), icon=":material/warning:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.backends.pytorch import attributing
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.inspections import HABITS, MOST_TOKENS, Attend, Attribute, Lens, Next, Score, Tokenize
 from tests.backends import checkpoints
@@ -26,6 +28,9 @@ def models(tmp_path_factory: Any) -> dict[str, Any]:
     made |= {name: open_backend("seq2seq", getattr(checkpoints, name)(folder / name)) for name in ("t5", "marian")}
     made["bert"] = open_backend("embedding", checkpoints.bert(folder / "bert", ""))
     made["classifier"] = open_backend("classification", checkpoints.bert(folder / "judge", "SequenceClassification"))
+    made["reader"] = open_backend("extraction", checkpoints.bert(folder / "reader", "QuestionAnswering"))
+    chat = checkpoints.llama(folder / "chat", checkpoints.byte_pairs(has_template=True))
+    made["chat"] = open_backend("causal", chat)
     return made
 
 
@@ -107,7 +112,7 @@ def test_attention_of_encoder_decoders(models: dict[str, Any], name: str) -> Non
 def test_the_lens_ends_with_the_models_own_words(
     models: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.backends.pytorch.looking.LENS_LOGITS", 1000)  # a few places at a time
+    monkeypatch.setattr("engine.backends.pytorch.lens.BLOCK_LOGITS", 1000)  # a few places at a time
     backend, output = models[name], straight(models[name], output_hidden_states=True)
     job = KeptJob(Lens(TEXT, top=4))
     backend.run([job])
@@ -148,7 +153,7 @@ def test_what_cannot_be_looked_into_is_said(models: dict[str, Any], monkeypatch:
             run(models["gpt2"], request)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match="after each layer"):
         run(models["bert"], Lens("sea"))
-    monkeypatch.setattr("engine.backends.pytorch.looking.NORMS", ("drop",))
+    monkeypatch.setattr("engine.backends.pytorch.lens.NORMS", ("drop",))
     with pytest.raises(UnsupportedError, match="cannot be read"):
         run(models["gpt2"], Lens("sea"))
     assert len(run(models["gpt2"], Tokenize(long))[0].pieces) > MOST_TOKENS
@@ -173,23 +178,94 @@ def test_nobody_waits_for_the_layers_that_are_left(models: dict[str, Any], reque
     assert other.result.pieces
 
 
-@pytest.mark.parametrize(("name", "request_"), [("gpt2", Attribute(TEXT)), ("llama", Attribute(TEXT, "the", "and")),
-                                              ("classifier", Attribute(TEXT, rival="LABEL_1"))])  # fmt: skip
-def test_gradients_add_up_to_the_difference(models: dict[str, Any], name: str, request_: Any) -> None:
-    job = KeptJob(request_)
+PASSAGE = "Once upon a time there was a village. The quick brown fox jumps over the dog."
+WHY = {
+    "gpt2": Attribute(TEXT), "llama": Attribute(TEXT, "the", "and"), "classifier": Attribute(TEXT, rival="LABEL_1"),
+    "reader": Attribute(PASSAGE, question="Who jumps over the dog?"), "t5": Attribute("the quick brown fox"),
+    "marian": Attribute("the quick brown fox", begun="le renard"),
+    "chat": Attribute("", turns=(("user", "Once upon a time"), ("assistant", "there was"))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHY)
+def test_gradients_add_up_to_the_difference(models: dict[str, Any], name: str) -> None:
+    request, job = WHY[name], KeptJob(WHY[name])
     with torch.inference_mode():
         models[name].run([job])
-    found = job.result
     if job.error:
         raise job.error
+    found = job.result
     parts = found.parts.values()
     assert len(parts) == len(found.tokens) and found.answer != found.rival and job.texts
-    assert abs(float(parts.sum()) - (found.after - found.before)) <= max(0.05 * abs(found.after - found.before), 1e-3)
-    assert found.error <= 0.05
-    logits = straight(models[name]).logits[0]
-    top = (logits[-1] if logits.dim() == 2 else logits).topk(2)
-    if not request_.answer and not request_.rival:
-        assert found.after == pytest.approx(float(top.values[0] - top.values[1]), abs=1e-3)
+    change = abs(found.after - found.before)
+    assert abs(float(parts.sum()) - (found.after - found.before)) <= found.error * change + 1e-3
+    assert found.error <= 0.05 or name == "t5"  # whose random weights make a rough way, and it says so
+    assert all(value == 0 for value, piece in zip(parts, found.tokens, strict=True) if piece.is_special)
+    if name in ("gpt2", "classifier"):
+        logits = straight(models[name]).logits[0]
+        top = (logits[-1] if logits.dim() == 2 else logits).topk(2).values
+        assert request.rival or found.after == pytest.approx(float(top[0] - top[1]), abs=1e-3)
+    (hidden,) = run(models[name], replace(request, method="occlusion"))
+    assert hidden.after == pytest.approx(found.after, abs=1e-3) and len(hidden.parts.values()) == len(parts)
+
+
+def test_a_span_is_asked_about_where_it_stands(models: dict[str, Any]) -> None:
+    request = WHY["reader"]
+    (found,) = run(models["reader"], replace(request, answer="quick brown fox"))
+    assert found.answer.casefold() == "quick brown fox" and found.rival.casefold() != found.answer.casefold()
+    (other,) = run(models["reader"], replace(request, answer="quick brown fox", rival="village"))
+    assert other.rival.casefold() == "village"
+    (none,) = run(models["reader"], replace(request, answer="village"))
+    assert none.rival == ""  # against no answer
+    with pytest.raises(InputError, match="does not stand"):
+        run(models["reader"], replace(request, answer="zebra"))
+    with pytest.raises(TooLargeError):
+        run(models["reader"], replace(request, text=PASSAGE * 40))
+
+
+def test_of_a_chat_only_what_was_said_counts(models: dict[str, Any]) -> None:
+    (found,) = run(models["chat"], WHY["chat"])
+    said = {"once", "upon", "a", "time", "there", "was"}
+    for piece, value in zip(found.tokens, found.parts.values(), strict=True):
+        if value:
+            assert any(piece.text.strip().casefold() in word for word in said), piece
+
+
+@pytest.mark.parametrize("name", ["gpt2", "classifier"])
+def test_narrow_weights_are_taken_apart_in_float32(models: dict[str, Any], name: str) -> None:
+    """As exactly as a float32 copy of the same rounded weights."""
+    backend = models[name]
+    narrow, wide = (type(backend.module)(backend.module.config).eval() for _ in range(2))
+    narrow.load_state_dict(backend.module.state_dict())
+    wide.load_state_dict(narrow.bfloat16().state_dict())
+    vectors = wide.get_input_embeddings()(backend.tokenizer(TEXT, return_tensors="pt")["input_ids"])
+    with attributing.wide():
+        mine = narrow(inputs_embeds=vectors).logits
+    torch.testing.assert_close(mine, wide(inputs_embeds=vectors).logits, atol=1e-4, rtol=1e-4)
+    slopes = []
+    for module in (narrow, wide):
+        start = vectors.detach().clone().requires_grad_()
+        with attributing.wide():
+            (slope,) = torch.autograd.grad(module(inputs_embeds=start).logits[..., 0].sum(), start)
+        slopes.append(slope)
+    torch.testing.assert_close(slopes[0], slopes[1], atol=1e-4, rtol=1e-3)
+
+
+def test_the_parts_are_those_of_captum(models: dict[str, Any]) -> None:
+    captum = pytest.importorskip("captum.attr", reason="requirements-benchmarks.txt has it")
+    backend = models["classifier"]
+    (found,) = run(backend, Attribute(TEXT, "LABEL_0", "LABEL_1"))
+    ids = backend.tokenizer(TEXT, return_tensors="pt")["input_ids"]
+    special = torch.tensor([[piece.is_special for piece in found.tokens]])
+    table = backend.module.get_input_embeddings()
+    empty = table(torch.where(special, ids, torch.full_like(ids, backend.tokenizer.pad_token_id))).detach()
+
+    def difference(vectors: torch.Tensor) -> torch.Tensor:
+        logits = backend.module(inputs_embeds=vectors).logits
+        return logits[:, 0] - logits[:, 1]
+
+    theirs = captum.IntegratedGradients(difference).attribute(table(ids).detach(), empty, n_steps=200)
+    np.testing.assert_allclose(found.parts.values(), theirs.sum(-1)[0].detach(), atol=0.02 * abs(found.after) + 1e-3)
 
 
 def test_occlusion_is_what_is_lost_without_a_token(models: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from engine.backends.marian_students import TASKS
 from engine.catalogue.sources.folder import Folder
 from engine.catalogue.sources.package import Package
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
-from engine.inspections import Attend, Score, Tokenize
+from engine.inspections import Attend, Attribute, Score, Tokenize
 from engine.requests import Classify, Generate, Generation, Message, Sampling
 from engine.settings import Settings
 from tests.backends import marian_files
@@ -350,3 +350,25 @@ def test_config_is_json_that_tells_the_shape(tmp_path: Path) -> None:
     open_student("Tiny", tmp_path, publish(tmp_path))
     told = json.loads((tmp_path / CONVERTED / CONFIG).read_text())
     assert Shape(**told["shape"]) == SHAPE
+
+
+@pytest.mark.parametrize("begun", ["", "Le"])
+def test_words_of_the_source_speak_for_a_word(backend: StudentBackend, begun: str) -> None:
+    job = KeptJob(Attribute(TEXTS[0], begun=begun))
+    with torch.inference_mode():
+        backend.run([job])
+    if job.error:
+        raise job.error
+    found, student = job.result, backend._translator.student
+    source = torch.tensor([[*backend._source.encode(TEXTS[0]), EOS]])
+    target = torch.tensor([[*(backend._target.encode(begun) if begun else []), EOS]])
+    states, _ = student.decode(student.encode(source, [source.shape[1]]), target)
+    logits = student.logits(states)[0, -1].index_fill(0, torch.tensor(UNKNOWN), float("-inf"))
+    best = logits.topk(2)
+    assert found.after == pytest.approx(float(best.values[0] - best.values[1]), abs=1e-4)
+    assert float(found.parts.values().sum()) == pytest.approx(found.after - found.before, abs=0.02 * abs(found.after))
+    assert [piece.is_special for piece in found.tokens][-1] and found.parts.values()[-1] == 0
+    rival = backend._target.piece(int(best.indices[2 - 1]))
+    job = KeptJob(Attribute(TEXTS[0], begun=begun, rival=rival.strip() or "the", method="occlusion"))
+    backend.run([job])
+    assert job.error or len(job.result.parts.values()) == source.shape[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fakes import HOST
 
 from engine.backends.pytorch.sampling import filtered
 from engine.errors import InputError, PeopleError, UnsupportedError
-from engine.explain import VIEWS, tokens
+from engine.explain import VIEWS, taking_apart, tokens
 from engine.explain.attention import AttentionRequest
 from engine.explain.chain import ChainRequest, chain
 from engine.explain.choosing import NextRequest, choose
@@ -22,17 +23,18 @@ from engine.explain.counting import STORY, CountingRequest, Table, count
 from engine.explain.lens import LensRequest
 from engine.explain.meaning import MeaningRequest, meaning
 from engine.explain.tokens import TokensRequest
-from engine.explain.why import Part, WhyRequest, fold, sentences
+from engine.explain.why import Part, WhyRequest, around, fold, sentences
 from engine.inspections import MOST_TOKENS, Grid, Piece, pack
-from engine.requests import Sampling, Token
+from engine.requests import Message, Sampling, Token
 
 LOGITS = np.random.default_rng(3).normal(0, 3, 50).astype(np.float32)
 BEST = [Piece(f"t{id}", int(id)) for id in np.argsort(-LOGITS)[:30]]
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    made = Bench(*embedded_models(), model("minilm-l6", architecture="embedding"), queue_length=64)
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    more, runs = model("minilm-l6", architecture="embedding"), tmp_path_factory.mktemp("runs")
+    made = Bench(*embedded_models(), more, queue_length=64, runs_folder=runs)
     yield made
     made.engine.close()
 
@@ -162,10 +164,30 @@ def test_parts_are_folded(bench: Bench) -> None:
     ]
     parts = [Part(piece.text, value) for piece, value in zip(pieces, (9, 1, 2, 3, 4, 5), strict=True)]
     words = fold(pieces, parts)
-    assert words == [Part("[CLS]", 9), Part("unkind", 3), Part("man.", 7), Part("So", 5)]
-    assert sentences(words[1:]) == [Part("unkind man.", 10), Part("So", 5)]
+    assert words == [Part("unkind", 3), Part("man.", 7), Part("So", 5)]
+    assert sentences(words) == [Part("unkind man.", 10), Part("So", 5)]
     found = ask(bench, "why", WhyRequest("bad good", model="sentiment-minilm"))
     assert [part.value for part in found.tokens] == [-1, 1] and found.answer == "positive" and not found.is_exact
+
+
+def test_a_question_why_is_a_job_that_is_found_again(bench: Bench) -> None:
+    asked = WhyRequest("bad good", messages=(Message("user", "hi"),), model="sentiment-minilm")
+    assert taking_apart.find(bench.house, asked) is None
+    taking_apart.begin(bench.house, asked, HOST)
+    job = taking_apart.find(bench.house, asked)
+    while job and job.is_alive:
+        job = taking_apart.find(bench.house, asked)
+    assert job and job.state == "finished" and "bad good" not in job.subject
+    assert taking_apart.result_of(job) == ask(bench, "why", asked)
+    assert taking_apart.find(bench.house, replace(asked, rival="x")) is None
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 5), (700, 705), (1995, 2000)])
+def test_what_is_around_an_answer(start: int, end: int) -> None:
+    text = "".join(f"Sentence number {number:03d}. " for number in range(100))[:2000]
+    part = around(text, start, end, 300)
+    assert text[start:end].strip() in part and len(part) <= 300 and part in text
+    assert part.startswith("Sentence") and around("short", 0, 5) == "short"
 
 
 def test_what_a_view_cannot_show_is_said_with_one_that_can(bench: Bench) -> None:

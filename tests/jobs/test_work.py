@@ -126,6 +126,7 @@ def test_a_kind_of_the_hosts_folder_is_found_beside_our_own(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = {"training", "average", "export", "publish", "use", "compare", "probe", "translate-file", "sentiment-file"}
+    ours |= {"why", "retell"}
     assert set(kinds()) == ours | {"count", "ask"} and kinds()["count"].title == "Counting"
     monkeypatch.delenv("PARLANCE_EXTENSIONS")
     current.cache_clear()

@@ -14,21 +14,30 @@ from streamlit.testing.v1 import AppTest
 
 from engine.catalogue.sources.hub import Hub
 from engine.explain import VIEWS
+from engine.jobs import work
 from engine.training.views import RunView
 from pages.parts.lesson import STEPS
-from pages.parts.phases import tokens_seen
+from pages.parts.visits import TRIED
 
 Open = Callable[..., AppTest]
 NASTY = "<b>bold</b> & more"
 
 
 @pytest.fixture(autouse=True)
-def more_models(bench: Bench) -> None:
-    """An encoder, a translator and a model with masks, beside the embedded ones."""
+def more_models(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder, a translator and a model with masks, beside the embedded ones; jobs in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
     for made in (
         model("minilm-l6", architecture="embedding"),
         model("multilingual-e5-small", architecture="embedding"),
-        model("firefox-en-pt", architecture="seq2seq", pair=("en", "pt"), runtime="marian"),
+        model(
+            "firefox-en-pt",
+            architecture="seq2seq",
+            pair=("en", "pt"),
+            languages=("en", "pt"),
+            runtime="marian",
+            applications=("translate",),
+        ),
         model("bert-base-uncased", architecture="masked", is_embedded=False, source=Hub("google-bert/bert", "main")),
     ):
         bench.engine.catalogue.add(made)
@@ -41,6 +50,13 @@ def figures(app: AppTest) -> list[dict[str, Any]]:
     for figure in drawn:
         go.Figure({"data": figure["data"], "layout": figure["layout"]})  # raises for what plotly does not know
     return drawn
+
+
+def ended(app: AppTest, bench: Bench) -> AppTest:
+    """The page once its job has come to its end."""
+    while any(job.is_alive for job in work.listed(bench.house.settings)):
+        app.run()
+    return app.run()
 
 
 def said(app: AppTest) -> str:
@@ -82,16 +98,19 @@ def test_the_next_step_is_a_press_away(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize("view", [name for name, view in VIEWS.items() if view.needs])
-def test_the_free_mode_has_every_view(open_page: Open, view: str) -> None:
+def test_the_free_mode_has_every_view(open_page: Open, bench: Bench, view: str) -> None:
     title = str(VIEWS[view].title)
-    app = open_page("explore", link={"mode": "Free", "view": title, "look": "yes", "beside": "Another model"})
+    link = {"mode": "Free", "view": title, "look": "yes", "beside": "Another model"}
+    app = open_page("explore", link=link)
     assert not app.exception and not app.error, said(app)
     if view == "masked":
         assert "No embedded model has this view" in said(app)
         assert "Bert\\-Base\\-Uncased" in said(app)
     elif view == "why":
-        app.button(key="free-go").click().run()
+        app = ended(app.button(key="free-go").click().run(), bench)
         assert not app.exception and figures(app) and "more than 5%" in said(app).replace("\\", "")
+        again = open_page("explore", link=link | {"why": "".join(app.query_params["why"])})
+        assert figures(again), "a link leads to what was found"
     elif view == "tokens":
         assert app.dataframe
     else:
@@ -118,7 +137,7 @@ def test_the_last_step_shows_a_run(open_page: Open, bench: Bench, monkeypatch: p
     monkeypatch.setattr("pages.parts.phases.views.read", lambda settings, id: run)
     bench.engine.catalogue.add(model("run-a1", parameters=1_000_000))
     app = open_page("explore", link={"step": "8"})
-    assert not app.exception and tokens_seen(metrics) == 1000
+    assert not app.exception and run.tokens_seen == 1000
     assert "6.0e+09" in said(app)
     texts = "".join(str(element.proto.body) for element in app.get("html"))
     assert all(f"after {step}" in texts for step in range(3)) and figures(app)
@@ -128,3 +147,40 @@ def test_a_long_text_is_an_image(open_page: Open) -> None:
     app = open_page("explore", link={"step": "6", "look": "yes", "text6": "word " * 70 + "end"})
     matrix = next(figure for figure in figures(app) if figure["name"] == "attention-matrix")
     assert matrix["data"][0]["type"] == "image" and matrix["data"][0]["source"].startswith("data:image/png;base64,")
+
+
+WHYS = {
+    "why-label-go": ("sentiment", {"review": "bad good"}),
+    "why-span-go": ("answer", {"question": "Where is Paris?", "passage": "Paris is in France."}),
+    "why-word-go": ("write", {"about": "a cat"}),
+    "why-translated-go": ("translate", {"text": "good morning", "translator": "firefox-en-pt"}),
+}
+
+
+@pytest.mark.parametrize("button", WHYS)
+def test_why_stands_below_answers_and_costs_nothing_until_it_is_asked(
+    open_page: Open, bench: Bench, button: str
+) -> None:
+    page, values = WHYS[button]
+    app = open_page(page, **values, **{TRIED: page})
+    assert not app.exception and not work.listed(bench.house.settings)
+    app = ended(app.button(key=button).click().run(), bench)
+    assert not app.exception and not app.error and figures(app), said(app)
+    assert work.listed(bench.house.settings)[0].state == "finished"
+
+
+def test_a_beginning_of_ones_own_is_asked_of_the_kept_weights(
+    open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
+    run = RunView(
+        folder=tmp_path, state="done", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
+        samples=samples, past_weights={2: tmp_path / "model.safetensors"},
+    )  # fmt: skip
+    monkeypatch.setattr("pages.parts.phases.views.listed", lambda settings: [run])
+    monkeypatch.setattr("pages.parts.phases.views.read", lambda settings, id: run)
+    asked: list[Any] = []
+    monkeypatch.setattr("pages.parts.phases.work.begin", lambda *about, **more: asked.append((about[2], more)))
+    app = open_page("explore", link={"step": "8", "prompt8": "The sea"})
+    app.button[[one.label for one in app.button].index("Let the kept weights go on")].click().run()
+    assert not app.exception and asked[0][0] == {"run": "a1", "prompt": "The sea"}

@@ -85,7 +85,10 @@ class Translator:
     @cached_property
     def student(self) -> Student:
         """The network in float32, for what must be exact: scores, sampling, training."""
-        return self.quick if isinstance(self.quick, Student) else _network(self.folder)[0]
+        if isinstance(self.quick, Student):
+            return self.quick
+        with torch.inference_mode(False):  # whoever asks for a gradient comes through it
+            return _network(self.folder)[0]
 
 
 def open_student(title: str, folder: Path, digests: Mapping[str, str] | None = None) -> Translator:

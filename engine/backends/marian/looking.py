@@ -1,4 +1,4 @@
-"""Inside a student: its tokens, and where it looks in the source while it reads and while it translates."""
+"""Inside a student: its tokens, where it looks in the source, and which words of it speak for a word."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import torch
 
 from engine.backends.attention import attention, check_short, check_some
 from engine.backends.marian.files import Translator, Vocabulary
-from engine.backends.marian.model import EOS
+from engine.backends.marian.model import EOS, UNKNOWN, padding_mask
 from engine.backends.protocol import Job
-from engine.errors import PeopleError, UnsupportedError
-from engine.inspections import Attend, Attention, Origin, Piece, Tokenize, Tokens
+from engine.backends.pytorch.attributing import Question, differentiable, filled, integrated, occluded
+from engine.errors import NotReadyError, PeopleError, UnsupportedError
+from engine.inspections import Attend, Attention, Attribute, Attribution, Origin, Piece, Tokenize, Tokens, pack
 
 ORIGIN = Origin("float32", "int8")
 
 
 def look(translator: Translator, title: str, jobs: Sequence[Job]) -> None:
     """Work on each until it is finished or failed."""
-    kinds: dict[str, Callable[[Job], Tokens | Attention]] = {
+    kinds: dict[str, Callable[[Job], Tokens | Attention | Attribution]] = {
         "tokenize": lambda job: _tokens(translator, job),
         "attend": lambda job: _attention(translator, title, job),
+        "attribute": lambda job: _attributed(translator, job),
     }
     for job in jobs:
         try:
@@ -48,6 +50,43 @@ def _attention(translator: Translator, title: str, job: Job) -> Attention:
     rows, target = _short(translator.target, request.text, "text") if request.side == "cross" else (columns, None)
     weights = translator.student.attend(source, target)
     return attention(rows, columns, torch.stack(weights).numpy(), request.layer, ORIGIN)
+
+
+@differentiable()
+def _attributed(translator: Translator, job: Job) -> Attribution:
+    """The next token of a translation that has begun, as the source's tokens speak for it."""
+    request = job.request
+    assert isinstance(request, Attribute)
+    student, target = translator.student, translator.target
+    pieces, source = _short(translator.source, request.text, "text")
+    written = torch.tensor([[*(target.encode(request.begun) if request.begun.strip() else []), EOS]])
+    check_short(written[0].tolist(), "begun")
+    mask = padding_mask([source.shape[1]], source.shape[1])
+
+    def states(vectors: torch.Tensor) -> torch.Tensor:
+        encoded = student.encode_vectors(vectors, mask)
+        return student.decode(encoded, written.expand(len(vectors), -1))[0][:, -1]
+
+    logits = student.logits(states(student.vectors(source)))[0].index_fill(0, torch.tensor(UNKNOWN), float("-inf"))
+    ranked = logits.argsort(descending=True).tolist()
+    known = [target.encode(one)[0] if one.strip() else None for one in (request.answer, request.rival)]
+    chosen, rival = filled(known, ranked)
+
+    def difference(vectors: torch.Tensor) -> torch.Tensor:
+        both = student.output(torch.tensor([chosen, rival]))(states(vectors))
+        return both[:, 0] - both[:, 1]
+
+    def told(done: int, total: int) -> None:
+        if job.is_cancelled:
+            raise NotReadyError("The request was stopped, or its time limit passed, before its turn came.")
+        job.emit(f"{done}/{total} ")
+
+    empty = torch.full_like(source, EOS)
+    question = Question(student.vectors(source)[0], student.vectors(empty)[0], difference)
+    found = (integrated if request.method == "gradients" else occluded)(question, told)
+    names = [target.piece(id) for id in (chosen, rival)]
+    figures = found.before, found.after, found.error, ORIGIN
+    return Attribution(pieces, pack(found.parts, ("token",)), names[0], names[1], *figures)
 
 
 def _short(vocabulary: Vocabulary, text: str, param: str) -> tuple[tuple[Piece, ...], torch.Tensor]:

@@ -160,8 +160,15 @@ class Student(nn.Module):
 
     def encode(self, ids: Tensor, lengths: Sequence[int]) -> Encoded:
         """Read sources that end in EOS."""
-        mask = padding_mask(lengths, ids.shape[1])
-        x = self._embed(self.source_embedding, ids) + self._position(0, ids.shape[1])
+        return self.encode_vectors(self.vectors(ids), padding_mask(lengths, ids.shape[1]))
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """What the encoder begins with, before it knows of places (rows, n, width)."""
+        return self._embed(self.source_embedding, ids)
+
+    def encode_vectors(self, vectors: Tensor, mask: Tensor) -> Encoded:
+        """Read sources that are vectors already."""
+        x = vectors + self._position(0, vectors.shape[1])
         for layer in self.encoder:
             x = layer(x, mask)
         return Encoded([layer.attention.memory(x) for layer in self.decoder], mask)

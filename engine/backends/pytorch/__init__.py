@@ -3,9 +3,9 @@
 WRITING = frozenset({"generate", "sample", "penalties", "top_logprobs"})
 TASKS: dict[str, frozenset[str]] = {
     "causal": WRITING | {"score", "rivals", "embed", "tokenize", "next", "attend", "lens", "attribute"},
-    "seq2seq": WRITING | {"tokenize", "attend", "attend_translation"},
+    "seq2seq": WRITING | {"tokenize", "attend", "attend_translation", "attribute"},
     "classification": frozenset({"classify", "tokenize", "attend", "attribute"}),
-    "extraction": frozenset({"extract", "tokenize", "attend"}),
+    "extraction": frozenset({"extract", "tokenize", "attend", "attribute"}),
     "masked": frozenset({"fill", "tokenize", "attend"}),
     "embedding": frozenset({"embed", "tokenize", "attend"}),
 }

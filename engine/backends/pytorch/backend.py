@@ -66,6 +66,7 @@ class TransformersBackend:
     concurrency, takes_turns = 1, True
     _continuous: ContinuousBatch | None = None
     _sharing: Sharing | None = None
+    _rows: Any = None
 
     def __init__(
         self,
@@ -93,7 +94,9 @@ class TransformersBackend:
             self.memory_bytes = working_bytes(module_bytes(self.module)) + _tokenizer_bytes(base or folder)
         self._encoders = self._prepare_encoding(folder)
         origin = Origin(self.dtype, read_header(path).dtype if path.is_file() else "")
-        self._looks = Looks(model.title, self.module, self.tokenizer, self.context_tokens, origin, self._lock)
+        self._looks = Looks(
+            model.title, self.module, self.tokenizer, self.context_tokens, origin, self._lock, self._rows
+        )
 
     def _prepare_encoding(self, folder: Path) -> dict[str, EncoderJobs]:
         """What works on each task but to write."""

@@ -118,6 +118,16 @@ class RowMaker:
         raw = bytes_of(str(self.tokenizer.convert_ids_to_tokens(id))) if BROKEN in text else None
         return text if raw is None else raw.decode("utf-8", "surrogateescape")
 
+    def prompt_ids(self, request: Generate) -> list[int]:
+        """A decoder's prompt, or its messages in the model's template. Raises InputError, UnsupportedError."""
+        return self._prompt(request)
+
+    def decoder_ids(self, begun: str) -> list[int]:
+        """What an encoder-decoder has written when it has begun with a text."""
+        prefix = self._decoder_prefix(Generate())
+        with self.lock:
+            return [*prefix, *self.tokenizer(text_target=begun, add_special_tokens=False, verbose=False)["input_ids"]]
+
     def make(self, job: Job) -> Row:
         """The row of a job. Raises InputError, TooLargeError or UnsupportedError."""
         request = job.request

@@ -8,20 +8,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from engine.backends.attention import attention, check_short, check_some
 from engine.backends.memory import is_memory_error, memory_short
 from engine.backends.protocol import Job
-from engine.backends.pytorch import attributing
+from engine.backends.pytorch import attributing, lens
 from engine.backends.pytorch.forwards import accepts
+from engine.backends.pytorch.generation import RowMaker
+from engine.backends.pytorch.pieces import pieces_of
+from engine.backends.pytorch.why import Whys
 from engine.backends.texts import Detokenizer, bytes_of
-from engine.errors import InputError, NotReadyError, UnsupportedError
+from engine.errors import NotReadyError, UnsupportedError
 from engine.inspections import (
     MOST_TOKENS,
     Attend,
@@ -37,18 +38,11 @@ from engine.inspections import (
     Score,
     Tokenize,
     Tokens,
-    bytes_as_text,
     pack,
 )
 from engine.requests import Scoring, Token
 
 MOST_RIVALS, MOST_BEST = 20, 200
-NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm", "norm_f")
-"""What the last normalisation is called in decoders."""
-CLOSE = 1e-2
-"""How near the lens' last layer comes to the model's own logits, in float32, as a share of their spread."""
-LENS_LOGITS = 2**24
-"""Most logits of the lens at once."""
 
 
 class Stopped(Exception):
@@ -71,13 +65,21 @@ class Read(NamedTuple):
 
 
 class Looks:
-    """Works on requests to look inside one module; `window` is its longest input in tokens."""
+    """Works on requests to look inside one module; `window` is its longest input in tokens, `rows` where it writes."""
 
     def __init__(
-        self, title: str, module: Any, tokenizer: Any, window: int, origin: Origin, lock: threading.Lock
+        self,
+        title: str,
+        module: Any,
+        tokenizer: Any,
+        window: int,
+        origin: Origin,
+        lock: threading.Lock,
+        rows: RowMaker | None = None,
     ) -> None:
         self._title, self._module, self._tokenizer = title, module, tokenizer
         self._window, self._origin, self._lock = min(window, MOST_TOKENS), origin, lock
+        self._whys = Whys(title, module, tokenizer, self._window, self._read, rows)
         self._kinds: dict[str, Callable[[Job], Any]] = {
             "tokenize": self._tokens, "score": self._scored, "next": self._next, "attend": self._attention,
             "lens": self._lens, "attribute": self._attributed,
@@ -98,15 +100,20 @@ class Looks:
 
     @contextmanager
     def _watched(self, job: Job) -> Iterator[None]:
-        """Between two layers it ends where nobody waits."""
+        """Between two layers it ends where nobody waits, and of attention tells how far it is."""
+        layers = [layer for one in self._module.modules() if isinstance(one, torch.nn.ModuleList) for layer in one]
+        done, is_told = 0, isinstance(job.request, Attend)
 
         def look(*about: Any) -> None:
+            nonlocal done
             if job.is_cancelled:
                 raise Stopped
+            if is_told and about:
+                done += 1
+                job.emit(f"{done}/{len(layers)} ")
 
         look()
-        layers = [one for one in self._module.modules() if isinstance(one, torch.nn.ModuleList)]
-        handles = [layer.register_forward_pre_hook(look) for one in layers for layer in one]
+        handles = [layer.register_forward_pre_hook(look) for layer in layers]
         try:
             yield
         finally:
@@ -207,105 +214,44 @@ class Looks:
     def _lens(self, job: Job) -> LensReading:
         request = job.request
         assert isinstance(request, Lens)
-        read, norm = self._read(request.text), self._last_norm()
-        kept: list[Tensor] = []
-        handle = norm.register_forward_pre_hook(lambda _, arguments: kept.append(arguments[0][0]))
-        try:
-            output = self._module(read.ids, output_hidden_states=True)
-        finally:
-            handle.remove()
-        states = [*(state[0] for state in output.hidden_states[:-1]), kept[0]]
-        found = [self._said(job, norm, state, place, len(states)) for place, state in enumerate(states[:-1])]
-        self._check_lens(norm, states[-1], output.logits[0])
-        found.append(_likeliest(output.logits[0].float(), request.top))
-        ids = torch.stack([each[0] for each in found]).cpu()
+        read, norm = self._read(request.text), lens.last_norm(self._module)
+        if norm is None:
+            raise self._no_lens()
+        reading = lens.read(self._module, norm, read.ids)
+        if not lens.is_read_right(self._module, norm, reading):
+            raise self._no_lens()
+        likeliest, count = lens.Likeliest(min(request.top, MOST_RIVALS)), len(reading.states)
+        found = []
+        for place, state in enumerate(reading.states[:-1], 1):
+            if job.is_cancelled:
+                raise Stopped
+            job.emit(f"{place}/{count} ")
+            found.append(likeliest.after(self._module, norm, state))
+        found.append(likeliest.of(reading.logits))
+        ids, logprobs = (torch.stack(list(one)).cpu() for one in zip(*found, strict=True))
         named = self._words(ids)
         words = tuple(tuple(tuple(named[id] for id in place) for place in layer) for layer in ids.tolist())
-        logprobs = torch.stack([each[1] for each in found]).cpu().numpy()
         axes = ("layer", "token", "rank")
         return LensReading(
-            read.pieces, words, pack(ids.numpy(), axes, "int32"), pack(logprobs, axes),
-            pack(_changes(states), ("layer", "token")), self._origin,
+            read.pieces, words, pack(ids.numpy(), axes, "int32"), pack(logprobs.numpy(), axes),
+            pack(lens.changes(reading.states), ("layer", "token")), self._origin,
         )  # fmt: skip
 
+    @attributing.differentiable()
     def _attributed(self, job: Job) -> Attribution:
         request = job.request
         assert isinstance(request, Attribute)
-        read, config = self._read(request.text), self._module.config
-        logits = self._module(**read.inputs).logits[0]
-        ranked = (logits[-1] if logits.dim() == 2 else logits).argsort(descending=True).tolist()
-        is_decoder = bool(self._module.can_generate())
-        names: Any = self._word if is_decoder else (lambda id: str(config.id2label[id]))
-        known = [
-            self._answer_id(one, names, ranked, is_decoder) if one else None for one in (request.answer, request.rival)
-        ]
-        free = [id for id in ranked[:3] if id not in known]
-        chosen, rival = (free.pop(0) if one is None else one for one in known)
-        asked = attributing.question(self._module, read.ids, self._neutral(), read.special, chosen, rival)
+        asked = self._whys.ask(request)
 
         def told(done: int, total: int) -> None:
             if job.is_cancelled:
                 raise Stopped
-            job.emit(f"{done + 1}/{total} ")
+            job.emit(f"{done}/{total} ")
 
         way = attributing.integrated if request.method == "gradients" else attributing.occluded
-        found = way(asked, told)
-        parts = pack(found.parts, ("token",))
-        figures = found.before, found.after, found.error
-        return Attribution(read.pieces, parts, names(chosen), names(rival), *figures, self._origin)
-
-    def _answer_id(self, answer: str, names: Any, ranked: list[int], is_decoder: bool) -> int:
-        """The token or label of an answer; of a word that takes several tokens the first."""
-        if is_decoder:
-            known = {names(id).strip().casefold(): id for id in reversed(ranked[:MOST_BEST])}
-            ids = self._tokenizer(f" {answer.strip()}", add_special_tokens=False)["input_ids"]
-            return known.get(answer.strip().casefold(), int(ids[0]) if ids else ranked[0])
-        found = next((id for id in ranked if names(id).casefold() == answer.strip().casefold()), None)
-        if found is None:
-            raise InputError(
-                "{model} has no label {label}. It has {known}.",
-                param="answer", model=self._title, label=repr(answer[:60]), known=[names(id) for id in ranked[:10]],
-            )  # fmt: skip
-        return found
-
-    def _neutral(self) -> int:
-        """The token that stands for no content: an encoder's pad or mask, a decoder's end."""
-        known = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, self._tokenizer.unk_token_id, 0)
-        return next(int(id) for id in known if id is not None)
-
-    def _word(self, id: int) -> str:
-        return pieces_of(self._tokenizer, [id], is_running=False)[0].text
-
-    def _said(self, job: Job, norm: Any, state: Tensor, place: int, count: int) -> tuple[Tensor, Tensor]:
-        """What the model would say after one layer."""
-        if job.is_cancelled:
-            raise Stopped
-        job.emit(f"{place + 1}/{count} ")
-        assert isinstance(job.request, Lens)
-        width = max(1, LENS_LOGITS // self._module.config.get_text_config().vocab_size)
-        parts = [
-            _likeliest(self._logits(norm, state[start : start + width]), job.request.top)
-            for start in range(0, len(state), width)
-        ]
-        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-
-    def _logits(self, norm: Any, state: Tensor) -> Tensor:
-        logits: Tensor = self._module.get_output_embeddings()(norm(state)).float()
-        cap = getattr(self._module.config.get_text_config(), "final_logit_softcapping", None)
-        return logits if not cap else torch.tanh(logits / cap) * cap
-
-    def _last_norm(self) -> Any:
-        inner = getattr(self._module.base_model, "decoder", self._module.base_model)
-        norm = next((found for name in NORMS if (found := getattr(inner, name, None)) is not None), None)
-        if norm is None:
-            raise self._no_lens()
-        return norm
-
-    def _check_lens(self, norm: Any, state: Tensor, logits: Tensor) -> None:
-        """What is read off the last layer is what the model says, or else the layers before mean nothing either."""
-        own, read = logits[-1].float(), self._logits(norm, state[-1:])[0]
-        if float((own - read).abs().max()) > CLOSE * float(own.std()) and self._origin.dtype == "float32":
-            raise self._no_lens()
+        found = way(asked.question, told)
+        figures = found.before, found.after, found.error, Origin("float32", self._origin.weights)
+        return Attribution(asked.pieces, pack(found.parts, ("token",)), asked.answer, asked.rival, *figures)
 
     def _no_lens(self) -> UnsupportedError:
         return UnsupportedError(
@@ -320,47 +266,3 @@ class Looks:
         """The text of each of these tokens, looked up once."""
         own = ids.unique().tolist()
         return {piece.id: piece.text for piece in pieces_of(self._tokenizer, own, is_running=False)}
-
-
-def _likeliest(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    """Ids and log-probabilities (token, rank)."""
-    values, ids = logits.topk(min(top, MOST_RIVALS, logits.shape[-1]))
-    return ids, values - logits.logsumexp(-1, keepdim=True)
-
-
-def _changes(states: Sequence[Tensor]) -> Any:
-    """How far each layer moves each token's state, as a share of its length before."""
-    moved = [
-        ((after - before).float().norm(dim=-1) / before.float().norm(dim=-1).clamp_min(1e-12)).cpu().numpy()
-        for before, after in pairwise(states)
-    ]
-    return np.stack(moved)
-
-
-def pieces_of(tokenizer: Any, ids: Sequence[int], *, is_running: bool = True) -> tuple[Piece, ...]:
-    """Each token as people see it. `is_running` tells tokens of one text from tokens each by itself."""
-    special, names = set(tokenizer.all_special_ids), tokenizer.convert_ids_to_tokens(list(ids))
-
-    def decode(some: Sequence[int]) -> str:
-        return str(tokenizer.decode(list(some), skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-    if is_running:
-        texts = Detokenizer(decode).pieces(ids)
-    else:
-        texts = [_alone(decode([id]), str(name)) for id, name in zip(ids, names, strict=True)]
-    return tuple(
-        Piece(str(name) if id in special else text or _raw(str(name)), int(id), id in special)
-        for id, name, text in zip(ids, names, texts, strict=True)
-    )
-
-
-def _alone(text: str, name: str) -> str:
-    """The text of a token in the middle of one; some tokenizers take the space off the first."""
-    space = " " if name.startswith("\u2581") and not text.startswith(" ") else ""
-    return "" if "\ufffd" in text else space + text
-
-
-def _raw(name: str) -> str:
-    """A token that is no text alone: its bytes."""
-    raw = bytes_of(name)
-    return name if raw is None else bytes_as_text(raw)

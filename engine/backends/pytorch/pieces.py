@@ -1,0 +1,38 @@
+"""Tokens of a checkpoint's tokenizer as people see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.backends.texts import Detokenizer, bytes_of
+from engine.inspections import Piece, bytes_as_text
+
+
+def pieces_of(tokenizer: Any, ids: Sequence[int], *, is_running: bool = True) -> tuple[Piece, ...]:
+    """Each token as people see it. `is_running` tells tokens of one text from tokens each by itself."""
+    special, names = set(tokenizer.all_special_ids), tokenizer.convert_ids_to_tokens(list(ids))
+
+    def decode(some: Sequence[int]) -> str:
+        return str(tokenizer.decode(list(some), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    if is_running:
+        texts = Detokenizer(decode).pieces(ids)
+    else:
+        texts = [_alone(decode([id]), str(name)) for id, name in zip(ids, names, strict=True)]
+    return tuple(
+        Piece(str(name) if id in special else text or _raw(str(name)), int(id), id in special)
+        for id, name, text in zip(ids, names, texts, strict=True)
+    )
+
+
+def _alone(text: str, name: str) -> str:
+    """The text of a token in the middle of one; some tokenizers take the space off the first."""
+    space = " " if name.startswith("\u2581") and not text.startswith(" ") else ""
+    return "" if "\ufffd" in text else space + text
+
+
+def _raw(name: str) -> str:
+    """A token that is no text alone: its bytes."""
+    raw = bytes_of(name)
+    return name if raw is None else bytes_as_text(raw)

@@ -1,0 +1,7 @@
+"""What speaks for an answer: as long as it takes, whether or not somebody waits."""
+
+from engine.jobs.kinds import FILE_SECONDS, JobKind
+
+KIND = JobKind(
+    "why", "Why this answer?", "engine.explain.taking_apart", runs_in="server", is_own=True, kept_seconds=FILE_SECONDS
+)
