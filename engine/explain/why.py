@@ -74,9 +74,12 @@ class WhyResult:
     model: str
 
 
-def from_generate(asked: Generate, model_id: str, answer: str = "", method: Method = "gradients") -> WhyRequest:
-    """Why the next word after what a model was asked for."""
-    return WhyRequest(asked.prompt, answer, method=method, messages=asked.messages, model=model_id)
+def from_generate(asked: Generate, model_id: str, answer: str = "", begun: str = "") -> WhyRequest:
+    """Why the next word after what a model was asked for, and has written of it."""
+    if asked.messages:
+        turns = (*asked.messages, *([Message("assistant", begun)] if begun.strip() else []))
+        return WhyRequest("", answer, messages=turns, model=model_id)
+    return WhyRequest(asked.prompt, answer, begun=f" {begun.strip()}" if begun.strip() else "", model=model_id)
 
 
 def around(text: str, start: int, end: int, most: int = MOST_CHARACTERS) -> str:

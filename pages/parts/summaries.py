@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications.summarize import SummarizeResult, SummarySentence
+from engine.applications import written
+from engine.applications.summarize import WORDS, SummarizeRequest, SummarizeResult, SummarySentence
+from engine.explain.why import VIEW, WhyRequest, around, from_generate
 from engine.messages import counted
+from engine.requests import Sampling
 from pages.parts.decoding import settings_in_words
+from pages.parts.engine import house
 from pages.parts.language import _
 from pages.parts.sizes import percent_in_words
 from pages.parts.text import plain, show_marks
 from pages.parts.visits import Exchange
+from pages.parts.why import offer_why_word
 
 MAX_MARKED = 30_000
 """Characters of a text that is shown with its marks."""
@@ -40,6 +45,26 @@ def show_facts(answer: Exchange) -> None:
                 show_sources(sentence, is_quoted=result.is_quoted)
         if result.settings:
             st.caption(settings_in_words(result.settings))
+    if result.sentences and not result.is_quoted:
+        offer_why_of(answer.request, result)
+
+
+def offer_why_of(asked: SummarizeRequest, result: SummarizeResult) -> None:
+    """Why a word of a sentence that a model wrote, with the text around what supports it as what it read."""
+    model, names = house().catalogue.find(result.model), [one.text[:60] for one in result.sentences]
+    key, place = f"why-summed-{model.id}", 0
+    if len(names) > 1 and VIEW.offers(model):
+        words = _("Sentence to ask about")
+        place = st.selectbox(words, range(len(names)), key=f"{key}-sentence", format_func=names.__getitem__)
+    chosen = result.sentences[min(place, len(names) - 1)]
+    start, end = (chosen.sources[0].start, chosen.sources[0].end) if chosen.sources else (0, 0)
+
+    def make(before: str, word: str) -> WhyRequest:
+        read = around(asked.text, start, end)
+        order = written.ask(model, read, asked.words or WORDS, result.language, Sampling())
+        return from_generate(order, model.id, word, before)
+
+    offer_why_word(chosen.text, make, key, model.id)
 
 
 def show_sources(sentence: SummarySentence, *, is_quoted: bool) -> None:

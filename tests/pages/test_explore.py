@@ -153,6 +153,10 @@ WHYS = {
     "why-label-go": ("sentiment", {"review": "bad good"}),
     "why-span-go": ("answer", {"question": "Where is Paris?", "passage": "Paris is in France."}),
     "why-word-go": ("write", {"about": "a cat"}),
+    "why-summed-smollm2-135m-instruct-go": (
+        "summarize",
+        {"article": "One thing is said here. Another is said there.", "summarizer": "smollm2-135m-instruct"},
+    ),
     "why-translated-go": ("translate", {"text": "good morning", "translator": "firefox-en-pt"}),
 }
 
