@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine.applications.snippets import FILE, as_json, body_of, curl, is_long, python
 from engine.applications.takeaway import FORMAT_NAMES, MIMES, Takeaway
+from pages.parts.again import redraw
 from pages.parts.beside import Draw, offer_beside, show_beside
 from pages.parts.engine import house
 from pages.parts.feedback import offer_thumbs
@@ -35,6 +36,7 @@ def offer_actions(key: str, draw: Draw | None = None, beside: Any = None, doubts
         offer_thumbs(answer)
     with beside or st.container():
         show_beside(key, here.application, draw, doubts)
+    redraw()
 
 
 def _offer_download(here: Here, answer: Exchange) -> None:

@@ -15,12 +15,26 @@ from pages.parts.streaming import ask
 from pages.parts.visits import HERE, Here, answer_of, difference
 
 QUICK_SECONDS = 0.5
+Change = Literal["rerun", "ignore"]
+DRAWN = "changes_drawn"
+"""What the settings of the page do, as it was drawn."""
 LENGTHS = ("max_new_tokens", "words")
 """Settings with which an answer's time grows."""
 
 
-def changes() -> Literal["rerun", "ignore"]:
+def changes() -> Change:
     """What the change of a setting does, as a widget's `on_change`: nothing where an answer takes its time."""
+    drawn = st.session_state[DRAWN] = _changes()
+    return drawn
+
+
+def redraw() -> None:
+    """Draw the page again, where the answer that has just come changes what its settings do."""
+    if st.session_state.pop(DRAWN, None) not in (None, _changes()):
+        st.rerun()
+
+
+def _changes() -> Change:
     here: Here | None = st.session_state.get(HERE)
     answer = answer_of(here.answer) if here else None
     is_quick = answer is not None and answer.seconds is not None and answer.seconds < QUICK_SECONDS

@@ -52,8 +52,8 @@ def variants(answer: Exchange, models: Sequence[str], temperatures: Sequence[flo
     found = []
     heats = [{"temperature": heat} for heat in temperatures] or [{}]
     for model, heat in product(models or [own.model], heats):
-        changed = replace(own, model=model, **heat)
-        if changed != own:
+        changed = replace(own, model=model, **(heat if _is_writer(model) else {}))
+        if changed != own and changed not in found:
             found.append(changed)
     return found[:MOST]
 
@@ -109,6 +109,11 @@ def _title(main: Any, other: Any) -> str:
     if getattr(other, "temperature", None) != getattr(main, "temperature", None):
         parts.append(_("temperature {value}", value=f"{other.temperature:g}"))
     return " · ".join(parts)
+
+
+def _is_writer(model_id: str | None) -> bool:
+    """Whether a temperature means anything to it."""
+    return model_id is None or house().catalogue.find(model_id).architecture in ("causal", "seq2seq")
 
 
 def _is_ready(model_id: str) -> bool:

@@ -70,6 +70,7 @@ def test_built_in_sentences_lose_no_word(home: House, number: int) -> None:
         ("write", ("snow",)),
         ("sentiment", ("positive",)),
         ("answer", ("Karin Ostberg",)),
+        ("summarize", ("bumblebees learn puzzles",)),
     ],
 )
 def test_home_shows_what_is_right(home: House, application: str, words: tuple[str, ...]) -> None:

@@ -10,7 +10,9 @@ from engine.evaluation.metrics import (
     calibration_error,
     exact_match,
     macro_f1,
+    mean_rouge,
     normalize_answer,
+    rouge,
 )
 
 
@@ -66,3 +68,28 @@ def test_macro_f1_weighs_labels_alike() -> None:
 def test_calibration_error_is_the_gap_between_confidence_and_truth() -> None:
     assert calibration_error([0.95, 0.95, 0.55, 0.55], [True, True, True, False]) == pytest.approx(0.05)
     assert calibration_error([1.0, 1.0], [False, False]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "figures"),
+    [
+        ("The cat sat on the mat.", "The cat lay on a mat.", (0.666667, 0.2, 0.666667)),
+        ("Police killed the gunman", "the gunman killed police", (1.0, 0.333333, 0.5)),
+        ("a a a b", "a b a", (0.857143, 0.4, 0.571429)),
+        ("In 1742, Karin Ostberg built it; 90,000 visitors come.",
+         "90,000 visitors come to what Ostberg built in 1742", (0.8, 0.555556, 0.4)),
+        ("", "a", (0.0, 0.0, 0.0)),
+        ("a", "", (0.0, 0.0, 0.0)),
+    ],
+)  # fmt: skip
+def test_rouge_is_what_rouge_score_says(prediction: str, reference: str, figures: tuple[float, ...]) -> None:
+    """Figures of rouge-score 0.1.2."""
+    assert tuple(rouge(prediction, [reference]).values()) == pytest.approx(figures, abs=1e-6)
+
+
+def test_rouge_reads_every_script_and_takes_the_best_reference() -> None:
+    assert rouge("été à Paris", ["ete a Paris"])["rouge1"] == pytest.approx(1 / 3)
+    assert rouge("今天很好", ["今天好"])["rouge1"] == pytest.approx(6 / 7)
+    assert rouge("a b", ["x y", "a b"]) == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0}
+    assert rouge("a b", []) == {"rouge1": 0.0, "rouge2": 0.0, "rougeL": 0.0}
+    assert mean_rouge("rouge1", ["a", "b"], ["a", "c"]) == 0.5

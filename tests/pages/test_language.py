@@ -95,12 +95,16 @@ def click(app: AppTest, label: str) -> AppTest:
     return next(button for button in app.button if button.label == f"⟦{label}⟧").click().run()
 
 
-@pytest.mark.parametrize("name", ["home", "translate", "write", "sentiment", "answer", "models", "finetune"])
+@pytest.mark.parametrize(
+    "name", ["home", "translate", "summarize", "write", "sentiment", "answer", "models", "finetune"]
+)
 def test_no_text_of_a_page_escapes(brackets: None, open_page: Open, bench: Bench, name: str) -> None:
     assert_none_escapes(open_page(name, lang=CODE), bench, "text", "gpt2")
 
 
-@pytest.mark.parametrize("name", ["home", "translate", "write", "sentiment", "answer", "models", "finetune"])
+@pytest.mark.parametrize(
+    "name", ["home", "translate", "summarize", "write", "sentiment", "answer", "models", "finetune"]
+)
 def test_none_escapes_where_nothing_is_allowed_or_there(
     brackets: None, open_page: Open, bench: Bench, name: str
 ) -> None:

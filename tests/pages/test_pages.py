@@ -38,7 +38,7 @@ def drawn(app: AppTest) -> str:
     return "\n".join([*(str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts), *words])
 
 
-@pytest.mark.parametrize("name", ["home", "translate", "write", "sentiment", "answer", "models"])
+@pytest.mark.parametrize("name", ["home", "translate", "summarize", "write", "sentiment", "answer", "models"])
 def test_every_page_draws_without_touching_a_model(open_page: Open, bench: Bench, name: str) -> None:
     app = open_page(name)
     assert not app.exception and not app.error
@@ -46,7 +46,7 @@ def test_every_page_draws_without_touching_a_model(open_page: Open, bench: Bench
     assert bench.loads == []
 
 
-@pytest.mark.parametrize("name", ["home", "translate", "write", "sentiment", "answer", "models"])
+@pytest.mark.parametrize("name", ["home", "translate", "summarize", "write", "sentiment", "answer", "models"])
 def test_every_page_draws_while_nothing_is_downloaded(open_page: Open, bench: Bench, name: str) -> None:
     bench.store.error = ConflictError("It is not downloaded yet.")
     app = open_page(name)

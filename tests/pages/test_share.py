@@ -17,7 +17,7 @@ from tests.pages.test_pages import click, drawn
 from tests.pages.test_visits import ask
 
 Open = Callable[..., AppTest]
-PAGES = ("home", "translate", "write", "sentiment", "answer", "finetune", "models")
+PAGES = ("home", "translate", "summarize", "write", "sentiment", "answer", "finetune", "models")
 
 
 def opened(app: AppTest) -> AppTest:
@@ -35,7 +35,7 @@ def test_every_page_has_a_link_a_qr_code_and_who_can_open_it(open_page: Open, pa
     shown = drawn(app)
     assert "Opens on this machine alone." in shown and "make share" in shown and not app.exception
     assert [expander.label for expander in app.expander if expander.label == "QR code"] and app.get("image")
-    assert ("PARLANCE_FRAME_ANCESTORS" in shown) == (page in PAGES[1:5]), "only an application is embedded"
+    assert ("PARLANCE_FRAME_ANCESTORS" in shown) == (page in PAGES[1:6]), "only an application is embedded"
 
 
 def test_a_result_gets_a_link_of_its_own(open_page: Open, bench: Bench) -> None:

@@ -27,7 +27,7 @@ Open = Callable[..., AppTest]
 TITLE, NOTE, LOG, SAID = "Diagnoses of 2026", "for the board alone", "loss of the board", "held out for the board"
 SECRETS = (TITLE, NOTE, LOG, SAID, "model.zip")
 PAGES: list[tuple[str, dict[str, str]]] = [
-    *((name, {}) for name in ("home", "translate", "write", "sentiment", "answer", "models")),
+    *((name, {}) for name in ("home", "translate", "summarize", "write", "sentiment", "answer", "models")),
     *(("finetune", {"tune_view": view}) for view in ("new", "runs")),
     *(("finetune", {"tune_view": "one", "after": step}) for step in ("compare", "export", "use")),
 ]
