@@ -89,10 +89,12 @@ export default function ({ data }) {
   const look = () => {
     timer = 0;
     const box = find();
-    const parts = [...(box?.querySelectorAll("[data-answer], [data-words]") ?? [])];
+    const boxes = [box, ...document.querySelectorAll("[class*='st-key-answer-beside']")].filter(Boolean);
+    const parts = boxes.flatMap((one) => [...one.querySelectorAll("[data-answer], [data-words]")]);
     const text = parts.map((part) => part.dataset.words ?? part.innerText).join("\\n");
-    const isBusy = !!box?.querySelector("[class*='-stop'] button");
-    show(box, isBusy);
+    const works = (one) => !!one.querySelector("[class*='-stop'] button");
+    const isBusy = boxes.some(works);
+    show(box, !!box && works(box));
     if (pressed) timer = setTimeout(look, 400);  // also where nothing changes any more, but the page still moves
     if (isBusy || wasBusy || (isAsked && text !== said)) {  // a quick answer was never seen at work
       if (!text.startsWith(said)) said = "";
@@ -116,5 +118,5 @@ export default function ({ data }) {
 
 
 def announcer() -> None:
-    """Watch the container with the key `answer-box`; once a page, anywhere on it."""
+    """Watch the container with the key `answer-box`, and those beside it; once a page, anywhere on it."""
     _ANNOUNCER(key="announcer", data={"edited": _("For the text before")}, height="content")

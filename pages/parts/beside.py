@@ -79,7 +79,7 @@ def show_beside(
     """Draw what was asked beside the answer, in columns, working on it first."""
     main, asked = answer_of(key), asked_beside(key)
     for (name, other), column in zip(asked.items(), st.columns(len(asked)) if asked else (), strict=True):
-        with column, st.container(border=True):
+        with column, st.container(border=True, key=f"answer-beside-{name}"):
             assert main is not None
             st.markdown(f"**{plain(_title(main.request, other.request))}**")
             show_other(show_answer(name, application.stream, now=_like(main, other), doubts=doubts), draw)
