@@ -160,7 +160,7 @@ class Settings:
     """Most texts in one request."""
     file_rows: int = 100_000
     """Most rows or paragraphs of a file that is worked on in the background."""
-    file_bytes: int = 50 * 2**20
+    file_bytes: int = 50 * 10**6
     """The largest such file."""
     max_disk_bytes: int = 50 * 2**30
     """Most that the cache folder may hold."""
@@ -190,7 +190,8 @@ class Settings:
     """Sites whose pages may ask the HTTP API from a browser (CORS), with commas between: `https://example.org`; `*` is
     any."""
     can_visitors_upload: bool = False
-    """Whether a public site takes files, which stay in its memory until their visitor leaves."""
+    """Whether a public site takes files, which stay in its memory until their visitor leaves; those that are worked on
+    in the background stay for three days."""
     metrics_token: str = ""
     """What a public site's figures under /metrics are told to (`Authorization: Bearer …`); empty tells them to nobody
     there."""
@@ -220,7 +221,7 @@ class Settings:
     """Most texts in one request on a public site."""
     public_file_rows: int = 2_000
     """Most rows or paragraphs of a file on a public site."""
-    public_file_bytes: int = 2 * 2**20
+    public_file_bytes: int = 2 * 10**6
     """The largest file that is worked on in the background on a public site."""
     hosts: str = ""
     """E-mail addresses whose sign-in (`st.login`) makes them the public site's hosts, with commas between;

@@ -18,7 +18,11 @@ from engine.messages import Text
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
 from pages.parts.charts import probability_bars, share_histogram, stacked_bars
+from pages.parts.counterfactual import compare_edited
+from pages.parts.errors import errors_shown
 from pages.parts.examples import offer_examples
+from pages.parts.files import show_files
+from pages.parts.judged import bring_rows, choose_labels, is_many, judge_lines, show_judged_file, show_sentences
 from pages.parts.labels import label_in_words
 from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_model
@@ -27,7 +31,6 @@ from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.tables import as_csv
 from pages.parts.text import plain, show_text
-from pages.parts.uploads import texts_of_file
 from pages.parts.visits import Exchange, is_tried, resume
 from pages.parts.why import offer_why
 
@@ -55,6 +58,7 @@ def show_one(text: str, result: SentimentResult) -> None:
     probability_bars(score.scores, key=f"bars-{result.model}")
     if score.warning:
         st.caption(f":material/info: {plain(_(score.warning))}")
+    show_sentences(score.sentences, key=f"sentences-{result.model}")
 
 
 def show_many(texts: list[str], result: SentimentResult) -> None:
@@ -98,43 +102,61 @@ def show_judged(answer: Exchange) -> None:
         show_many(answer.request.text, answer.result)
 
 
+def show_judgement(now: SentimentRequest | None) -> None:
+    """The answer, what can be done with it, and what other words would do to it."""
+    with st.container(border=True, key="answer-box"):
+        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now)
+        if answer is None or answer.is_empty:
+            st.caption(_("The judgement appears here."))
+        elif answer.result:
+            show_judged(answer)
+            if isinstance(answer.request.text, str):
+                (score,) = answer.result.results
+                compare_edited(answer.request, score)
+                if not answer.request.labels:
+                    offer_why(WhyRequest(answer.request.text, score.label, model=answer.result.model), "why-label")
+    offer_actions(KEY, show_judged)
+
+
 header(_(APPLICATION.title), _("Reviews, comments, messages: how do they sound to the model, and how sure is it?"))
 resume(APPLICATION, KEY, ["review"], ["rows"])
 left, right = st.columns(2, gap="large")
 with left:
+    if "rows_next" in st.session_state:
+        st.session_state["rows"] = st.session_state.pop("rows_next")
     rows = st.segmented_control(
         _("Input"), list(ROWS), default="one", key="rows", bind="query-params", required=True,
         format_func=labelled(ROWS, "rows"),
     )  # fmt: skip
-    form, errors, examples = st.container(), st.container(), st.container()
+    form, own, errors, examples = st.container(), st.container(), st.container(), st.container()
     model = pick_model(APPLICATION, below=errors)
-    brought: list[str] = []
+    with own:
+        labels = choose_labels()
+    text, is_asked = "", False
     if rows == "file":
         with form:
-            brought = texts_of_file("review", errors)
-    with form, st.form("judge-form", border=False):
-        text = ""
-        if rows != "file":
+            bring_rows(model, labels)
+    else:
+        with form, st.form("judge-form", border=False):
             text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", persist_state="session")
-        is_asked = st.form_submit_button(_("Judge"), type="primary", icon=":material/balance:", disabled=model is None)
+            is_asked = st.form_submit_button(
+                _("Judge"), type="primary", icon=":material/balance:", disabled=model is None
+            )
     with examples:
         offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "sentiment_example")
 
-lines = brought if rows == "file" else [line for line in text.splitlines() if line.strip()]
-is_list = rows == "file" or (rows == "many" and bool(lines))
-now = SentimentRequest(lines if is_list else text, model.id) if model else None
-if now and (is_asked or is_tried(APPLICATION)):
+lines = [line for line in text.splitlines() if line.strip()]
+asked = lines if rows == "many" and lines else text
+now = SentimentRequest(asked, model.id, by_sentence=rows == "one", labels=labels) if model and rows != "file" else None
+if model and is_asked and rows == "many" and is_many(lines):
+    with errors, errors_shown():
+        judge_lines(lines, model, labels)
+elif now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
 else:
     ask_again(KEY, now)
-with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now)
-    if answer is None or answer.is_empty:
-        st.caption(_("The judgement appears here."))
-    elif answer.result:
-        show_judged(answer)
-        if isinstance(answer.request.text, str):
-            (score,) = answer.result.results
-            offer_why(WhyRequest(answer.request.text, score.label, model=answer.result.model), "why-label")
 with right:
-    offer_actions(KEY, show_judged)
+    if rows == "file":
+        show_files(APPLICATION.id, show_judged_file)
+    else:
+        show_judgement(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -31,11 +32,13 @@ from pages.parts.errors import errors_shown
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised, labelled
 from pages.parts.picker import pick_way
+from pages.parts.reference import compare_with_reference
 from pages.parts.routes import show_route
 from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain
+from pages.parts.translated import choose_glossary, choose_input, translate_files
 from pages.parts.typing import typed_text
 from pages.parts.visits import Exchange, answer_of, is_new, is_tried, resume
 from pages.parts.why import offer_why_word
@@ -80,6 +83,12 @@ def from_label() -> str:
     return _("From")
 
 
+def answer_target() -> str:
+    """The language of the translation that is shown."""
+    answer = answer_of(KEY)
+    return str(answer.request.target) if answer else ""
+
+
 def press() -> None:
     st.session_state[ASKED] = True
 
@@ -114,6 +123,7 @@ def show_translation(text: str, result: TranslateResult) -> None:
         st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
         st.caption(settings_in_words(result.settings))
     offer_why_of(done.sentences, result)
+    compare_with_reference(done, answer_target())
 
 
 def offer_why_of(sentences: Sequence[Sentence], result: TranslateResult) -> None:
@@ -176,8 +186,58 @@ def offer_words(sentence: Sentence, place: Place, model_id: str) -> None:
             )  # fmt: skip
 
 
+def input_text() -> tuple[str, str, Any]:
+    """The text as it was sent and as it is typed now, and where errors belong."""
+    with st.form("translate", border=False):
+        text = st.text_area(
+            _("Text"), str(SAMPLES[0].text), height=230, key="text", persist_state="session",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        st.form_submit_button(
+            _("Translate"), type="primary", icon=":material/translate:", disabled=not (model or is_automatic),
+            on_click=press,
+        )  # fmt: skip
+    errors = st.container()
+    offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
+    newest = typed_text("text", text) if is_automatic and may("ask while typing") else text
+    limit = house().engine.settings.max_text_characters
+    st.caption(_("{count:,} of {limit:,} characters", count=len(newest), limit=limit))
+    return text, newest, errors
+
+
+def translate_text() -> None:
+    """The text on one side, its translation on the other."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        text, newest, errors = input_text()
+    id = model.id if model else None
+    now = TranslateRequest(newest, source, target, id, glossary) if model or is_automatic else None
+    with offer_place:
+        route = show_route(*direction_of(catalogue, now)) if now and is_automatic else None
+    is_typing = newest != text and route is not None and not route.is_makeshift
+    if now and (st.session_state.get(ASKED) or is_tried(APPLICATION) or (is_typing and is_new(KEY, now))):
+        ask(KEY, now, is_kept=not is_typing)
+        st.session_state.pop(ASKED, None)
+    elif newest == text:
+        ask_again(KEY, now)
+    with right:
+        with st.container(border=True, key="answer-box"):
+            answer = show_answer(
+                KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of,
+                is_repeatable=True,
+            )  # fmt: skip
+            if answer is None or answer.is_empty:
+                st.caption(_("The translation appears here, sentence by sentence."))
+        if answer and answer.result:
+            show_translation(answer.text, answer.result)
+        offer_actions(KEY)
+    if label != from_label():  # the answer that tells the language came after the label was drawn
+        st.rerun()
+
+
 header(_(APPLICATION.title), _("A small model reads each sentence and writes it in another language, word by word."))
-resume(APPLICATION, KEY, ["text"], ["from", "to"])
+resume(APPLICATION, KEY, ["text"], ["from", "to", "glossary"])
+is_file = choose_input()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
     source_place, swap_place, target_place, model_place = st.empty(), st.empty(), st.empty(), st.empty()
 offer_place = st.container()
@@ -204,42 +264,11 @@ target = target_place.selectbox(
     key="to", bind="query-params", width=145,
 )  # fmt: skip
 
-left, right = st.columns(2, gap="medium")
-with left:
-    with st.form("translate", border=False):
-        text = st.text_area(
-            _("Text"),
-            str(SAMPLES[0].text),
-            height=230,
-            key="text",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
-        st.form_submit_button(
-            _("Translate"), type="primary", icon=":material/translate:", disabled=not (model or is_automatic),
-            on_click=press,
-        )  # fmt: skip
-    errors = st.container()
-    offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
-    newest = typed_text("text", text) if is_automatic and may("ask while typing") else text
-
-now = TranslateRequest(newest, source, target, model.id if model else None) if model or is_automatic else None
-with offer_place:
-    route = show_route(*direction_of(catalogue, now)) if now and is_automatic else None
-is_typing = newest != text and route is not None and not route.is_makeshift
-if now and (st.session_state.get(ASKED) or is_tried(APPLICATION) or (is_typing and is_new(KEY, now))):
-    ask(KEY, now, is_kept=not is_typing)
-    st.session_state.pop(ASKED, None)
-elif newest == text:
-    ask_again(KEY, now)
-with right:
-    with st.container(border=True, key="answer-box"):
-        answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of,
-            is_repeatable=True)  # fmt: skip
-        if answer is None or answer.is_empty:
-            st.caption(_("The translation appears here, sentence by sentence."))
-    if answer and answer.result:
-        show_translation(answer.text, answer.result)
-    offer_actions(KEY)
-if label != from_label():  # the answer that tells the language came after the label was drawn
-    st.rerun()
+glossary = choose_glossary()
+if is_file:
+    with offer_place:
+        if is_automatic:
+            show_route(source, target)
+    translate_files(source, target, model, glossary, is_able=model is not None or is_automatic)
+else:
+    translate_text()

@@ -11,12 +11,14 @@ from engine.applications.literals import losses, prose
 from engine.messages import NOTHING, Text
 from engine.requests import Generation
 
+LATE = Text("The time limit passed before every sentence was whole. Send a shorter text.")
+
 
 def find_fault(source: str, generation: Generation, target: str) -> Text:
     """What looks broken about a translation, in a sentence for people; empty when nothing does."""
     text = generation.text.strip()
     if generation.finish_reason == "deadline":
-        return Text("The time limit passed before every sentence was whole. Send a shorter text.")
+        return LATE
     if not text:
         return Text("The model gave no translation for a sentence.")
     if is_looping(text) and not is_looping(source):

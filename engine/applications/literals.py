@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from engine.applications.code import COMMAND, PLURALS
+from engine.applications.glossary import find_terms
 
+NO_TERMS: Mapping[str, str] = MappingProxyType({})
 MARKS = "XZQKJ"
 """First letters of marks, of which one that the sentence does not use is taken."""
 LETTERS = {
@@ -105,10 +108,12 @@ class Kept:
 
 
 def keep_aside(
-    sentence: str, source: str, target: str, *, is_small: bool = True, tried: tuple[Kept, str] | None = None
-) -> Kept:
+    sentence: str, source: str, target: str, *, is_small: bool = True, tried: tuple[Kept, str] | None = None,
+    terms: Mapping[str, str] = NO_TERMS,
+) -> Kept:  # fmt: skip
     """Make the sentence fit for a translator, a small one or a larger model; languages are ISO 639-1 codes.
 
+    `terms` of a glossary are kept aside in any case, and their own translations put back.
     `tried` is what was kept before and what was made of it: numbers that it lost are kept too, while literals whose
     marks it lost stand as they are, unless no small vocabulary could write them.
     """
@@ -117,11 +122,13 @@ def keep_aside(
     sentence = sentence[len(head) : len(sentence) - len(tail)]
     letter = next((letter for letter in MARKS if not re.search(rf"\b{letter}\d", sentence)), MARKS[0])
     pieces, literals, glued, place = [], [], [], 0
+    own = {(start, end): made for start, end, made in find_terms(sentence, terms)}
     spans = literal_spans(sentence, source if is_small else "", is_small=is_small)
-    spans = spans if tried is None else _needed(sentence, spans, *tried)
+    spans = sorted([*own, *(span for span in spans if not _is_within(span, own))])
+    spans = spans if tried is None else _needed(sentence, spans, *tried, own)
     for number, (start, end) in enumerate(spans, 1):
         mark = f"{letter}{number}"
-        literals.append((mark, _localised(sentence[start:end], target)))
+        literals.append((mark, own.get((start, end)) or _localised(sentence[start:end], target)))
         glued.append((sentence[start - 1 : start].isalnum(), sentence[end : end + 1].isalnum()))
         pieces += [sentence[place:start], " " * glued[-1][0], mark, " " * glued[-1][1]]
         place = end
@@ -130,12 +137,14 @@ def keep_aside(
     return Kept(text, tuple(literals), tuple(glued), head, tail, *style)
 
 
-def _needed(sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str) -> list[tuple[int, int]]:
+def _needed(
+    sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str, own: Container[tuple[int, int]]
+) -> list[tuple[int, int]]:
     lost = set(missing(made, kept))
     needed = [
         (start, end)
         for (start, end), (_, literal) in zip(spans, kept.literals, strict=True)
-        if literal not in lost or _RARE.search(literal)
+        if literal not in lost or _RARE.search(literal) or (start, end) in own
     ]
     numbers = [span for span in map(re.Match.span, _FIGURES.finditer(sentence)) if not _is_within(span, spans)]
     gone = set(losses(sentence, restored(made, kept, ""))[0])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from engine.applications.faults import find_fault, told_lost
+from engine.applications.glossary import find_terms
 from engine.applications.languages import SPACELESS
-from engine.applications.literals import Kept, calm, is_shouted, keep_aside, missing, restored, shouted
+from engine.applications.literals import NO_TERMS, Kept, calm, is_shouted, keep_aside, missing, restored, shouted
 from engine.applications.phrases import agreed, forms, is_phrase
 from engine.applications.prompts import ask, style_of
 from engine.applications.segments import split
@@ -110,8 +111,11 @@ class Untouched:
 class Work:
     """One clean text on its way: cut into sentences, asked for, put together again."""
 
-    def __init__(self, engine: Engine, model: Model, text: str, direction: Direction, caller: Caller) -> None:
-        self.engine, self.model, self.caller = engine, model, caller
+    def __init__(
+        self, engine: Engine, model: Model, text: str, direction: Direction, caller: Caller,
+        terms: Mapping[str, str] = NO_TERMS,
+    ) -> None:  # fmt: skip
+        self.engine, self.model, self.caller, self.terms = engine, model, caller, terms
         self.text, self.direction = text, direction
         self.source, self.target, self.is_guessed = direction
         joined, self.widths = unwrapped(text)
@@ -136,17 +140,26 @@ class Work:
         """What the model reads. Literals are kept aside at first where marks do better, else after one was `tried`."""
         style = style_of(self.model)
         if style == "pair":
-            return keep_aside(text, self.source, self.target, tried=tried)
-        if (style in MARKED) == (tried is not None):
+            return keep_aside(text, self.source, self.target, tried=tried, terms=self.terms)
+        if (style in MARKED) == (tried is not None) and not find_terms(text, self.terms):
             return Kept(text)
-        return keep_aside(text, self.source, self.target, is_small=False)
+        return keep_aside(text, self.source, self.target, is_small=False, terms=self.terms)
 
     def _restored(self, source: str, kept: Kept, made: Generation) -> tuple[Generation, Text]:
         """The translation with literals put back, and what looks broken about it."""
         whole = replace(made, text=restored(made.text.strip(), kept, self.target))
-        fault = find_fault(source, whole, self.target)
+        fault = find_fault(self._told(source), whole, self.target)
         lost = missing(made.text, kept) if made.text.strip() and not fault else []
         return whole, told_lost(lost) if lost else fault
+
+    def _told(self, source: str) -> str:
+        """The source with a glossary's translations that hold signs or numbers, which are neither lost nor invented."""
+        pieces, place = [], 0
+        for start, end, made in find_terms(source, self.terms):
+            is_odd = re.search(r"[^\w\s]|\d", source[start:end] + made)
+            pieces += [source[place:start], made if is_odd else source[start:end]]
+            place = end
+        return "".join([*pieces, source[place:]])
 
     def show(self, index: int, event: Event) -> Iterator[Event]:
         """Pass on the new text of a sentence. Space at its end waits: it may be the last of it, and then goes."""
@@ -162,7 +175,7 @@ class Work:
         """Keep a sentence, after a second try where the first looks broken; the better one of both is kept."""
         source, is_better = self.calm[index], False
         chosen, fault = self._restored(source, self.kept[index], first)
-        if is_phrase(source) and self._may_mislead(chosen, fault):
+        if is_phrase(source) and self._may_mislead(source, chosen, fault):
             agreed_on = yield from self._agreed(source, chosen)
             is_better = agreed_on.text.casefold() != chosen.text.casefold()
             chosen, fault = agreed_on, find_fault(source, agreed_on, self.target)
@@ -175,10 +188,12 @@ class Work:
             yield Event("replace", text=self._joined())
         self._raw = self._shown = ""
 
-    def _may_mislead(self, first: Generation, fault: Text) -> bool:
+    def _may_mislead(self, source: str, first: Generation, fault: Text) -> bool:
         """Whether a phrase is asked for in other forms too: always of small translators, of others when in doubt."""
         style = style_of(self.model)
         is_doubtful = bool(fault) or (first.mean_logprob or 0.0) < math.log(DOUBTFUL)
+        if find_terms(source, self.terms):
+            return False
         return first.finish_reason != "deadline" and (style == "pair" or (style == "few-shot" and is_doubtful))
 
     def _keep(self, index: int, chosen: Generation, fault: Text, *, is_better: bool) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.applications import Application
+from engine.applications import Application, labels
 from engine.applications.emoji import polarity, shares, without
 from engine.applications.languages import NAMED, SURE, guess_language, read_tables
 from engine.applications.rows import clean_rows
+from engine.applications.segments import split
 from engine.catalogue.models import Model
 from engine.errors import PeopleError
 from engine.evaluation.metrics import accuracy
@@ -28,8 +29,13 @@ NAMES = {
 """What models call them."""
 EMOJI_WEIGHT = 0.8
 """Power of what emoji say beside words."""
+MAX_SENTENCES = 500
+"""Of a text that are judged by themselves."""
 MIN_LETTERS, BROKEN = 4, 0.6
 """Letters from which on, and pieces for each letter above which, a text is no words: English has about 0.25."""
+ENGLISH = frozenset("the and this that have with you they their would from which there were been".split())  # noqa: SIM905
+MIN_ENGLISH = 2
+"""Words that no other of our languages writes, and how many of them a text needs to be English without a look."""
 _REPEATED = re.compile(r"([^\W\d_])\1{3,}")
 
 
@@ -39,6 +45,20 @@ class SentimentRequest:
 
     text: str | list[Any]
     model: str | None = None
+    by_sentence: bool = False
+    """Whether each sentence of a text is judged too, where it has several."""
+    labels: list[str] = field(default_factory=list)
+    """Labels of one's own in place of the model's, without training: "late", or "late: the parcel came too late"."""
+
+
+@dataclass(frozen=True)
+class SentenceScore:
+    """A sentence of a text, by itself."""
+
+    text: str
+    label: str
+    score: float
+    scores: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,8 @@ class SentimentScore:
     score: float
     scores: dict[str, float]
     warning: Text = NOTHING
+    sentences: list[SentenceScore] = field(default_factory=list)
+    """In the text's order, where they were asked for and there are several."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +86,54 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
 
     A row of several that is no text is not judged. Raises InputError or TooLargeError, and what the engine raises.
     """
-    model = APPLICATION.choose(engine.catalogue, request.model)
+    own = [name for name, _ in labels.checked(request.labels)] if request.labels else []
+    model = engine.catalogue.find(labels.ENCODER) if own else APPLICATION.choose(engine.catalogue, request.model)
     rows = _rows(engine, request.text)
-    judged = {number: _unread(model, row.text) for number, row in enumerate(rows) if isinstance(row, PeopleError)}
+    names = tuple(own or model.labels)
+    judged = {number: _unread(names, row.text) for number, row in enumerate(rows) if isinstance(row, PeopleError)}
     texts = {number: row for number, row in enumerate(rows) if isinstance(row, str)}
-    order = sorted(texts, key=lambda number: len(texts[number]))
-    asked = [Classify(_readable(model, texts[number])) for number in order]
-    for place, event in engine.stream_all(model.id, asked, caller):
-        if event.kind == "done":
-            number = order[place]
-            judged[number] = _judged(engine, model, texts[number], event.result)
-        yield event if event.kind in ("queued", "loading") else Event("queued")
+    pieces = list(texts.items())
+    pieces += [(number, one) for number, text in texts.items() for one in _sentences(request, text)]
+    scores = _by_labels if own else _by_model
+    found = yield from scores(engine, model, request, [text for _, text in pieces], caller)
+    judged |= {number: found[place] for place, (number, _) in enumerate(pieces[: len(texts)])}
+    for (number, text), one in zip(pieces[len(texts) :], found[len(texts) :], strict=True):
+        judged[number].sentences.append(SentenceScore(text, one.label, one.score, one.scores))
     yield Event("done", result=SentimentResult([judged[number] for number in range(len(rows))], model.id))
+
+
+def _by_model(
+    engine: Engine, model: Model, request: SentimentRequest, texts: Sequence[str], caller: Caller
+) -> Generator[Event, None, list[SentimentScore]]:
+    """What a classifier says of each text; those of a length are put beside each other."""
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    found: dict[int, SentimentScore] = {}
+    asked = [Classify(_readable(model, texts[place])) for place in order]
+    for index, event in engine.stream_all(model.id, asked, caller):
+        if event.kind == "done":
+            found[order[index]] = _judged(engine, model, texts[order[index]], event.result)
+        yield event if event.kind in ("queued", "loading") else Event("queued")
+    return [found[place] for place in range(len(texts))]
+
+
+def _by_labels(
+    engine: Engine, model: Model, request: SentimentRequest, texts: Sequence[str], caller: Caller
+) -> Generator[Event, None, list[SentimentScore]]:
+    """Which of the request's own labels each text is most like."""
+    shares: list[dict[str, float]] = []
+    for event in labels.stream_shares(engine, texts, request.labels, caller):
+        if event.kind == "done":
+            shares = event.result
+        else:
+            yield event
+    best = [max(row, key=lambda name: row[name]) for row in shares]
+    return [SentimentScore(label, row[label], row) for label, row in zip(best, shares, strict=True)]
+
+
+def _sentences(request: SentimentRequest, text: str) -> list[str]:
+    """The sentences of a text that are judged by themselves."""
+    found = [one.text for one in split(text) if one.text] if request.by_sentence else []
+    return found[:MAX_SENTENCES] if len(found) > 1 else []
 
 
 def _rows(engine: Engine, text: str | list[Any]) -> Sequence[str | PeopleError]:
@@ -83,10 +141,10 @@ def _rows(engine: Engine, text: str | list[Any]) -> Sequence[str | PeopleError]:
     return clean_texts(text, *limits) if isinstance(text, str) else clean_rows(text, *limits)
 
 
-def _unread(model: Model, why: Text) -> SentimentScore:
+def _unread(own: tuple[str, ...], why: Text) -> SentimentScore:
     """What stands for a row that is not judged: no label is likelier than another."""
-    label, labels = ("", model.labels) if model.labels else ("neutral", LABELS)
-    return SentimentScore(label, 1 / len(labels), dict.fromkeys(labels, 1 / len(labels)), why)
+    label, names = ("", own) if own else ("neutral", LABELS)
+    return SentimentScore(label, 1 / len(names), dict.fromkeys(names, 1 / len(names)), why)
 
 
 def _score(result: Classification, model: Model, warning: Text) -> SentimentScore:
@@ -103,17 +161,18 @@ def _readable(model: Model, text: str) -> str:
 
 def _judged(engine: Engine, model: Model, text: str, result: Classification) -> SentimentScore:
     """With what emoji say; a text that the model cannot read is as likely one as another."""
-    score = _score(result, model, _caution(text, model.languages))
+    is_plain = _is_plainly_english(text) and "en" in (model.languages or ("en",))
+    score = _score(result, model, NOTHING if is_plain else _caution(text, model.languages))
     mood = polarity(text)
     if set(score.scores) != set(LABELS):
-        return replace(score, warning=score.warning or _unreadable(engine, model, text))
+        return score if is_plain else replace(score, warning=score.warning or _unreadable(engine, model, text))
     if mood is not None:
         rest = without(text)
         told = shares(mood)
         scores = _pooled(score.scores, told) if _has_words(rest) else told
         label = max(scores, key=lambda name: scores[name])
         return SentimentScore(label, scores[label], scores, score.warning)
-    if warning := _unreadable(engine, model, text):
+    if not is_plain and (warning := _unreadable(engine, model, text)):
         return SentimentScore("neutral", 1 / 3, dict.fromkeys(LABELS, 1 / 3), warning)
     return score
 
@@ -123,6 +182,11 @@ def _pooled(of_text: Mapping[str, float], of_emoji: Mapping[str, float]) -> dict
     raw = {label: of_text[label] * of_emoji[label] ** EMOJI_WEIGHT for label in LABELS}
     total = sum(raw.values())
     return {label: value / total for label, value in raw.items()}
+
+
+def _is_plainly_english(text: str) -> bool:
+    """Whether two words tell the language, so that nothing else must: of many rows it is most of the work."""
+    return len(ENGLISH & set(text.lower().split())) >= MIN_ENGLISH
 
 
 def _unreadable(engine: Engine, model: Model, text: str) -> Text:
@@ -199,7 +263,7 @@ APPLICATION = Application(
     default_model="sentiment-minilm",
     picker="judge",
     example={"review": "A little loud, but we had a wonderful evening."},
-    shown=SentimentRequest("A little loud, but we had a wonderful evening."),
+    shown=SentimentRequest("A little loud, but we had a wonderful evening.", by_sentence=True),
     request_type=SentimentRequest,
     result_type=SentimentResult,
     stream=stream,

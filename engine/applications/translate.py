@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.applications import Application
+from engine.applications.glossary import for_legs, read_terms
 from engine.applications.languages import (
     LANGUAGES,
     NAMED,
@@ -43,6 +44,8 @@ class TranslateRequest:
     source: str = "auto"
     target: str = "fr"
     model: str | None = None
+    glossary: list[str] = field(default_factory=list)
+    """Terms with translations of their own, which are obeyed: "invoice = facture"."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,8 @@ def _through_english(
 ) -> Iterator[Event]:
     """Translate into English with one model and from there with another; only the second one's text shows."""
     halfway: TranslateResult | None = None
-    for event in stream(engine, replace(request, target=PIVOT, model=first.id), caller):
+    terms = for_legs(request.glossary, 2)
+    for event in stream(engine, replace(request, target=PIVOT, model=first.id, glossary=terms[0]), caller):
         if event.kind == "done":
             halfway = event.result
         else:
@@ -183,7 +187,8 @@ def _through_english(
     assert halfway is not None
     texts = [one.text for one in halfway.translations]
     english = texts[0] if isinstance(request.text, str) else texts
-    for event in stream(engine, replace(request, text=english, source=PIVOT, model=second.id), caller):
+    request = replace(request, text=english, source=PIVOT, model=second.id, glossary=terms[1])
+    for event in stream(engine, request, caller):
         if event.kind != "done":
             yield event
             continue
@@ -212,10 +217,10 @@ def _both(first: float | None, second: float | None) -> float | None:
 
 def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Caller) -> list[Work | Untouched]:
     """The texts on their way; a row of several that cannot be read, or told its language, stays as it was."""
-    limits, catalogue = engine.settings, engine.catalogue
+    limits, catalogue, terms = engine.settings, engine.catalogue, read_terms(request.glossary)
     if isinstance(request.text, str):
         (text,) = clean_texts(request.text, "text", limits.max_text_characters, limits.max_rows)
-        return [Work(engine, model, text, _direction(catalogue, model, request, text), caller)]
+        return [Work(engine, model, text, _direction(catalogue, model, request, text), caller, terms)]
     rows = clean_rows(request.text, "text", limits.max_text_characters, limits.max_rows)
     works: list[Work | Untouched] = []
     errors = []
@@ -223,7 +228,7 @@ def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Call
         try:
             if isinstance(row, PeopleError):
                 raise row
-            works.append(Work(engine, model, row, _direction(catalogue, model, request, row), caller))
+            works.append(Work(engine, model, row, _direction(catalogue, model, request, row), caller, terms))
         except PeopleError as error:
             errors.append(error)
             works.append(Untouched(as_it_was(original), Direction(request.source, request.target), error.text))

@@ -8,6 +8,7 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 _ARTICLES = {
     "en": re.compile(r"\b(a|an|the)\b"),
@@ -83,6 +84,31 @@ def chrf(predictions: Sequence[str], references: Sequence[str], target: str = ""
     import sacrebleu
 
     return float(sacrebleu.corpus_chrf(predictions, [references]).score)
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """A metric's figure, and sacrebleu's signature of how it was counted."""
+
+    name: str
+    score: float
+    signature: str
+
+
+def translation_scores(predictions: Sequence[str], references: Sequence[str], target: str = "") -> list[MetricScore]:
+    """BLEU, chrF and TER (Snover et al. 2006) of translations; of one sentence BLEU counts effective orders alone."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    is_asian = target in ("zh", "ja", "ko")
+    metrics = {
+        "BLEU": BLEU(tokenize="zh" if target == "zh" else "13a", effective_order=len(predictions) == 1),
+        "chrF": CHRF(),
+        "TER": TER(asian_support=is_asian, normalized=is_asian),
+    }
+    found = {name: metric.corpus_score(predictions, [references]) for name, metric in metrics.items()}
+    return [MetricScore(name, float(found[name].score), str(metrics[name].get_signature())) for name in metrics]
 
 
 def accuracy(predictions: Sequence[str], references: Sequence[str]) -> float:

@@ -4,13 +4,14 @@ The body is the file itself, as `curl --data-binary @letter.docx` sends it; ever
 """
 # Without `from __future__ import annotations`: the endpoints' types are known only when they are made.
 
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, create_model
 from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
 from starlette.responses import FileResponse, Response
 
 from engine.applications import APPLICATIONS
@@ -69,7 +70,7 @@ def body_bytes(house: House) -> dict[str, int]:
 
 def _add_desk(router: APIRouter, house: House, application: str, service: desk.FileService) -> None:
     kinds = get_type_hints(service.order)
-    named: dict[str, Any] = {field.name: (kinds[field.name], field.default) for field in fields(service.order)}
+    named: dict[str, Any] = {field.name: (kinds[field.name], _default(field)) for field in fields(service.order)}
     asked_type: Any = create_model(
         service.order.__name__, __config__=ConfigDict(extra="forbid"), __doc__=service.order.__doc__, name=(str, ...),
         **named,
@@ -93,6 +94,10 @@ def _add_desk(router: APIRouter, house: House, application: str, service: desk.F
         summary=f"{title}: a file", operation_id=f"{application}_file",
         description=f"The body is the file, `name` its name with its ending: {', '.join(service.endings)}.",
     )  # fmt: skip
+
+
+def _default(field: Field[Any]) -> Any:
+    return FieldInfo(default_factory=list) if field.default is MISSING else field.default
 
 
 class _Work:

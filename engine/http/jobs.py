@@ -19,6 +19,7 @@ from engine.http.first_fault import FirstFault
 from engine.http.language import said
 from engine.http.streams import in_thread
 from engine.jobs import askers, work
+from engine.jobs.files import desk
 from engine.jobs.work import JobView
 from engine.serving import access
 from engine.serving.compose import House
@@ -202,6 +203,8 @@ def _result(house: House, job_id: str, caller: Caller) -> Any:
         raise ConflictError("This job has not come to its end, so there is no result yet.", param="job")
     if view.kind == "compare" and (found := compare.read(runs.run_folder(house.settings, view.subject))):
         return asdict(found)
+    if view.kind in desk.KINDS:
+        return desk.result_path(view)
     if view.kind == "export":
         run_id, form = view.subject.split("/")
         return runs.run_folder(house.settings, run_id) / "exports" / form / Path(str(view.result["file"])).name

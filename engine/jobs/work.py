@@ -51,6 +51,8 @@ ROOM_BYTES = 512 * 2**20
 """Free disk space without which nothing is started."""
 LEFT_SECONDS = 3600.0
 """After this long, what an interrupted creation left is swept away."""
+FAULTS = (400, 413, 422)
+"""Statuses of errors that come again however often the same is tried."""
 MAX_KEPT = 200
 """Jobs whose folders are kept after their end, each kind's as long as that says."""
 
@@ -83,7 +85,8 @@ class JobView(Standing):
     @property
     def can_resume(self) -> bool:
         """Whether it ended before its end, and goes on where it stood."""
-        return self.kind_of.can_resume and self.state in ("stopped", "failed")
+        is_over = self.state == "failed" and errors.named(str(self.status.get("error_type"))).status in FAULTS
+        return self.kind_of.can_resume and self.state in ("stopped", "failed") and not is_over
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -185,15 +188,22 @@ def resume(settings: Settings, job_id: str, house: Any, caller: Caller = HOST) -
 
 def take_up(settings: Settings, house: Any) -> list[str]:
     """Go on with what a server that is gone had at work in its threads, where it stood; returns the ids."""
-    taken = []
+    taken: list[str] = []
+    if not _folder(settings).is_dir():
+        return taken
+    with suppress(ConflictError), held(_folder(settings) / ".taken.lock", Text("Another server takes it up.")):
+        taken += _taken_up(settings, house)
+    return taken
+
+
+def _taken_up(settings: Settings, house: Any) -> Iterator[str]:
     for path in reading.folders(_folder(settings), ID):
         with suppress(NotFoundError, OSError, ValueError):
             kind, status = kind_of(path), read_json(path / "status.json")
             is_ours = kind.runs_in == "server" and kind.can_resume and status.get("state") in LIVE
             if is_ours and not (path / STOP_FILE).exists() and not _is_worked_on(path, status):
                 start(settings, path, house=house)
-                taken.append(path.name)
-    return taken
+                yield path.name
 
 
 def _is_worked_on(folder: Path, status: Mapping[str, Any]) -> bool:

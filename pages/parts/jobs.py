@@ -58,14 +58,18 @@ def show_failure(job: JobView | None) -> None:
             job.check()
 
 
-def stop_button(key: str, is_stopping: bool, stop: Callable[[bool], Text], help: str = "") -> None:
-    """Stop, which says what it does; then a button that ends it at once."""
+def stop_button(
+    key: str, is_stopping: bool, stop: Callable[[bool], Text], help: str = "", *, has_now: bool = True
+) -> None:
+    """Stop, which says what it does; then, where it `has_now`, a button that ends it at once."""
     place = st.empty()
     if not is_stopping and place.button(_("Stop"), key=key, icon=":material/stop:", help=help or None):
         with errors_shown():
             st.toast(_(stop(False)), icon=":material/stop_circle:")
             is_stopping = True
-    if is_stopping and place.button(
+    if is_stopping and not has_now:
+        place.caption(_("Stopping…"))
+    elif is_stopping and place.button(
         _("Stop now"), key=f"{key}-now", icon=":material/dangerous:",
         help=_("Ends the process at once; what it has not saved is lost."),
     ):  # fmt: skip

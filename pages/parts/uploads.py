@@ -1,4 +1,4 @@
-"""Texts from a file that a visitor brings: a column of a table, or the lines of a text."""
+"""The text of a document that a visitor brings."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import Any
 import streamlit as st
 
 from engine.documents import ENDINGS, read_document
-from engine.training.formats import READERS, read_table
 from pages.parts.engine import may
-from pages.parts.errors import errors_shown, show_error
+from pages.parts.errors import show_error
 from pages.parts.language import _
-
-LIKELY = ("text", "review", "comment", "content", "message", "sentence", "tweet")
-"""Names of columns that hold what people want judged."""
 
 
 def text_of_document(key: str, errors: Any = None) -> None:
@@ -32,18 +28,3 @@ def text_of_document(key: str, errors: Any = None) -> None:
         st.file_uploader(_("Or a document"), endings, key=f"{key}_document", on_change=take)
     if fault := st.session_state.pop(f"{key}_fault", None):
         show_error(fault, errors)
-
-
-def texts_of_file(key: str, errors: Any = None) -> list[str]:
-    """The cells of the chosen column that are not empty; none before there is a file."""
-    file = st.file_uploader(_("File"), [ending[1:] for ending in READERS], key=f"{key}_file")
-    if file is None:
-        return []
-    with errors_shown(errors):
-        table = read_table(file.getvalue(), file.name)
-        columns = list(table.columns)
-        likely = next((columns.index(name) for name in columns if name.strip().lower() in LIKELY), 0)
-        column = st.selectbox(_("Column"), columns, likely, key=f"{key}_column")
-        cells = [row.get(column) for row in table.rows]
-        return [str(cell) for cell in cells if cell is not None and str(cell).strip()]
-    return []

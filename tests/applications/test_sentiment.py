@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from fakes import HOST
 
-from engine.applications import sentiment
+from engine.applications import labels, sentiment
+from engine.applications.changes import changed_words
 from engine.applications.sentiment import SentimentRequest, in_our_labels
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
+from engine.requests import Embedding
 from pages.parts.sizes import confidence_in_words
 
 
@@ -131,3 +133,67 @@ def test_errors_name_their_field(house, request_: SentimentRequest, error: type[
     with pytest.raises(error) as caught:
         sentiment.APPLICATION.run(house.engine, request_, HOST)
     assert caught.value.param == param
+
+
+def test_sentences_of_a_text_are_judged_by_themselves(house) -> None:
+    text = "A good film. The end was bad."
+    house.backend.classify = lambda text: {"NEGATIVE": 0.1, "POSITIVE": 0.9} if "good" in text else NEGATIVE
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest(text, by_sentence=True), HOST).results
+    assert [(one.text, one.label) for one in score.sentences] == [
+        ("A good film.", "positive"), ("The end was bad.", "negative"),
+    ]  # fmt: skip
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest("A good film.", by_sentence=True), HOST).results
+    assert score.sentences == []
+    rows = sentiment.APPLICATION.run(house.engine, SentimentRequest([text, "bad"], by_sentence=True), HOST).results
+    assert [len(row.sentences) for row in rows] == [2, 0]
+
+
+NEGATIVE = {"NEGATIVE": 0.9, "POSITIVE": 0.1}
+
+
+def test_two_plain_words_are_english_without_a_look(house, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(sentiment, "guess_language", lambda text: looked.append(text) or ("en", 1.0))
+    sentiment.APPLICATION.run(
+        house.engine, SentimentRequest(["The cat and the dog slept", "Der Hund und die Katze"]), HOST
+    )
+    assert looked == ["Der Hund und die Katze"]
+
+
+def embedded(text: str) -> list[float]:
+    """A vector by what a text is about."""
+    return [float("late" in text), float("broke" in text), 0.1]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"), [("It came late.", "delivery"), ("It broke at once.", "quality")], ids=["delivery", "quality"]
+)
+def test_labels_of_ones_own_need_no_training(house, text: str, label: str) -> None:
+    house.backend._embed = lambda job: job.finish(Embedding(embedded(job.request.text)))  # type: ignore[attr-defined]
+    own = ["delivery: too late", "quality: it broke", ""]
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest([text, 5], labels=own), HOST)
+    assert result.model == labels.ENCODER and result.results[0].label == label
+    assert set(result.results[0].scores) == {"delivery", "quality"} and result.results[0].score > 0.9
+    assert result.results[1].warning and result.results[1].scores == {"delivery": 0.5, "quality": 0.5}
+
+
+@pytest.mark.parametrize("own", [["one"], ["same", "same: other"], [f"label {number}" for number in range(31)]])
+def test_labels_are_two_or_more_with_names_of_their_own(house, own: list[str]) -> None:
+    with pytest.raises(InputError, match="2 to 30 labels"):
+        sentiment.APPLICATION.run(house.engine, SentimentRequest("good", labels=own), HOST)
+    with pytest.raises(TooLargeError, match="over 300 characters"):
+        sentiment.APPLICATION.run(house.engine, SentimentRequest("good", labels=["a", "b" * 301]), HOST)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gone", "new"),
+    [
+        ("A good film.", "A bad film.", ["good"], ["bad"]),
+        ("A film", "A very long film", [], ["very long"]),
+        ("Not bad at all", "bad", ["Not", "at all"], []),
+        ("", "new", [], ["new"]),
+    ],
+)
+def test_changed_words_are_found(before: str, after: str, gone: list[str], new: list[str]) -> None:
+    taken_out, put_in = changed_words(before, after)
+    assert [before[a:b] for a, b in taken_out] == gone and [after[a:b] for a, b in put_in] == new

@@ -183,17 +183,6 @@ def test_sentiment_of_one_and_of_many(open_page: Open) -> None:
     assert not app.exception and len(app.dataframe[0].value) == 2
 
 
-def test_sentiment_of_a_files_column_with_a_chart_that_can_be_read(open_page: Open) -> None:
-    app = open_page("sentiment", rows="file")
-    rows = "\n".join(f"{number},{'good' if number % 3 else 'bad'} film" for number in range(180))
-    app.file_uploader(key="review_file").upload("films.csv", f"id,review\n{rows}\n".encode()).run()
-    assert app.selectbox(key="review_column").value == "review"
-    app = click(app, "Judge")
-    assert not app.exception and len(app.dataframe[0].value) == 180 and "120 positive" in drawn(app)
-    (chart,) = app.get("plotly_chart")
-    assert '"histogram"' in chart.proto.spec or "histogram" in str(chart.proto)
-
-
 def test_answer_is_marked_and_its_absence_said(open_page: Open) -> None:
     app = open_page("answer")
     app.text_input(key="question").set_value("What of Lindholm?")

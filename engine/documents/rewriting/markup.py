@@ -98,7 +98,7 @@ def spans_of(numbers: Sequence[int]) -> Spans:
     return tuple(found)
 
 
-TAG = re.compile(r"</?([a-z][a-z0-9]*)(?:[.\s][^<>]*)?>|\{\\[^{}]*\}", re.IGNORECASE)
+TAG = re.compile(r"</?([a-z][a-z0-9]*)(?:[.\s][^<>]*)?>|<\d[\d:.]*>|\{\\[^{}]*\}", re.IGNORECASE)
 """Of subtitles."""
 
 

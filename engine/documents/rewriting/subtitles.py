@@ -180,9 +180,11 @@ def _in_tag(text: str, place: int) -> bool:
 def broken(text: str, cue: Cue, target: str) -> list[str]:
     """Lines as even as they can be, as many as are needed; of a dialogue each stays by itself."""
     if cue.is_dialogue:
-        return text.split("\n")
-    text = " ".join(text.split())
-    width = cue.width
+        return [line for one in text.split("\n") for line in _even(one, cue.width, target)]
+    return _even(" ".join(text.split()), cue.width, target)
+
+
+def _even(text: str, width: int, target: str) -> list[str]:
     if target in SPACELESS:
         return [text[start : start + width // 2] for start in range(0, len(text), width // 2)] or [text]
     hidden, tags = _hidden(text)

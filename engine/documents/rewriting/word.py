@@ -172,10 +172,9 @@ def _rewrite(paragraph: Paragraph, made: Made) -> None:
     objects = [piece for piece in paragraph.pieces if piece.is_object]
     numbers = numbers_of(made.spans, len(made.text))
     anchor = _anchor(paragraph)
+    around = {id(one): one for piece in paragraph.pieces for one in _around(piece.run)}
     for piece in paragraph.pieces:
-        parent = piece.run.getparent()
-        if parent is not None:
-            parent.remove(piece.run)
+        piece.run.getparent().remove(piece.run)
     marks = [min(mark, len(made.text)) for mark in made.marks]
     places = sorted(zip([*marks, *[len(made.text)] * len(objects)], objects, strict=False), key=lambda one: one[0])
     new: list[Any] = []
@@ -192,9 +191,15 @@ def _rewrite(paragraph: Paragraph, made: Made) -> None:
     for element in new:
         anchor.addprevious(element)
     anchor.getparent().remove(anchor)
-    for link in {id(piece.link): piece.link for piece in paragraph.pieces if piece.link is not None}.values():
-        if link.getparent() is not None and not len(link):
-            link.getparent().remove(link)
+    for one in around.values():  # what stands around nothing any more
+        if one.getparent() is not None and next(one.iter(f"{W}r"), None) is None:
+            one.getparent().remove(one)
+
+
+def _around(run: Any) -> Iterator[Any]:
+    """What a run stands in, within its paragraph."""
+    while (run := run.getparent()).tag in AROUND:
+        yield run
 
 
 def _anchor(paragraph: Paragraph) -> Any:
@@ -215,6 +220,8 @@ def _runs(look: Piece, text: str) -> list[Any]:
     properties = look.run.find(f"{W}rPr")
     if properties is not None:
         run.append(deepcopy(properties))
+        for language in run.iter(f"{W}lang"):  # the words are of another one now
+            language.getparent().remove(language)
     for piece in re.findall(r"[^\n\t]+|[\n\t]", text):
         name = {"\n": "br", "\t": "tab"}.get(piece, "t")
         child = run.makeelement(f"{W}{name}", {XML_SPACE: "preserve"} if name == "t" else {})

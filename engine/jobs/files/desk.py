@@ -8,16 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from engine.documents.rewriting.delimited import Grid, Head
+from engine.documents.rewriting.plain import Letters
 from engine.documents.rewriting.rows import ENDINGS as ROW_ENDINGS
 from engine.errors import ConflictError, InputError, NotFoundError, TooLargeError, UnsupportedError
-from engine.files import read_json, write_json
+from engine.files import write_json
 from engine.jobs import work
 from engine.jobs.apart import about, shown
 from engine.jobs.files import judging, translating
-from engine.jobs.files.folder import DONE, RESULT, SOURCE
-from engine.jobs.files.judging import FIGURES, SentimentFile
+from engine.jobs.files.folder import DONE, FIGURES, RESULT, SOURCE
+from engine.jobs.files.judging import SentimentFile
 from engine.jobs.files.translating import ENDINGS, TranslateFile
 from engine.jobs.folder import json_lines
+from engine.jobs.reading import read_object
 from engine.jobs.work import JobView
 from engine.messages import read
 from engine.serving.access import check
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from engine.serving.compose import House
 
 Order = TranslateFile | SentimentFile
-MAX_NAME_CHARACTERS = 120
+MAX_NAME_BYTES = 150
+HEAD_BYTES = 65_536
+"""Of a table, by which its columns are told."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ SERVICES: Mapping[str, FileService] = {
     "sentiment": FileService("sentiment-file", ROW_ENDINGS, SentimentFile, judging.check_order),
 }
 """By the application's id."""
+KINDS = frozenset(service.kind for service in SERVICES.values())
 
 
 def begin(house: House, application: str, name: str, content: bytes, order: Order, caller: Caller) -> str:
@@ -74,7 +80,7 @@ def begin(house: House, application: str, name: str, content: bytes, order: Orde
 def _name(name: str) -> str:
     """A file's name without folders and signs, its ending kept."""
     path = PurePosixPath(shown(name) or "file")
-    return path.stem[: MAX_NAME_CHARACTERS - len(path.suffix)].strip(". ") + path.suffix.lower()
+    return path.stem.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip(". ") + path.suffix.lower()[:10]
 
 
 def _check(house: House, service: FileService, name: str, content: bytes) -> None:
@@ -90,6 +96,16 @@ def _check(house: House, service: FileService, name: str, content: bytes) -> Non
         )  # fmt: skip
 
 
+def head_of(name: str, content: bytes) -> Head | None:
+    """What a table's first rows tell; None of a file that is none. Raises InputError."""
+    if PurePosixPath(name).suffix.lower() not in (".csv", ".tsv"):
+        return None
+    with about(name):
+        first = content[:HEAD_BYTES]
+        whole = first if len(content) <= HEAD_BYTES else first[: first.rfind(b"\n") + 1] or first
+        return Grid(Letters(whole).text, name, is_head=True).head
+
+
 def jobs_of(house: House, application: str, caller: Caller) -> list[JobView]:
     """The caller's own, newest first; a host's are all."""
     return work.own(house.settings, {SERVICES[application].kind}, caller)
@@ -97,7 +113,7 @@ def jobs_of(house: House, application: str, caller: Caller) -> list[JobView]:
 
 def all_jobs_of(house: House, caller: Caller) -> list[JobView]:
     """The same of all applications."""
-    return work.own(house.settings, {service.kind for service in SERVICES.values()}, caller)
+    return work.own(house.settings, KINDS, caller)
 
 
 def result_path(view: JobView) -> Path:
@@ -135,6 +151,6 @@ def records(view: JobView) -> list[dict[str, Any]]:
     return json_lines(view.folder / DONE)
 
 
-def figures(view: JobView) -> dict[str, Any]:
-    """The figures of judged rows; {} before its end."""
-    return read_json(view.folder / RESULT / FIGURES)
+def figures(view: JobView) -> Mapping[str, Any]:
+    """The figures of judged rows, or the sentences to look at first; {} before its end."""
+    return read_object(view.folder / RESULT / FIGURES)

@@ -46,7 +46,7 @@ def figures_of(
 
 def histogram(values: Sequence[tuple[float, str]]) -> dict[str, list[int]]:
     """For each label, rows in each of the bins from -1 to 1."""
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[int]] = {label: [0] * BINS for label in LABELS if any(own == label for _, own in values)}
     for balance, label in values:
         place = min(BINS - 1, max(0, int((balance + 1) / 2 * BINS)))
         found.setdefault(label, [0] * BINS)[place] += 1
@@ -64,7 +64,8 @@ def over_time(values: Sequence[tuple[str, str]]) -> dict[str, Any]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for day, label in known:
         counts[_begin(day, period)][label] += 1
-    table = [{"begin": begin, "counts": dict(counts[begin])} for begin in sorted(counts)]
+    labels = sorted({label for _, label in known}, key=lambda label: (label in LABELS and LABELS.index(label), label))
+    table = [{"begin": begin, "counts": {label: counts[begin][label] for label in labels}} for begin in sorted(counts)]
     return {"period": period, "periods": table, "unread": len(values) - len(known)}
 
 

@@ -17,6 +17,8 @@ from engine.jobs.apart import about, line
 from engine.jobs.folder import end_last_line, json_lines
 
 SOURCE, UNITS, DONE, PLAN, RESULT = "source", "units.jsonl", "done.jsonl", "plan.json", "result"
+FIGURES = "figures.json"
+"""In the result's folder, what a page shows of it."""
 
 
 class FileFolder:

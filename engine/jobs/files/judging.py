@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from engine.applications import sentiment
+from engine.applications import labels, sentiment
 from engine.applications.sentiment import SentimentRequest, SentimentResult
 from engine.documents.rewriting import Options, Unit
 from engine.errors import InputError, TooLargeError
 from engine.files import write_json
 from engine.jobs.files.asking import check, work_off
 from engine.jobs.files.figures import figures_of
-from engine.jobs.files.folder import RESULT, FileFolder
+from engine.jobs.files.folder import FIGURES, RESULT, FileFolder
 from engine.jobs.files.translating import check_rows
 from engine.jobs.folder import Job
 from engine.messages import read
@@ -23,8 +23,6 @@ from engine.serving.protocol import Caller, Engine
 
 if TYPE_CHECKING:
     from engine.serving.compose import House
-
-FIGURES = "figures.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class SentimentFile:
     column: str = ""
     date: str = ""
     """The column that tells when a row was written, for shares over time."""
+    labels: list[str] = field(default_factory=list)
+    """Labels of one's own in place of the model's, each "name" or "name: what it means"."""
     has_names: bool | None = None
     """Whether the first row names the columns; null tells by what stands there."""
 
@@ -47,6 +47,8 @@ class SentimentFile:
 def check_order(engine: Engine, order: SentimentFile) -> None:
     """Raise what is wrong with the model before anything begins."""
     sentiment.APPLICATION.choose(engine.catalogue, order.model)
+    if order.labels:
+        labels.checked(order.labels)
 
 
 def work(job: Job, house: House) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
     texts = list(dict.fromkeys(unit.text for unit in chunk))
     found: dict[str, dict[str, Any]] = {}
     try:
-        for event in sentiment.stream(engine, SentimentRequest(texts, order.model), caller):
+        for event in sentiment.stream(engine, SentimentRequest(texts, order.model, labels=order.labels), caller):
             if event.kind != "done":
                 yield event
                 continue
@@ -84,11 +86,11 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
 def _finished(job: Job, files: FileFolder, units: Sequence[Unit]) -> dict[str, Any]:
     """Write the file with its new columns, last of all; what is told of it."""
     rows = files.done()
-    labels = list(next((row["scores"] for row in rows if row["scores"]), {}))
-    names = ["label", "confidence", *(f"P({label})" for label in labels)]
+    own = list(next((row["scores"] for row in rows if row["scores"]), {}))
+    names = ["label", "confidence", *(f"P({label})" for label in own)]
     has_notes = any(row["warning"] for row in rows)
     names += ["note"] if has_notes else []
-    content = files.with_columns(names, [_cells(row, labels, has_notes=has_notes) for row in rows])
+    content = files.with_columns(names, [_cells(row, own, has_notes=has_notes) for row in rows])
     figures = figures_of([unit.text for unit in units], rows, files.told["numbers"], files.told["dates"])
     name = f"{PurePosixPath(files.name).stem}.judged{files.told['ending']}"
     with job.placed(RESULT) as folder:

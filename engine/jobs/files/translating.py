@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from engine.applications import translate
+from engine.applications.faults import LATE
+from engine.applications.glossary import for_legs, read_terms
 from engine.applications.routes import PIVOT
 from engine.applications.sentences import Sentence, Translation
 from engine.applications.translate import TranslateRequest, TranslateResult, joined_legs
 from engine.applications.words import words_of
 from engine.documents.rewriting import Made, Options, Unit
 from engine.documents.rewriting.placing import Pair, is_mixed, placed
-from engine.errors import InputError, TooLargeError, UnsupportedError, not_among
+from engine.errors import InputError, NotReadyError, TooLargeError, UnsupportedError, not_among
+from engine.files import write_json
 from engine.jobs.files.asking import check, work_off
-from engine.jobs.files.folder import RESULT, FileFolder
+from engine.jobs.files.folder import FIGURES, RESULT, FileFolder
 from engine.jobs.folder import Job
 from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
@@ -28,6 +31,8 @@ ENDINGS = (".txt", ".md", ".csv", ".tsv", ".srt", ".vtt", ".ass", ".ssa", ".docx
 """Of the files that can be translated."""
 OUTPUTS = ("docx", "txt")
 """What can be written of a PDF."""
+SHOWN_SENTENCES = 300
+"""That a page shows, those to look at before others."""
 SAMPLE_CHARACTERS = 4_000
 """Of a file, by which its language is told."""
 
@@ -45,6 +50,8 @@ class TranslateFile:
     """Whether a table's first row names its columns; null tells by what stands there."""
     output: str = ""
     """docx or txt, of a PDF."""
+    glossary: list[str] = field(default_factory=list)
+    """Terms with translations of their own, which are obeyed: "invoice = facture"."""
 
     @property
     def options(self) -> Options:
@@ -56,6 +63,7 @@ def check_order(engine: Engine, order: TranslateFile) -> None:
     """Raise what is wrong with languages and model before anything begins."""
     if order.output and order.output not in OUTPUTS:
         raise not_among("output", order.output, OUTPUTS)
+    read_terms(order.glossary)
     translate.check_direction(engine.catalogue, TranslateRequest("", order.source, order.target, order.model))
 
 
@@ -69,7 +77,7 @@ def work(job: Job, house: House) -> dict[str, Any]:
     check_rows(house.engine, len(units))
     plan = _plan(job, house, files, order, units)
     done = files.begin_again()
-    work_off(job, house, units, done, lambda chunk: _translated(house.engine, plan, order.target, chunk, job.caller))
+    work_off(job, house, units, done, lambda chunk: _translated(house.engine, plan, order, chunk, job.caller))
     check(job, house)
     return _finished(job, files, order, plan)
 
@@ -112,16 +120,17 @@ def _can_place(house: House, model_id: str, caller: Caller) -> bool:
 
 
 def _translated(
-    engine: Engine, plan: Mapping[str, Any], target: str, chunk: Sequence[Unit], caller: Caller
+    engine: Engine, plan: Mapping[str, Any], order: TranslateFile, chunk: Sequence[Unit], caller: Caller
 ) -> Iterator[Event]:
     """Translate pieces, by each model on the way in turn; the last event's result is their records."""
     is_placed = plan["can_place"]
     units = [unit if is_placed or not unit.raw else Unit(unit.raw) for unit in chunk]
-    stops = [plan["source"], *([PIVOT] if len(plan["legs"]) > 1 else []), target]
+    stops = [plan["source"], *([PIVOT] if len(plan["legs"]) > 1 else []), order.target]
     all_done: list[Translation] = []
+    terms = for_legs(order.glossary, len(plan["legs"]))
     for leg, model_id in enumerate(plan["legs"]):
         texts = [unit.text for unit in units]
-        request = TranslateRequest(texts, stops[leg], stops[leg + 1], model_id)
+        request = TranslateRequest(texts, stops[leg], stops[leg + 1], model_id, terms[leg])
         done = yield from _leg(engine, request, caller)
         units = yield from _placed(engine, model_id, units, done, caller, has_words=is_placed)
         all_done = [joined_legs(a, b) for a, b in zip(all_done, done, strict=True)] if leg else done
@@ -144,6 +153,8 @@ def _leg(engine: Engine, request: TranslateRequest, caller: Caller) -> Generator
     except (InputError, TooLargeError) as error:  # of every text
         return [Translation(str(text), None, request.source, [], error.text) for text in request.text]
     assert result is not None
+    if any(sentence.warning == LATE for one in result.translations for sentence in one.sentences):
+        raise NotReadyError(LATE)  # these are asked for again, fewer at a time
     return result.translations
 
 
@@ -204,8 +215,11 @@ def _finished(job: Job, files: FileFolder, order: TranslateFile, plan: Mapping[s
     made = [Made(row["text"], tuple(map(tuple, row["spans"])), tuple(row["marks"]), row["is_raw"]) for row in rows]
     content = files.written(made)
     name = f"{PurePosixPath(files.name).stem}.{order.target}{files.told['ending']}"
+    sentences = list(sentences_of(rows))
+    doubtful = [one for one in sentences if one["warning"]]
     with job.placed(RESULT) as folder:
         (folder / name).write_bytes(content)
+        write_json(folder / FIGURES, {"sentences": (doubtful or sentences)[:SHOWN_SENTENCES]})
     return {
         "file": name, "rows": len(rows), "doubtful": sum(bool(row["warning"]) for row in rows),
         "source": plan["source"], "target": order.target, "models": plan["legs"], "notes": files.told.get("notes", []),

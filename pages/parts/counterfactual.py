@@ -1,0 +1,50 @@
+"""What a text would sound like with other words: both judged beside each other, with what changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from engine.applications.changes import changed_words
+from engine.applications.sentiment import APPLICATION, SentimentRequest, SentimentScore
+from pages.parts.labels import label_in_words
+from pages.parts.language import _, capitalised
+from pages.parts.streaming import ask, show_answer
+from pages.parts.text import plain, show_text
+from pages.parts.visits import answer_of
+
+KEY = "edited"
+
+
+def compare_edited(request: SentimentRequest, before: SentimentScore) -> None:
+    """A field with the text to be changed, and what it sounds like then."""
+    text = str(request.text)
+    with st.expander(_("Change the text and compare"), icon=":material/compare_arrows:", key="edit-open"):
+        edited = st.text_area(_("Changed text"), text, key=f"edit-{hash(text)}", height=140)
+        now = replace(request, text=edited, by_sentence=False)
+        if st.button(_("Compare"), icon=":material/compare_arrows:", disabled=edited.strip() in ("", text.strip())):
+            ask(KEY, now, is_kept=False)
+        known = answer_of(KEY)
+        if known is None or known.request != now:
+            return
+        answer = show_answer(KEY, APPLICATION.stream)
+        if answer and answer.result:
+            _draw(text, edited, before, answer.result.results[0])
+
+
+def _draw(text: str, edited: str, before: SentimentScore, after: SentimentScore) -> None:
+    taken_out, put_in = changed_words(text, edited)
+    left, right = st.columns(2)
+    for place, title, words, score, spans, why in (
+        (left, _("Before"), text, before, taken_out, _("Taken out")),
+        (right, _("After"), edited, after, put_in, _("Put in")),
+    ):
+        with place:
+            st.markdown(f"**{title}: {plain(capitalised(label_in_words(score.label)))}**")
+            show_text(words, doubts=spans, why=why)
+    with st.container(horizontal=True):
+        for label, share in before.scores.items():
+            now = after.scores.get(label, 0.0)
+            name = capitalised(label_in_words(label))
+            st.metric(plain(name), f"{now:.0%}", f"{100 * (now - share):+.0f}", delta_color="off", border=True)

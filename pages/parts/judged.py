@@ -1,0 +1,161 @@
+"""Files on Sentiment: brought with their columns, and what came of one: figures, charts, the rows at both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine.applications.sentiment import SentenceScore
+from engine.catalogue.models import Model
+from engine.documents.rewriting.rows import ENDINGS
+from engine.jobs.files import desk
+from engine.jobs.files.figures import BINS
+from engine.jobs.files.judging import SentimentFile
+from engine.jobs.work import JobView
+from engine.messages import Text
+from pages.parts.charts import colours_of, plain_label, stacked_bars
+from pages.parts.engine import house
+from pages.parts.errors import errors_shown
+from pages.parts.files import OBJECTS, as_table, begin, bring, choose_column
+from pages.parts.labels import label_in_words
+from pages.parts.language import _
+from pages.parts.sizes import confidence_in_words
+from pages.parts.text import plain
+
+MAX_NAMED, MAX_BARS = 6, 30
+OWN = Text("delivery: the parcel came late\nquality: it broke or was bad\nprice: it costs too much\nservice: the staff")
+ENDS = {"positive": Text("Most positive"), "negative": Text("Most negative")}
+PERIODS = {"day": Text("Day"), "week": Text("Week of"), "month": Text("Month of"), "year": Text("Year of")}
+_CONFIG = {"displaylogo": False, "displayModeBar": False}
+
+
+def choose_labels() -> list[str]:
+    """Labels of the visitor's own, a line each; none where the model's are meant."""
+    if not st.toggle(_("Labels of my own"), key="own_labels", bind="query-params"):
+        return []
+    lines = st.text_area(
+        _("Labels, one a line"), _(OWN), key="labels", persist_state="session", height=110,
+        help=_("A name, or a name and what it means: the multilingual encoder tells which one a text is most like."),
+    )  # fmt: skip
+    return [line for line in lines.splitlines() if line.strip()]
+
+
+def bring_rows(model: Model | None, labels: list[str]) -> None:
+    """A field for a file of rows with its columns and its button."""
+    with errors_shown():
+        brought = bring("review", (*ENDINGS, *OBJECTS))
+        column, date, has_names = "", "", None
+        if brought:
+            brought = as_table(brought)
+            column, date, has_names = choose_column("review", brought, has_dates=True)
+        is_ready = brought is not None and model is not None
+        if st.button(_("Judge the file"), type="primary", icon=":material/balance:", disabled=not is_ready):
+            assert brought and model
+            begin("sentiment", brought, SentimentFile(model.id, column, date, labels, has_names))
+
+
+def is_many(lines: Sequence[str]) -> bool:
+    """Whether so many lines are worked on as a file."""
+    return len(lines) > house().engine.settings.max_rows
+
+
+def judge_lines(lines: Sequence[str], model: Model, labels: list[str]) -> None:
+    """Begin to judge pasted lines as a file."""
+    st.session_state["rows_next"] = "file"
+    begin("sentiment", ("lines.txt", "\n".join(lines).encode()), SentimentFile(model.id, labels=labels))
+
+
+def show_judged_file(job: JobView) -> None:
+    """Counts, a histogram, shares over time where there are dates, and the rows at both ends."""
+    figures = desk.figures(job)
+    counts = figures.get("counts") or {}
+    words = ", ".join(f"{count:,} {plain(label_in_words(label))}" for label, count in list(counts.items())[:MAX_NAMED])
+    st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)
+    if "histogram" in figures:
+        _draw_histogram(figures["histogram"], key=f"histogram-{job.id}")
+    elif counts:
+        _draw_counts(counts, key=f"counts-{job.id}")
+    if figures.get("over_time", {}).get("periods"):
+        _draw_over_time(figures["over_time"], key=f"time-{job.id}")
+    for label, title in ENDS.items():
+        if rows := figures.get("ends", {}).get(label):
+            st.markdown(f"**{_(title)}**")
+            table = [{_("Row"): one["row"], _("Balance"): one["balance"], _("Text"): one["text"]} for one in rows]
+            shown = {_("Balance"): st.column_config.NumberColumn(format="%.2f")}
+            st.dataframe(table, column_config=shown, hide_index=True, key=f"{label}-{job.id}")
+
+
+def show_sentences(sentences: Sequence[SentenceScore], *, key: str) -> None:
+    """How each sentence of a text sounds by itself."""
+    if not sentences:
+        return
+    with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
+        stacked_bars([one.scores for one in sentences[:MAX_BARS]], key=key)
+        table = [
+            {
+                _("Sounds"): label_in_words(one.label),
+                _("Confidence"): confidence_in_words(one.score),
+                _("Text"): one.text,
+            }
+            for one in sentences
+        ]
+        st.dataframe(table, hide_index=True, key=f"{key}-table")
+
+
+def _draw_histogram(bins: Mapping[str, Sequence[int]], *, key: str) -> None:
+    middles = [-1 + (place + 0.5) * 2 / BINS for place in range(BINS)]
+    colours = colours_of(list(bins))
+    figure = go.Figure(
+        [
+            go.Bar(name=plain_label(label), x=middles, y=counts, marker_color=colours[label], width=2 / BINS)
+            for label, counts in bins.items()
+        ]
+    )
+    figure.update_xaxes(title=_("Negative to positive"), range=[-1.05, 1.05])
+    _draw(figure, _("Rows"), _("How the rows are judged, as a histogram."), key)
+
+
+def _draw_counts(counts: Mapping[str, int], *, key: str) -> None:
+    colours = colours_of(list(counts))
+    figure = go.Figure(
+        [
+            go.Bar(name=plain_label(label), x=[plain_label(label)], y=[count], marker_color=colours[label])
+            for label, count in counts.items()
+        ]
+    )
+    _draw(figure, _("Rows"), _("How many rows have each label."), key)
+
+
+def _draw_over_time(found: Mapping[str, Any], *, key: str) -> None:
+    """The share of each label in each period, and how many rows it has."""
+    periods = found["periods"]
+    labels = list(dict.fromkeys(label for one in periods for label in one["counts"]))
+    colours, begins = colours_of(labels), [one["begin"] for one in periods]
+    totals = [sum(one["counts"].values()) for one in periods]
+    figure = go.Figure(
+        [
+            go.Bar(
+                name=plain_label(label), x=begins, marker_color=colours[label], customdata=totals,
+                y=[one["counts"].get(label, 0) / total for one, total in zip(periods, totals, strict=True)],
+                hovertemplate="%{x}: %{y:.0%} / %{customdata}",
+            )
+            for label in labels
+        ]
+    )  # fmt: skip
+    figure.update_yaxes(tickformat=".0%", range=[0, 1])
+    figure.update_xaxes(title=_(PERIODS[found["period"]]), type="category")
+    _draw(figure, _("Share"), _("The share of each label over time."), key)
+    if found["unread"]:
+        st.caption(_("Rows whose date could not be read: {count:,}.", count=found["unread"]))
+
+
+def _draw(figure: go.Figure, title: str, alt: str, key: str) -> None:
+    figure.update_yaxes(title=title)
+    figure.update_layout(
+        barmode="stack", height=300, margin={"l": 0, "r": 20, "t": 8, "b": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    )  # fmt: skip
+    st.plotly_chart(figure, key=key, config=_CONFIG, alt=alt)

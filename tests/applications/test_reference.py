@@ -1,0 +1,46 @@
+"""A translation beside a reference: figures, signatures, sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.applications.reference import compare
+from engine.applications.sentences import Sentence, Translation
+from engine.errors import InputError, TooLargeError
+from engine.evaluation.metrics import translation_scores
+
+MADE = Translation(
+    "Le chat dort. Il pleut.", 0.9, "en",
+    [Sentence("The cat sleeps.", "Le chat dort.", 0.9), Sentence("It rains.", "Il pleut.", 0.9)],
+)  # fmt: skip
+
+
+def test_the_same_is_best() -> None:
+    found = compare(MADE, "Le chat dort. Il pleut.", "fr", 1000)
+    assert {one.name: one.score for one in found.scores} == pytest.approx({"BLEU": 100, "chrF": 100, "TER": 0})
+    assert [pair.source for pair in found.pairs] == ["The cat sleeps.", "It rains."]
+    assert all("version:" in one.signature for one in found.scores) and "tok:13a" in found.scores[0].signature
+
+
+def test_each_sentence_has_figures_of_its_own() -> None:
+    found = compare(MADE, "Le chat dort. Le soleil brille.", "fr", 1000)
+    first, second = found.pairs
+    assert first.scores["chrF"] == pytest.approx(100) and second.scores["chrF"] < 40 < second.scores["TER"]
+
+
+def test_another_number_of_sentences_is_compared_as_a_whole() -> None:
+    found = compare(MADE, "Le chat dort, il pleut.", "fr", 1000)
+    assert found.pairs == [] and 0 < found.scores[0].score < 100
+
+
+def test_chinese_is_counted_by_characters() -> None:
+    bleu, _, ter = translation_scores(["我们明天去图书馆。"], ["我们明天去学校。"], "zh")
+    assert "tok:zh" in bleu.signature and 0 < bleu.score < 100 and ter.score < 100
+
+
+@pytest.mark.parametrize(("reference", "error"), [(" ", InputError), ("a" * 2_000, TooLargeError)])
+def test_what_is_no_reference_is_told(reference: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        compare(MADE, reference, "fr", 1000)
+    with pytest.raises(InputError, match="no translation"):
+        compare(Translation("", None, "en"), "Le chat.", "fr", 1000)

@@ -1,0 +1,135 @@
+"""Files on Translate and Sentiment: brought, seen getting on, stopped, gone on with, deleted; and bad ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benches import Bench
+from fakes import HOST, FakeBackend
+from streamlit.testing.v1 import AppTest
+
+from engine.jobs import work
+from engine.jobs.files import desk
+from tests.pages.test_pages import click, drawn
+
+Open = Callable[..., AppTest]
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture(autouse=True)
+def folder(bench: Bench, tmp_path: Path) -> Iterator[None]:
+    bench.local.settings = replace(bench.local.settings, runs_folder=tmp_path / "runs")
+    yield
+    bench.house.ending.set()
+    wait_until(lambda: not work._threads)
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def ended(bench: Bench, application: str) -> None:
+    wait_until(lambda: not any(job.is_alive for job in desk.jobs_of(bench.house, application, HOST)))
+
+
+def test_a_file_is_translated_on_the_page(bench: Bench, open_page: Open) -> None:
+    app = open_page("translate", input="file", **{"from": "en", "to": "fr"})
+    assert "What you bring appears here" in drawn(app)
+    app.file_uploader(key="translate_file").upload("my.csv", b"id,text\n1,Good day\n2,It rains\n").run()
+    assert app.selectbox(key="translate_column").value == "text" and app.toggle(key="translate_names").value
+    app = click(app, "Translate the file")
+    assert not app.exception
+    ended(bench, "translate")
+    app.run()
+    assert "my\\.csv" in drawn(app) and "2 rows or paragraphs" in drawn(app)
+    assert len(app.dataframe[0].value) == 2 and "English → French · Gemma" in drawn(app)
+    (job,) = desk.jobs_of(bench.house, "translate", HOST)
+    assert desk.result_path(job).name == "my.fr.csv"
+    app = click(app, "Delete")
+    assert "What you bring appears here" in drawn(app) and not app.exception
+
+
+def test_a_file_is_stopped_and_goes_on(bench: Bench, open_page: Open) -> None:
+    backend = bench.plan["gemma-3-270m"] = FakeBackend(step_seconds=0.02)
+    app = open_page("translate", input="file", **{"from": "en", "to": "fr"})
+    text = "\n\n".join(f"Boat {number} is here." for number in range(50)).encode()
+    app.file_uploader(key="translate_file").upload("a.txt", text).run()
+    app = click(app, "Translate the file")
+    wait_until(lambda: backend.seen)
+    app = app.run()
+    assert "Stop" in [button.label for button in app.button] and "of 50" in drawn(app)
+    app = click(app, "Stop")
+    ended(bench, "translate")
+    app = app.run()
+    assert "of 50 are done and kept" in drawn(app)
+    backend.step_seconds = 0.0
+    app = click(app, "Go on")
+    ended(bench, "translate")
+    assert desk.jobs_of(bench.house, "translate", HOST)[0].state == "finished" and not app.exception
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [("a.docx", b"PK\x03\x04 cut", "damaged or cut off"), ("a.srt", b"1\n00:xx --> 00:01\nHi\n", "cannot be read")],
+)
+def test_a_bad_file_says_why(bench: Bench, open_page: Open, name: str, content: bytes, words: str) -> None:
+    app = open_page("translate", input="file", **{"from": "en", "to": "fr"})
+    app.file_uploader(key="translate_file").upload(name, content).run()
+    app = click(app, "Translate the file")
+    ended(bench, "translate")
+    assert words in drawn(app.run()) and not app.exception
+
+
+def test_a_bad_table_says_why_before_it_begins(open_page: Open) -> None:
+    app = open_page("sentiment", rows="file")
+    app.file_uploader(key="review_file").upload("a.csv", b"a,b\n1,\0x\n").run()
+    assert "a\\.csv" in drawn(app) and "zero bytes" in drawn(app) and not app.exception
+
+
+def test_a_file_of_rows_is_judged_with_charts(bench: Bench, open_page: Open) -> None:
+    app = open_page("sentiment", rows="file")
+    rows = "\n".join(
+        f"2024-01-{number % 28 + 1:02},{'good' if number % 3 else 'bad'} {number}" for number in range(180)
+    )
+    app.file_uploader(key="review_file").upload("films.csv", f"day,review\n{rows}\n".encode()).run()
+    assert app.selectbox(key="review_column").value == "review" and app.selectbox(key="review_date").value == "day"
+    app = click(app, "Judge the file")
+    ended(bench, "sentiment")
+    app = app.run()
+    assert not app.exception and "120 positive, 60 negative" in drawn(app)
+    assert len(app.get("plotly_chart")) == 2 and "Most negative" in drawn(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", b'{"text": "good"}\n{"text": "bad"}\n'), ("a.txt", b"good\nbad\n"), ("a.csv", b"good one.\nbad\n")],
+)
+def test_rows_come_in_several_forms(bench: Bench, open_page: Open, name: str, content: bytes) -> None:
+    app = open_page("sentiment", rows="file")
+    app.file_uploader(key="review_file").upload(name, content).run()
+    app = click(app, "Judge the file")
+    ended(bench, "sentiment")
+    assert "1 positive, 1 negative" in drawn(app.run()) and not app.exception
+
+
+def test_very_many_lines_become_a_file(bench: Bench, open_page: Open) -> None:
+    app = open_page("sentiment", rows="many")
+    app.text_area(key="review").set_value("good\n" * 2_001)
+    app = click(app, "Judge")
+    ended(bench, "sentiment")
+    app = app.run()
+    assert app.session_state["rows"] == "file" and "2,001 positive" in drawn(app) and not app.exception
+
+
+def test_who_may_bring_no_file_is_told(bench: Bench, open_page: Open) -> None:
+    bench.local.settings = replace(bench.local.settings, is_public=True)
+    for name, inputs in (("translate", {"input": "file"}), ("sentiment", {"rows": "file"})):
+        app = open_page(name, **inputs)
+        assert "takes no files" in drawn(app) and not app.file_uploader and not app.exception
