@@ -49,6 +49,13 @@ class Visits:
             return ""
         return key
 
+    def add(self, visitor: str, key: str, page: str, more: Mapping[str, Any]) -> None:
+        """Add to what is kept of a visit; nothing happens where it is not this visitor's own, or none any more."""
+        content = self.find(key, page)
+        if content is not None and any(visit.key == key for visit in self.of(visitor, page)):
+            value = {"page": page, "content": content | dict(more)}
+            self.storage.write(_name(key), value, self.seconds, kind="visit", owner=visitor)
+
     def find(self, key: str, page: str) -> dict[str, Any] | None:
         """What was kept under that key on that page; None where there is nothing any more."""
         found = self.storage.read(_name(key)) if len(key) <= MAX_KEY_CHARACTERS else None

@@ -16,10 +16,8 @@ from pages.parts.language import _, spoken
 from pages.parts.picker import title_of
 from pages.parts.streaming import Doubts, ask, show_answer
 from pages.parts.text import plain
-from pages.parts.visits import Exchange, answer_of, difference
+from pages.parts.visits import MOST_BESIDE, Exchange, answer_of, beside_name, difference, keep_beside
 
-MOST = 3
-"""Answers beside the first."""
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.4)
 Draw = Callable[[Exchange], None]
 
@@ -35,7 +33,7 @@ def offer_beside(key: str, application: Application[Any, Any], answer: Exchange)
     with st.popover(_("Compare"), icon=":material/compare:", key=f"{key}-compare"):
         st.caption(_("The same text, asked of others too: three answers at most."))
         chosen = others and st.multiselect(
-            _("Models"), others, format_func=title_of, key=f"{key}-compare-models", max_selections=MOST
+            _("Models"), others, format_func=title_of, key=f"{key}-compare-models", max_selections=MOST_BESIDE
         )
         heats = has_temperature and st.pills(
             _("Temperatures"), TEMPERATURES, selection_mode="multi", key=f"{key}-compare-heats",
@@ -55,21 +53,21 @@ def variants(answer: Exchange, models: Sequence[str], temperatures: Sequence[flo
         changed = replace(own, model=model, **(heat if _is_writer(model) else {}))
         if changed != own and changed not in found:
             found.append(changed)
-    return found[:MOST]
+    return found[:MOST_BESIDE]
 
 
 def ask_beside(key: str, requests: Sequence[Any]) -> None:
     """Ask these beside the answer under this key, in place of those before."""
-    for number in range(MOST):
-        st.session_state.pop(_name(key, number), None)
-    for number, request in enumerate(requests[:MOST]):
-        ask(_name(key, number), request, is_kept=False)
+    for number in range(MOST_BESIDE):
+        st.session_state.pop(beside_name(key, number), None)
+    for number, request in enumerate(requests[:MOST_BESIDE]):
+        ask(beside_name(key, number), request, is_kept=False)
 
 
 def asked_beside(key: str) -> dict[str, Exchange]:
     """What was asked beside the answer under this key, by their own; with another text it goes."""
     main = answer_of(key)
-    found = {name: other for number in range(MOST) if (other := answer_of(name := _name(key, number)))}
+    found = {name: other for number in range(MOST_BESIDE) if (other := answer_of(name := beside_name(key, number)))}
     return {name: other for name, other in found.items() if main and difference(other, _like(main, other)) != "text"}
 
 
@@ -83,6 +81,8 @@ def show_beside(
             assert main is not None
             st.markdown(f"**{plain(_title(main.request, other.request))}**")
             show_other(show_answer(name, application.stream, now=_like(main, other), doubts=doubts), draw)
+    if main and asked:
+        keep_beside(main, list(asked.values()))
 
 
 def show_other(found: Exchange | None, draw: Draw | None) -> None:
@@ -97,10 +97,6 @@ def _like(main: Exchange, other: Exchange) -> Any:
     """What would be asked beside the answer as it is now."""
     kept = {name: getattr(other.request, name) for name in ("model", "temperature") if hasattr(other.request, name)}
     return replace(main.request, **kept)
-
-
-def _name(key: str, number: int) -> str:
-    return f"{key}-beside-{number}"
 
 
 def _title(main: Any, other: Any) -> str:

@@ -32,6 +32,8 @@ KEPT = "kept"
 """Of the key, in an address."""
 MAX_LINK_BYTES = 1_000
 """Of texts in an address, as they are written there; the shortest limit on the way is 8 KB for all headers."""
+MOST_BESIDE = 3
+"""Answers beside the first."""
 IGNORED = {"seed", "continuation"}
 """Of requests, when it is asked whether they are the same."""
 HERE, PAGE, ARRIVED, TRIED = "visit_here", "visit_page", "visit_arrived", "visit_tried"
@@ -145,6 +147,27 @@ def keep(key: str, answer: Exchange) -> None:
     _into_address(here, answer.visit)
 
 
+def beside_name(key: str, number: int) -> str:
+    """Where the session has what was asked beside the answer under that key."""
+    return f"{key}-beside-{number}"
+
+
+def keep_beside(answer: Exchange, others: Sequence[Exchange]) -> None:
+    """Have what is kept of an answer hold those that came beside it, once all have."""
+    here: Here | None = st.session_state.get(HERE)
+    if here is None or not answer.visit or all(other.visit == answer.visit for other in others):
+        return
+    if any(other.state != "done" for other in others):
+        return
+    records = [as_record(here.application, other.request, other.result) | {"text": other.text} for other in others]
+    try:
+        house().visits.add(visitor(), answer.visit, here.application.id, {"beside": records})
+    except StorageError:
+        return
+    for other in others:
+        other.visit = answer.visit
+
+
 def difference(answer: Exchange, now: Any) -> str:
     """Which of the inputs are others than those of the answer: "" for none, "text" or "settings"."""
     if now is None:
@@ -249,6 +272,13 @@ def _restore(here: Here, link: str, found: Mapping[str, Any]) -> None:
         st.session_state[here.answer] = Exchange(
             request, found["text"], found["state"], result, visit=link, inputs=inputs
         )
+    for number in range(MOST_BESIDE):
+        st.session_state.pop(beside_name(here.answer, number), None)
+    for number, record in enumerate(found.get("beside", ())[:MOST_BESIDE]):
+        request, result = from_record(here.application, record)
+        if result is not None:
+            other = Exchange(request, record["text"], "done", result, visit=link)
+            st.session_state[beside_name(here.answer, number)] = other
 
 
 def _into_address(here: Here, key: str) -> None:

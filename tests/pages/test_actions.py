@@ -105,3 +105,13 @@ def test_strangers_press_the_button(open_page: Open, bench: Bench) -> None:
     app.session_state["draft"].seconds = 0.1
     app.slider(key="write_temperature").set_value(0.2).run()
     assert app.session_state["draft"].request.temperature != 0.2
+
+
+def test_what_stood_beside_an_answer_comes_back_with_it(open_page: Open, bench: Bench) -> None:
+    app = asked(open_page, "summarize")
+    key, text = app.session_state["summary"].visit, app.session_state["summary-beside-0"].text
+    assert app.session_state["summary-beside-0"].visit == key
+    again = open_page("summarize", link={"kept": key})
+    assert again.session_state["summary-beside-0"].text == text and text in drawn(again) and not again.exception
+    bench.house.visits.add("somebody else", key, "summarize", {"beside": []})
+    assert bench.house.visits.find(key, "summarize")["beside"], "a visit is its own visitor's to add to"  # type: ignore[index]
