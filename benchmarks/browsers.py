@@ -103,10 +103,10 @@ class Browser:
         self.line.send(message.SerializeToString())
 
     def _messages(self) -> Iterator[list[Element]]:
-        """What comes until the script's end, each as the elements that it brings."""
+        """What comes until the end of the script's whole run, each as the elements that it brings."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline, is_begun = time.monotonic() + PATIENCE_SECONDS, False
         while time.monotonic() < deadline:
             message = ForwardMsg()
             with suppress(TimeoutError):
@@ -119,7 +119,9 @@ class Browser:
                 self._hash = message.navigation.page_script_hash
             elif kind == "page_info_changed":
                 self.query = message.page_info_changed.query_string
-            elif kind == "script_finished":
+            elif kind == "new_session":
+                is_begun = True
+            elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY and is_begun:
                 return
             yield self._taken(message) if kind == "delta" else []
         raise TimeoutError(f"{self.page} did not come to its end")

@@ -119,12 +119,12 @@ DEEDS = (
              lambda body: str(body["translations"][0]["text"])),
     ),
     Deed(
-        "Sentiment, API", _texts("I was happy with the"),
+        "Sentiment, API", (*_texts("I was happy with the")[::2], *_texts("A dull film about a broken")[1::2]),
         _api("/api/sentiment", lambda text: {"text": text}, lambda body: str(body["results"][0]["label"])),
     ),
     Deed(
-        "Answer, API", _texts("Karin built the", " in 1742, and Olaf painted it later."),
-        _api("/api/answer", lambda text: {"question": "Who built it?", "context": text},
+        "Answer, API", _texts("Karin painted the", " in 1742."),
+        _api("/api/answer", lambda text: {"question": "What did Karin paint?", "context": text},
              lambda body: str(body["answer"])),
     ),
     Deed(
