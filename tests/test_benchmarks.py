@@ -13,8 +13,10 @@ import pytest
 from backends.checkpoints import bert, wordpiece
 
 from benchmarks import __main__ as table
-from benchmarks import fine_tuning, gpu, load, report, texts
+from benchmarks import demo, fine_tuning, gpu, load, report, texts
+from benchmarks.browsers import Browser
 from benchmarks.figures import Figure, Options, figure, read_store, stamped, write_store
+from benchmarks.pages import served
 from benchmarks.sides import Side, alternate, at_once, opened
 
 ECHO = """
@@ -187,3 +189,54 @@ def test_load_sees_what_a_reader_of_a_stream_sees() -> None:
     seen = json.loads(pings.stdout)
     assert seen["failed"] == 0 and len(seen[host]) >= 1
     assert load.percentile([3.0, 1.0, 2.0], 0.99) == 3.0
+
+
+PAGE = """
+import streamlit as st
+
+@st.fragment(run_every="1s")
+def clock():
+    st.caption("a run of its own, whose end is not the page's")
+
+clock()
+with st.form("form"):
+    text = st.text_area("Text", "nothing", key="text")
+    is_asked = st.form_submit_button("Go")
+place = st.empty()
+if is_asked:
+    for end in range(1, len(text) + 1):
+        place.html(f"<div data-answer>{text[:end]}</div>")
+    st.query_params["kept"] = "1"
+    if text == "bad":
+        st.error("No.")
+"""
+
+
+def test_a_browser_without_a_window_presses_and_reads(tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(PAGE)
+    with served(str(tmp_path / "page.py")) as address, Browser(address.removeprefix("http://"), "", "a=b") as browser:
+        answer = browser.press("Go", {"Text": "one & two"})
+        assert (answer.text, answer.errors, answer.is_over) == ("one & two", [], True)
+        assert 0 < answer.first <= answer.words[-1] <= answer.seconds and "kept=1" in browser.query
+        assert browser.press("Go", {"Text": "bad"}).errors == ["No."]
+        with pytest.raises(LookupError, match="no button"):
+            browser.press("Stop", {})
+
+
+def test_what_visitors_saw_is_told() -> None:
+    deed, seen = demo.DEEDS[0], demo.Seen()
+    for answer, fault, seconds in (
+        ("a", "", 1.0),
+        ("a", "", 2.0),
+        ("b", "", 3.0),
+        ("", "", 1.0),
+        ("", "429", 9.0),
+        ("", "500", 9.0),
+    ):
+        demo._note(deed, "t", answer, fault, seconds, {(deed.name, "t"): "a"}, seen)
+    seen.megabytes = [(minute, 100.0 + minute) for minute in range(11)]
+    told = demo._told(seen, 10)
+    assert (told["asked"], told["lost"], told["mixed_up"]) == (4, 1, 1)
+    assert (sum(told["refused"].values()), sum(told["faults"].values())) == (1, 1)
+    assert told["waits_s"][deed.name] == {"count": 4, "median": 1.5, "99 of 100": 3.0, "times": 2.0}
+    assert told["growth"] == pytest.approx((109 - 104.5) / 104.5)
