@@ -16,7 +16,7 @@ from engine.http import signing_path
 from engine.serving.compose import House
 from engine.settings import current
 from engine.storage import StorageError
-from pages.parts import first_page
+from pages.parts import first_page, tidying
 from pages.parts.curves import library_routes
 from pages.parts.engine import house
 from pages.parts.errors import page_failed
@@ -81,6 +81,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     is_over = threading.Event()
     threading.Thread(target=_take_up, args=(home,), daemon=True).start()
     threading.Thread(target=_warm_up, args=(home, is_over), daemon=True).start()
+    threading.Thread(target=tidying.tidy, args=(is_over,), daemon=True).start()
     try:
         with http.ended_by_signals():
             yield

@@ -39,7 +39,7 @@ class Browser:
         from websockets.typing import Origin, Subprotocol
 
         self.line = connect(
-            f"ws://{host}/_stcore/stream", origin=Origin(f"http://{host}"), max_size=None, open_timeout=60,
+            f"ws://{host}/_stcore/stream", origin=Origin(f"http://{host}"), max_size=None, open_timeout=60, legacy=True,
             subprotocols=[Subprotocol("streamlit")],
         )  # fmt: skip
         self.page, self.query = page, query
