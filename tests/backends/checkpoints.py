@@ -57,7 +57,6 @@ class KeptJob:
     tokens: list[Token] = field(default_factory=list)
     result: Any = None
     error: Exception | None = None
-    first_at: float = 0.0
     finished_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -65,7 +64,6 @@ class KeptJob:
 
     def emit(self, text: str, token: Token | None = None) -> None:
         self.texts.append(text)
-        self.first_at = self.first_at or time.perf_counter()
         if token is not None:
             self.tokens.append(token)
         if self.leaves_after is not None and len(self.texts) >= self.leaves_after:
