@@ -33,9 +33,15 @@ MAX_SENTENCES = 500
 """Of a text that are judged by themselves."""
 MIN_LETTERS, BROKEN = 4, 0.6
 """Letters from which on, and pieces for each letter above which, a text is no words: English has about 0.25."""
-ENGLISH = frozenset("the and this that have with you they their would from which there were been".split())  # noqa: SIM905
-MIN_ENGLISH = 2
-"""Words that no other of our languages writes, and how many of them a text needs to be English without a look."""
+_ENGLISH = """
+    the and this that have with you they their would from which there were been to but are than very just its it's his
+    who what about will can isn't doesn't don't it she them these those when where how why much too only more most some
+    any all
+"""
+ENGLISH = frozenset(_ENGLISH.split())
+MIN_ENGLISH, MANY_ROWS = 2, 20
+"""Of these words a text needs so many to be English without a look: hardly a sentence in another language has two.
+Among many rows of which half have, one is enough."""
 _REPEATED = re.compile(r"([^\W\d_])\1{3,}")
 
 
@@ -109,9 +115,11 @@ def _by_model(
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     found: dict[int, SentimentScore] = {}
     asked = [Classify(_readable(model, texts[place])) for place in order]
+    plain = _plainly_english(texts) if "en" in (model.languages or ("en",)) else [False] * len(texts)
     for index, event in engine.stream_all(model.id, asked, caller):
         if event.kind == "done":
-            found[order[index]] = _judged(engine, model, texts[order[index]], event.result)
+            place = order[index]
+            found[place] = _judged(engine, model, texts[place], event.result, is_plain=plain[place])
         yield event if event.kind in ("queued", "loading") else Event("queued")
     return [found[place] for place in range(len(texts))]
 
@@ -159,9 +167,8 @@ def _readable(model: Model, text: str) -> str:
     return text if model.labels else (without(text) or text)
 
 
-def _judged(engine: Engine, model: Model, text: str, result: Classification) -> SentimentScore:
+def _judged(engine: Engine, model: Model, text: str, result: Classification, *, is_plain: bool) -> SentimentScore:
     """With what emoji say; a text that the model cannot read is as likely one as another."""
-    is_plain = _is_plainly_english(text) and "en" in (model.languages or ("en",))
     score = _score(result, model, NOTHING if is_plain else _caution(text, model.languages))
     mood = polarity(text)
     if set(score.scores) != set(LABELS):
@@ -184,9 +191,12 @@ def _pooled(of_text: Mapping[str, float], of_emoji: Mapping[str, float]) -> dict
     return {label: value / total for label, value in raw.items()}
 
 
-def _is_plainly_english(text: str) -> bool:
-    """Whether two words tell the language, so that nothing else must: of many rows it is most of the work."""
-    return len(ENGLISH & set(text.lower().split())) >= MIN_ENGLISH
+def _plainly_english(texts: Sequence[str]) -> list[bool]:
+    """For each text whether a few words tell its language, so that nothing else must: of many rows that is most of the
+    work."""
+    counts = [len(ENGLISH & set(text.lower().split())) for text in texts]
+    is_most = len(texts) >= MANY_ROWS and sum(count >= MIN_ENGLISH for count in counts) * 2 >= len(texts)
+    return [count >= (1 if is_most else MIN_ENGLISH) for count in counts]
 
 
 def _unreadable(engine: Engine, model: Model, text: str) -> Text:

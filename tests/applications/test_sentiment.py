@@ -158,6 +158,10 @@ def test_two_plain_words_are_english_without_a_look(house, monkeypatch: pytest.M
         house.engine, SentimentRequest(["The cat and the dog slept", "Der Hund und die Katze"]), HOST
     )
     assert looked == ["Der Hund und die Katze"]
+    looked.clear()
+    many = [*["The cat and the dog slept"] * 30, "Good and cheap as ever", "Der Hund und die Katze"]
+    sentiment.APPLICATION.run(house.engine, SentimentRequest(many), HOST)
+    assert looked == many[-1:]
 
 
 def embedded(text: str) -> list[float]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ask = Callable[[Sequence[T]], Iterator[Event]]
 """Asks for pieces; the last event's result is a list of what was made of each, ready for JSON."""
-FIRST, MOST, CHUNK_SECONDS = 8, 1000, 3.0
-"""Pieces that are asked for at once: at first, at most, and for how long they may take."""
+FIRST, MOST, CHUNK_SECONDS, GROWTH = 8, 2000, 3.0, 8
+"""Pieces that are asked for at once: at first, at most, for how long they may take, and how much more the next time."""
 LOOK_SECONDS, WAIT_SECONDS = 0.05, 2.0
 """Between two looks whether it is to stop; before what found the engine busy is asked for again."""
 PATIENCE_SECONDS = 3600.0
@@ -64,7 +64,7 @@ def work_off(job: Job, house: House, pieces: Sequence[T], done: int, ask: Ask[T]
         pace.note(done)
         _tell(job, pace, done, len(pieces))
         seconds = max(0.01, time.monotonic() - began)
-        size = max(1, min(most, 4 * size, round(len(chunk) * CHUNK_SECONDS / seconds)))
+        size = max(1, min(most, GROWTH * size, round(len(chunk) * CHUNK_SECONDS / seconds)))
 
 
 def _answered(job: Job, house: House, chunk: Sequence[T], ask: Ask[T]) -> list[Any]:
