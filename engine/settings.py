@@ -135,6 +135,12 @@ class Settings:
     """How long a visit is kept: its texts and result, for its link, for reloading and for the visitor's history."""
     share_days: float = 7.0
     """How long a shared result is kept, unless it is pinned."""
+    document_days: float = 7.0
+    """How long a document that a visitor brought is kept, unless it is deleted."""
+    max_documents: int = 20
+    """Documents that each visitor may have at a time."""
+    document_words: int = 500_000
+    """Words of all documents of a visitor together."""
     device: str = "auto"
     """auto, cuda, mps or cpu."""
     dtype: str = "auto"
@@ -223,6 +229,8 @@ class Settings:
     """Most rows or paragraphs of a file on a public site."""
     public_file_bytes: int = 2 * 10**6
     """The largest file that is worked on in the background on a public site."""
+    public_document_words: int = 60_000
+    """Words of all documents of a visitor of a public site together, where visitors may bring any."""
     hosts: str = ""
     """E-mail addresses whose sign-in (`st.login`) makes them the public site's hosts, with commas between;
     `*@example.org` is all of a domain. Empty: whoever opens the one-time address that the server prints is."""

@@ -1,13 +1,19 @@
-"""Ask a passage a question; the answer is marked where it stands, or said not to be there."""
+"""Ask a passage or documents a question; the answer is marked where it stands, or said not to be there."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications.answer import APPLICATION, SAMPLES, AnswerRequest, AnswerResult, context_of
+from engine.applications.answer import APPLICATION, SAMPLES
+from engine.applications.answers import AnswerRequest, AnswerResult
+from engine.applications.reading import context_of
 from engine.explain.why import WhyRequest, around
+from engine.messages import Text
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
+from pages.parts.document_answers import as_asked, follow_up, show_over_documents
+from pages.parts.documents import choose_documents, suggest_questions
+from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised
 from pages.parts.picker import pick_model
@@ -15,14 +21,22 @@ from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_passage, show_text
-from pages.parts.visits import Exchange, is_tried, resume
+from pages.parts.visits import Exchange, answer_of, is_tried, resume
 from pages.parts.why import offer_why
 
-KEY = "found"
+KEY, PLACE, STYLE = "found", "answer_place", "answer_style"
+PLACES = {"passage": Text("A passage"), "documents": Text("My documents")}
+STYLES = {"quote": Text("Quote"), "write": Text("Write, with sources")}
 
 
 def fill(sample: AnswerRequest) -> None:
     st.session_state["question"], st.session_state["passage"] = sample.question, sample.context
+
+
+def clear_sample() -> None:
+    """The sample's question is none for documents."""
+    if st.session_state.get("question") == SAMPLES[0].question:
+        st.session_state["question"] = ""
 
 
 def show_found(passage: str, found: AnswerResult) -> None:
@@ -46,45 +60,82 @@ def show_found(passage: str, found: AnswerResult) -> None:
         st.markdown(f"{percent_in_words(other.score)} · … {words} …")
 
 
-def show_beside(other: Exchange) -> None:
-    show_found(other.request.context, other.result)
+def show_one(answer: Exchange) -> None:
+    """An answer, also beside another."""
+    if answer.request.documents:
+        show_over_documents(answer)
+    else:
+        show_found(answer.request.context, answer.result)
 
 
 def why_request(asked: AnswerRequest, found: AnswerResult) -> WhyRequest:
     """About the words of the passage around the answer: a model reads so many at once."""
-    part = around(asked.context, found.start, found.end)
-    return WhyRequest(part, found.answer, question=asked.question, model=found.model)
+    context = found.passages[found.source].text if found.passages else asked.context
+    part = around(context, found.start, found.end)
+    return WhyRequest(part, found.answer, question=found.asked or asked.question, model=found.model)
 
 
 header(
     _(APPLICATION.title),
-    _("The model looks for the words of a passage that answer your question. It quotes; it does not invent."),
+    _("The model looks for the words that answer your question. It quotes, or writes and names its sources."),
 )
-resume(APPLICATION, KEY, ["question", "passage"])
+is_over = st.session_state.get(PLACE) == "documents"
+resume(APPLICATION, KEY, ["question"] if is_over else ["question", "passage"], [PLACE, STYLE])
 left, right = st.columns(2, gap="large")
 with left:
+    place = st.segmented_control(
+        _("Look in"), list(PLACES), default="passage", format_func=lambda name: _(PLACES[name]), key=PLACE,
+        required=True, persist_state="session", on_change=clear_sample,
+    )  # fmt: skip
+    is_over = place == "documents"
+    ids: list[str] = []
     form, errors, examples = st.container(), st.container(), st.container()
     model = pick_model(APPLICATION, below=errors)
+    if is_over:
+        with form:
+            ids = choose_documents(errors)
     with form, st.form("answer-form", border=False):
-        question = st.text_input(_("Question"), SAMPLES[0].question, key="question", persist_state="session")
-        passage = st.text_area(_("Passage"), SAMPLES[0].context, height=240, key="passage", persist_state="session")
+        sample = "" if is_over else SAMPLES[0].question
+        question = st.text_input(_("Question"), sample, key="question", persist_state="session")
+        if is_over:
+            style = st.segmented_control(
+                _("Answer"), list(STYLES), default="quote", format_func=lambda name: _(STYLES[name]), key=STYLE,
+                required=True, persist_state="session",
+            )  # fmt: skip
+        else:
+            passage = st.text_area(_("Passage"), SAMPLES[0].context, height=240, key="passage", persist_state="session")
         is_asked = st.form_submit_button(
-            _("Find the answer"), type="primary", icon=":material/search:", disabled=model is None
-        )
+            _("Find the answer"), type="primary", icon=":material/search:",
+            disabled=model is None or (is_over and not ids),
+        )  # fmt: skip
     with examples:
-        offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
+        if is_over:
+            suggest_questions(ids, model.id if model else None, "question")
+        else:
+            offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
 
-now = AnswerRequest(question, passage, top_k=4, model=model.id) if model else None
+now = None
+if model and is_over and ids:
+    now = AnswerRequest(
+        question, top_k=4, model=model.id, documents=ids, style="write" if style == "write" else "quote"
+    )
+elif model and not is_over:
+    now = AnswerRequest(question, passage, top_k=4, model=model.id)
 if now and (is_asked or is_tried(APPLICATION)):
-    ask(KEY, now)
-else:
+    ask(KEY, follow_up(now, answer_of(KEY)))
+now = now and as_asked(now, answer_of(KEY))
+if now and now.style == "quote":
     ask_again(KEY, now)
 with right, st.container(border=True, key="answer-box"):
-    answer = show_answer(KEY, APPLICATION.stream, errors=errors, now=now, names={"context": _("Passage")})
+    names = {"context": _("Passage")}
+    answer = show_answer(
+        KEY, APPLICATION.of(house()), errors=errors, now=now, names=names, finished=lambda answer: bool(answer.result)
+    )
     if answer is None or answer.is_empty:
-        st.caption(_("The answer appears here, marked in the passage."))
+        st.caption(_("The answer appears here, marked where it stands."))
     elif answer.result:
-        show_found(answer.request.context, answer.result)
-        offer_why(why_request(answer.request, answer.result), "why-span")
+        show_one(answer)
+        if answer.request.style == "quote":
+            offer_why(why_request(answer.request, answer.result), "why-span")
 with right:
-    offer_actions(KEY, show_beside)
+    offer_actions(KEY, show_one)

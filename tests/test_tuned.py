@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from tokenizers_on_the_spot import wordpiece
 
 from engine.applications import APPLICATIONS
-from engine.applications.answer import AnswerRequest
+from engine.applications.answers import AnswerRequest
 from engine.applications.sentiment import SentimentRequest
 from engine.applications.translate import TranslateRequest, languages_of
 from engine.applications.write import WriteRequest, ask

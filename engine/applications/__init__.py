@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from engine import extensions
 from engine.catalogue.models import Architecture, Catalogue, Model
@@ -17,6 +17,11 @@ from engine.messages import Text
 from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
 
+if TYPE_CHECKING:
+    from engine.serving.compose import House
+
+Stream = Callable[[Engine, Any, Caller], Iterator[Event]]
+"""How an answer comes about."""
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
@@ -46,6 +51,8 @@ class Application(Generic[Request, Result]):
     result_type: type[Result]
     stream: Callable[[Engine, Request, Caller], Iterator[Event]]
     """Yields events, the last one with the result."""
+    with_house: Callable[[House], Stream] | None = None
+    """Its stream where it needs what a house keeps beside the engine, such as documents."""
     samples: Sequence[Request]
     metrics: Mapping[str, Callable[..., float]] = field(default_factory=dict)
     """By name: (predictions, references) -> figure; empty where only people can judge."""
@@ -55,6 +62,10 @@ class Application(Generic[Request, Result]):
     """Reads what its first request would wait for; done ahead, soon after the server's start."""
     suits: Callable[[Model], bool] | None = None
     """Whether its picker offers a model from the Hub, which no catalogue entry describes; None asks `architectures`."""
+
+    def of(self, house: House) -> Stream:
+        """Its stream in a house."""
+        return self.with_house(house) if self.with_house else self.stream
 
     def run(self, engine: Engine, request: Request, caller: Caller) -> Result:
         """The result of `stream`."""

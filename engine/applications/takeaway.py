@@ -110,6 +110,9 @@ def rows_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "answer" in result:
         best = {name: result[name] for name in ("answer", "score", "start", "end")}
         rows = [best, *result.get("alternatives", ())]
+        if passages := result.get("passages"):
+            places = [passages[row.get("source", result["source"])] for row in rows]
+            rows = [{**row, "document": at["title"], "page": at["page"]} for row, at in zip(rows, places, strict=True)]
     return [_flat(row) for row in rows] or [{"text": record["text"]}]
 
 

@@ -17,7 +17,7 @@ from engine.jobs.apart import about, line
 from engine.messages import Text, read
 
 Kind = Literal["heading", "paragraph", "list", "table"]
-ENDINGS = (".txt", ".text", ".md", ".markdown", ".pdf", ".docx", ".html", ".htm")
+ENDINGS = (".pdf", ".docx", ".md", ".txt", ".html", ".htm", ".markdown", ".text")
 """Of the files that can be brought."""
 MAX_BYTES = 50 * 2**20
 """Of a file."""

@@ -46,16 +46,17 @@ def _all() -> list[Application[Any, Any]]:
 
 def _add(router: APIRouter, application: Application[Any, Any], house: House) -> None:
     """Two routes: the whole result, and server-sent events on the way to it."""
+    stream = application.of(house)
     example = asdict(application.samples[0])
     body_type: Any = Annotated[_strict(application.request_type), Body(examples=[example])]
 
     async def whole(body: body_type, request: Request) -> Any:
-        events = application.stream(house.engine, body, caller_of(house, request))
+        events = stream(house.engine, body, caller_of(house, request))
         (result,) = await results_of(request, events)
         return said(asdict(result))
 
     async def streamed(body: body_type, request: Request) -> Response:
-        events = application.stream(house.engine, body, caller_of(house, request))
+        events = stream(house.engine, body, caller_of(house, request))
         return await event_stream(events, event_lines())
 
     path, name, operation = f"/{application.id}", str(application.title), application.id.replace("/", "_")

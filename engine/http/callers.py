@@ -70,6 +70,7 @@ def _scope_of(path: str) -> str:
     name = rest.partition("/")[0]
     if first == "v1":
         return OPENAI
+    name = "answer" if name == "documents" else name
     return name if first == "api" and name not in ("", "docs", "openapi.json", "files") else ""
 
 

@@ -51,11 +51,12 @@ def too_large(most_bytes: int) -> TooLargeError:
 
 def body_bytes(request_type: type[Any], max_characters: int) -> int:
     """The largest body that a request type needs: all of its fields at their longest, or MAX_BODY_BYTES for lists."""
-    types = [str(field.type) for field in fields(request_type)]
+    types = [str(field.type) for field in fields(request_type) if "body_bytes" not in field.metadata]
+    more = sum(field.metadata.get("body_bytes", 0) for field in fields(request_type))
     if any("Sequence" in kind or "list" in kind or "tuple" in kind for kind in types):
         return MAX_BODY_BYTES
     texts = sum("str" in kind for kind in types)
-    return min(MAX_BODY_BYTES, 2**16 + texts * max_characters * LONGEST_CHARACTER_BYTES)
+    return min(MAX_BODY_BYTES, 2**16 + more + texts * max_characters * LONGEST_CHARACTER_BYTES)
 
 
 def check_body(body: bytes) -> None:

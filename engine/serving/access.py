@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Literal, get_args
 
-from engine.errors import ConflictError, not_among
+from engine.errors import ConflictError, ForbiddenError, not_among
 from engine.messages import Text
 from engine.serving.protocol import Caller, Priority, Role
 from engine.settings import Settings
@@ -79,6 +79,18 @@ def caller_of(
     return Caller(
         id, role if settings.is_public else "host", priority, frozenset(grants), address, secrets.token_hex(8)
     )
+
+
+def owner_of(settings: Settings, caller: Caller) -> str:
+    """Whose documents a caller's are: at home, where nobody else can reach the server, everybody's; elsewhere those of
+    a browser or a key. Raises ForbiddenError for who is known by an address alone, which many may have."""
+    if not settings.is_public and not settings.is_network_trusted:
+        return "home"
+    if not caller.id or (settings.is_public and caller.id == caller.address):
+        raise ForbiddenError(
+            "Documents here belong to a browser or to an API key. Send a key as Authorization: Bearer …", "documents"
+        )
+    return f"caller {caller.id}"
 
 
 def members_may(settings: Settings) -> frozenset[str]:

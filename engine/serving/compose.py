@@ -14,8 +14,13 @@ from engine.backends.protocol import Backend, Runtime
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
 from engine.catalogue.store import Store
-from engine.serving.access import Action, check, members_may, obstacle
+from engine.documents import read_document
+from engine.documents.shelf import Kept, Shelf
+from engine.errors import ConflictError
+from engine.jobs.apart import shown
+from engine.serving.access import Action, check, members_may, obstacle, owner_of
 from engine.serving.allowances import Allowances
+from engine.serving.indexing import Indexing
 from engine.serving.limited import Limited
 from engine.serving.local import LocalEngine
 from engine.serving.protocol import Caller, Engine
@@ -60,6 +65,16 @@ class House:
         return Feedback(self.storage)
 
     @cached_property
+    def documents(self) -> Shelf:
+        own = self.settings
+        words = own.public_document_words if own.is_public else own.document_words
+        return Shelf(self.storage, own.document_days * 86_400, own.max_documents, words)
+
+    @cached_property
+    def indexing(self) -> Indexing:
+        return Indexing(self.engine, self.documents)
+
+    @cached_property
     def links(self) -> Links:
         return Links(self.storage, self.settings.share_days * 86_400)
 
@@ -67,6 +82,19 @@ class House:
         """Begin to fetch a model's weights. Raises ConflictError for who may not, and as `Store.fetch`."""
         check(caller, _to_fetch(self.catalogue.find(model_id)))
         self.store.fetch(model_id, is_owners=caller.role == "host")
+
+    def bring(self, content: bytes, name: str, caller: Caller) -> Kept:
+        """Read a document that a caller brings, keep it, and have its index made.
+
+        Raises ConflictError for who may not, and as `read_document` and `Shelf.add`.
+        """
+        check(caller, "upload")
+        owner = owner_of(self.settings, caller)
+        if not self.settings.storage_bytes:
+            raise ConflictError("This server keeps nothing, so no documents. Paste the passage instead.", "file")
+        kept = self.documents.add(owner, read_document(content, name), shown(name))
+        self.indexing.begin(owner, kept.id, caller)
+        return kept
 
     def delete(self, model_id: str, caller: Caller) -> None:
         """Unload an idle model and delete its files. Raises ConflictError for who may not or while it is at work."""
@@ -77,6 +105,7 @@ class House:
     def close(self) -> None:
         """Stop fetching, cancel everything, free all models."""
         self.ending.set()
+        self.indexing.close()
         self.store.close()
         self.engine.close()
         self.storage.close()

@@ -8,6 +8,8 @@ from typing import Any
 from engine.storage import Storage
 
 KEEP_SECONDS, DAY_SECONDS = 90 * 86_400.0, 86_400.0
+VERDICTS = ("right", "wrong answer", "wrong passage")
+"""What can be said of an answer over documents, as a thumb's reason."""
 MOST_A_DAY, MOST_SHOWN, MOST_REASONS = 2_000, 10_000, 100
 MAX_REASON_CHARACTERS = 200
 

@@ -33,7 +33,8 @@ def offer_actions(key: str, draw: Draw | None = None, beside: Any = None, doubts
         _offer_download(here, answer)
         _offer_code(here, answer)
         offer_beside(key, here.application, answer)
-        offer_thumbs(answer)
+        if not getattr(answer.request, "documents", ()):  # which are judged in other words
+            offer_thumbs(answer)
     with beside or st.container():
         show_beside(key, here.application, draw, doubts)
     redraw()

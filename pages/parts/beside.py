@@ -80,7 +80,7 @@ def show_beside(
         with column, st.container(border=True, key=f"answer-beside-{name}"):
             assert main is not None
             st.markdown(f"**{plain(_title(main.request, other.request))}**")
-            show_other(show_answer(name, application.stream, now=_like(main, other), doubts=doubts), draw)
+            show_other(show_answer(name, application.of(house()), now=_like(main, other), doubts=doubts), draw)
     if main and asked:
         keep_beside(main, list(asked.values()))
 

@@ -27,11 +27,13 @@ def house() -> House:
 
 
 def caller() -> Caller:
-    """The visitor of this session: strangers by their browser, at home by a number that ends with the session."""
+    """The visitor of this session: strangers by their browser, at home, and nobody else can come, by a number that ends
+    with the session."""
     number: str = st.session_state.setdefault("caller", secrets.token_hex(8))
     home, cookies = house(), st.context.cookies
     visitor, address = visitor_of(cookies), st.context.ip_address or ""
-    number = number_of(visitor) if visitor and home.settings.is_public else number
+    has_others = home.settings.is_public or home.settings.is_network_trusted
+    number = number_of(visitor) if visitor and has_others else number
     return access.caller_of(home.settings, number, address=address, role=_role())
 
 

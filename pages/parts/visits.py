@@ -21,9 +21,10 @@ import streamlit as st
 from engine.applications import APPLICATIONS, Application
 from engine.applications.records import as_record, from_record
 from engine.http.visitors import visitor_of
+from engine.serving.access import owner_of
 from engine.storage import StorageError
 from engine.storage.visits import Visit
-from pages.parts.engine import house
+from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
 from pages.parts.language import _
 from pages.parts.text import plain
@@ -236,11 +237,16 @@ def _show_everything() -> None:
 
 
 def _everything() -> str:
-    return json.dumps(house().visits.all_of(visitor(), APPLICATIONS), ensure_ascii=False, indent=1)
+    documents = house().documents
+    owner = owner_of(house().settings, caller())
+    kept = [documents.read(owner, one.id).as_json() for one in documents.of(owner)]
+    found = house().visits.all_of(visitor(), APPLICATIONS) | ({"documents": kept} if kept else {})
+    return json.dumps(found, ensure_ascii=False, indent=1)
 
 
 def _forget_everything() -> None:
     house().visits.forget_all(visitor(), APPLICATIONS)
+    house().documents.forget(owner_of(house().settings, caller()))
 
 
 def _show_visit(here: Here, visit: Visit) -> None:

@@ -8,7 +8,9 @@ import pytest
 from fakes import HOST
 
 from engine.applications import answer
-from engine.applications.answer import MAX_CONTEXT_CHARACTERS, AnswerRequest
+from engine.applications.answer import MAX_CONTEXT_CHARACTERS
+from engine.applications.answers import AnswerRequest
+from engine.applications.reading import context_of
 from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Extraction, Span
 from engine.serving.compose import open_house
@@ -87,9 +89,9 @@ def test_a_figure_in_a_form_keeps_its_unit(house, line: str, found: str, expecte
 def test_around_an_alternative_stand_whole_words() -> None:
     passage = "After a storm had destroyed the old wooden pier,\nKarin Ostberg built a new harbour of stone there."
     start = passage.index("Karin")
-    before, behind = answer.context_of(passage, start, start + len("Karin Ostberg"))
+    before, behind = context_of(passage, start, start + len("Karin Ostberg"))
     assert (before, behind) == (" the old wooden pier, ", " built a new harbour of stone ")
-    assert answer.context_of("Ana came.", 0, 3) == ("", " came.")
+    assert context_of("Ana came.", 0, 3) == ("", " came.")
 
 
 def test_a_tiny_passage_is_read_once_more_with_some_words_before_it(house) -> None:

@@ -29,6 +29,7 @@ def pdf(pages: Sequence[Sequence[str]], title: str = "") -> bytes:
 
 
 def _escaped(text: str) -> str:
+    text = text.encode("cp1252", "replace").decode("cp1252")
     return text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
 
 

@@ -15,7 +15,7 @@ from fakes import HOST
 from starlette.testclient import TestClient
 
 from engine.applications import APPLICATIONS, sharing
-from engine.applications.answer import AnswerRequest
+from engine.applications.answers import AnswerRequest
 from engine.applications.sentiment import SentimentRequest
 from engine.applications.translate import TranslateRequest
 from engine.applications.write import WriteRequest

@@ -85,7 +85,11 @@ def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tm
     views = [view.id for view in VIEWS.values()]
     asks = {f"/api/{id.replace('_', '-')}{end}" for id in (*APPLICATIONS, *views) for end in ("", "/stream")}
     reads = {"/healthz", "/readyz", "/v1/models", "/v1/models/{model_id}"}
-    jobs = {path for path in paths if path.startswith(("/api/jobs", "/api/files")) or path.endswith("/file")}
+    jobs = {
+        path
+        for path in paths
+        if path.startswith(("/api/jobs", "/api/files", "/api/documents")) or path.endswith("/file")
+    }
     assert set(paths) <= asks | reads | jobs | {"/v1/completions", "/v1/chat/completions", "/v1/embeddings"}, (
         "who may do what is new there?"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.applications import answer
+from engine.applications.answers import AnswerRequest
 from engine.catalogue.models import Model
 from engine.messages import Text, counted
 from engine.requests import Event
@@ -66,9 +67,7 @@ def _read(path: Path) -> list[Row]:
 def _stream(
     engine: Engine, model: Model, config: TrainingConfig, inputs: Mapping[str, Any], caller: Caller
 ) -> Iterator[Event]:
-    return answer.stream(
-        engine, answer.AnswerRequest(str(inputs["question"]), str(inputs["text"]), 1, model.id), caller
-    )
+    return answer.stream(engine, AnswerRequest(str(inputs["question"]), str(inputs["text"]), 1, model.id), caller)
 
 
 TASK = TrainingTask(

@@ -1,0 +1,188 @@
+"""Documents of this visitor: brought, listed with how far they are, chosen to be asked, and deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from engine.applications.suggesting import suggest
+from engine.documents import ENDINGS
+from engine.documents.shelf import Kept
+from engine.errors import PeopleError
+from engine.messages import counted
+from engine.serving import access
+from engine.serving.indexing import Progress
+from engine.sizes import seconds_in_words
+from pages.parts.engine import caller, house, may
+from pages.parts.errors import errors_shown, show_error
+from pages.parts.language import _
+from pages.parts.streaming import ask, show_answer
+from pages.parts.text import plain
+
+UPLOADER, LEFT_OUT, STOPPED, SUGGESTED = "documents_turn", "documents_left_out", "documents_stopped", "suggested"
+DRAW_SECONDS = 1.0
+
+
+def owner() -> str:
+    """Whose documents this visitor's are."""
+    return access.owner_of(house().settings, caller())
+
+
+def choose_documents(errors: Any) -> list[str]:
+    """Bring documents, list this visitor's, and return the ids of those that are to be asked."""
+    if not may("upload"):
+        st.info(_("This public site takes no documents. Paste a passage instead."), icon=":material/info:")
+    else:
+        _bring(errors)
+    try:
+        documents = house().documents.of(owner())
+        progress = {one.id: house().indexing.progress(owner(), one.id) for one in documents}
+    except PeopleError as error:
+        show_error(error, errors)
+        return []
+    _go_on(documents, progress)
+    if not documents:
+        st.caption(_("No documents yet. Bring reports, notes or pages; they are searched by words and by meaning."))
+        return []
+    is_moving = any(one.state in ("waiting", "working") for one in progress.values())
+    st.fragment(_list, run_every=DRAW_SECONDS if is_moving else None)(is_moving)
+    left_out = st.session_state.setdefault(LEFT_OUT, set())
+    return [one.id for one in documents if one.id not in left_out]
+
+
+def _bring(errors: Any) -> None:
+    turn = st.session_state.setdefault(UPLOADER, 0)
+    kinds = [ending[1:] for ending in ENDINGS]
+    files = st.file_uploader(_("Documents"), kinds, accept_multiple_files=True, key=f"documents_{turn}")
+    if not files:
+        return
+    is_whole = True
+    for number, file in enumerate(files, 1):
+        words = _("Reading {name}, file {number} of {count}…", name=file.name, number=number, count=len(files))
+        with st.spinner(words), errors_shown(errors):
+            house().bring(file.getvalue(), file.name, caller())
+            continue
+        is_whole = False
+    if is_whole:  # else the files stay beside what is wrong with them
+        st.session_state[UPLOADER] = turn + 1
+        st.rerun()
+
+
+def _go_on(documents: list[Kept], progress: dict[str, Progress]) -> None:
+    """Indexes that a restart of the server interrupted begin anew; those that were stopped by hand do not."""
+    for one in documents:
+        if progress[one.id].state == "stopped" and one.id not in st.session_state.setdefault(STOPPED, set()):
+            house().indexing.begin(owner(), one.id, caller())
+            progress[one.id] = house().indexing.progress(owner(), one.id)
+
+
+def _list(was_moving: bool) -> None:
+    """The documents, drawn anew while their indexes are made."""
+    with errors_shown():
+        documents = house().documents.of(owner())
+        found = [(one, house().indexing.progress(owner(), one.id)) for one in documents]
+        for one, progress in found:
+            _show(one, progress)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            days = house().settings.document_days
+            st.caption(_("Yours alone, and kept for {days:g} days.", days=days), width="stretch")
+            if len(documents) > 1:
+                st.button(_("Delete all"), icon=":material/delete:", type="tertiary", on_click=_forget)
+        if was_moving and not any(progress.state in ("waiting", "working") for _, progress in found):
+            st.rerun()
+
+
+def _show(one: Kept, progress: Progress) -> None:
+    left_out = st.session_state.setdefault(LEFT_OUT, set())
+    with st.container(horizontal=True, vertical_alignment="center", key=f"document-{one.id}"):
+        st.checkbox(
+            plain(one.title), one.id not in left_out, key=f"asked-{one.id}", width="stretch", on_change=_choose,
+            args=(one.id,), help=plain(one.name),
+        )  # fmt: skip
+        st.caption(_size(one), width="content")
+        if progress.state in ("waiting", "working"):
+            st.button("", icon=":material/stop:", key=f"stop-{one.id}", help=_("Stop"), on_click=_stop, args=(one.id,))
+        elif progress.state in ("stopped", "failed"):
+            st.button(
+                "", icon=":material/play_arrow:", key=f"go-{one.id}", help=_("Go on"), on_click=_begin, args=(one.id,)
+            )
+        st.button(
+            "", icon=":material/delete:", key=f"drop-{one.id}", help=_("Delete"), on_click=_delete, args=(one.id,)
+        )
+    if progress.state != "done":
+        st.progress(progress.done / max(1, progress.total), _state(progress))
+    for note in one.notes:
+        st.caption(f":material/info: {plain(_(note))}")
+
+
+def _size(one: Kept) -> str:
+    words = _(counted("{count:,} word", "{count:,} words", one.words))
+    return words if not one.pages else f"{_(counted('{count} page', '{count} pages', one.pages))} · {words}"
+
+
+def _state(progress: Progress) -> str:
+    if progress.error is not None:
+        return plain(_(progress.error.text))
+    if progress.state == "stopped":
+        return _("Searched by words; by meaning up to where it was stopped.")
+    if progress.state == "failed":
+        return _("Searched by words alone: its index by meaning could not be made.")
+    if progress.seconds_left is None:
+        return _("Searched by words; its index by meaning waits for its turn.")
+    left = seconds_in_words(max(1, round(progress.seconds_left)))
+    return _("Searched by words; by meaning in about {time}.", time=_(left))
+
+
+def _choose(id: str) -> None:
+    chosen = st.session_state[f"asked-{id}"]
+    (st.session_state[LEFT_OUT].discard if chosen else st.session_state[LEFT_OUT].add)(id)
+
+
+def _stop(id: str) -> None:
+    st.session_state.setdefault(STOPPED, set()).add(id)
+    house().indexing.stop(id)
+
+
+def _begin(id: str) -> None:
+    st.session_state.setdefault(STOPPED, set()).discard(id)
+    house().indexing.begin(owner(), id, caller())
+
+
+def _delete(id: str) -> None:
+    house().indexing.stop(id)
+    house().documents.delete(owner(), id)
+
+
+def _forget() -> None:
+    for one in house().documents.of(owner()):
+        _delete(one.id)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Documents that questions are wanted on."""
+
+    ids: tuple[str, ...]
+    reader: str
+
+
+def suggest_questions(ids: list[str], reader: str | None, question: str) -> None:
+    """Have a model suggest questions; a click puts one into the field of that key."""
+    if st.button(_("Suggest questions"), icon=":material/lightbulb:", type="tertiary", disabled=not (ids and reader)):
+        ask(SUGGESTED, _Asked(tuple(ids), str(reader)), is_kept=False)
+
+    def fill(words: str) -> None:
+        st.session_state[question] = words
+
+    def finished(answer: Any) -> bool:
+        for words in answer.result.questions:
+            st.button(plain(words), key=f"suggested-{words}", on_click=fill, args=(words,))
+        return True
+
+    answer = show_answer(
+        SUGGESTED, lambda engine, asked, who: suggest(house(), engine, asked.ids, asked.reader, who), finished=finished
+    )
+    if answer and answer.state == "done" and not answer.result.questions:
+        st.caption(_("No question came that its own passage answers."))
