@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks.ours import CALLER, open_engine
 from benchmarks.translation_quality import FLORES, flores
+from engine.documents.passages import Passage
+from engine.documents.search import Index
 from engine.requests import Embed
 from engine.serving.protocol import Engine
 
@@ -58,6 +60,22 @@ def shares(asked: Vectors, offered: Vectors) -> dict[int, float]:
     return {places: float((ranks < places).mean()) for places in PLACES}
 
 
+def searched(
+    questions: Sequence[str], passages: Sequence[str], asked: Vectors, offered: Vectors
+) -> dict[str, dict[int, float]]:
+    """The same by words alone, and by both joined, as documents are searched."""
+    index = Index([Passage(str(n), "", 0, 0, len(text), text) for n, text in enumerate(passages)])
+    ways = {"by words": (None, None), "by both": (asked, offered.astype(np.float16))}
+    shown: dict[str, dict[int, float]] = {}
+    for kind, (vectors, rows) in ways.items():
+        found = []
+        for number, one in enumerate(questions):
+            vector = None if vectors is None else vectors[number].tolist()
+            found.append([hit.passage.document for hit in index.search(one, max(PLACES), vector, rows)])
+        shown[kind] = {most: float(np.mean([str(n) in ids[:most] for n, ids in enumerate(found)])) for most in PLACES}
+    return shown
+
+
 def show(name: str, found: dict[int, float]) -> None:
     """Print a line."""
     print(f"{name}: " + ", ".join(f"in the first {places} {share:.1%}" for places, share in found.items()), flush=True)
@@ -68,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="multilingual-e5-small")
+    parser.add_argument("--passages-only", action="store_true", help="leave out the translations")
     options = parser.parse_args()
     engine = open_engine()
     for name, file in SETS.items():
@@ -75,7 +94,11 @@ def main() -> None:
         asked, offered = (
             vectors(engine, options.model, texts, kind) for texts, kind in ((questions, "query"), (passages, "passage"))
         )
-        show(f"{name}, {len(questions)} questions over {len(passages)} passages", shares(asked, offered))
+        show(f"{name}, {len(questions)} questions over {len(passages)} passages, by meaning", shares(asked, offered))
+        for kind, found in searched(questions, passages, asked, offered).items():
+            show(f"{name}, {kind}", found)
+    if options.passages_only:
+        return engine.close()
     lines = {
         code: vectors(engine, options.model, flores(options.data / "translation", code)[HELD_OUT], "query")
         for code in ("en", "fr", "de", "es", "zh")
