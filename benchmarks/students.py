@@ -20,14 +20,13 @@ import torch
 from benchmarks.ours import CALLER, open_engine, wait_loaded
 from benchmarks.translation_quality import flores
 from benchmarks.weights import ctranslate2_int8, opus_sized
-from engine.backends.marian.decoding import translate
 from engine.backends.marian.files import Translator, open_student
-from engine.backends.marian.model import EOS
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
 from engine.catalogue.store import Store
 from engine.requests import Generate, Sampling
 from engine.settings import current
+from models.recipes.student_translations import translated
 
 HELD_OUT = slice(697, 997)
 BATCH = 32
@@ -51,18 +50,8 @@ def library(folder: Path) -> Work:
 def batches(translator: Translator, size: int) -> Work:
     """Our network and loop in batches of like lengths."""
 
-    def work(texts: Sequence[str]) -> list[str]:
-        sources = [[*translator.source.encode(text), EOS] for text in texts]
-        order = sorted(range(len(texts)), key=lambda place: len(sources[place]))
-        done = [""] * len(texts)
-        for start in range(0, len(order), size):
-            places = order[start : start + size]
-            found = translate(translator.quick, [sources[place] for place in places], translator.shortlist)
-            for place, ids in zip(places, found, strict=True):
-                done[place] = translator.target.decode(ids)
-        return done
-
-    return work
+    sides = (translator.source, translator.target)
+    return lambda texts: translated(translator.quick, sides, texts, translator.shortlist, size)
 
 
 def before() -> Work:

@@ -1,17 +1,19 @@
 """How the reader in five languages is made on the multilingual encoder.
 
-    python -m models.recipes.answers --data DATA --base E5 --run RUN [--threads 2] [--tokens 16e6]
+    python -m models.recipes.answers --data DATA --base E5 --run RUN [--tokens 16e6] [--translated es=FILE]
     python -m models.recipes.answers --data DATA --base E5 --run RUN --finish 3e6
 
-DATA holds `qa/`, E5 is `e5-small-q4.bin` in the cache. The first form trains at an even rate until it has seen so many
-tokens, and goes on from its checkpoint when started again; the second takes its checkpoint, lets the rate fall to
-nothing and writes RUN/finished/model, which is what ships; the checkpoint stays as it is.
+DATA holds `qa/`, E5 is `e5-small-q4.bin` in the cache, FILE is written by `translated_questions`. The first form trains
+at an even rate until it has seen so many tokens, and goes on from its checkpoint when started again; the second takes
+its checkpoint, lets the rate fall to nothing and writes RUN/finished/model, which is what ships; the checkpoint stays
+as it is.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from engine.backends.spans import Window
 from engine.evaluation.metrics import answer_f1
 from engine.training.data import Feature, question_features
 from engine.training.lessons.answer import choose_threshold, decode
-from models.recipes.answers_data import SEED, SETS, Asked, Elsewhere, Parts, read_rows, shortened, stretch
+from models.recipes.answers_data import SEED, Asked, Elsewhere, Parts, read_rows, share, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
 
@@ -59,7 +61,7 @@ class Answers:
 
     def _mixed(self, chunk: int, rng: random.Random) -> Iterator[Asked]:
         for name, part in self.rows.learned.items():
-            count = round(CHUNK_ROWS * SETS[name].share) if part else 0
+            count = round(CHUNK_ROWS * share(name)) if part else 0
             for row in stretch(part, chunk * count, count, name):
                 yield shortened(row, rng)
                 if rng.random() < SAME_ARTICLE and (other := self.elsewhere.same_article(row, rng)):
@@ -145,10 +147,11 @@ def figures(rows: Sequence[Asked], predictions: Sequence[tuple[str, float]]) -> 
 
 def main() -> None:
     """Train, or finish what was trained and write what ships."""
-    options = read_options(__doc__, TOKENS)
+    options = read_options(__doc__, TOKENS, translated="LANGUAGE=FILE: rows that a student translated")
     folder = COPY.made(options.base)
     tokenizer = load_tokenizer("the encoder", folder)
-    rows = read_rows(options.data)
+    files = (one.split("=", 1) for one in options.translated)
+    rows = read_rows(options.data, {language: Path(file) for language, file in files})
     print({name: len(part) for name, part in rows.learned.items()}, flush=True)
     task = Answers(rows, tokenizer)
     module = packed.load(folder, "AutoModelForQuestionAnswering", **NO_DROPOUT)

@@ -11,9 +11,10 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from engine.training.data import Question
@@ -65,6 +66,8 @@ MEASURED = {
     "XQuAD part, Chinese": ("xquad_part/xquad.zh.part.json.gz", "zh"),
 }
 """What figures are told of."""
+TRANSLATED, TRANSLATED_SHARE = "translated", 0.08
+"""Name and share of each set that a student made of SQuAD (`translated_questions`)."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,19 @@ def split(name: str, rows: Sequence[Asked]) -> dict[str, list[Asked]]:
     return parts
 
 
-def read_rows(data: Path) -> Parts:
-    """What is learned from and chosen by, from the folder with `qa/`."""
+def share(name: str) -> float:
+    """How large a part of what is learned is of this set."""
+    return SETS[name].share if name in SETS else TRANSLATED_SHARE
+
+
+def read_rows(data: Path, translated: Mapping[str, Path] = MappingProxyType({})) -> Parts:
+    """What is learned from and chosen by, from the folder with `qa/`, and from files of translated rows by language."""
     parts = {
         name: split(name, read(data / "qa" / one.file, one.language, has_articles=one.has_articles))
         for name, one in SETS.items()
     }
+    for language, file in translated.items():
+        parts[f"{TRANSLATED} {language}"] = {"learned": read(file, language), "choosing": [], "measured": []}
     held = [row for part in parts.values() for kind in ("choosing", "measured") for row in part[kind]]
     held += [row for rows in measured(data).values() for row in rows]
     known = {run for passage in {row.passage for row in held} for run in _runs(passage)}

@@ -176,8 +176,8 @@ def train(
     trainer.report(sum(losses) / max(1, len(losses)), folder)
 
 
-def read_options(description: str | None, tokens: float) -> argparse.Namespace:
-    """The options of a head's recipe."""
+def read_options(description: str | None, tokens: float, **more: str) -> argparse.Namespace:
+    """The options of a head's recipe; `more` are options that take any number of values, with their help."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "base", "run"):
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -185,6 +185,8 @@ def read_options(description: str | None, tokens: float) -> argparse.Namespace:
     parser.add_argument("--tokens", type=float, default=tokens, help="to be seen in all, over all pieces")
     parser.add_argument("--finish", type=float, help="tokens over which the rate falls to nothing, into RUN/finished")
     parser.add_argument("--seconds", type=float, default=CHECKPOINT_SECONDS, help="between two checkpoints")
+    for name, told in more.items():
+        parser.add_argument(f"--{name}", nargs="*", default=[], help=told)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)  # of the head, which is new

@@ -36,6 +36,7 @@ from engine.backends.marian.quick import WEIGHT_STEPS, measure_inputs
 from engine.backends.marian.shortlist import Network
 from engine.files import folder_bytes
 from models.recipes.student_data import CHOOSING
+from models.recipes.student_translations import translated
 from models.recipes.students import ENGLISH, OTHER, START
 
 HELD_OUT = slice(697, 997)
@@ -128,13 +129,7 @@ def flores_bleu(network: Network, translator: Translator, pair: str, data: Path,
         (data / "translation" / f"flores200.{FLORES[code]}.dev").read_text(encoding="utf-8").split("\n")[lines]
         for code in pair.split("-")
     )
-    sources = [[*translator.source.encode(text), EOS] for text in texts]
-    order = sorted(range(len(texts)), key=lambda place: len(sources[place]))
-    outputs = [""] * len(texts)
-    for start in range(0, len(order), 32):
-        places = order[start : start + 32]
-        for place, ids in zip(places, translate(network, [sources[place] for place in places]), strict=True):
-            outputs[place] = translator.target.decode(ids)
+    outputs = translated(network, (translator.source, translator.target), texts)
     way = "zh" if pair.endswith("-zh") else "13a"
     return float(sacrebleu.corpus_bleu(outputs, [references], tokenize=way).score)
 

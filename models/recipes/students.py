@@ -26,7 +26,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.backends.marian.decoding import translate
 from engine.backends.marian.files import Translator, Vocabulary, open_student, read_vocabulary
 from engine.backends.marian.model import EOS, Student, build, pad, shape_of
 from engine.catalogue.models import read_catalogue
@@ -35,6 +34,7 @@ from engine.files import read_json
 from models.recipes.pieces import batches_of, follow, put_back, tensors_of
 from models.recipes.student_data import Pair, Pairs, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
+from models.recipes.student_translations import translated
 
 SEED = 16
 VOCABULARY_SIZE = 12_000
@@ -194,16 +194,9 @@ def dev_bleu(student: Student, task: Direction) -> float:
     """BLEU of greedy translations of the lines that choose."""
     import sacrebleu
 
-    source, target = task.vocabularies
     texts = [pair[0 if task.side == "target" else 1] for pair in task.choosing]
     references = [pair[1 if task.side == "target" else 0] for pair in task.choosing]
-    sources = [[*source.encode(text), EOS] for text in texts]
-    order = sorted(range(len(texts)), key=lambda place: len(sources[place]))
-    outputs = [""] * len(texts)
-    for start in range(0, len(order), 32):
-        places = order[start : start + 32]
-        for place, ids in zip(places, translate(student, [sources[place] for place in places]), strict=True):
-            outputs[place] = target.decode(ids)
+    outputs = translated(student, task.vocabularies, texts)
     way = "zh" if task.pair.endswith("-zh") else "13a"
     return float(sacrebleu.corpus_bleu(outputs, [references], tokenize=way).score)
 

@@ -68,6 +68,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 TEXTS = ("bad films", "the old stone", "good films")
 
 
+def test_translated_rows_are_learned_from_but_for_what_repeats_what_is_held_out(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "squad.es.json.gz"
+    with gzip.open(file, "wt", encoding="utf-8") as opened:
+        json.dump({"data": [article(1, "translated"), article(3, "xqua")]}, opened)
+    assert len(answers_data.read(file, "es")) == 4
+    rows = read_rows(data, {"es": file})
+    (learned,) = (part for name, part in rows.learned.items() if name not in answers_data.SETS)
+    assert {(row.language, row.article) for row in learned} == {("es", "squad.es.json.gz 0")}
+    assert answers_data.share("translated es") == answers_data.TRANSLATED_SHARE
+
+
 def test_whole_articles_are_held_out_and_what_repeats_them_is_not_learned(data: Path) -> None:
     rows = read_rows(data)
     held = answers_data.measured(data)
