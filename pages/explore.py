@@ -58,9 +58,10 @@ def choose_view() -> str:
     return name
 
 
-def choose_other(name: str) -> Model | None:
-    """Another model, of those that are here."""
+def choose_other(name: str, first: Model | None) -> Model | None:
+    """Another model than the first, of those that are here."""
     ready = [m for m in VIEWS[name].models(house().catalogue) if house().store.availability(m.id).state == "ready"]
+    ready = [one for one in ready if first is None or one.id != first.id] or ready
     names = {one.id: one.title for one in ready}
     chosen = st.selectbox(
         _("Another model"), list(names), format_func=lambda id: names[id], key="other-model", bind="query-params"
@@ -94,7 +95,7 @@ def show_free() -> None:
         format_func=labelled(BESIDE, "beside"),
     )  # fmt: skip
     text, source, other_text = type_texts(name, model, beside)
-    other = choose_other(name) if beside == "model" else model
+    other = choose_other(name, model) if beside == "model" else model
     if model is None or st.query_params.get(ON) != "yes" or not text.strip():
         return
     if beside == "none":

@@ -21,7 +21,9 @@ KIND, RESULT = "why", "result.json"
 
 def begin(house: House, request: WhyRequest, caller: Caller) -> None:
     """Start it. Raises what `jobs.work.begin` does."""
-    jobs.begin(house.settings, KIND, asdict(request), subject=request.name, caller=caller, house=house)
+    jobs.begin(
+        house.settings, KIND, asdict(request), title=str(VIEW.title), subject=request.name, caller=caller, house=house
+    )
 
 
 def find(house: House, request: WhyRequest) -> JobView | None:

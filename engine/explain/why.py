@@ -105,7 +105,9 @@ def stream(engine: Engine, request: WhyRequest, caller: Caller) -> Iterator[Even
         tokens = [
             Part(piece.text, float(value)) for piece, value in zip(found.tokens, found.parts.values(), strict=True)
         ]
-        words = fold(found.tokens, tokens)
+        # Of a chat, what is the template's has no part at all.
+        told = [place for place, part in enumerate(tokens) if part.value or not turns]
+        words = fold([found.tokens[place] for place in told], [tokens[place] for place in told])
         origin = origin_in_words(found.origin)
         return WhyResult(
             tokens, words, sentences(words), found.answer, found.rival, found.before, found.after, found.error,

@@ -6,6 +6,7 @@ Reading only; what changes a run is in `runs`. A folder that cannot be read is s
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,17 @@ class RunView(Standing):
     def is_kept(self, step: int) -> bool:
         """Whether the weights of that step are kept to look back at alone, and so can be deleted."""
         return step in self.past_weights and self.past_weights[step].parent.name.startswith(KEPT)
+
+    @property
+    def parameters(self) -> int:
+        """Of the model that it has kept, by its files; an adapter's are its own alone."""
+        from safetensors import safe_open
+
+        count = 0
+        for path in (self.folder / "model").glob("*.safetensors"):
+            with safe_open(path, "numpy") as file:
+                count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        return count
 
     @property
     def tokens_seen(self) -> float:

@@ -19,6 +19,7 @@ from pages.parts.language import _, labelled
 from pages.parts.looking import go_on, is_here, look
 from pages.parts.phases import show_phases
 from pages.parts.picker import title_of
+from pages.parts.questions import show_questions
 from pages.parts.text import plain, show_text
 from pages.parts.views import (
     show_attention,
@@ -145,11 +146,13 @@ def _counting(text: str) -> None:
             rows.append({_("Who"): title_of(model_id), _("Bits per byte"): found and round(found.bits_per_byte, 3)})
     st.dataframe(rows, hide_index=True, key="counting-table")
     if not own:
-        st.page_link("finetune.py", label=_("Train a tiny model of your own on Fine-tune: it then stands here."))
+        st.caption(_("A tiny model of your own would stand here too."))
+        st.page_link("finetune.py", label=_("Train one on Fine-tune"), icon=":material/model_training:")
 
 
 def _phases(text: str) -> None:
     show_phases()
+    show_questions()
 
 
 def _is_from_nothing(model: Model) -> bool:
@@ -178,7 +181,8 @@ STEPS = {
         Text(
             "A model reads no letters and no words. A **tokenizer** cuts the text into pieces from a fixed list, the "
             "**vocabulary**, and each piece has a number, its **id**. Frequent words are one piece, rare ones several. "
-            "Five tokenizers cut your text below. The small number behind each piece is its id. "
+            "Five tokenizers cut your text below. The small number behind each piece is its id. Models take only so "
+            "many pieces at once, and whoever sells their answers counts pieces. "
             "Where one has no pieces for a script it writes *unknown*, and what you typed is lost: its few "
             "tokens are no gain."
         ),
@@ -304,7 +308,7 @@ STEPS = {
             "to the answer at the top. If the model had to speak after each layer, what would it say? This is the "
             "**logit lens**. Read each column from the bottom upwards: it stands over a piece, and shows the "
             "guess for the "
-            "next one. The bars tell by how much each layer changes the stream."
+            "next one; the darker, the surer. The bars tell by how much each layer changes the stream."
         ),
         Text("In which layer does the right word appear first, and where does the model become sure?"),
         Text(

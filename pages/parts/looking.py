@@ -87,13 +87,13 @@ def _again() -> None:
     st.session_state.pop(STOPPED, None)
 
 
-def go_on(model_id: str, prompt: str) -> str:
-    """How a model goes on, the likeliest token each time; kept in the session."""
+def go_on(model_id: str, prompt: str, temperature: float = 0.0) -> str:
+    """How a model goes on, by default with the likeliest token each time; kept in the session."""
     kept: dict[Any, str] = st.session_state.setdefault("gone-on", {})
-    key = (model_id, prompt)
+    key = (model_id, prompt, temperature)
     if key not in kept and prompt.strip():
         with errors_shown(), st.spinner(_("Looking…")):
-            asked = Generate(prompt, sampling=Sampling(max_new_tokens=24, temperature=0.0))
+            asked = Generate(prompt, sampling=Sampling(max_new_tokens=24, temperature=temperature, seed=1))
             (result,) = house().engine.run(model_id, [asked], caller())
             kept[key] = str(getattr(result, "text", ""))
     return kept.get(key, "")

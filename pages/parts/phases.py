@@ -18,6 +18,7 @@ from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _
 from pages.parts.live import figures_of
 from pages.parts.looking import show_behind, show_plot
+from pages.parts.sizes import seconds_in_words
 from pages.parts.text import plain, show_text
 
 GPT3 = 6 * 175e9 * 300e9
@@ -26,7 +27,7 @@ GPT3 = 6 * 175e9 * 300e9
 
 def show_phases() -> None:
     """A run that has come to its end, of those that this visitor may see."""
-    runs = [run for run in views.listed(house().settings) if run.state == "done"] if may("see runs") else []
+    runs = [run for run in views.listed(house().settings) if run.state == "finished"] if may("see runs") else []
     told = [run for run in (views.read(house().settings, one.id) for one in runs[:8]) if run.samples]
     if not told:
         st.caption(_("No run with samples is here yet. Start one: a tiny model learns in minutes on this computer."))
@@ -92,10 +93,14 @@ def _show_cost(run: RunView) -> None:
     models, base = house().catalogue.models, run.config.base_id if run.config else ""
     model = models.get(run.model_id) or models.get(base)
     seen = run.tokens_seen
-    if not model or not seen:
+    count = model.parameters if model else run.parameters
+    if not count or not seen:
         return
-    cost = 6 * model.parameters * seen
-    facts = {"n": f"{model.parameters:,}", "d": f"{seen:,.0f}", "cost": f"{cost:.1e}", "times": f"{GPT3 / cost:.0e}"}
+    cost = 6 * count * seen
+    facts = {"n": f"{count:,}", "d": f"{seen:,.0f}", "cost": f"{cost:.1e}", "times": f"{GPT3 / cost:.0e}"}
+    started, ended = (run.metrics[place].get("time") for place in (0, -1))
+    if started and ended:
+        st.markdown(_("It took {time} on this computer.", time=seconds_in_words(float(ended) - float(started))))
     words = _(
         "What it cost: 6 · N · D, six operations for each of N = {n} weights and each of about D = {d} tokens that "
         "were read: {cost} operations. GPT-3 took about 3e+23, {times} times as many. That is the article's *very "

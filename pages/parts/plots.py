@@ -23,6 +23,10 @@ TEAL, CORAL, FAINT = PALETTE[0], PALETTE[1], "rgba(128,140,136,.45)"
 SCALE = [[0.0, "#eef6f4"], [0.25, "#7cc4bd"], [0.6, "#1f8a84"], [1.0, "#0b3b45"]]
 MOST_CELLS = 64
 """Tokens of a matrix up to which each weight is drawn; beyond it is an image."""
+NAMED_PLACES = 32
+"""Tokens that an image names along its sides at most."""
+MOST_PARTS = 40
+"""Of a text that are drawn; the table has all."""
 LEAST_ARC = 0.04
 """Weight below which no arc is drawn."""
 MARGIN = {"l": 8, "r": 12, "t": 36, "b": 40}
@@ -122,7 +126,7 @@ def matrix(weights: Any, rows: Sequence[Piece], columns: Sequence[Piece]) -> dic
             "text": [[f"{row} → {column}" for column in across] for row in down],
             "hovertemplate": "%{text}: %{z:.1%}<extra></extra>",
         }  # fmt: skip
-    every = 1 + max(len(down), len(across)) // MOST_CELLS
+    every = 1 + max(len(down), len(across)) // NAMED_PLACES if is_image else 1
     y = _axis(down, every, autorange="reversed", title={"text": _("looks")})
     x = _axis(across, every, side="top", tickangle=-60, title={"text": _("at")})
     layout = {"height": max(260, min(760, 130 + 20 * len(down))), "margin": MARGIN | {"t": 60}, "xaxis": x, "yaxis": y}
@@ -241,8 +245,9 @@ def points(result: MeaningResult) -> dict[str, Any]:
 
 
 def speaking(parts: Sequence[Any]) -> dict[str, Any]:
-    """What each word adds, for the answer to the right and against it to the left."""
-    shown = list(parts)[::-1]
+    """What each word adds, for the answer to the right and against it to the left; of many the ones that add most."""
+    least = sorted((abs(one.value) for one in parts), reverse=True)[:MOST_PARTS][-1:]
+    shown = [one for one in parts if abs(one.value) >= least[0]][::-1]
     trace = {
         "type": "bar", "orientation": "h", "x": [one.value for one in shown], "y": list(range(len(shown))),
         "marker": {"color": [TEAL if one.value >= 0 else CORAL for one in shown]},

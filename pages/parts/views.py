@@ -195,8 +195,9 @@ def show_attention(text: str, model_id: str, key: str, source: str = "") -> None
     weights = result.weights.values().astype(np.float64)
     chosen = weights.mean(0) if head == 0 else weights[min(head, result.heads) - 1]
     _say_kind(result)
-    left, right = st.columns(2)
-    if max(len(result.rows), len(result.columns)) <= plots.MOST_CELLS:
+    is_short = max(len(result.rows), len(result.columns)) <= plots.MOST_CELLS
+    left, right = st.columns(2) if is_short else (None, st.container())
+    if left:
         with left:
             alt = _("Lines from each token to those that it looks at, in layer {layer}.", layer=layer + 1)
             show_plot(plots.arcs(chosen, result.rows, result.columns), f"{key}-arcs", alt)

@@ -130,7 +130,7 @@ def test_the_last_step_shows_a_run(open_page: Open, bench: Bench, monkeypatch: p
     metrics = [{"step": step, "time": 10.0 * step, "loss": 3.0 - step, "tokens_per_second": 50.0} for step in range(3)]
     samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
     run = RunView(
-        folder=Path("r"), state="done", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
+        folder=Path("r"), state="finished", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
         metrics=metrics, samples=samples,
     )  # fmt: skip
     monkeypatch.setattr("pages.parts.phases.views.listed", lambda settings: [run])
@@ -178,7 +178,7 @@ def test_a_beginning_of_ones_own_is_asked_of_the_kept_weights(
 ) -> None:
     samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
     run = RunView(
-        folder=tmp_path, state="done", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
+        folder=tmp_path, state="finished", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
         samples=samples, past_weights={2: tmp_path / "model.safetensors"},
     )  # fmt: skip
     monkeypatch.setattr("pages.parts.phases.views.listed", lambda settings: [run])
@@ -188,3 +188,11 @@ def test_a_beginning_of_ones_own_is_asked_of_the_kept_weights(
     app = open_page("explore", link={"step": "8", "prompt8": "The sea"})
     app.button[[one.label for one in app.button].index("Let the kept weights go on")].click().run()
     assert not app.exception and asked[0][0] == {"run": "a1", "prompt": "The sea"}
+
+
+def test_the_last_questions_are_worked_live(open_page: Open) -> None:
+    app = open_page("explore", link={"step": "8"})
+    app.button(key="try8").click().run()
+    app.button(key="write8").click().run()
+    assert not app.exception and not app.error
+    assert said(app).count("bits of surprise a byte") == 3 and "calculates none" in said(app)

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from engine.errors import NotFoundError
+from engine.jobs.folder import Job
 from engine.settings import Settings
-from engine.training import cards, compare, export, figures, tasks
+from engine.training import cards, compare, export, figures, retelling, tasks
 from engine.training import runs as jobs
 from engine.training.config import TrainingConfig, looked_back_at
 from engine.training.data import read_texts
@@ -223,6 +225,33 @@ def test_a_checkpoint_from_the_middle_becomes_a_run_of_its_own(
             act(settings, run_id, 6)
     with pytest.raises(NotFoundError, match="no weights of step 18"):
         jobs.delete_step(settings, run_id, 18)  # resuming needs the last
+
+
+def test_one_prompt_goes_through_the_kept_weights_as_the_run_wrote_it(tmp_path: Path) -> None:
+    from engine.training.session import train
+
+    settings, prompt = Settings(runs_folder=tmp_path / "runs"), "The cat is"
+    rows = [{"text": f"The {name} is in the garden, and the bird waits for the {name}."} for name in ANIMALS] * 12
+    values = {"task": "pretraining", "base": "", "batch_size": 4, "epochs": 6, "threads": 1, "is_bf16": False}
+    values |= {"kept_checkpoints": 2, "layers": 1, "width": 16, "heads": 2, "vocabulary_size": 300, "max_length": 32}
+    values |= {"sample_prompts": (prompt,), "sample_tokens": 8, "learning_rate": 1e-2}
+    run_id = jobs.create(settings, values, rows, rows[:6], title="Tiny")
+    train(jobs.run_folder(settings, run_id))
+    folder = settings.runs_folder / ".jobs" / "retell-1"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"run": run_id, "prompt": prompt}))
+    told = retelling.work(Job(folder))["samples"]
+    view = jobs.read(settings, run_id)
+    assert [row["step"] for row in told] == [0, *retelling.moments(list(view.past_weights))] and len(told) == 3
+    written = {row["step"]: row["text"] for row in view.samples}
+    assert [row["text"] for row in told] == [written[row["step"]] for row in told]
+    weights = load_file(view.folder / "model" / "model.safetensors")
+    assert view.parameters == sum(weight.numel() for weight in weights.values()) and view.tokens_seen > 0
+
+
+@pytest.mark.parametrize(("steps", "found"), [([], []), ([9], [9]), ([2, 5, 9], [5, 9]), ([8, 9], [8, 9])])
+def test_moments_of_a_run(steps: list[int], found: list[int]) -> None:
+    assert retelling.moments(steps) == found
 
 
 @pytest.mark.parametrize(

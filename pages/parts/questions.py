@@ -1,0 +1,63 @@
+"""The article's three questions at the end of the lesson, each with an example that is worked on live."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.explain import VIEWS
+from engine.explain.chain import ChainRequest
+from engine.messages import Text
+from pages.parts.language import _
+from pages.parts.looking import go_on, is_here, look
+from pages.parts.text import show_text
+
+MODEL, WRITER = "gemma-3-270m", "smollm2-135m-instruct"
+TRIALS = {
+    "17 + 25 =": Text("It has seen many sums and calculates none: digits that often follow each other come."),
+    "The opposite of hot is not": Text("*Not* turns the meaning round, but the words around it stay the likely ones."),
+    "My sister has two brothers, me and one more. So my sister's brothers are, together with my sister,": Text(
+        "To answer one would have to count people; it continues a sentence that sounds like many others."
+    ),
+    "The first person who walked on Mars was": Text("Nobody was. It never says so: after such words a name comes."),
+}
+"""Beginnings at which small models fail, and why."""
+BEGINNING = "The old clock in the kitchen"
+TEMPERATURES = {0.0: Text("T = 0: the likeliest"), 0.8: Text("T = 0.8"), 1.8: Text("T = 1.8: nearly anything")}
+
+
+def show_questions() -> None:
+    """Understanding and creativity; the run above has answered the first."""
+    st.subheader(_("The article's three questions"), anchor=False)
+    words = _(
+        "**Can I train one on my own computer?** Yes, a tiny one: the run above, or the one that you start, says how "
+        "long it took and what it cost. On two cores a tiny model learns simple stories in about four minutes."
+    )
+    st.markdown(words)
+    if not is_here(VIEWS["next"], MODEL):
+        return
+    st.markdown(_("**Does it understand?** Choose a beginning, and judge how it goes on."))
+    prompt = st.selectbox(_("Where it fails"), list(TRIALS), key="trial8", bind="query-params")
+    if st.button(_("Let it go on"), key="try8", icon=":material/psychology_alt:") or st.session_state.get("tried8"):
+        st.session_state["tried8"] = True
+        show_text(prompt + go_on(MODEL, prompt))
+        st.caption(_(TRIALS[prompt]))
+    words = _(
+        "**Can it be creative?** The same beginning at three temperatures, and how surprised the model itself is by "
+        "what it drew: that is the price."
+    )
+    st.markdown(words)
+    if st.button(_("Write three"), key="write8", icon=":material/edit:") or st.session_state.get("wrote8"):
+        st.session_state["wrote8"] = True
+        if is_here(VIEWS["next"], WRITER):
+            _show_three()
+
+
+def _show_three() -> None:
+    for column, (temperature, words) in zip(st.columns(len(TEMPERATURES)), TEMPERATURES.items(), strict=True):
+        with column:
+            st.markdown(f"**{_(words)}**")
+            text = BEGINNING + go_on(WRITER, BEGINNING, temperature)
+            show_text(text)
+            found = look("chain", ChainRequest(text, model=WRITER))
+            if found is not None:
+                st.caption(_("{number} bits of surprise a byte", number=f"{found.bits_per_byte:.2f}"))
