@@ -5,21 +5,11 @@ Its standard input is the file's name in JSON, a line, and the file. What it ans
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
-from typing import IO
 
 from engine.documents import lines_of
 from engine.documents.reading import read_content
-from engine.jobs.apart import serve
-
-
-def read(given: IO[bytes]) -> Iterator[bytes]:
-    """What the file holds. Raises PeopleError."""
-    name = json.loads(given.readline())
-    return lines_of(read_content(given.read(), name))
-
+from engine.jobs.apart import serve_file
 
 if __name__ == "__main__":
-    sys.exit(serve(read))
+    sys.exit(serve_file(lambda content, name: lines_of(read_content(content, name))))

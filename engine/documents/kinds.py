@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.errors import InputError
 from engine.messages import Text
 
 SIGNATURES: dict[bytes, Text] = {
@@ -33,3 +34,9 @@ def kind_of(content: bytes) -> Text | None:
     if content[257:262] == b"ustar":
         return Text("a tar archive")
     return next((kind for magic, kind in SIGNATURES.items() if content.startswith(magic)), None)
+
+
+def check_word(content: bytes, ending: str) -> None:
+    """Raise InputError without a subject for what is named docx and is an old or a locked document."""
+    if ending == ".docx" and content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError("is a Word document with a password, or an old one. Save it as docx without a password.")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from engine.documents import ENDINGS, MAX_CHARACTERS, MAX_TITLE_CHARACTERS, Document, check_bytes, check_pages
-from engine.documents.kinds import kind_of
+from engine.documents.kinds import check_word, kind_of
 from engine.documents.pdf import read_pdf
 from engine.documents.plain import read_markdown, read_text
 from engine.documents.web import read_html
@@ -51,8 +51,7 @@ def _reader(content: bytes, name: str) -> Callable[[bytes], Document]:
         return read_pdf
     if ending == ".docx" and content.startswith(b"PK"):
         return read_docx
-    if ending == ".docx" and content.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InputError("is a Word document with a password, or an old one. Save it as docx without a password.")
+    check_word(content, ending)
     if kind := kind_of(content):
         raise UnsupportedError(
             "is {kind}, whatever its name says. Bring text, Markdown, PDF, Word (docx) or HTML.", kind=kind

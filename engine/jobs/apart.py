@@ -182,6 +182,16 @@ def serve(work: Callable[[IO[bytes]], Iterable[bytes]]) -> int:
     return 0
 
 
+def serve_file(read: Callable[[bytes, str], Iterable[bytes]]) -> int:
+    """The same for the child that reads one file: given are its name in JSON, a line, and the file."""
+
+    def work(given: IO[bytes]) -> Iterable[bytes]:
+        name = json.loads(given.readline())
+        return read(given.read(), name)
+
+    return serve(work)
+
+
 def limit_memory(size: int) -> None:
     """Have what needs more memory fail, where the system can."""
     with suppress(ImportError, ValueError, OSError):

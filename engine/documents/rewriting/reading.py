@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from engine.documents import check_bytes
-from engine.documents.kinds import kind_of
+from engine.documents.kinds import check_word, kind_of
 from engine.documents.rewriting import Options, Rewriter
 from engine.documents.rewriting.delimited import Delimited
 from engine.documents.rewriting.markdown import Markdown
@@ -40,8 +40,7 @@ def read_content(content: bytes, name: str, options: Options) -> Rewriter:
         raise UnsupportedError("is of no known kind. Bring one of {kinds}.", kinds=list(READERS))
     if not content.strip(b" \t\r\n\0\xef\xbb\xbf"):
         raise InputError("is empty.")
-    if ending == ".docx" and content.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InputError("is a Word document with a password, or an old one. Save it as docx without a password.")
+    check_word(content, ending)
     kind, magic = kind_of(content), PACKED.get(ending)
     if magic is None and kind:
         raise UnsupportedError("is {kind}, whatever its name says. Give it the ending that it should have.", kind=kind)
