@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from benches import Bench, embedded_models
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import engine
 
 PAGES = Path(__file__).parents[2] / "pages"
+
+# Streamlit reads the project's configuration once, in the folder where it is first asked: before any test changes it.
+config.get_config_options()
 
 
 @pytest.fixture

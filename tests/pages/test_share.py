@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from benches import Bench
+from streamlit import net_util
 from streamlit.testing.v1 import AppTest
 
 from engine.storage.connections import FILE
-from pages.parts import share
+from pages.parts import copying, share
 from tests.pages.test_finetune import make_run
 from tests.pages.test_pages import click, drawn
 from tests.pages.test_visits import ask
@@ -36,6 +37,15 @@ def test_every_page_has_a_link_a_qr_code_and_who_can_open_it(open_page: Open, pa
     assert "Opens on this machine alone." in shown and "make share" in shown and not app.exception
     assert [expander.label for expander in app.expander if expander.label == "QR code"] and app.get("image")
     assert ("PARLANCE_FRAME_ANCESTORS" in shown) == (page in PAGES[1:6]), "only an application is embedded"
+
+
+def test_where_the_server_listens_on_the_network_its_address_is_named(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "option", lambda name: None)
+    monkeypatch.setattr(net_util, "get_internal_ip", lambda: "192.0.2.7")
+    shown = drawn(opened(open_page("translate")))
+    assert "on the network who reaches 192.0.2.7" in shown and "make share" not in shown
 
 
 def test_a_result_gets_a_link_of_its_own(open_page: Open, bench: Bench) -> None:
