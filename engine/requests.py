@@ -130,6 +130,8 @@ class Generate:
     """How many other answers to tell beside the best, for which a beam is searched."""
     align: bool = False
     """Tell which part of the prompt each token was made from; tokens come with their log-probabilities."""
+    grammar: str = ""
+    """A grammar in GBNF (llama.cpp) that the answer must follow: an application's, never a person's."""
     common_characters: int = 0
     """Of the prompt's beginning that is the application's, the same for all: what was computed of it is reused."""
     task: Literal["generate"] = "generate"
@@ -195,7 +197,7 @@ def needs(request: Request) -> frozenset[str]:
     if isinstance(request, Generate):
         wanted |= {"sample"} if request.sampling.temperature > 0 else set()
         wanted |= {"penalties"} if request.sampling.is_counting else set()
-        asked = ("top_logprobs", "beginning", "alternatives", "align")
+        asked = ("top_logprobs", "beginning", "alternatives", "align", "grammar")
         wanted |= {name for name in asked if getattr(request, name)}
     return frozenset(wanted)
 

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import tomllib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +15,9 @@ from engine.applications import Application
 from engine.applications.languages import LANGUAGES, names_of
 from engine.applications.tidy import Tidy, first_end, last_end
 from engine.catalogue.models import Model
-from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError, not_among
+from engine.errors import InputError, PeopleError, UnsupportedError, not_among
 from engine.messages import NOTHING, Text, counted
-from engine.requests import MAX_SEED, Event, Generate, Generation, Message, Sampling, clean_text
+from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
 from engine.serving.protocol import Caller, Engine
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ OPENINGS: dict[str, dict[str, str]] = _PROMPTS["openings"]
 
 MORE_TOKENS = 0.15
 """Share of the length that may be spent beyond it to end a sentence."""
-MAX_PROMPTS = 16
-"""In one request to complete them."""
 MAX_STYLE_CHARACTERS = 60
 """Longest genre or tone."""
 
@@ -89,22 +87,6 @@ class WriteResult:
     def is_repeated(self) -> bool:
         """Whether it was kept from the same request earlier: then no time was measured."""
         return self.new_tokens > 0 and self.first_token_seconds is None
-
-
-@dataclass(frozen=True)
-class CompleteRequest:
-    """What a model goes on from: a `prompt` as it stands, several, or `messages` whose next turn is asked for.
-
-    A last message by the assistant is carried on. `top_logprobs` as in `Generate`. Of each prompt `count` texts are
-    made, one after the other, with the seeds that follow the given one.
-    """
-
-    model: str
-    prompt: str | Sequence[str] = ()
-    messages: Sequence[Message] = ()
-    sampling: Sampling = field(default_factory=Sampling)
-    top_logprobs: int = 0
-    count: int = 1
 
 
 def default_model(kind: str, language: str) -> str:
@@ -203,49 +185,6 @@ def _check_language(model: Model, request: WriteRequest) -> None:
             param="language", model=model.title, language=LANGUAGES[request.language],
             known=names_of(code for code in LANGUAGES if code in known),
         )  # fmt: skip
-
-
-def complete(engine: Engine, request: CompleteRequest, caller: Caller) -> Iterator[tuple[int, Event]]:
-    """Have a model go on from what is given, without a word of ours; yields (number of the text, event).
-
-    Raises InputError or TooLargeError naming the field, UnsupportedError, and what the engine raises.
-    """
-    model, longest = engine.catalogue.find(request.model), engine.settings.max_text_characters
-    if request.messages and not model.is_language_model:
-        raise UnsupportedError("{title} does not chat. Choose another model.", param="model", title=model.title)
-    plain = Generate(sampling=request.sampling, top_logprobs=request.top_logprobs)
-    if request.messages:
-        asked = [replace(plain, messages=_turns(request.messages, longest))]
-    else:
-        asked = [replace(plain, prompt=text) for text in _prompts(request.prompt, longest)]
-    seeded = [replace(one, sampling=_reseeded(one.sampling, place)) for one in asked for place in range(request.count)]
-    yield from engine.stream_all(model.id, seeded, caller)
-
-
-def _reseeded(sampling: Sampling, place: int) -> Sampling:
-    return sampling if sampling.seed is None else replace(sampling, seed=(sampling.seed + place) % (MAX_SEED + 1))
-
-
-def _prompts(given: str | Sequence[str], longest: int) -> list[str]:
-    if isinstance(given, str):
-        return [clean_text(given, "prompt", longest, can_be_empty=True)]
-    if not 1 <= len(given) <= MAX_PROMPTS:
-        raise InputError(
-            "prompt has {count} texts; send 1 to {most}.", param="prompt", count=len(given), most=MAX_PROMPTS
-        )
-    return [clean_text(text, f"prompt[{place}]", longest, can_be_empty=True) for place, text in enumerate(given)]
-
-
-def _turns(given: Sequence[Message], longest: int) -> tuple[Message, ...]:
-    texts = [
-        clean_text(message.content, f"messages[{place}].content", longest, can_be_empty=True)
-        for place, message in enumerate(given)
-    ]
-    if sum(map(len, texts)) > longest:
-        raise TooLargeError(
-            "messages hold over {limit:,} characters together. Leave out the oldest.", param="messages", limit=longest
-        )
-    return tuple(Message(message.role, text) for message, text in zip(given, texts, strict=True))
 
 
 def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:

@@ -20,6 +20,7 @@ VERBS = {
     "sample": Text("write with a temperature"),
     "penalties": Text("take presence and frequency penalties"),
     "top_logprobs": Text("tell the tokens it did not choose"),
+    "grammar": Text("keep to a grammar"),
     "beginning": Text("go on from a given beginning"),
     "alternatives": Text("write several answers"),
     "align": Text("tell which words a translation comes from"),

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from engine.applications.write import complete
+from engine.applications.completing import complete
 from engine.catalogue.models import Model
 from engine.http import embeddings
 from engine.http.bodies import BodyRoute

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.applications.write import CompleteRequest
+from engine.applications.completing import CompleteRequest
 from engine.errors import InputError, UnsupportedError
 from engine.http.first_fault import FirstFault
 from engine.messages import NOTHING, Text

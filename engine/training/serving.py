@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from engine.applications.write import CompleteRequest, complete
+from engine.applications.completing import CompleteRequest, complete
 from engine.backends.gguf import read_header
 from engine.catalogue import tuned
 from engine.catalogue.checkpoints import STUDENT, TRANSLATION_STYLES, context_tokens

@@ -56,7 +56,11 @@ def open_file(path: Path, **options: Any) -> LlamaCppBackend:
 
 def ask(backend: LlamaCppBackend, prompt: str = "", **options: Any) -> KeptJob:
     """Run one request; `options` are Sampling's, and Generate's where it has them."""
-    own = {name: options.pop(name) for name in ("messages", "top_logprobs", "common_characters") if name in options}
+    own = {
+        name: options.pop(name)
+        for name in ("messages", "top_logprobs", "common_characters", "grammar")
+        if name in options
+    }
     leaves_after, circle = options.pop("leaves_after", None), options.pop("circle", "host")
     sampling = Sampling(**({"temperature": 0, "max_new_tokens": 12} | options))
     job = KeptJob(Generate(prompt, sampling=sampling, **own), leaves_after, circle=circle)
@@ -276,6 +280,11 @@ def test_control_tokens_that_people_typed_are_text(chain: LlamaCppBackend, typed
     turn = ask(chain, messages=(Message("user", typed),)).result
     plain = ask(chain, messages=(Message("user", "p"),)).result
     assert turn.prompt_tokens == plain.prompt_tokens - 1 + chain.count_tokens(typed)
+
+
+def test_a_grammar_is_kept_to(chain: LlamaCppBackend) -> None:
+    assert text(chain, "a", grammar='root ::= ("b" | "c") ("a" | "d") "e"') in ("bae", "bde", "cae", "cde")
+    assert ask(chain, "a", grammar='root ::= "b"').result.finish_reason == "stop"
 
 
 def test_a_space_at_the_end_is_the_next_tokens(chain: LlamaCppBackend) -> None:

@@ -211,7 +211,7 @@ class LlamaCppBackend:
         stream = Stream(job, job.request, sampling, self._title, self.context_tokens, started)
         stream.text.skipped, stream.pieces = space, self._pieces
         body = completion_body(job.request, sampling, prompt or [self._bos], self.context_tokens)
-        body |= {"grammar": SPACE_FIRST} if space else {}
+        body |= {"grammar": SPACE_FIRST} if space and not job.request.grammar else {}
         common = job.request.common_characters if isinstance(prompt, str) else 0
         try:
             if not job.is_cancelled:

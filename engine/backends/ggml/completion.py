@@ -120,4 +120,5 @@ def completion_body(
         "frequency_penalty": sampling.frequency_penalty,
         "repeat_last_n": context_tokens,
         "seed": sampling.seed,
+        **({"grammar": request.grammar} if request.grammar else {}),
     }
