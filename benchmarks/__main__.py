@@ -27,6 +27,7 @@ MEASURES = {
     "beside": "fine_tuning:beside",
     "start": "pages:start",
     "rerun": "pages:rerun",
+    "typing": "pages:typing",
     "memory": "memory:measure",
 }
 GROWTH, REPORT = "growth", "report"

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -18,13 +19,25 @@ from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import ROOT, alternate
 from benchmarks.weights import gguf, safetensors
-from engine.settings import available_cores
+from engine.backends.marian.files import open_student
+from engine.catalogue.models import read_catalogue
+from engine.catalogue.store import Store
+from engine.settings import available_cores, current
+from models.recipes.student_translations import translated
+from pages.parts.typing import PAUSE_MILLISECONDS
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PATIENCE_SECONDS, RUN_SECONDS = 180.0, 30.0
 QUIET_SECONDS = 1.0
 """Without a message from the browser for so long, an act causes no run."""
 MODEL = "smollm2-135m-instruct"
+STUDENT = "firefox-en-pt"
+TYPED = {"book": "livro", "house": "casa", "car": "carro", "table": "mesa", "dog": "cã", "ship": "navio"}
+"""What ends the last of six sentences, and how the translation must then go on."""
+TYPED_TEXT = (
+    "The train leaves at nine. My sister lives in a small town. We had coffee at the station. "
+    "It rained all morning. Nobody knew the way. I would like to buy this "
+)
 PEER_APP, EMPTY_PAGE = "benchmarks/apps/transformers_app.py", "benchmarks/apps/empty_page.py"
 
 
@@ -98,6 +111,55 @@ def rerun(options: Options, rates: Rates) -> list[Figure]:
             f"({whole.value:.1f} times)",
         )
     ]  # fmt: skip
+
+
+def typing(options: Options, rates: Rates) -> list[Figure]:
+    """Seconds from the last key to the changed sentence's translation, on Translate, where nothing is pressed."""
+    times = 2 if options.is_short else len(TYPED)
+    with browser() as chromium, served("app.py") as app:
+        page = _opened(chromium, app + "/translate?to=Portuguese")
+        student = _sentence_seconds()
+        rounds = [
+            {"ours": {"s": seconds}, "theirs": {"s": student}}
+            for _ in range(options.pairs)
+            for seconds in _typed_seconds(page, list(TYPED)[:times])
+        ]
+    return [
+        figure(
+            rounds[1:], "s", "theirs", row="typing", kind="s", is_at_most=True, unit="s", reach=0.5,
+            combine=lambda ours, theirs: ours, peer="the bare student, that sentence",
+            work="from the last key in the last of six sentences to its translation",
+            note=f"{PAUSE_MILLISECONDS} ms of it are the pause that is waited for",
+        )
+    ]  # fmt: skip
+
+
+def _sentence_seconds() -> float:
+    """What one sentence takes the network alone."""
+    folder = Store(replace(current(), prefetch=False), read_catalogue()).path(STUDENT)
+    translator, text = open_student(STUDENT, folder), TYPED_TEXT.rpartition(". ")[2] + "book."
+    felt = []
+    for _ in range(5):
+        started = time.perf_counter()
+        translated(translator.quick, (translator.source, translator.target), [text], translator.shortlist, 1)
+        felt.append(time.perf_counter() - started)
+    return median(felt)
+
+
+def _typed_seconds(page: Any, words: list[str]) -> Iterator[float]:
+    area = page.get_by_label("Text", exact=True)
+    for word in words:
+        area.fill(TYPED_TEXT)
+        page.wait_for_timeout(1000 * QUIET_SECONDS)
+        area.press("End")
+        area.press_sequentially(f"{word}.", delay=60)
+        started = time.perf_counter()
+        page.wait_for_function(
+            "(word) => [...document.querySelectorAll('.st-key-answer-box :is([data-words], [data-answer])')]"
+            ".some((box) => (box.dataset.words ?? box.innerText).includes(word))",
+            arg=TYPED[word],
+        )
+        yield time.perf_counter() - started
 
 
 @contextmanager

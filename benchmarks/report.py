@@ -10,7 +10,7 @@ from benchmarks.figures import Figure
 
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS = (
-    "stories", "visitors", "sentiment", "answers", "translation", "embeddings", "fine-tuning", "start", "rerun",
+    "stories", "visitors", "sentiment", "answers", "translation", "embeddings", "fine-tuning", "start", "rerun", "typing",
     "memory",
 )  # fmt: skip
 
