@@ -10,8 +10,8 @@ from benchmarks.figures import Figure
 
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS = (
-    "stories", "visitors", "sentiment", "answers", "translation", "embeddings", "fine-tuning", "start", "rerun", "typing",
-    "memory",
+    "stories", "visitors", "sentiment", "answers", "translation", "embeddings", "fine-tuning", "start", "rerun",
+    "typing", "memory",
 )  # fmt: skip
 
 
