@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import tomllib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +14,11 @@ from typing import Any, Literal
 from engine.applications import Application
 from engine.applications.languages import LANGUAGES, names_of
 from engine.applications.tidy import Tidy, first_end, last_end
+from engine.applications.tokens import MOST_RIVALS, WrittenToken, lay
 from engine.catalogue.models import Model
-from engine.errors import InputError, PeopleError, UnsupportedError, not_among
+from engine.errors import InputError, PeopleError, UnsupportedError, not_among, not_between
 from engine.messages import NOTHING, Text, counted
-from engine.requests import Event, Generate, Generation, Message, Sampling, clean_text
+from engine.requests import Event, Generate, Generation, Message, Sampling, Token, clean_text
 from engine.serving.protocol import Caller, Engine
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class WriteRequest:
     seed: int | None = None
     is_finished: bool = False
     """Spend up to MORE_TOKENS beyond `max_new_tokens` to end a sentence, or cut it; otherwise the length is exact."""
+    rivals: int = 0
+    """How many of the likeliest other tokens to tell at each place of the new text, 0 to 20; with 0 none is told."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class WriteResult:
     first_token_seconds: float | None = None
     ending: Text = NOTHING
     """What was done to end with a whole sentence."""
+    tokens: list[WrittenToken] = field(default_factory=list)
+    """Of the text, where `rivals` were asked for."""
 
     @property
     def is_repeated(self) -> bool:
@@ -100,7 +105,7 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
     Raises InputError or TooLargeError naming the field, and what the engine raises.
     """
     model = APPLICATION.choose(engine.catalogue, request.model or default_model(request.kind, request.language))
-    asked = ask(model, request, engine.settings.max_text_characters)
+    asked = replace(ask(model, request, engine.settings.max_text_characters), top_logprobs=request.rivals)
     _check_language(model, request)
     before, tidy = lead(model, request), Tidy(request.text + request.continuation)
     shown = ""
@@ -111,15 +116,32 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
             if text:
                 yield replace(event, kind="text", text=text, result=None)
         if event.kind == "done":
-            yield from _ended(engine, model, request, shown, event.result, caller)
+            written = list(event.result.tokens)
+            for last in _ended(engine, model, request, shown, event.result, written, caller):
+                yield _with_tokens(last, written, len(lead(model, request)))
         elif event.kind != "text":
             yield event
 
 
+def _with_tokens(event: Event, written: Sequence[Token], start: int) -> Event:
+    """The event; a result with the tokens that it is made of, which begin at `start` of its text."""
+    result = event.result
+    return replace(event, result=replace(result, tokens=lay(result.text, written, start))) if result else event
+
+
 def _ended(
-    engine: Engine, model: Model, request: WriteRequest, shown: str, first: Generation, caller: Caller
+    engine: Engine,
+    model: Model,
+    request: WriteRequest,
+    shown: str,
+    first: Generation,
+    written: list[Token],
+    caller: Caller,
 ) -> Iterator[Event]:
-    """The result; where asked for, of a text that ends with a sentence: a few tokens more, or else a few less."""
+    """The result; where asked for, of a text that ends with a sentence: a few tokens more, or else a few less.
+
+    `written` takes those that come to it.
+    """
     result, is_verse = _result(shown, first, model), request.kind in ("poem", "lyrics")
     ends_itself = first.finish_reason == "stop" and (request.kind != "story" or _CLOSING.search(shown))
     is_whole = last_end(shown.rstrip(), is_verse=False) == len(shown.rstrip())
@@ -127,7 +149,7 @@ def _ended(
         yield Event("done", result=result)
         return
     if first.finish_reason == "length":
-        more, spent = yield from _more(engine, model, request, shown, first, caller)
+        more, spent = yield from _more(engine, model, request, shown, first, written, caller)
         if more:
             words = counted("{count} token more to end a sentence", "{count} tokens more to end a sentence", spent)
             result = replace(result, text=shown + more, new_tokens=result.new_tokens + spent, ending=words)
@@ -147,17 +169,25 @@ _CLOSING = re.compile(r"\bthe end\W*$", re.IGNORECASE)
 
 
 def _more(
-    engine: Engine, model: Model, request: WriteRequest, shown: str, first: Generation, caller: Caller
+    engine: Engine,
+    model: Model,
+    request: WriteRequest,
+    shown: str,
+    first: Generation,
+    written: list[Token],
+    caller: Caller,
 ) -> Generator[Event, None, tuple[str, int]]:
     """What ends the sentence, and the tokens spent for it; nothing where it does not end soon. Yields the waiting."""
     more, spent, is_verse = "", 0, request.kind in ("poem", "lyrics")
     limit = math.ceil(first.settings["max_new_tokens"] * MORE_TOKENS)
     going_on = replace(request, continuation=request.continuation + shown, max_new_tokens=limit)
-    tidy, events = Tidy(request.text), engine.stream(model.id, ask_on(engine, model, going_on), caller)
+    asked = replace(ask_on(engine, model, going_on), top_logprobs=request.rivals)
+    tidy, events = Tidy(request.text), engine.stream(model.id, asked, caller)
     try:
         for event in events:
             if event.kind == "text":
                 more, spent = more + tidy.push(event.text), spent + 1
+                written += [event.token] if event.token and request.rivals else []
                 if (end := first_end(more, is_verse=is_verse)) is not None:
                     return more[:end], spent
             elif event.kind in ("queued", "loading"):
@@ -261,6 +291,8 @@ def _check(request: WriteRequest) -> None:
         raise not_among("kind", request.kind, TOKENS)
     if request.language not in LANGUAGES:
         raise not_among("language", request.language, LANGUAGES)
+    if not 0 <= request.rivals <= MOST_RIVALS:
+        raise not_between("rivals", 0, MOST_RIVALS)
     for name in ("genre", "tone"):
         clean_text(getattr(request, name), name, MAX_STYLE_CHARACTERS, can_be_empty=True)
     if not isinstance(request.stop, list | tuple) or not all(isinstance(text, str) for text in request.stop):

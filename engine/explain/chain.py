@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.applications.tokens import Rival
 from engine.errors import InputError, not_between
 from engine.explain.view import View, origin_in_words
 from engine.explain.view import stream as streamed
@@ -26,14 +27,6 @@ class ChainRequest:
     rivals: int = 3
     """How many of the likeliest tokens to tell at each place."""
     model: str | None = None
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A token that was likely at a place."""
-
-    text: str
-    probability: float
 
 
 @dataclass(frozen=True)

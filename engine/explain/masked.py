@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.explain.chain import Rival
+from engine.applications.tokens import Rival
 from engine.explain.view import View
 from engine.explain.view import stream as streamed
 from engine.messages import Text

@@ -35,16 +35,20 @@ class ScriptedBackend(FakeBackend):
         self.gate(job.request)
         said = self.say(job.request)
         text, reason = said if isinstance(said, tuple) else (said, "stop")
-        sent = ""
+        sent, tokens = "", list[Token]()
+        rivals = (("~", -1.5),) if job.request.top_logprobs else ()
         for character in text:
             if job.is_cancelled:
                 reason = "cancelled"
                 break
-            job.emit(character, Token(character, 0, -0.5))
+            tokens.append(Token(character, 0, -0.5, rivals))
+            job.emit(character, tokens[-1])
             sent += character
         self.reasons.append(reason)
         settings = job.request.sampling.as_dict()
-        job.finish(Generation(sent, reason, 5, len(sent), settings, 0.01, 50.0, math.log(0.5)))  # type: ignore[arg-type]
+        job.finish(
+            Generation(sent, reason, 5, len(sent), settings, 0.01, 50.0, math.log(0.5), tuple(tokens if rivals else ()))
+        )  # type: ignore[arg-type]
 
     def _classify(self, job: Any) -> None:
         if self.classify is None:
