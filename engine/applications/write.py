@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 import math
 import re
+import time
 import tomllib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.applications import Application
+from engine.applications import Application, formed
+from engine.applications.chapters import CHAPTERS
+from engine.applications.commission import Commission, Verse
+from engine.applications.completing import checked_turns
+from engine.applications.formed import FormName
 from engine.applications.languages import LANGUAGES, names_of
+from engine.applications.request_checks import check
 from engine.applications.tidy import Tidy, first_end, last_end
 from engine.applications.tokens import MOST_RIVALS, WrittenToken, lay
 from engine.catalogue.models import Model
@@ -23,7 +29,7 @@ from engine.serving.protocol import Caller, Engine
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["story", "poem", "lyrics", "slogan", "free"]
+Kind = Literal["story", "poem", "lyrics", "slogan", "free", "chat"]
 
 _PROMPTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 ORDERS: dict[str, str] = _PROMPTS["orders"]
@@ -35,15 +41,20 @@ OPENINGS: dict[str, dict[str, str]] = _PROMPTS["openings"]
 
 MORE_TOKENS = 0.15
 """Share of the length that may be spent beyond it to end a sentence."""
-MAX_STYLE_CHARACTERS = 60
-"""Longest genre or tone."""
-
-TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40, "free": 200}
-"""A sensible length of each kind."""
+TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40, "free": 200, "chat": 200}
+"""A sensible length of each kind; of a story in chapters, of each of them."""
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 CONTINUING_MODEL = "gemma-3-270m"
 """Multilingual, and no chat model."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was said in a chat."""
+
+    role: Literal["user", "assistant"]
+    content: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,14 @@ class WriteRequest:
     genre: str = ""
     tone: str = ""
     language: str = "en"
+    form: FormName = ""
+    """What code sees to, of the forms that the kind has; "" leaves it to the model."""
+    chapters: int = CHAPTERS
+    """Of a long story."""
+    system: str = ""
+    """What a chat model is told first, in every kind."""
+    turns: list[Turn] = field(default_factory=list)
+    """Of a chat: what was said before `text`, in turns by user and assistant."""
     continuation: str = ""
     model: str | None = None
     temperature: float = 0.7
@@ -86,7 +105,10 @@ class WriteResult:
     ending: Text = NOTHING
     """What was done to end with a whole sentence."""
     tokens: list[WrittenToken] = field(default_factory=list)
-    """Of the text, where `rivals` were asked for."""
+    """Of the text, where `rivals` were asked for."""    verse: Verse | None = None
+    """Of a form of verse: its lines, measured, and whether it kept to the form."""
+    note: Text = NOTHING
+    """Of other forms: what was tried again or dropped."""
 
     @property
     def is_repeated(self) -> bool:
@@ -96,7 +118,7 @@ class WriteResult:
 
 def default_model(kind: str, language: str) -> str:
     """The embedded model that does it best: the chat model in English, the multilingual base model else."""
-    return DEFAULT_MODEL if language == "en" and kind != "free" else CONTINUING_MODEL
+    return DEFAULT_MODEL if kind == "chat" or (language == "en" and kind != "free") else CONTINUING_MODEL
 
 
 def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Event]:
@@ -107,6 +129,9 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
     model = APPLICATION.choose(engine.catalogue, request.model or default_model(request.kind, request.language))
     asked = replace(ask(model, request, engine.settings.max_text_characters), top_logprobs=request.rivals)
     _check_language(model, request)
+    if request.form:
+        yield from _formed(engine, model, request, asked.sampling, caller)
+        return
     before, tidy = lead(model, request), Tidy(request.text + request.continuation)
     shown = ""
     for event in engine.stream(model.id, asked, caller):
@@ -127,6 +152,20 @@ def _with_tokens(event: Event, written: Sequence[Token], start: int) -> Event:
     """The event; a result with the tokens that it is made of, which begin at `start` of its text."""
     result = event.result
     return replace(event, result=replace(result, tokens=lay(result.text, written, start))) if result else event
+
+def _formed(engine: Engine, model: Model, request: WriteRequest, sampling: Sampling, caller: Caller) -> Iterator[Event]:
+    """A text in a form, which code sees to."""
+    acting = sampling.resolved()
+    order = Commission(
+        request.form, request.text, request.language, model, acting, request.tone, request.genre, request.system,
+        request.chapters,
+    )  # fmt: skip
+    work, started = formed.make(engine, order, caller), time.monotonic()
+    made = yield from work
+    yield Event("replace", text=made.text)
+    speed = made.new_tokens / max(0.001, time.monotonic() - started)
+    result = WriteResult(made.text, model.id, "stop", acting.as_dict(), made.new_tokens, speed)
+    yield Event("done", result=replace(result, verse=made.verse, note=made.note))
 
 
 def _ended(
@@ -209,7 +248,9 @@ def _check_language(model: Model, request: WriteRequest) -> None:
     known = set(model.languages or LANGUAGES)
     if not (model.is_chat or is_asked(model)):
         known &= set(OPENINGS)
-    if request.kind != "free" and request.language not in known:
+    if request.kind == "chat" and not model.is_chat:
+        raise UnsupportedError("{title} does not chat. Choose another model.", param="model", title=model.title)
+    if request.kind not in ("free", "chat") and request.language not in known:
         raise UnsupportedError(
             "{model} does not write {language}, only {known}. Choose one of these, or another model.",
             param="language", model=model.title, language=LANGUAGES[request.language],
@@ -221,17 +262,26 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
     """The request to the model: an instruction for chat models, an opening for base models."""
     text = clean_text(request.text, "text", max_characters)
     continuation = clean_text(request.continuation, "continuation", max_characters, can_be_empty=True)
-    _check(request)
+    check(request, TOKENS)
     sampling = _sampling(request)
+    if request.kind == "chat":
+        said = [Message(turn.role, turn.content) for turn in request.turns]
+        turns = checked_turns([*said, Message("user", text)], max_characters)
+        return Generate(messages=(*_system(request), *turns), sampling=sampling)
     if is_asked(model):
         prompt = text if request.kind == "free" else _order(request, text)
         return instruct(model, prompt, sampling, continuation)
     if request.kind == "free":
         return Generate(text + continuation, sampling=sampling)
     if model.is_chat:
-        return Generate(messages=messages(request, text, continuation), sampling=sampling)
+        turns = (*_system(request), *messages(request, text, continuation))
+        return Generate(messages=turns, sampling=sampling)
     hidden, _, shown = _opening(request).partition("|")
     return Generate(hidden.format(**_words(request, text)) + (continuation or shown), sampling=sampling)
+
+
+def _system(request: WriteRequest) -> tuple[Message, ...]:
+    return (Message("system", request.system),) if request.system.strip() else ()
 
 
 def is_asked(model: Model) -> bool:
@@ -249,7 +299,7 @@ def instruct(model: Model, prompt: str, sampling: Sampling, continuation: str = 
 
 def lead(model: Model, request: WriteRequest) -> str:
     """The first words of a new text by a base model, which are ours."""
-    if request.kind == "free" or model.is_chat or request.continuation or is_asked(model):
+    if request.kind in ("free", "chat") or model.is_chat or request.continuation or is_asked(model):
         return ""
     return _opening(request).partition("|")[2]
 
@@ -284,19 +334,6 @@ def _words(request: WriteRequest, text: str) -> dict[str, str]:
 
 def _order(request: WriteRequest, text: str) -> str:
     return re.sub(r"^Write a (?=[aeiou])", "Write an ", ORDERS[request.kind].format(**_words(request, text)))
-
-
-def _check(request: WriteRequest) -> None:
-    if request.kind not in TOKENS:
-        raise not_among("kind", request.kind, TOKENS)
-    if request.language not in LANGUAGES:
-        raise not_among("language", request.language, LANGUAGES)
-    if not 0 <= request.rivals <= MOST_RIVALS:
-        raise not_between("rivals", 0, MOST_RIVALS)
-    for name in ("genre", "tone"):
-        clean_text(getattr(request, name), name, MAX_STYLE_CHARACTERS, can_be_empty=True)
-    if not isinstance(request.stop, list | tuple) or not all(isinstance(text, str) for text in request.stop):
-        raise InputError("{field} must be a list of texts.", param="stop", field="stop")
 
 
 def _sampling(request: WriteRequest) -> Sampling:

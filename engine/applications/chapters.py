@@ -1,0 +1,175 @@
+"""Long stories: an outline first, then the people, then chapter by chapter, each told from what was planned."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from engine.applications.commission import AT_ONCE, Commission, Desk, Made, mean, our_words
+from engine.applications.habits import cost_of, habits_of
+from engine.applications.support import overlap
+from engine.applications.tidy import Tidy, last_end
+from engine.messages import Text
+from engine.requests import Event, Generate, Message, Sampling
+from engine.serving.protocol import Caller, Engine
+
+MIN_CHAPTERS, MAX_CHAPTERS, CHAPTERS = 2, 8, 3
+"""Least, most, and unless told otherwise."""
+PEOPLE = 2
+RECENT_CHARACTERS = 400
+"""Of what was told last, which the next chapter goes on from."""
+SAME = 0.6
+"""Share of words that a chapter may have in common with an earlier one."""
+PLAN = r"[A-Z\x22“¿¡À-ɏ一-龥] [^\n\x00-\x1f<>\[\]*#]{15,140}"
+"""A sentence of a plan, in GBNF."""
+
+
+@dataclass
+class _Book:
+    """A story at work."""
+
+    desk: Desk
+    plots: list[str] = field(default_factory=list)
+    people: list[str] = field(default_factory=list)
+    chapters: list[str] = field(default_factory=list)
+    retries: int = 0
+
+    @property
+    def order(self) -> Commission:
+        return self.desk.order
+
+    @property
+    def headings(self) -> dict[str, str]:
+        found: dict[str, str] = our_words(self.order.language)["headings"]
+        return found
+
+    def progress(self, part: int) -> Event:
+        return Event("working", part=part, parts=self.order.chapters + 2)
+
+    def plan(self) -> str:
+        """Outline and people, as they stand before the story."""
+        plots = "\n".join(f"{number}. {plot}" for number, plot in enumerate(self.plots, 1))
+        people = "\n".join(f"- {one}" for one in self.people)
+        return f"{self.headings['outline']}\n{plots}\n\n{self.headings['people']}\n{people}\n\n"
+
+
+def compose(engine: Engine, order: Commission, caller: Caller) -> Generator[Event, None, Made]:
+    """Write it; text events join to its text."""
+    book = _Book(Desk(engine, order, caller))
+    yield book.progress(1)
+    book.plots = yield from _listed(book, _ask_outline(book), order.chapters, 1)
+    yield book.progress(2)
+    book.people = yield from _listed(book, _ask_people(book), PEOPLE, 2)
+    text = book.plan()
+    yield Event("text", text=text)
+    for number in range(1, order.chapters + 1):
+        yield book.progress(number + 2)
+        chapter = yield from _chapter(book, number, text)
+        text += chapter
+    note = Text(
+        "outline, characters and {count} chapters; {retries} chapters told again, since they repeated an earlier one",
+        count=order.chapters, retries=book.retries,
+    )  # fmt: skip
+    return Made(text.rstrip(), book.desk.new_tokens, note)
+
+
+def _listed(book: _Book, asked: list[Generate], count: int, part: int) -> Generator[Event, None, list[str]]:
+    """The items of the best of several lists, as many as are wanted."""
+    results = yield from book.desk.results(asked, book.progress(part))
+    order, best, top = book.order, list[str](), -math.inf
+    for result in results:
+        items = items_of(result.text, count)
+        habits = [one for item in items for one in habits_of(item, order.language, about=order.about)]
+        doubles = sum(overlap(item, other) > SAME for place, item in enumerate(items) for other in items[:place])
+        score = mean(result) - cost_of(habits) / max(1, len(items)) - doubles - (count - len(items))
+        best, top = (items, score) if score > top else (best, top)
+    return [*best, *[order.title] * (count - len(best))]
+
+
+def items_of(written: str, count: int) -> list[str]:
+    """The lines of a list without their numbers and dashes."""
+    lines = [re.sub(r"^\s*(?:\d+[.):]|[-*•])\s*", "", line).strip() for line in Tidy().whole(written).splitlines()]
+    return [line for line in lines if line][:count]
+
+
+def _ask_outline(book: _Book) -> list[Generate]:
+    count = book.order.chapters
+    items = " ".join(f'"{number}. " item' for number in range(1, count + 1))
+    grammar = f'root ::= {items}\nitem ::= {PLAN} "\\n"\n'
+    return [_list_request(book, "", "outline", grammar, 40 * count, nth) for nth in range(AT_ONCE)]
+
+
+def _ask_people(book: _Book) -> list[Generate]:
+    plots = "\n".join(f"{number}. {plot}" for number, plot in enumerate(book.plots, 1))
+    gap = ' ", " ' if book.order.language != "zh" else ' "，" '
+    name = "[A-ZÀ-ɏ] [a-zß-ɏ]{2,11}" if book.order.language != "zh" else "[一-龥]{2,4}"
+    item = f'"- " name{gap}[^\\n\\x00-\\x1f<>]{{8,80}} "\\n"'
+    grammar = f"root ::= {' '.join(['item'] * PEOPLE)}\nitem ::= {item}\nname ::= {name}\n"
+    return [_list_request(book, plots, "people", grammar, 40 * PEOPLE, 20 + nth) for nth in range(AT_ONCE)]
+
+
+def _list_request(book: _Book, before: str, what: str, grammar: str, tokens: int, number: int) -> Generate:
+    order, english = book.order, our_words("en")
+    sampling = replace(order.seeded(number), max_new_tokens=tokens + 20)
+    if order.model.is_chat:
+        turns = [Message("user", order.order(english["outline"]))]
+        if before:
+            turns += [Message("assistant", before), Message("user", order.order(english[what]))]
+        asked = order.turns(*turns)
+    else:
+        head = f"{book.headings['story']}: {order.title}\n\n{book.headings['outline']}\n"
+        asked = Generate(head + (f"{before}\n\n{book.headings[what]}\n" if before else ""))
+    return replace(asked, sampling=sampling, grammar=grammar, is_scored=True)
+
+
+def _chapter(book: _Book, number: int, before: str) -> Generator[Event, None, str]:
+    """One chapter, shown as it comes; told once more where it repeats an earlier one."""
+    heading = book.headings["chapter"].format(number=number) + "\n\n"
+    yield Event("text", text=heading)
+    told = yield from _told(book, number, before, 0)
+    if any(overlap(told, other) >= SAME for other in book.chapters):
+        book.retries += 1
+        yield Event("replace", text=before + heading)
+        told = yield from _told(book, number, before, 1)
+    whole = told[: last_end(told, is_verse=False) or len(told)].strip()
+    book.chapters.append(whole)
+    chapter = f"{heading}{whole}\n\n"
+    yield Event("replace", text=before + chapter)
+    return chapter
+
+
+def _told(book: _Book, number: int, before: str, attempt: int) -> Generator[Event, None, str]:
+    tidy, told = Tidy(), ""
+    asked = _ask_chapter(book, number, before, book.order.seeded(100 * number + attempt, 0.2 * attempt))
+    events = book.desk.engine.stream(book.order.model.id, asked, book.desk.caller)
+    with closing(events):  # type: ignore[type-var]
+        for event in events:
+            if event.kind == "done":
+                book.desk.new_tokens += event.result.new_tokens
+            piece = tidy.push(event.text) if event.kind == "text" else tidy.end() if event.kind == "done" else ""
+            told += piece
+            if piece:
+                yield Event("text", text=piece)
+            elif event.kind in ("queued", "loading"):
+                yield event
+    return told
+
+
+def _ask_chapter(book: _Book, number: int, before: str, sampling: Sampling) -> Generate:
+    """The request: the plan and what was told last, then the order, or a text that goes on."""
+    order, english = book.order, our_words("en")
+    plot, recent = book.plots[number - 1], book.chapters[-1][-RECENT_CHARACTERS:] if book.chapters else ""
+    if not order.model.is_chat:
+        heading = book.headings["chapter"].format(number=number)
+        head = f"{book.headings['story']}: {order.title}\n\n{book.plan()}"
+        return Generate(f"{head}{recent}\n\n{heading}: {plot}\n\n", sampling=sampling)
+    sentence = (
+        english["chapter"].replace("{number}", str(number)).replace("{plot}", plot.replace("{", "").replace("}", ""))
+    )
+    plan = f"{order.title}\n{book.plan()}" + (f"…{recent}" if recent else "")
+    turns = [Message("user", order.order(english["outline"])), Message("assistant", plan.strip())]
+    turns.append(Message("user", order.order(sentence) + (f" {english['go_on']}" if recent else "")))
+    return replace(order.turns(*turns), sampling=sampling)
