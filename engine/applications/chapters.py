@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -51,9 +52,8 @@ class _Book:
 
     def plan(self) -> str:
         """Outline and people, as they stand before the story."""
-        plots = "\n".join(f"{number}. {plot}" for number, plot in enumerate(self.plots, 1))
         people = "\n".join(f"- {one}" for one in self.people)
-        return f"{self.headings['outline']}\n{plots}\n\n{self.headings['people']}\n{people}\n\n"
+        return f"{self.headings['outline']}\n{numbered(self.plots)}\n\n{self.headings['people']}\n{people}\n\n"
 
 
 def compose(engine: Engine, order: Commission, caller: Caller) -> Generator[Event, None, Made]:
@@ -82,7 +82,11 @@ def _listed(book: _Book, asked: list[Generate], count: int, part: int) -> Genera
     order, best, top = book.order, list[str](), -math.inf
     for result in results:
         items = items_of(result.text, count)
-        habits = [one for item in items for one in habits_of(item, order.language, about=order.about)]
+        shown = our_words(order.language)["example"]
+        examples = "\n".join([*shown["plots"], *shown["people"]])
+        habits = [
+            one for item in items for one in habits_of(item, order.language, about=order.about, examples=examples)
+        ]
         doubles = sum(overlap(item, other) > SAME for place, item in enumerate(items) for other in items[:place])
         score = mean(result) - cost_of(habits) / max(1, len(items)) - doubles - (count - len(items))
         best, top = (items, score) if score > top else (best, top)
@@ -96,32 +100,44 @@ def items_of(written: str, count: int) -> list[str]:
 
 
 def _ask_outline(book: _Book) -> list[Generate]:
-    count = book.order.chapters
-    items = " ".join(f'"{number}. " item' for number in range(1, count + 1))
+    items = " ".join(f'"{number}. " item' for number in range(1, book.order.chapters + 1))
     grammar = f'root ::= {items}\nitem ::= {PLAN} "\\n"\n'
-    return [_list_request(book, "", "outline", grammar, 40 * count, nth) for nth in range(AT_ONCE)]
+    return [_list_request(book, "", grammar, 40 * book.order.chapters, nth) for nth in range(AT_ONCE)]
 
 
 def _ask_people(book: _Book) -> list[Generate]:
-    plots = "\n".join(f"{number}. {plot}" for number, plot in enumerate(book.plots, 1))
+    words = our_words(book.order.language)
     gap = ' ", " ' if book.order.language != "zh" else ' "，" '
     name = "[A-ZÀ-ɏ] [a-zß-ɏ]{2,11}" if book.order.language != "zh" else "[一-龥]{2,4}"
-    item = f'"- " name{gap}[^\\n\\x00-\\x1f<>]{{8,80}} "\\n"'
+    article = f"({' | '.join(json.dumps(one) for one in words['articles'])})" if words["articles"] else ""
+    item = f'"- " name{gap}{article} [^\\n\\x00-\\x1f<>,;:0-9]{{8,60}} "\\n"'
     grammar = f"root ::= {' '.join(['item'] * PEOPLE)}\nitem ::= {item}\nname ::= {name}\n"
-    return [_list_request(book, plots, "people", grammar, 40 * PEOPLE, 20 + nth) for nth in range(AT_ONCE)]
+    return [_list_request(book, numbered(book.plots), grammar, 40 * PEOPLE, 20 + nth) for nth in range(AT_ONCE)]
 
 
-def _list_request(book: _Book, before: str, what: str, grammar: str, tokens: int, number: int) -> Generate:
-    order, english = book.order, our_words("en")
+def numbered(plots: Sequence[str]) -> str:
+    """An outline as it is written."""
+    return "\n".join(f"{number}. {plot}" for number, plot in enumerate(plots, 1))
+
+
+def _list_request(book: _Book, plots: str, grammar: str, tokens: int, number: int) -> Generate:
+    """The request for the outline or, where there is one, for the people; an example comes first."""
+    order, english, example = book.order, our_words("en"), our_words(book.order.language)["example"]
     sampling = replace(order.seeded(number), max_new_tokens=tokens + 20)
+    shown, people = numbered(example["plots"]), "\n".join(f"- {one}" for one in example["people"])
     if order.model.is_chat:
-        turns = [Message("user", order.order(english["outline"]))]
-        if before:
-            turns += [Message("assistant", before), Message("user", order.order(english[what]))]
+        ask_plots = replace(order, chapters=len(example["plots"])).order(english["outline"], example["title"])
+        turns = [Message("user", ask_plots), Message("assistant", shown)]
+        ask_people = Message("user", order.order(english["people"]))
+        turns += [ask_people, Message("assistant", people)] if plots else []
+        turns.append(Message("user", order.order(english["outline"])))
+        turns += [Message("assistant", plots), ask_people] if plots else []
         asked = order.turns(*turns)
     else:
-        head = f"{book.headings['story']}: {order.title}\n\n{book.headings['outline']}\n"
-        asked = Generate(head + (f"{before}\n\n{book.headings[what]}\n" if before else ""))
+        story, outline, cast = (book.headings[name] for name in ("story", "outline", "people"))
+        head = f"{story}: {example['title']}\n\n{outline}\n{shown}\n\n{cast}\n{people}\n\n\n"
+        begun = f"{plots}\n\n{cast}\n" if plots else ""
+        asked = Generate(f"{head}{story}: {order.title}\n\n{outline}\n{begun}", common_characters=len(head))
     return replace(asked, sampling=sampling, grammar=grammar, is_scored=True)
 
 
@@ -134,7 +150,7 @@ def _chapter(book: _Book, number: int, before: str) -> Generator[Event, None, st
         book.retries += 1
         yield Event("replace", text=before + heading)
         told = yield from _told(book, number, before, 1)
-    whole = told[: last_end(told, is_verse=False) or len(told)].strip()
+    whole = re.sub(r"(?<=[^.!?…。！？”\"\n])\n(?=\S)", " ", told[: last_end(told, is_verse=False) or len(told)]).strip()
     book.chapters.append(whole)
     chapter = f"{heading}{whole}\n\n"
     yield Event("replace", text=before + chapter)

@@ -20,9 +20,9 @@ from engine.applications.formed import FormName
 from engine.applications.languages import LANGUAGES, names_of
 from engine.applications.request_checks import check
 from engine.applications.tidy import Tidy, first_end, last_end
-from engine.applications.tokens import MOST_RIVALS, WrittenToken, lay
+from engine.applications.tokens import WrittenToken, lay
 from engine.catalogue.models import Model
-from engine.errors import InputError, PeopleError, UnsupportedError, not_among, not_between
+from engine.errors import PeopleError, UnsupportedError
 from engine.messages import NOTHING, Text, counted
 from engine.requests import Event, Generate, Generation, Message, Sampling, Token, clean_text
 from engine.serving.protocol import Caller, Engine
@@ -105,7 +105,8 @@ class WriteResult:
     ending: Text = NOTHING
     """What was done to end with a whole sentence."""
     tokens: list[WrittenToken] = field(default_factory=list)
-    """Of the text, where `rivals` were asked for."""    verse: Verse | None = None
+    """Of the text, where `rivals` were asked for."""
+    verse: Verse | None = None
     """Of a form of verse: its lines, measured, and whether it kept to the form."""
     note: Text = NOTHING
     """Of other forms: what was tried again or dropped."""
@@ -152,6 +153,7 @@ def _with_tokens(event: Event, written: Sequence[Token], start: int) -> Event:
     """The event; a result with the tokens that it is made of, which begin at `start` of its text."""
     result = event.result
     return replace(event, result=replace(result, tokens=lay(result.text, written, start))) if result else event
+
 
 def _formed(engine: Engine, model: Model, request: WriteRequest, sampling: Sampling, caller: Caller) -> Iterator[Event]:
     """A text in a form, which code sees to."""
