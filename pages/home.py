@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import streamlit as st
 
-from engine.applications import APPLICATIONS
+from engine.applications import APPLICATIONS, Application
 from pages.parts.applications import page_of, show_example
 from pages.parts.engine import house
 from pages.parts.language import _
@@ -17,22 +20,36 @@ header(
     _("What language models are for"),
     _("Take an example or your own text, and watch a real model work on this machine."),
 )
-for number, application in enumerate(APPLICATIONS.values()):
-    if number % 2 == 0:
-        columns = st.columns(2, gap="medium")
-    with columns[number % 2].container(border=True, height="stretch"):
-        st.subheader(f":material/{application.icon}: {_(application.title)}", anchor=False)
-        st.write(_(application.summary))
-        if words := next(iter(application.example.values()), ""):
-            show_example(application, words)
-        else:
-            st.page_link(page_of(application), label=_("Open"), icon=":material/arrow_forward:")
 
 
-with st.container(border=True):
+def show_application(application: Application[Any, Any]) -> None:
+    """What it is for, and an example with what came of it."""
+    st.subheader(f":material/{application.icon}: {_(application.title)}", anchor=False)
+    st.write(_(application.summary))
+    if words := next(iter(application.example.values()), ""):
+        show_example(application, words)
+    else:
+        st.page_link(page_of(application), label=_("Open"), icon=":material/arrow_forward:")
+
+
+def show_explore() -> None:
+    st.subheader(":material/visibility: " + _("Explore"), anchor=False)
+    st.write(_("See inside the models: how text becomes numbers, and numbers become the next word."))
+    st.page_link("explore.py", label=_("Begin the lesson"), icon=":material/arrow_forward:")
+
+
+def show_tuning() -> None:
     st.subheader(":material/model_training: " + _("Fine-tune"), anchor=False)
     st.write(_("Teach a small model a style, labels of your own or a language, and watch it learn."))
     st.page_link("finetune.py", label=_("Start with built-in data"), icon=":material/arrow_forward:")
+
+
+cards = [partial(show_application, one) for one in APPLICATIONS.values()] + [show_explore, show_tuning]
+for first in range(0, len(cards), 2):
+    row = cards[first : first + 2]  # a last one alone has the whole width
+    for column, show in zip(st.columns(len(row)), row, strict=True):
+        with column.container(border=True, height="stretch"):
+            show()
 
 
 @st.fragment(run_every=2)

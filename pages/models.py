@@ -50,13 +50,15 @@ def in_memory() -> None:
     if not status.models:
         st.caption(_("Nothing is in memory. The first request loads its model."))
     for model in status.models:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(model.title)}**  \n{what_it_does(model)}", width="stretch")
-            key = f"unload-{model.id}-{model.runtime}"
-            if may("unload") and st.button(_("Unload"), key=key, icon=":material/eject:"):
-                with errors_shown():
-                    engine.unload(model.id, caller())
-                    st.rerun(scope="fragment")
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{plain(model.title)}**", width="stretch")
+                key = f"unload-{model.id}-{model.runtime}"
+                if may("unload") and st.button(_("Unload"), key=key, icon=":material/eject:"):
+                    with errors_shown():
+                        engine.unload(model.id, caller())
+                        st.rerun(scope="fragment")
+            st.caption(what_it_does(model))
 
 
 @st.dialog(_("Delete a model"))

@@ -143,7 +143,8 @@ with left:
                 _("Judge"), type="primary", icon=":material/balance:", disabled=model is None
             )
     with examples:
-        offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "sentiment_example")
+        if rows != "file":
+            offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "sentiment_example")
 
 lines = [line for line in text.splitlines() if line.strip()]
 asked = lines if rows == "many" and lines else text

@@ -65,8 +65,9 @@ resume(
     APPLICATION, KEY, ["article"], ["words", "bullets", "beside", "summary_temperature", "summary_seed", "reference"]
 )
 left, right = st.columns([7, 5], gap="large")
+with left:
+    form, errors = st.container(), st.container()
 with right:
-    errors = st.container()
     words = st.slider(
         _("Length in words"), MIN_WORDS, MAX_WORDS, SAMPLES[0].words, 5, key="words", bind="query-params",
         on_change=changes(), help=_("Kept within 10 %; in Chinese and Japanese, characters."),
@@ -88,7 +89,7 @@ with right:
             help=_("A summary by a person; ROUGE tells how much the two have in common."),
         )  # fmt: skip
 with left:
-    with st.form("summarize", border=False):
+    with form, st.form("summarize", border=False):
         article = st.text_area(
             _("Text"), SAMPLES[0].text, height=300, key="article", persist_state="session",
             help=_("Up to {most:,} characters; a model that writes reads {written:,}.", most=MAX_CHARACTERS,

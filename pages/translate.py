@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.languages import NAMED
+from engine.applications.routes import translates
 from engine.applications.sentences import Sentence
 from engine.applications.translate import (
     APPLICATION,
@@ -21,6 +22,7 @@ from engine.applications.translate import (
     languages_of,
 )
 from engine.applications.words import alternatives, exchanged, find_words
+from engine.catalogue.models import Model
 from engine.explain.why import WhyRequest
 from engine.messages import Text
 from pages.parts.actions import offer_actions
@@ -41,12 +43,12 @@ from pages.parts.text import plain
 from pages.parts.translated import choose_glossary, choose_input, translate_files
 from pages.parts.typing import typed_text
 from pages.parts.visits import Exchange, answer_of, is_new, is_tried, resume
-from pages.parts.why import offer_why_word
+from pages.parts.why import offer_why_sentence
 from pages.parts.words import Place, show_words
 
 KEY = "translation"
-MODEL_WIDTH = 310
-"""Pixels for the longest title; on a phone the select has a line of its own."""
+FROM_WIDTH, TO_WIDTH, MODEL_WIDTH = 145, 122, 310
+"""Pixels for the longest titles; on a phone both languages stand beside each other, and the model below them."""
 WORD, VIEWS = f"{KEY}-word", f"{KEY}-views"
 """The word that was clicked; the words of the translation that is shown."""
 ASKED = f"{KEY}-asked"
@@ -83,6 +85,15 @@ def from_label() -> str:
     return _("From")
 
 
+def can_too(model: Model) -> bool:
+    """Whether it can be asked beside: it translates the languages of the translation that is shown."""
+    answer = answer_of(KEY)
+    return bool(
+        answer and answer.result
+        and translates(model, answer.result.translations[0].source, answer.request.target)
+    )  # fmt: skip
+
+
 def answer_target() -> str:
     """The language of the translation that is shown."""
     answer = answer_of(KEY)
@@ -99,7 +110,7 @@ def fill(sample: TranslateRequest) -> None:
 
 
 def show_translation(text: str, result: TranslateResult) -> None:
-    """Below the text: how sure the model is, of the whole and of each sentence."""
+    """Below the text: how sure the model is, and what warns."""
     (done,) = result.translations
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
@@ -110,6 +121,11 @@ def show_translation(text: str, result: TranslateResult) -> None:
         copy_text(text, "translation")
     if done.warning:
         st.warning(plain(_(done.warning)), icon=":material/sync_problem:")
+
+
+def show_details(result: TranslateResult) -> None:
+    """Each sentence with how sure the model is of it, why its words, and how near a reference is."""
+    (done,) = result.translations
     with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
         rows = [
             {
@@ -119,7 +135,7 @@ def show_translation(text: str, result: TranslateResult) -> None:
             }
             for one in done.sentences
         ]
-        percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)
+        percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100, width=95)
         st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
         st.caption(settings_in_words(result.settings))
     offer_why_of(done.sentences, result)
@@ -131,18 +147,11 @@ def offer_why_of(sentences: Sequence[Sentence], result: TranslateResult) -> None
     told = [one for one in sentences if one.text.strip() and one.source.strip()]
     if not told or result.via or house().catalogue.find(result.model).architecture != "seq2seq":
         return
-    place = 0
-    if len(told) > 1:
-        names = [f"{number}. {one.text[:60]}" for number, one in enumerate(told, 1)]
-        place = st.selectbox(
-            _("Sentence to ask about"), range(len(told)), key="why-sentence", format_func=names.__getitem__
-        )
-    chosen = told[min(place, len(told) - 1)]
 
-    def make(before: str, word: str) -> WhyRequest:
-        return WhyRequest(chosen.source, word, begun=before, model=result.model)
+    def make(number: int, before: str, word: str) -> WhyRequest:
+        return WhyRequest(told[number].source, word, begun=before, model=result.model)
 
-    offer_why_word(chosen.text, make, "why-translated", result.model)
+    offer_why_sentence([one.text for one in told], make, "why-translated", result.model)
 
 
 def choose_word(place: Place | None) -> None:
@@ -198,10 +207,10 @@ def input_text() -> tuple[str, str, Any]:
             on_click=press,
         )  # fmt: skip
     errors = st.container()
-    offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
     newest = typed_text("text", text) if is_automatic and may("ask while typing") else text
     limit = house().engine.settings.max_text_characters
     st.caption(_("{count:,} of {limit:,} characters", count=len(newest), limit=limit))
+    offer_examples({pair_of(sample): sample for sample in SAMPLES}, fill, "translate_example")
     return text, newest, errors
 
 
@@ -210,6 +219,7 @@ def translate_text() -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         text, newest, errors = input_text()
+        glossary = choose_glossary()
     id = model.id if model else None
     now = TranslateRequest(newest, source, target, id, glossary) if model or is_automatic else None
     with offer_place:
@@ -230,7 +240,9 @@ def translate_text() -> None:
                 st.caption(_("The translation appears here, sentence by sentence."))
         if answer and answer.result:
             show_translation(answer.text, answer.result)
-        offer_actions(KEY)
+        offer_actions(KEY, can=can_too)
+        if answer and answer.result:
+            show_details(answer.result)
     if label != from_label():  # the answer that tells the language came after the label was drawn
         st.rerun()
 
@@ -255,20 +267,19 @@ is_pair = model is not None and model.pair is not None
 sources, targets = ([code] for code in model.pair) if model and model.pair else (["auto", *codes], codes)
 label = from_label()
 source = source_place.selectbox(
-    label, sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=145
+    label, sources, format_func=labelled(NAMES, "from"), key="from", bind="query-params", width=FROM_WIDTH
 )
 swap_place.button(_("Swap languages"), icon=":material/swap_horiz:", on_click=swap, key="icon-swap", disabled=is_pair)
 first = first_target(catalogue, (st.context.locale or "").partition("-")[0])
 target = target_place.selectbox(
     _("To"), targets, index=targets.index(first) if first in targets else 0, format_func=labelled(NAMES, "to"),
-    key="to", bind="query-params", width=145,
+    key="to", bind="query-params", width=TO_WIDTH,
 )  # fmt: skip
 
-glossary = choose_glossary()
 if is_file:
     with offer_place:
         if is_automatic:
             show_route(source, target)
-    translate_files(source, target, model, glossary, is_able=model is not None or is_automatic)
+    translate_files(source, target, model, is_able=model is not None or is_automatic)
 else:
     translate_text()

@@ -77,6 +77,11 @@ def _routes(models: list[Model], source: str, target: str) -> Iterator[Route]:
     yield from (Route((model,)) for model in models if not model.pair and _knows(model, source, target))
 
 
+def translates(model: Model, source: str, target: str) -> bool:
+    """Whether it alone can do the pair."""
+    return model.pair == (source, target) if model.pair else _knows(model, source, target)
+
+
 def _knows(model: Model, source: str, target: str) -> bool:
     """A model that is shown examples knows no other languages than these are in."""
     is_shown = style_of(model) == "few-shot"

@@ -10,7 +10,7 @@ import streamlit as st
 from engine.applications.snippets import FILE, as_json, body_of, curl, is_long, python
 from engine.applications.takeaway import FORMAT_NAMES, MIMES, Takeaway
 from pages.parts.again import redraw
-from pages.parts.beside import Draw, offer_beside, show_beside
+from pages.parts.beside import Can, Draw, offer_beside, show_beside
 from pages.parts.engine import house
 from pages.parts.feedback import offer_thumbs
 from pages.parts.language import _, spoken
@@ -19,11 +19,13 @@ from pages.parts.streaming import Doubts
 from pages.parts.visits import HERE, Exchange, Here, answer_of
 
 
-def offer_actions(key: str, draw: Draw | None = None, beside: Any = None, doubts: Doubts | None = None) -> None:
+def offer_actions(
+    key: str, draw: Draw | None = None, beside: Any = None, doubts: Doubts | None = None, can: Can | None = None
+) -> None:
     """Below the answer under this key, once it has come: the row of actions, and what was asked beside it.
 
     `draw` shows an answer that stands beside another, where it is more than its text, and `beside` is where;
-    `doubts` as in `show_answer`.
+    `doubts` as in `show_answer`; `can` says which of the application's models could have been asked the same.
     """
     here: Here | None = st.session_state.get(HERE)
     answer = answer_of(key)
@@ -32,7 +34,7 @@ def offer_actions(key: str, draw: Draw | None = None, beside: Any = None, doubts
     with st.container(horizontal=True, vertical_alignment="center", key=f"{key}-actions"):
         _offer_download(here, answer)
         _offer_code(here, answer)
-        offer_beside(key, here.application, answer)
+        offer_beside(key, here.application, answer, can)
         if not getattr(answer.request, "documents", ()):  # which are judged in other words
             offer_thumbs(answer)
     with beside or st.container():

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from engine.applications import Application
+from engine.catalogue.models import Model
 from engine.messages import said
 from pages.parts.engine import house
 from pages.parts.language import _, spoken
@@ -20,28 +21,37 @@ from pages.parts.visits import MOST_BESIDE, Exchange, answer_of, beside_name, di
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.4)
 Draw = Callable[[Exchange], None]
+Can = Callable[[Model], bool]
 
 
-def offer_beside(key: str, application: Application[Any, Any], answer: Exchange) -> None:
-    """A popover in which to choose what to ask besides; nothing where there is nothing to choose."""
-    models = [one for one in application.models(house().catalogue) if _is_ready(one.id)]
+def offer_beside(key: str, application: Application[Any, Any], answer: Exchange, can: Can | None = None) -> None:
+    """A popover in which to choose what to ask besides; which models are here is asked once it is open."""
+    opened = st.popover(_("Compare"), icon=":material/compare:", key=f"{key}-compare", on_change="rerun")
+    if opened.open:
+        with opened:
+            _choose_beside(key, application, answer, can)
+
+
+def _choose_beside(key: str, application: Application[Any, Any], answer: Exchange, can: Can | None) -> None:
     own = str(answer.request.model or getattr(answer.result, "model", ""))
+    models = [one for one in application.models(house().catalogue) if one.id != own and (can is None or can(one))]
+    others = [one.id for one in models if house().catalogue.is_ready(one.id)]
     has_temperature = hasattr(answer.request, "temperature")
-    others = [one.id for one in models if one.id != own]
-    if not others and not has_temperature:
-        return
-    with st.popover(_("Compare"), icon=":material/compare:", key=f"{key}-compare"):
+    if others or has_temperature:
         st.caption(_("The same text, asked of others too: three answers at most."))
-        chosen = others and st.multiselect(
-            _("Models"), others, format_func=title_of, key=f"{key}-compare-models", max_selections=MOST_BESIDE
-        )
-        heats = has_temperature and st.pills(
-            _("Temperatures"), TEMPERATURES, selection_mode="multi", key=f"{key}-compare-heats",
-            format_func=lambda heat: f"{heat:g}",
-        )  # fmt: skip
-        if st.button(_("Ask these too"), icon=":material/add:", key=f"{key}-compare-ask"):
-            ask_beside(key, variants(answer, list(chosen or ()), list(heats or ())))
-            st.rerun()
+    else:
+        st.caption(_("No other model for this is on this machine yet; the page Models has some to download."))
+        return
+    chosen = others and st.multiselect(
+        _("Models"), others, format_func=title_of, key=f"{key}-compare-models", max_selections=MOST_BESIDE
+    )
+    heats = has_temperature and st.pills(
+        _("Temperatures"), TEMPERATURES, selection_mode="multi", key=f"{key}-compare-heats",
+        format_func=lambda heat: f"{heat:g}",
+    )  # fmt: skip
+    if st.button(_("Ask these too"), icon=":material/add:", key=f"{key}-compare-ask"):
+        ask_beside(key, variants(answer, list(chosen or ()), list(heats or ())))
+        st.rerun()
 
 
 def variants(answer: Exchange, models: Sequence[str], temperatures: Sequence[float]) -> list[Any]:
@@ -110,7 +120,3 @@ def _title(main: Any, other: Any) -> str:
 def _is_writer(model_id: str | None) -> bool:
     """Whether a temperature means anything to it."""
     return model_id is None or house().catalogue.find(model_id).architecture in ("causal", "seq2seq")
-
-
-def _is_ready(model_id: str) -> bool:
-    return house().store.availability(model_id).state == "ready"

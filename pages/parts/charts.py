@@ -13,9 +13,9 @@ from engine.messages import counted
 from pages.parts.labels import label_in_words
 from pages.parts.language import _, capitalised
 
-COLOURS = {"negative": "#d1603d", "neutral": "#9aa5a1", "positive": "#1f8a84"}
-OTHERS = ("#1f8a84", "#d1603d", "#6a7fc1", "#c9a227", "#8a5a9e", "#5b9f3c", "#3d6f94", "#b5537e", "#7d8a85", "#94683a")
-"""For labels that are none of these, in their order and then again from the start."""
+COLOURS = {"negative": "#d1603d", "neutral": "#7d8a85", "positive": "#1f8a84"}
+OTHERS = ("#1f8a84", "#d1603d", "#6a7fc1", "#a8841a", "#8a5a9e", "#5b9f3c", "#3d6f94", "#b5537e", "#7d8a85", "#94683a")
+"""For labels that are none of these, in their order and then again from the start; 3:1 on a light and a dark page."""
 MAX_BARS = 12
 _CONFIG = {"displaylogo": False, "displayModeBar": False}
 

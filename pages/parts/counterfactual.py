@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import streamlit as st
 
@@ -21,9 +22,13 @@ def compare_edited(request: SentimentRequest, before: SentimentScore) -> None:
     """A field with the text to be changed, and what it sounds like then."""
     text = str(request.text)
     with st.expander(_("Change the text and compare"), icon=":material/compare_arrows:", key="edit-open"):
-        edited = st.text_area(_("Changed text"), text, key=f"edit-{hash(text)}", height=140)
+        with st.form("edit-form", border=False):
+            edited = st.text_area(_("Changed text"), text, key=f"edit-{hash(text)}", height=140)
+            is_asked = st.form_submit_button(_("Compare"), icon=":material/compare_arrows:")
         now = replace(request, text=edited, by_sentence=False)
-        if st.button(_("Compare"), icon=":material/compare_arrows:", disabled=edited.strip() in ("", text.strip())):
+        if is_asked and edited.strip() == text.strip():
+            st.caption(_("Nothing is changed yet: edit the text above first."))
+        elif is_asked:
             ask(KEY, now, is_kept=False)
         known = answer_of(KEY)
         if known is None or known.request != now:
@@ -47,4 +52,9 @@ def _draw(text: str, edited: str, before: SentimentScore, after: SentimentScore)
         for label, share in before.scores.items():
             now = after.scores.get(label, 0.0)
             name = capitalised(label_in_words(label))
-            st.metric(plain(name), f"{now:.0%}", f"{100 * (now - share):+.0f}", delta_color="off", border=True)
+            points = round(100 * (now - share))
+            arrow: Literal["auto", "off"] = "auto" if points else "off"
+            st.metric(
+                plain(name), f"{now:.0%}", f"{points:+d}" if points else "±0", delta_color="off", border=True,
+                delta_arrow=arrow,
+            )  # fmt: skip

@@ -19,6 +19,8 @@ from pages.parts.visits import Exchange, visitor
 
 AROUND = 400
 """Characters of a page that are shown on either side of the answer."""
+AROUND_EACH = 250
+"""The same, of each passage that was read."""
 
 
 def show_over_documents(answer: Exchange) -> None:
@@ -106,11 +108,10 @@ def _show_passages(result: AnswerResult) -> None:
                   score=one.score, words=one.words, meaning=meaning)
             )  # fmt: skip
             spans = [span for span in result.shown if span.source == number]
-            span = spans[0] if spans else None
+            start, end = (spans[0].start, spans[0].end) if spans else (0, 0)
             if number == result.source and result.answer and not result.sentences:
-                show_passage(one.text, result.start, result.end)
-            else:
-                show_passage(one.text, span.start if span else 0, span.end if span else 0)
+                start, end = result.start, result.end
+            show_passage(one.text, start, end, around=AROUND_EACH)
 
 
 def _take_verdict(answer: Exchange) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,18 +104,19 @@ def _show(one: Kept, progress: Progress) -> None:
         )  # fmt: skip
         st.caption(_size(one), width="content")
         if progress.state in ("waiting", "working"):
-            st.button("", icon=":material/stop:", key=f"stop-{one.id}", help=_("Stop"), on_click=_stop, args=(one.id,))
+            _icon_button(_("Stop"), "stop", one.id, _stop)
         elif progress.state in ("stopped", "failed"):
-            st.button(
-                "", icon=":material/play_arrow:", key=f"go-{one.id}", help=_("Go on"), on_click=_begin, args=(one.id,)
-            )
-        st.button(
-            "", icon=":material/delete:", key=f"drop-{one.id}", help=_("Delete"), on_click=_delete, args=(one.id,)
-        )
+            _icon_button(_("Go on"), "play_arrow", one.id, _begin)
+        _icon_button(_("Delete"), "delete", one.id, _delete)
     if progress.state != "done":
         st.progress(progress.done / max(1, progress.total), _state(progress))
     for note in one.notes:
         st.caption(f":material/info: {plain(_(note))}")
+
+
+def _icon_button(label: str, icon: str, id: str, act: Callable[[str], None]) -> None:
+    """Its label is heard and not seen: `icon-` in the key."""
+    st.button(label, icon=f":material/{icon}:", key=f"icon-{icon}-{id}", help=label, on_click=act, args=(id,))
 
 
 def _size(one: Kept) -> str:

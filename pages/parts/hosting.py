@@ -53,7 +53,7 @@ def _show_models() -> None:
     for model in status.models:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(model.title)}** · {what_it_does(model)}", width="stretch")
-            st.button(_("Unload"), key=f"host-unload-{model.id}", on_click=house().engine.unload,
+            st.button(_("Unload"), key=f"host-unload-{model.id}-{model.runtime}", on_click=house().engine.unload,
                       args=(model.id, caller()), disabled=bool(model.running or model.queued))  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def show_keys() -> None:
             st.session_state[MADE] = hosting.make_key(title, role, scopes)
     if secret := st.session_state.pop(MADE, None):
         st.success(_("The key, shown this once. Send it as `Authorization: Bearer …`."), icon=":material/key:")
-        st.code(secret, language=None)
+        st.code(secret, language=None, wrap_lines=True)
     keys = hosting.keys()
     for key in keys:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -37,7 +37,7 @@ def choose_labels() -> list[str]:
     if not st.toggle(_("Labels of my own"), key="own_labels", bind="query-params"):
         return []
     lines = st.text_area(
-        _("Labels, one a line"), _(OWN), key="labels", persist_state="session", height=110,
+        _("Labels, one a line"), _(OWN), key="labels", persist_state="session", height=140,
         help=_("A name, or a name and what it means: the multilingual encoder tells which one a text is most like."),
     )  # fmt: skip
     return [line for line in lines.splitlines() if line.strip()]

@@ -280,8 +280,9 @@ def _past_buttons(run: RunView, step: int) -> None:
             jobs.start(settings, run_id, caller())
             open_run(run_id)
     if st.button(
-        "", key=f"forget-{step}", icon=":material/delete:", help=_("Delete"), disabled=is_off or not run.is_kept(step)
-    ):
+        _("Delete"), key=f"icon-forget-{step}", icon=":material/delete:", help=_("Delete"),
+        disabled=is_off or not run.is_kept(step),
+    ):  # fmt: skip
         with errors_shown():
             jobs.delete_step(settings, run.id, step, caller())
             st.rerun()

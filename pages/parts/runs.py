@@ -19,7 +19,7 @@ from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.picker import title_of
 from pages.parts.sizes import seconds_in_words
-from pages.parts.text import plain
+from pages.parts.text import in_short, plain
 
 REFRESH_SECONDS = 2
 A_PAGE = 10
@@ -45,8 +45,11 @@ SHARES = ("accuracy", "f1", "exact_match")
 
 
 def name_of(run: RunView) -> str:
-    """The name of a run in lists and links: its id tells it apart, whatever its title becomes."""
-    return f"{run.title} ({run.id})"
+    """The name of a run in lists and links: its id tells it apart, whatever its title becomes.
+
+    Of the title as much as a select shows on a phone, without the task that stands before what was given.
+    """
+    return f"{in_short(run.title.rpartition(': ')[2], 16)} ({run.id})"
 
 
 def id_in(name: str) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.applications import written
 from engine.applications.summarize import WORDS, SummarizeRequest, SummarizeResult, SummarySentence
-from engine.explain.why import VIEW, WhyRequest, around, from_generate
+from engine.explain.why import WhyRequest, around, from_generate
 from engine.messages import counted
 from engine.requests import Sampling
 from pages.parts.decoding import settings_in_words
@@ -15,7 +15,7 @@ from pages.parts.language import _
 from pages.parts.sizes import percent_in_words
 from pages.parts.text import plain, show_marks
 from pages.parts.visits import Exchange
-from pages.parts.why import offer_why_word
+from pages.parts.why import offer_why_sentence
 
 MAX_MARKED = 30_000
 """Characters of a text that is shown with its marks."""
@@ -33,7 +33,7 @@ def show_facts(answer: Exchange) -> None:
     result: SummarizeResult = answer.result
     facts = [_(counted("{count} word", "{count} words", result.words))]
     facts += [_("from {count} parts", count=result.parts)] if result.parts > 1 else []
-    facts += [f"{name.upper()} {100 * score:.1f}" for name, score in result.rouge.items()]
+    facts += [f"{name.upper().replace('ROUGE', 'ROUGE-')} {100 * score:.1f}" for name, score in result.rouge.items()]
     st.caption(" · ".join(facts))
     for words in filter(None, (result.note, result.warning)):
         st.caption(f":material/info: {plain(_(words))}")
@@ -51,20 +51,16 @@ def show_facts(answer: Exchange) -> None:
 
 def offer_why_of(asked: SummarizeRequest, result: SummarizeResult) -> None:
     """Why a word of a sentence that a model wrote, with the text around what supports it as what it read."""
-    model, names = house().catalogue.find(result.model), [one.text[:60] for one in result.sentences]
-    key, place = f"why-summed-{model.id}", 0
-    if len(names) > 1 and VIEW.offers(model):
-        words = _("Sentence to ask about")
-        place = st.selectbox(words, range(len(names)), key=f"{key}-sentence", format_func=names.__getitem__)
-    chosen = result.sentences[min(place, len(names) - 1)]
-    start, end = (chosen.sources[0].start, chosen.sources[0].end) if chosen.sources else (0, 0)
+    model = house().catalogue.find(result.model)
 
-    def make(before: str, word: str) -> WhyRequest:
+    def make(number: int, before: str, word: str) -> WhyRequest:
+        sources = result.sentences[number].sources
+        start, end = (sources[0].start, sources[0].end) if sources else (0, 0)
         read = around(asked.text, start, end)
         order = written.ask(model, read, asked.words or WORDS, result.language, Sampling())
         return from_generate(order, model.id, word, before)
 
-    offer_why_word(chosen.text, make, key, model.id)
+    offer_why_sentence([one.text for one in result.sentences], make, f"why-summed-{model.id}", model.id)
 
 
 def show_sources(sentence: SummarySentence, *, is_quoted: bool) -> None:

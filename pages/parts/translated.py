@@ -43,7 +43,7 @@ def choose_glossary() -> list[str]:
     return [line for line in lines.splitlines() if line.strip()]
 
 
-def translate_files(source: str, target: str, model: Model | None, glossary: list[str], *, is_able: bool) -> None:
+def translate_files(source: str, target: str, model: Model | None, *, is_able: bool) -> None:
     """A field for a file with its button, and the visitor's files."""
     left, right = st.columns([2, 3], gap="medium")
     with left, errors_shown():
@@ -56,6 +56,7 @@ def translate_files(source: str, target: str, model: Model | None, glossary: lis
                     _("Write a"), list(OUTPUTS), default="docx", key="translate_output", required=True,
                     format_func=labelled(OUTPUT_NAMES, "translate_output"),
                 )  # fmt: skip
+        glossary = choose_glossary()
         is_pressed = st.button(
             _("Translate the file"), type="primary", icon=":material/translate:", disabled=not (brought and is_able)
         )

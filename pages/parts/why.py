@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -18,7 +18,7 @@ from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _, labelled
 from pages.parts.looking import look, show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
-from pages.parts.text import plain
+from pages.parts.text import in_short, plain
 
 ASKED = "why"
 """In the link: the question that was asked for; another is not, until somebody presses."""
@@ -50,14 +50,33 @@ def offer_why(request: WhyRequest, key: str) -> None:
 
 def offer_why_word(text: str, make: Callable[[str, str], WhyRequest], key: str, model_id: str | None) -> None:
     """Below a text that a model wrote: why one of its words; `make` takes what stands before it, and the word."""
-    words = list(re.finditer(r"\w+(?:['’-]\w+)*", text))[:MOST_WORDS]
-    if not words or (opened := _opened(model_id, key)) is None:
+    offer_why_sentence([text], lambda _number, before, word: make(before, word), key, model_id)
+
+
+def offer_why_sentence(
+    texts: Sequence[str], make: Callable[[int, str, str], WhyRequest], key: str, model_id: str | None
+) -> None:
+    """As `offer_why_word`, of one of several sentences, whose number `make` takes first."""
+    told = [number for number, text in enumerate(texts) if _words_of(text)]
+    if not told or (opened := _opened(model_id, key)) is None:
         return
     with opened:
-        names = [f"{number}. {one[0]}" for number, one in enumerate(words, 1)]
+        number = told[0]
+        if len(told) > 1:
+            chosen = st.selectbox(
+                _("Which sentence?"), told, key=f"{key}-sentence",
+                format_func=lambda one: f"{one + 1}. {in_short(texts[one])}" if one < len(texts) else "",
+            )  # fmt: skip
+            number = chosen if chosen in told else told[0]
+        words = _words_of(texts[number])
+        names = [f"{place}. {in_short(one[0])}" for place, one in enumerate(words, 1)]
         place: int = st.selectbox(_("Which word?"), range(len(words)), key=f"{key}-word", format_func=names.__getitem__)
-        chosen = words[min(place, len(words) - 1)]
-        _ask(make(text[: chosen.start()].rstrip(), chosen[0]), key)
+        word = words[min(place, len(words) - 1)]
+        _ask(make(number, texts[number][: word.start()].rstrip(), word[0]), key)
+
+
+def _words_of(text: str) -> list[re.Match[str]]:
+    return list(re.finditer(r"\w+(?:['’-]\w+)*", text))[:MOST_WORDS]
 
 
 def _opened(model_id: str | None, key: str) -> st.delta_generator.DeltaGenerator | None:
@@ -71,12 +90,14 @@ def _opened(model_id: str | None, key: str) -> st.delta_generator.DeltaGenerator
 
 def _ask(request: WhyRequest, key: str) -> None:
     """The question, what it costs, and the answer once it was asked for."""
-    left, right = st.columns(2)
-    rival = left.text_input(_("And not this? Empty: the next likeliest"), key=f"{key}-rival", bind="query-params")
-    method = right.selectbox(
-        _("Method"), list(METHODS), format_func=labelled(METHODS, f"{key}-method"), key=f"{key}-method",
-        bind="query-params",
-    )  # fmt: skip
+    with st.container(horizontal=True):  # below each other where the box is narrow
+        rival = st.text_input(
+            _("And not this? Empty: the next likeliest"), key=f"{key}-rival", bind="query-params", width=290
+        )
+        method = st.selectbox(
+            _("Method"), list(METHODS), format_func=labelled(METHODS, f"{key}-method"), key=f"{key}-method",
+            bind="query-params", width=220,
+        )  # fmt: skip
     request = replace(request, rival=rival, method=method)  # type: ignore[arg-type]
     words = _(
         "What it costs: integrated gradients read the text up to 256 times forth and back and end within half a "

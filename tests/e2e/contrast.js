@@ -1,6 +1,10 @@
 // The texts of a page, and the edges of its fields, that stand out less than people need: 4.5:1, large texts and edges 3:1.
 () => {
-  const parse = (colour) => { const parts = colour.match(/[\d.]+/g).map(Number); return parts.length > 3 ? parts : [...parts, 1]; };
+  const parse = (colour) => {
+    const parts = colour.match(/[\d.]+/g).map(Number);
+    if (colour.startsWith("color(")) parts.splice(0, 3, ...parts.slice(0, 3).map((part) => 255 * part));  // of a mix
+    return parts.length > 3 ? parts : [...parts, 1];
+  };
   const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
   const light = (colour) => {
     const [r, g, b] = colour.map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
@@ -29,6 +33,14 @@
     const around = ground(field.parentElement), edge = parse(getComputedStyle(field).borderTopColor);
     const value = Math.max(ratio(ground(field), around), ratio(over(edge, around), around));
     if (value < 3) found.add(`${value.toFixed(2)} ${field.dataset.testid}`);
+  }
+  const tracks = "[data-testid=stCheckbox] label > span + div, [data-testid=stSlider] [role=group] > div > div:first-child";
+  for (const track of document.querySelectorAll(tracks)) {  // switches, boxes, sliders
+    const style = getComputedStyle(track), around = ground(track.parentElement);
+    const shadow = style.boxShadow.match(/(rgba?|color)\([^)]*\)/)?.[0];
+    const edges = [style.borderTopWidth !== "0px" && style.borderTopColor, shadow].filter(Boolean).map(parse);
+    const value = Math.max(...[ground(track), ...edges.map((edge) => over(edge, around))].map((one) => ratio(one, around)));
+    if (value < 3) found.add(`${value.toFixed(2)} a switch or slider`);
   }
   return [...found];
 }

@@ -22,6 +22,12 @@ def asked(open_page: Open, page: str) -> AppTest:
     return click(open_page(page), PAGES[page][1])
 
 
+def opened(app: AppTest, key: str) -> AppTest:
+    """With the choice of what to ask besides open."""
+    app.session_state[f"{key}-compare"] = True
+    return app.run()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_an_answer_can_be_taken_along_and_done_in_code(open_page: Open, page: str) -> None:
     key = PAGES[page][0]
@@ -59,7 +65,7 @@ def test_reasons_reach_the_host(open_page: Open, bench: Bench) -> None:
 
 def test_others_answer_beside(open_page: Open, bench: Bench) -> None:
     bench.engine.catalogue.add(model("judge", architecture="classification", applications=("sentiment",)))
-    app = asked(open_page, "sentiment")
+    app = opened(asked(open_page, "sentiment"), "judgement")
     app.multiselect(key="judgement-compare-models").set_value(["judge"]).run()
     app = click(app, "Ask these too")
     assert app.session_state["judgement-beside-0"].result.model == "judge" and not app.exception
@@ -69,8 +75,40 @@ def test_others_answer_beside(open_page: Open, bench: Bench) -> None:
     assert drawn(app).count(", very sure") == 1, "what was asked about another text is gone"
 
 
+def test_which_models_are_here_to_answer_beside_is_asked_once_it_is_open(open_page: Open, bench: Bench) -> None:
+    bench.engine.catalogue.add(model("judge", architecture="classification", applications=("sentiment",)))
+    looked: list[str] = []
+    bench.engine.catalogue.is_ready = lambda id: bool(looked.append(id)) or id != "judge"
+    app = asked(open_page, "sentiment")
+    assert "judge" not in looked
+    app = opened(app, "judgement")
+    assert "judge" in looked and "No other model for this" in drawn(app) and not app.exception
+
+
+def test_only_models_of_the_languages_answer_beside(open_page: Open, bench: Bench) -> None:
+    for name, pair in {"one": "en-fr", "two": "en-fr", "other": "en-pt", "back": "fr-en"}.items():
+        bench.engine.catalogue.add(
+            model(name, architecture="seq2seq", applications=("translate",), pair=tuple(pair.split("-")))
+        )
+    app = click(open_page("translate", to="fr"), "Translate")
+    app = opened(app, "translation")
+    (models,) = app.multiselect
+    assert set(models.options) & {"One", "Two"} and not set(models.options) & {"Other", "Back"}
+
+
+def test_a_changed_text_is_compared(open_page: Open) -> None:
+    app = asked(open_page, "sentiment")
+    (field,) = [one for one in app.text_area if one.label == "Changed text"]
+    app = click(app, "Compare")
+    assert "Nothing is changed yet" in drawn(app), "the button can be pressed, and says what is missing"
+    (field,) = [one for one in app.text_area if one.label == "Changed text"]
+    field.set_value("a bad one")
+    app = click(app, "Compare")
+    assert app.session_state["edited"].request.text == "a bad one" and "Before" in drawn(app) and not app.exception
+
+
 def test_temperatures_beside_each_other(open_page: Open) -> None:
-    app = asked(open_page, "write")
+    app = opened(asked(open_page, "write"), "draft")
     app.pills(key="draft-compare-heats").set_value([0.0, 1.4]).run()
     app = click(app, "Ask these too")
     found = [app.session_state[f"draft-beside-{number}"].request.temperature for number in range(2)]

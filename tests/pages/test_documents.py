@@ -67,7 +67,7 @@ def test_a_written_answer_shows_what_was_refused(open_page: Open, bench: Bench) 
 def test_documents_are_deleted(open_page: Open, bench: Bench) -> None:
     one, other = bring(bench, HARBOUR), bring(bench, HARBOUR, title="Other")
     app = open_page("answer", **OVER)
-    app.button(key=f"drop-{one}").click().run()
+    app.button(key=f"icon-delete-{one}").click().run()
     assert [kept.id for kept in bench.house.documents.of("home")] == [other] and not app.exception
     bring(bench, HARBOUR)
     app = click(app.run(), "Delete all")
@@ -78,9 +78,9 @@ def test_an_index_is_stopped_and_goes_on(open_page: Open, bench: Bench, monkeypa
     monkeypatch.setattr(bench.house.indexing, "_step", lambda work: work.ended.wait(0.01))  # none is ever finished
     id = bring(bench, HARBOUR)
     app = open_page("answer", **OVER)
-    app.button(key=f"stop-{id}").click().run()
+    app.button(key=f"icon-stop-{id}").click().run()
     assert bench.house.indexing.progress("home", id).state == "stopped"
-    app.button(key=f"go-{id}").click().run()
+    app.button(key=f"icon-play_arrow-{id}").click().run()
     assert bench.house.indexing.progress("home", id).state in ("waiting", "working") and not app.exception
 
 

@@ -401,7 +401,7 @@ def test_the_figures_are_those_of_the_kept_step_and_earlier_ones_become_runs(
     page = drawn(app)
     assert "of the model that is kept, of step 20" in page and "No row held out has fox" in page
     assert "worse than what it began with: Accuracy 90 after training, 95 before" in page and "2.0 MB" in page
-    app = app.button(key="forget-10").click().run()
+    app = app.button(key="icon-forget-10").click().run()
     assert list(jobs.read(settings, run_id).past_weights) == [15] and not app.exception
     app = open_page("finetune", tune_view="one", run=run_id)
     assert "past-15" not in [button.key for button in app.button], "one step alone is nothing to look back at"

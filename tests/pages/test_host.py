@@ -50,11 +50,23 @@ def test_a_host_pauses_unloads_gives_out_keys_and_looks_after_links(open_page: O
     assert bench.house.links.reports() == {}
     app.button(key=f"host-delete-{link.key}").click().run()
     assert bench.house.links.of(None) == []
-    app.button(key="host-unload-gemma-3-270m").click().run()
+    next(one for one in app.button if str(one.key).startswith("host-unload-gemma-3-270m")).click().run()
     assert not bench.engine.is_loaded("gemma-3-270m")
     bench.local.settings = replace(bench.local.settings, is_public=True)
     bench.house.storage.write("sign-in me", {"at": 1}, 60, kind="sign-in")
     assert not app.exception
+
+
+def test_a_model_on_two_runtimes_is_told_twice(open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.engine.run("gemma-3-270m", [Generate("one", sampling=Sampling(2))], VISITOR)
+    status = bench.engine.status()
+    twice = replace(status, models=[*status.models, replace(status.models[0], runtime="another")])
+    monkeypatch.setattr(bench.house.engine, "status", lambda: twice)
+    for page in ("host", "models", "home"):
+        app = open_page(page)
+        assert not app.exception and not app.error, page
+        if page != "home":
+            assert [one.label for one in app.button].count("Unload") == 2, page
 
 
 def test_a_pause_is_told_on_every_page(open_page: Open, bench: Bench) -> None:

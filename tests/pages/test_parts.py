@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.requests import Sampling
 from pages.parts.decoding import settings_in_words
 from pages.parts.sizes import parameters_in_words, percent_in_words, seconds_in_words, size_in_words
 from pages.parts.tables import as_csv
-from pages.parts.text import plain
+from pages.parts.text import _cut_at_words, in_short, plain
 
 
 def test_numbers_in_words() -> None:
@@ -33,3 +35,22 @@ def test_settings_in_words_leave_out_what_did_not_act() -> None:
 
 def test_plain_text_survives_markdown() -> None:
     assert plain("a*b_[c](d) :red[e] $f$") == "a\\*b\\_\\[c\\]\\(d\\) \\:red\\[e\\] \\$f\\$"
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("short", "short"),
+    ("", ""),
+    ("The experiment reveals a surprising twist in the relationship.", "The experiment reveals a …"),
+    ("蜜蜂互相学习解谜，这是没有一只蜜蜂能独自解决的。第二句。", "蜜蜂互相学习解谜， …"),
+    ("x" * 80, "x" * 15 + " …"),
+])  # fmt: skip
+def test_a_text_in_a_select_is_cut_between_words(text: str, shown: str) -> None:
+    assert in_short(text) == shown
+
+
+def test_a_passage_is_cut_between_words() -> None:
+    passage = "one two three four five"
+    assert passage[slice(*_cut_at_words(passage, 8, 13, 6))] == "two three four"
+    assert passage[slice(*_cut_at_words(passage, 0, 3, 400))] == passage
+    chinese = "港口由工程师建造。" * 9
+    assert _cut_at_words(chinese, 20, 25, 10) == (10, 35), "no spaces: cut where it falls"

@@ -43,7 +43,7 @@ def test_examples_bullets_and_a_reference(open_page: Open) -> None:
     assert app.text_area(key="article").value == SAMPLES[1].text and app.toggle(key="bullets").value
     app.text_area(key="reference").set_value(SAMPLES[1].text)
     app = click(app, "Summarize")
-    assert app.session_state["summary"].text.startswith("- ") and "ROUGE1" in drawn(app)
+    assert app.session_state["summary"].text.startswith("- ") and "ROUGE-1" in drawn(app)
 
 
 @pytest.mark.parametrize("text", ["", "?!", NASTY])
