@@ -126,7 +126,7 @@ def own_rows(file: Path, count: int = OWN_EACH) -> list[Said]:
     """The project's own sentences: each pattern filled in all ways, of which so many a label and kind are drawn."""
     rng, rows = random.Random(SEED), []
     for language, words in tomllib.loads(file.read_text(encoding="utf-8")).items():
-        kinds = [(label, words[kind][label]) for kind in ("negation", "contrast") for label in ("positive", "negative")]
+        kinds = [item for kind in ("negation", "contrast", "emoji") for item in words[kind].items()]
         for label, patterns in [*kinds, ("neutral", words["neutral"])]:
             filled = [text for pattern in patterns for text in _filled(pattern, words)]
             rows += [Said(text, label, language) for text in rng.sample(filled, min(count, len(filled)))]

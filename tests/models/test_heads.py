@@ -201,8 +201,8 @@ def test_own_sentences_are_filled_and_even_in_languages_and_labels() -> None:
     count = {(row.language, row.label): 0 for row in rows}
     for row in rows:
         count[row.language, row.label] += 1
-    assert len(count) == 15 and {count[code, "neutral"] for code in ["en", "fr", "de", "es", "zh"]} == {20}
-    assert {count[code, "positive"] for code in ["en", "fr", "de", "es", "zh"]} == {40}
+    assert len(count) == 15 and {count[code, "neutral"] for code in ["en", "fr", "de", "es", "zh"]} == {40}
+    assert {count[code, "positive"] for code in ["en", "fr", "de", "es", "zh"]} == {60}
 
 
 def test_the_sentences_learned_from_repeat_none_that_is_measured(
