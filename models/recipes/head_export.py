@@ -30,8 +30,6 @@ def fit_temperature(rows: Sequence[tuple[Tensor, int]]) -> float:
 
 def export(module: Any, encoder: Path, folder: Path, settings: Mapping[str, Any]) -> None:
     """Write the head's folder; `encoder` is that of the base, whose configuration it keeps."""
-    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    config |= {"architectures": [type(module).__name__], "base": BASE, **settings}
     tensors: dict[str, Tensor] = {}
     for name, value in module.state_dict().items():
         if ".embeddings." in name:
@@ -43,4 +41,11 @@ def export(module: Any, encoder: Path, folder: Path, settings: Mapping[str, Any]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with placed(folder) as new:
         save_file(tensors, new / "model.safetensors", {"format": "pt"})
-        (new / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        (new / "config.json").write_text(config_of(module, encoder, settings), encoding="utf-8")
+
+
+def config_of(module: Any, encoder: Path, settings: Mapping[str, Any]) -> str:
+    """The config.json of what is put on an encoder: the encoder's own, its base, and more."""
+    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+    config |= {"architectures": [type(module).__name__], "base": BASE, **settings}
+    return json.dumps(config, indent=1) + "\n"

@@ -10,9 +10,10 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,9 @@ AVERAGE_DECAY = 0.998
 CHECKPOINT_SECONDS = 600.0
 LINE_STEPS = 10
 PAD = 1
+Learns = Callable[[str], bool]
+"""Whether the weight of that name is learned."""
+Collate = Callable[[Sequence[Feature]], dict[str, Any]]
 NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
 
@@ -63,17 +67,35 @@ class Progress:
 def in_batches(features: list[Feature], most: int, rng: random.Random) -> Iterator[list[Feature]]:
     """Batches of like lengths, of at most so many tokens with padding."""
     features.sort(key=lambda feature: (feature["length"], rng.random()))
+    yield from batches_of_chunk(features, most, rng)
+
+
+def batches_of_chunk(features: Sequence[Feature], most: int, rng: random.Random) -> Iterator[list[Feature]]:
+    """The same of features that lie in the order of their lengths."""
     yield from batches_of(features, lambda feature: int(feature["length"]), most, rng)
+
+
+def all_but_embeddings(name: str) -> bool:
+    """What of an encoder with a head is learned where nothing else is said."""
+    return ".embeddings." not in name
 
 
 class Trainer:
     """Weights, their running mean, AdamW's moments, and how far it is."""
 
-    def __init__(self, module: Any, task: HeadTask, layer_rate: float, head_rate: float) -> None:
-        self.module, self.task, self.progress = module.train(), task, Progress()
+    def __init__(
+        self,
+        module: Any,
+        task: HeadTask,
+        layer_rate: float,
+        head_rate: float,
+        learns: Learns = all_but_embeddings,
+        collate: Collate = partial(collate, pad=PAD),
+    ) -> None:
+        self.module, self.task, self.progress, self.collate = module.train(), task, Progress(), collate
         base = f"{module.base_model_prefix}.encoder."
         for name, value in module.named_parameters():
-            value.requires_grad_(".embeddings." not in name)
+            value.requires_grad_(learns(name))
         self.named = {name: value for name, value in module.named_parameters() if value.requires_grad}
         parts = [([v for n, v in self.named.items() if n.startswith(base)], layer_rate)]
         parts.append(([v for n, v in self.named.items() if not n.startswith(base)], head_rate))
@@ -84,7 +106,7 @@ class Trainer:
 
     def step(self, features: Sequence[Feature], rate: float) -> float:
         """One batch; its loss."""
-        batch = collate(features, PAD)
+        batch = self.collate(features)
         loss = self.task.loss(self.module, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self.named.values()), 1.0)
@@ -193,9 +215,11 @@ def read_options(description: str | None, tokens: float, **more: str) -> argpars
     return options
 
 
-def run(options: argparse.Namespace, module: Any, task: HeadTask, rates: tuple[float, float]) -> Trainer:
-    """Train or finish as the options say; the trainer holds what came of it."""
-    trainer = Trainer(module, task, *rates)
+def run(
+    options: argparse.Namespace, module: Any, task: HeadTask, rates: tuple[float, float], **about: Any
+) -> Trainer:
+    """Train or finish as the options say; the trainer, which `about` tells more, holds what came of it."""
+    trainer = Trainer(module, task, *rates, **about)
     if not trainer.load(options.run):
         print("from the encoder, without a checkpoint", flush=True)
     if options.finish is None:

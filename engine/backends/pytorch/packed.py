@@ -17,6 +17,9 @@ from engine.files import read_json
 
 WEIGHTS, SCALE = "model.safetensors", ".scale"
 """A file's name, and what follows the name of a matrix in int8: its scale for each row."""
+LOW, LOWS = ".lora_a", ".lora_b"
+"""What follows the name of a matrix that an adapter changes: the factors (rank, columns) and (rows, rank) of what is added
+to it."""
 WORDS = "embeddings.word_embeddings.weight"
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -63,8 +66,8 @@ def load(
 ) -> Any:
     """The encoder, or a class with a head on it, with its table packed; `options` go to the configuration.
 
-    A head's folder holds its layers alone; the embeddings are in the folder of its base. Without a base what is not in
-    the folder is new. Raises OSError, SafetensorError, KeyError or RuntimeError where files are missing or damaged.
+    A head's folder holds its layers alone; the embeddings are in the folder of its base, and so are the layers where the
+    folder holds an adapter. Without a base what is not in the folder is new. Raises OSError, SafetensorError, KeyError or RuntimeError where files are missing or damaged.
     """
     config = transformers.AutoConfig.from_pretrained(folder, **LOCAL, **options)
     pieces = config.vocab_size
@@ -73,11 +76,11 @@ def load(
     module = getattr(transformers, auto_class).from_config(config, **arguments)
     config.vocab_size = pieces
     encoder = module.base_model
-    part = "embeddings." if base else ""
+    own = _head(folder / WEIGHTS) if base else {}
+    part = "embeddings." if base and not any(name.endswith(LOW) for name in own) else ""
     tensors, encoder.embeddings.word_embeddings = _read((base or folder) / WEIGHTS, dtype, part)
     prefix = "" if encoder is module else f"{module.base_model_prefix}."
-    tensors = {prefix + name: value for name, value in tensors.items()}
-    tensors |= _head(folder / WEIGHTS) if base else {}
+    tensors = _adapted({prefix + name: value for name, value in tensors.items()}, own)
     missing = module.load_state_dict(tensors, strict=False).missing_keys
     if (base and missing) or [name for name in missing if ".layer." in name or "embeddings." in name]:
         raise KeyError(missing[0])
@@ -91,6 +94,15 @@ def _head(file: Path) -> dict[str, Tensor]:
         matrix = name.removesuffix(SCALE)
         tensors[matrix] = tensors[matrix].float() * scale[:, None]
     return tensors
+
+
+def _adapted(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An encoder's tensors with what a head or an adapter has of its own."""
+    for name in [name for name in own if name.endswith(LOW)]:
+        matrix = name.removesuffix(LOW)
+        low, lows = own.pop(name).float(), own.pop(matrix + LOWS).float()
+        own[matrix] = tensors[matrix] + lows @ low
+    return tensors | own
 
 
 def _read(file: Path, dtype: torch.dtype, part: str) -> tuple[dict[str, Tensor], PackedEmbedding]:
