@@ -262,10 +262,12 @@ class Generation:
 
 @dataclass(frozen=True)
 class Classification:
-    """Probability by label (they add up to 1), and the likeliest label."""
+    """Probability by label, and the likeliest label. They add up to 1, unless several labels may be true at once."""
 
     label: str
     scores: Mapping[str, float]
+    chosen: tuple[str, ...] = ()
+    """Where several may be true: those from their threshold on, which comes with the model, likeliest first."""
     is_repeated: bool = field(default=False, compare=False)
 
 

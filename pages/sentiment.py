@@ -23,9 +23,9 @@ from pages.parts.errors import errors_shown
 from pages.parts.examples import offer_examples
 from pages.parts.files import show_files
 from pages.parts.judged import bring_rows, choose_labels, is_many, judge_lines, show_judged_file, show_sentences
-from pages.parts.labels import label_in_words
+from pages.parts.judging import choose_emotions, pick_judge
+from pages.parts.labels import emotions_in_words, label_in_words
 from pages.parts.language import _, capitalised, labelled
-from pages.parts.picker import pick_model
 from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
@@ -50,18 +50,20 @@ def fill(sample: SentimentRequest) -> None:
     st.session_state["review"] = sample.text if is_one else "\n".join(sample.text)
 
 
-def show_one(text: str, result: SentimentResult) -> None:
+def show_one(text: str, result: SentimentResult, *, asks_emotions: bool) -> None:
     (score,) = result.results
     label = capitalised(label_in_words(score.label))
     st.subheader(f"{plain(label)}, {confidence_in_words(score.score)}", anchor=False)
     show_text(text[:300] + ("…" if len(text) > 300 else ""))
     probability_bars(score.scores, key=f"bars-{result.model}")
+    if asks_emotions:
+        st.markdown(_("**Emotions:** {found}", found=plain(emotions_in_words(score.emotions))))
     if score.warning:
         st.caption(f":material/info: {plain(_(score.warning))}")
     show_sentences(score.sentences, key=f"sentences-{result.model}")
 
 
-def show_many(texts: list[str], result: SentimentResult) -> None:
+def show_many(texts: list[str], result: SentimentResult, *, asks_emotions: bool) -> None:
     scores = result.results
     counts = Counter(score.label for score in scores).most_common()
     words = ", ".join(f"{count} {plain(label_in_words(label))}" for label, count in counts[:MAX_NAMED])
@@ -76,6 +78,7 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
     table = [
         {verdict: names.get(score.label, ""), confidence: confidence_in_words(score.score), row: text}
         | {columns[label]: share for label, share in score.scores.items()}
+        | ({_("Emotions"): emotions_in_words(score.emotions)} if asks_emotions else {})
         | ({_("Note"): _(score.warning)} if any(one.warning for one in scores) else {})
         for text, score in zip(texts, scores, strict=True)
     ]
@@ -96,10 +99,11 @@ def show_many(texts: list[str], result: SentimentResult) -> None:
 
 def show_judged(answer: Exchange) -> None:
     """One text with its shares, or several in a table."""
-    if isinstance(answer.request.text, str):
-        show_one(answer.request.text, answer.result)
+    text, asks_emotions = answer.request.text, answer.request.emotions
+    if isinstance(text, str):
+        show_one(text, answer.result, asks_emotions=asks_emotions)
     else:
-        show_many(answer.request.text, answer.result)
+        show_many(text, answer.result, asks_emotions=asks_emotions)
 
 
 def show_judgement(now: SentimentRequest | None) -> None:
@@ -129,18 +133,18 @@ with left:
         format_func=labelled(ROWS, "rows"),
     )  # fmt: skip
     form, own, errors, examples = st.container(), st.container(), st.container(), st.container()
-    model = pick_model(APPLICATION, below=errors)
+    is_there, model = pick_judge(errors)
     with own:
-        labels = choose_labels()
+        labels, asks_emotions = choose_labels(), choose_emotions()
     text, is_asked = "", False
     if rows == "file":
         with form:
-            bring_rows(model, labels)
+            bring_rows(model, labels, is_there=is_there)
     else:
         with form, st.form("judge-form", border=False):
             text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", persist_state="session")
             is_asked = st.form_submit_button(
-                _("Judge"), type="primary", icon=":material/balance:", disabled=model is None
+                _("Judge"), type="primary", icon=":material/balance:", disabled=not is_there
             )
     with examples:
         if rows != "file":
@@ -148,8 +152,14 @@ with left:
 
 lines = [line for line in text.splitlines() if line.strip()]
 asked = lines if rows == "many" and lines else text
-now = SentimentRequest(asked, model.id, by_sentence=rows == "one", labels=labels) if model and rows != "file" else None
-if model and is_asked and rows == "many" and is_many(lines):
+now = (
+    SentimentRequest(
+        asked, model.id if model else None, by_sentence=rows == "one", labels=labels, emotions=asks_emotions
+    )
+    if is_there and rows != "file"
+    else None
+)
+if is_there and is_asked and rows == "many" and is_many(lines):
     with errors, errors_shown():
         judge_lines(lines, model, labels)
 elif now and (is_asked or is_tried(APPLICATION)):

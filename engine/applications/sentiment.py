@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.applications import Application, labels
+from engine.applications import Application, emotions, labels
 from engine.applications.emoji import polarity, shares, without
-from engine.applications.languages import NAMED, SURE, guess_language, read_tables
+from engine.applications.judges import Reading, caution, judge_of, judges, read, unreadable
+from engine.applications.languages import read_tables
 from engine.applications.rows import clean_rows
 from engine.applications.segments import split
 from engine.catalogue.models import Model
@@ -31,18 +32,6 @@ EMOJI_WEIGHT = 0.8
 """Power of what emoji say beside words."""
 MAX_SENTENCES = 500
 """Of a text that are judged by themselves."""
-MIN_LETTERS, BROKEN = 4, 0.6
-"""Letters from which on, and pieces for each letter above which, a text is no words: English has about 0.25."""
-_ENGLISH = """
-    the and this that have with you they their would from which there were been to but are than very just its it's his
-    who what about will can isn't doesn't don't it she them these those when where how why much too only more most some
-    any all
-"""
-ENGLISH = frozenset(_ENGLISH.split())
-MIN_ENGLISH, MANY_ROWS = 2, 20
-"""Of these words a text needs so many to be English without a look: hardly a sentence in another language has two.
-Among many rows of which half have, one is enough."""
-_REPEATED = re.compile(r"([^\W\d_])\1{3,}")
 
 
 @dataclass(frozen=True)
@@ -51,10 +40,13 @@ class SentimentRequest:
 
     text: str | list[Any]
     model: str | None = None
+    """None leaves each text to the model that does best in its language."""
     by_sentence: bool = False
     """Whether each sentence of a text is judged too, where it has several."""
     labels: list[str] = field(default_factory=list)
     """Labels of one's own in place of the model's, without training: "late", or "late: the parcel came too late"."""
+    emotions: bool = False
+    """Whether the emotions of each text are named too, where their model is here."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +69,15 @@ class SentimentScore:
     warning: Text = NOTHING
     sentences: list[SentenceScore] = field(default_factory=list)
     """In the text's order, where they were asked for and there are several."""
+    model: str = ""
+    """Which judged it."""
+    emotions: dict[str, float] = field(default_factory=dict)
+    """Those that were found, with their probabilities, where they were asked for; several may be true."""
 
 
 @dataclass(frozen=True)
 class SentimentResult:
-    """Scores in the order of the texts."""
+    """Scores in the order of the texts, and the model that judged most of them."""
 
     results: list[SentimentScore]
     model: str
@@ -93,39 +89,66 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
     A row of several that is no text is not judged. Raises InputError or TooLargeError, and what the engine raises.
     """
     own = [name for name, _ in labels.checked(request.labels)] if request.labels else []
-    model = engine.catalogue.find(labels.ENCODER) if own else APPLICATION.choose(engine.catalogue, request.model)
     rows = _rows(engine, request.text)
-    names = tuple(own or model.labels)
-    judged = {number: _unread(names, row.text) for number, row in enumerate(rows) if isinstance(row, PeopleError)}
     texts = {number: row for number, row in enumerate(rows) if isinstance(row, str)}
     pieces = list(texts.items())
     pieces += [(number, one) for number, text in texts.items() for one in _sentences(request, text)]
-    scores = _by_labels if own else _by_model
-    found = yield from scores(engine, model, request, [text for _, text in pieces], caller)
+    if own:
+        found = yield from _by_labels(engine, request, [text for _, text in pieces], caller)
+    else:
+        readings = read([text for _, text in pieces])
+        models = _models(engine, request, readings[: len(texts)])
+        of_row = dict(zip(texts, models, strict=True))
+        found = yield from _by_models(engine, [of_row[number] for number, _ in pieces], readings, caller)
+    if request.emotions:
+        felt = yield from emotions.stream(engine, list(texts.values()), caller)
+        found[: len(texts)] = [replace(one, emotions=told) for one, told in zip(found, felt, strict=False)]
+    names = tuple(own) or (engine.catalogue.find(request.model).labels if request.model else ())
+    judged = {number: _unread(names, row.text) for number, row in enumerate(rows) if isinstance(row, PeopleError)}
     judged |= {number: found[place] for place, (number, _) in enumerate(pieces[: len(texts)])}
     for (number, text), one in zip(pieces[len(texts) :], found[len(texts) :], strict=True):
         judged[number].sentences.append(SentenceScore(text, one.label, one.score, one.scores))
-    yield Event("done", result=SentimentResult([judged[number] for number in range(len(rows))], model.id))
+    ((most, _),) = Counter(one.model for one in found[: len(texts)]).most_common(1)
+    yield Event("done", result=SentimentResult([judged[number] for number in range(len(rows))], most))
+
+
+def _models(engine: Engine, request: SentimentRequest, readings: Sequence[Reading]) -> list[Model]:
+    """Who judges each text."""
+    if request.model:
+        return [APPLICATION.choose(engine.catalogue, request.model)] * len(readings)
+    known = judges(engine, APPLICATION)
+    return [judge_of(known, reading) for reading in readings]
+
+
+def _by_models(
+    engine: Engine, models: Sequence[Model], readings: Sequence[Reading], caller: Caller
+) -> Generator[Event, None, list[SentimentScore]]:
+    """What its classifier says of each text, one classifier after the other."""
+    found: dict[int, SentimentScore] = {}
+    for model in dict.fromkeys(models):
+        places = [place for place, other in enumerate(models) if other is model]
+        scores = yield from _by_model(engine, model, [readings[place] for place in places], caller)
+        found |= zip(places, scores, strict=True)
+    return [found[place] for place in range(len(readings))]
 
 
 def _by_model(
-    engine: Engine, model: Model, request: SentimentRequest, texts: Sequence[str], caller: Caller
+    engine: Engine, model: Model, readings: Sequence[Reading], caller: Caller
 ) -> Generator[Event, None, list[SentimentScore]]:
     """What a classifier says of each text; those of a length are put beside each other."""
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    order = sorted(range(len(readings)), key=lambda place: len(readings[place].text))
     found: dict[int, SentimentScore] = {}
-    asked = [Classify(_readable(model, texts[place])) for place in order]
-    plain = _plainly_english(texts) if "en" in (model.languages or ("en",)) else [False] * len(texts)
+    asked = [Classify(_readable(model, readings[place].text)) for place in order]
     for index, event in engine.stream_all(model.id, asked, caller):
         if event.kind == "done":
             place = order[index]
-            found[place] = _judged(engine, model, texts[place], event.result, is_plain=plain[place])
+            found[place] = replace(_judged(engine, model, readings[place], event.result), model=model.id)
         yield event if event.kind in ("queued", "loading") else Event("queued")
-    return [found[place] for place in range(len(texts))]
+    return [found[place] for place in range(len(readings))]
 
 
 def _by_labels(
-    engine: Engine, model: Model, request: SentimentRequest, texts: Sequence[str], caller: Caller
+    engine: Engine, request: SentimentRequest, texts: Sequence[str], caller: Caller
 ) -> Generator[Event, None, list[SentimentScore]]:
     """Which of the request's own labels each text is most like."""
     shares: list[dict[str, float]] = []
@@ -135,7 +158,9 @@ def _by_labels(
         else:
             yield event
     best = [max(row, key=lambda name: row[name]) for row in shares]
-    return [SentimentScore(label, row[label], row) for label, row in zip(best, shares, strict=True)]
+    return [
+        SentimentScore(label, row[label], row, model=labels.ENCODER) for label, row in zip(best, shares, strict=True)
+    ]
 
 
 def _sentences(request: SentimentRequest, text: str) -> list[str]:
@@ -167,19 +192,20 @@ def _readable(model: Model, text: str) -> str:
     return text if model.labels else (without(text) or text)
 
 
-def _judged(engine: Engine, model: Model, text: str, result: Classification, *, is_plain: bool) -> SentimentScore:
+def _judged(engine: Engine, model: Model, reading: Reading, result: Classification) -> SentimentScore:
     """With what emoji say; a text that the model cannot read is as likely one as another."""
-    score = _score(result, model, NOTHING if is_plain else _caution(text, model.languages))
+    text, is_known = reading.text, reading.is_plain and "en" in (model.languages or ("en",))
+    score = _score(result, model, caution(reading, model))
     mood = polarity(text)
     if set(score.scores) != set(LABELS):
-        return score if is_plain else replace(score, warning=score.warning or _unreadable(engine, model, text))
+        return score if is_known else replace(score, warning=score.warning or unreadable(engine, model, text))
     if mood is not None:
         rest = without(text)
         told = shares(mood)
-        scores = _pooled(score.scores, told) if _has_words(rest) else told
+        scores = _pooled(score.scores, told) if any(map(str.isalpha, rest)) else told
         label = max(scores, key=lambda name: scores[name])
         return SentimentScore(label, scores[label], scores, score.warning)
-    if not is_plain and (warning := _unreadable(engine, model, text)):
+    if not is_known and (warning := unreadable(engine, model, text)):
         return SentimentScore("neutral", 1 / 3, dict.fromkeys(LABELS, 1 / 3), warning)
     return score
 
@@ -189,33 +215,6 @@ def _pooled(of_text: Mapping[str, float], of_emoji: Mapping[str, float]) -> dict
     raw = {label: of_text[label] * of_emoji[label] ** EMOJI_WEIGHT for label in LABELS}
     total = sum(raw.values())
     return {label: value / total for label, value in raw.items()}
-
-
-def _plainly_english(texts: Sequence[str]) -> list[bool]:
-    """For each text whether a few words tell its language, so that nothing else must: of many rows that is most of the
-    work."""
-    counts = [len(ENGLISH & set(text.lower().split())) for text in texts]
-    is_most = len(texts) >= MANY_ROWS and sum(count >= MIN_ENGLISH for count in counts) * 2 >= len(texts)
-    return [count >= (1 if is_most else MIN_ENGLISH) for count in counts]
-
-
-def _unreadable(engine: Engine, model: Model, text: str) -> Text:
-    """Why the model cannot read a text, in a sentence; empty where it can."""
-    letters = [letter for letter in text if letter.isalpha()]
-    if not _has_words(text):
-        return Text("There are no words in it that the model knows, so it cannot tell.")
-    latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters)
-    if model.languages == ("en",) and latin * 2 < len(letters):
-        return Text("The model does not know this script, so it cannot tell.")
-    repeated = sum(len(match[0]) for match in _REPEATED.finditer(text))
-    pieces = engine.count_tokens(model.id, text) or 0
-    if repeated * 2 >= len(letters) or (len(letters) > MIN_LETTERS and pieces > len(letters) * BROKEN):
-        return Text("The model finds no words in it, so it cannot tell.")
-    return NOTHING
-
-
-def _has_words(text: str) -> bool:
-    return any(letter.isalpha() for letter in text)
 
 
 def in_our_labels(scores: Mapping[str, float]) -> dict[str, float]:
@@ -236,18 +235,6 @@ def _our_label(label: str) -> str | None:
     if stars := re.fullmatch(r"([1-5]) stars?", label.lower()):
         return LABELS[(int(stars[1]) > 2) + (int(stars[1]) > 3)]
     return NAMES.get(label.lower().replace("_", " "))
-
-
-def _caution(text: str, languages: tuple[str, ...]) -> Text:
-    if not languages or (len(text.split()) < 3 and text.isascii()):
-        return NOTHING
-    language, probability = guess_language(text)
-    if probability < SURE or language in languages:
-        return NOTHING
-    return Text(
-        "This looks {language}; the model learned from {known} and may be wrong here.",
-        language=NAMED[language], known=NAMED[languages[0]],
-    )  # fmt: skip
 
 
 SAMPLES = (

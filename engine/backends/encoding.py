@@ -105,7 +105,16 @@ class Encodings:
         if len(names) == 1:
             names = [names[0], f"not {names[0]}"]
         scores = {name: float(value) for name, value in zip(names, values, strict=True)}
-        return Classification(max(scores, key=lambda name: scores[name]), scores)
+        return Classification(max(scores, key=lambda name: scores[name]), scores, self._chosen(scores))
+
+    def _chosen(self, scores: dict[str, float]) -> tuple[str, ...]:
+        """The labels that are said of several; the one nearest to its threshold where none reaches it."""
+        limits = getattr(self.config, "thresholds", None)
+        if not limits:
+            return ()
+        shares = {name: scores[name] / max(limit, 1e-6) for name, limit in zip(scores, limits, strict=True)}
+        over = [name for name in scores if shares[name] >= 1] or [max(shares, key=lambda name: shares[name])]
+        return tuple(sorted(over, key=lambda name: -scores[name]))
 
     def _probabilities(self, logits: Array) -> NDArray[np.float64]:
         """Softmax over the labels; each label by itself where several can be true; yes and no where there is one."""

@@ -58,12 +58,14 @@ class Backend(Protocol):
     """How many `run` calls may be in progress at once, each from a thread of its own."""
     batch: int
     """How many jobs of the same task one `run` takes at most."""
-    memory_bytes: int
-    """Memory it holds."""
     device: str
     dtype: str
     context_tokens: int
     """Longest input plus output, in tokens."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory it holds, with its share of what several hold together."""
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed. Never raises for one job's fault.

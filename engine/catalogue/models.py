@@ -71,6 +71,8 @@ class Model:
     0 where that is not known."""
     sources: tuple[str, ...] = ()
     """Languages that it translates from, where those are not all of its languages."""
+    best_in: tuple[str, ...] = ()
+    """Languages in which it reaches what was wanted of it, and so answers where nobody chose a model."""
     note: Text = NOTHING
     """One sentence for people: what it is good for, its terms."""
 
@@ -265,6 +267,7 @@ def _check(model: Model) -> None:
         "prompt_style": model.prompt_style in PROMPT_STYLES,
         "pair": model.pair is None or set(model.pair) <= set(model.languages),
         "sources": set(model.sources) <= set(model.languages),
+        "best_in": set(model.best_in) <= set(model.languages),
         "sizes": min(sizes) > 0 or not model.source.has_weights,
         f"source.{fault}": not fault,
     }

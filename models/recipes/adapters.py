@@ -1,7 +1,8 @@
 """Low-rank adapters (Hu et al. 2021) on the upper layers of the multilingual encoder, with a head: 3 MB each.
 
 The layers below them stay as they are, so that what these make of a text is computed once and kept (in 16 bits) for
-all epochs: a step goes through the upper layers alone, five times as fast as one that trains the whole encoder.
+all epochs: a step goes through the upper layers alone, 2.3 times as fast as one that trains the whole encoder (1,400
+and 610 tokens a processor second).
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def main() -> None:
     for part in parts:
         adapters.add_states(folder, part)
     module = adapters.upper(folder, names, problem_type="multi_label_classification")
-    trainer = adapters.train(options, module, adapters.Judging(*parts, loss_of, figures))
+    trainer = adapters.train(options, module, adapters.Judging(parts[0], parts[1], loss_of, figures))
     if options.finish is None:
         return
     with trainer.averaged() as averaged:

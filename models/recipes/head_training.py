@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,6 +74,11 @@ def batches_of_chunk(features: Sequence[Feature], most: int, rng: random.Random)
     yield from batches_of(features, lambda feature: int(feature["length"]), most, rng)
 
 
+def padded(features: Sequence[Feature]) -> dict[str, Any]:
+    """A batch for the encoder."""
+    return collate(features, PAD)
+
+
 def all_but_embeddings(name: str) -> bool:
     """What of an encoder with a head is learned where nothing else is said."""
     return ".embeddings." not in name
@@ -90,7 +94,7 @@ class Trainer:
         layer_rate: float,
         head_rate: float,
         learns: Learns = all_but_embeddings,
-        collate: Collate = partial(collate, pad=PAD),
+        collate: Collate = padded,
     ) -> None:
         self.module, self.task, self.progress, self.collate = module.train(), task, Progress(), collate
         base = f"{module.base_model_prefix}.encoder."
@@ -215,9 +219,7 @@ def read_options(description: str | None, tokens: float, **more: str) -> argpars
     return options
 
 
-def run(
-    options: argparse.Namespace, module: Any, task: HeadTask, rates: tuple[float, float], **about: Any
-) -> Trainer:
+def run(options: argparse.Namespace, module: Any, task: HeadTask, rates: tuple[float, float], **about: Any) -> Trainer:
     """Train or finish as the options say; the trainer, which `about` tells more, holds what came of it."""
     trainer = Trainer(module, task, *rates, **about)
     if not trainer.load(options.run):

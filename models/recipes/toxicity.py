@@ -36,9 +36,10 @@ MEASURED_EVERY, CHOOSING_EVERY = 5, 10
 """Rows of each set that are measured on, and of the others that choose."""
 HARMLESS_FORUM, HARMLESS_COMMENTS = 3000, 4000
 """Rows that are not toxic, of the forum and of GoEmotions, so that they do not drown the others."""
-FRIENDLY = frozenset(
-    "admiration amusement approval caring curiosity excitement gratitude joy love neutral optimism relief".split()
-)
+FRIENDLY = {
+    "admiration", "amusement", "approval", "caring", "curiosity", "excitement", "gratitude", "joy", "love", "neutral",
+    "optimism", "relief",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def main() -> None:
     for part in parts:
         adapters.add_states(folder, part)
     trainer = adapters.train(
-        options, adapters.upper(folder, LABELS), adapters.Judging(*parts, loss_of, figures)
+        options, adapters.upper(folder, LABELS), adapters.Judging(parts[0], parts[1], loss_of, figures)
     )  # fmt: skip
     if options.finish is None:
         return

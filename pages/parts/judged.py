@@ -43,18 +43,18 @@ def choose_labels() -> list[str]:
     return [line for line in lines.splitlines() if line.strip()]
 
 
-def bring_rows(model: Model | None, labels: list[str]) -> None:
-    """A field for a file of rows with its columns and its button."""
+def bring_rows(model: Model | None, labels: list[str], *, is_there: bool) -> None:
+    """A field for a file of rows with its columns and its button; without a model each row has its language's."""
     with errors_shown():
         brought = bring("review", (*ENDINGS, *OBJECTS))
         column, date, has_names = "", "", None
         if brought:
             brought = as_table(brought)
             column, date, has_names = choose_column("review", brought, has_dates=True)
-        is_ready = brought is not None and model is not None
+        is_ready = brought is not None and is_there
         if st.button(_("Judge the file"), type="primary", icon=":material/balance:", disabled=not is_ready):
-            assert brought and model
-            begin("sentiment", brought, SentimentFile(model.id, column, date, labels, has_names))
+            assert brought
+            begin("sentiment", brought, SentimentFile(model.id if model else None, column, date, labels, has_names))
 
 
 def is_many(lines: Sequence[str]) -> bool:
@@ -62,10 +62,12 @@ def is_many(lines: Sequence[str]) -> bool:
     return len(lines) > house().engine.settings.max_rows
 
 
-def judge_lines(lines: Sequence[str], model: Model, labels: list[str]) -> None:
+def judge_lines(lines: Sequence[str], model: Model | None, labels: list[str]) -> None:
     """Begin to judge pasted lines as a file."""
     st.session_state["rows_next"] = "file"
-    begin("sentiment", ("lines.txt", "\n".join(lines).encode()), SentimentFile(model.id, labels=labels))
+    begin(
+        "sentiment", ("lines.txt", "\n".join(lines).encode()), SentimentFile(model.id if model else None, labels=labels)
+    )
 
 
 def show_judged_file(job: JobView) -> None:

@@ -116,7 +116,11 @@ def facts(model: Model) -> str:
 
 
 def offer(model: Model) -> None:
-    """What a model that is not there costs, a button that fetches it, and the progress while it comes."""
+    """What a model that is not there costs, a button that fetches it, and the progress while it comes.
+
+    Of a head its base is fetched.
+    """
+    model = house().catalogue.find(model.source.carrier or model.id)
     with st.container(border=True):
         named = {"model": f"**{plain(model.title)}**", "size": size_in_words(model.size_bytes)}
         if model.size_bytes:

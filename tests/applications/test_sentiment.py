@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fakes import HOST
 
-from engine.applications import labels, sentiment
+from engine.applications import judges, labels, sentiment
 from engine.applications.changes import changed_words
 from engine.applications.sentiment import SentimentRequest, in_our_labels
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
@@ -153,7 +153,7 @@ NEGATIVE = {"NEGATIVE": 0.9, "POSITIVE": 0.1}
 
 def test_two_plain_words_are_english_without_a_look(house, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(sentiment, "guess_language", lambda text: looked.append(text) or ("en", 1.0))
+    monkeypatch.setattr(judges, "guess_language", lambda text: looked.append(text) or ("en", 1.0))
     sentiment.APPLICATION.run(
         house.engine, SentimentRequest(["The cat and the dog slept", "Der Hund und die Katze"]), HOST
     )
@@ -201,3 +201,69 @@ def test_labels_are_two_or_more_with_names_of_their_own(house, own: list[str]) -
 def test_changed_words_are_found(before: str, after: str, gone: list[str], new: list[str]) -> None:
     taken_out, put_in = changed_words(before, after)
     assert [before[a:b] for a, b in taken_out] == gone and [after[a:b] for a, b in put_in] == new
+
+
+@pytest.fixture
+def five(house) -> str:
+    """A second classifier, which does best in two of its languages."""
+    catalogue = house.engine.catalogue
+    english = catalogue.find("sentiment-minilm")
+    catalogue.models["sentiment-minilm"] = replace(english, best_in=("en",))
+    catalogue.models["five"] = replace(
+        english, id="five", title="Five", languages=("en", "fr", "de", "es", "zh"), best_in=("fr", "de")
+    )
+    return "five"
+
+
+@pytest.mark.parametrize(
+    ("text", "judge", "said"),
+    [
+        ("The food was cold and the waiter was rude.", "sentiment-minilm", ""),
+        ("Das Essen war leider kalt und der Kellner unfreundlich.", "five", ""),
+        ("Le repas était froid et le serveur désagréable.", "five", ""),
+        ("La comida estaba fría y el camarero fue muy desagradable.", "five", "Spanish"),
+        ("Il cibo era freddo e il cameriere è stato davvero scortese.", "five", "Italian"),
+        ("这部电影非常好看，我很喜欢。", "five", "Chinese"),
+        ("ok", "sentiment-minilm", ""),
+    ],
+    ids=["en", "de", "fr", "es", "it", "zh", "ok"],
+)
+def test_who_does_best_in_a_texts_language_judges_it(house, five: str, text: str, judge: str, said: str) -> None:
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST)
+    (score,) = result.results
+    assert (result.model, score.model) == (judge, judge)
+    assert (said in str(score.warning)) if said else score.warning == ""
+
+
+def test_rows_of_several_languages_come_back_in_their_order(house, five: str) -> None:
+    rows = ["Das war sehr schlecht, a bad evening.", "The film was good and they know it.", "Le repas était bon, good."]
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest([*rows, 5], by_sentence=True), HOST)
+    assert [score.label for score in result.results] == ["negative", "positive", "positive", "neutral"]
+    assert [score.model for score in result.results] == ["five", "sentiment-minilm", "five", ""]
+    assert result.model == "five"
+    chosen = sentiment.APPLICATION.run(house.engine, SentimentRequest(rows, "sentiment-minilm"), HOST)
+    assert {score.model for score in chosen.results} == {"sentiment-minilm"}
+
+
+@pytest.mark.parametrize("why", ["absent", "large"])
+def test_a_classifier_that_is_not_there_or_too_large_judges_nothing(house, five: str, why: str) -> None:
+    catalogue = house.engine.catalogue
+    if why == "absent":
+        catalogue.is_ready = lambda model_id: model_id != five
+    else:
+        catalogue.models[five] = replace(catalogue.find(five), memory_bytes=10**12)
+    text = "Das Essen war leider kalt und der Kellner unfreundlich."
+    result = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST)
+    assert result.model == "sentiment-minilm" and "German" in str(result.results[0].warning)
+
+
+def test_the_page_can_say_who_judges_what(house, five: str) -> None:
+    known = judges.judges(house.engine, sentiment.APPLICATION)
+    told = {id: list(map(str, names)) for id, names in judges.languages_of(known).items()}
+    assert told == {"sentiment-minilm": ["English"], "five": ["French", "German", "Spanish", "Chinese"]}
+
+
+def test_chinese_is_words_to_a_model_that_knows_it(house, five: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house.backend, "count_tokens", len)  # a piece for each character
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest("这部电影非常好看 good"), HOST).results
+    assert score.label == "positive" and "no words" not in str(score.warning)

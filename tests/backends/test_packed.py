@@ -18,6 +18,7 @@ from engine.backends.e5.conversion import COPY
 from engine.backends.e5.published import read
 from engine.backends.loader import install_commands, load, runtimes_for
 from engine.backends.pytorch import packed as packed_weights
+from engine.backends.pytorch.backend import TransformersBackend
 from engine.catalogue import copies
 from engine.catalogue.cache import Cache
 from engine.catalogue.sources.folder import Folder
@@ -185,3 +186,23 @@ def test_a_head_without_a_layer_is_refused(network: Any, file: Path, tmp_path: P
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(KeyError, match=r"output\.dense"):
         packed_weights.load(folder, "AutoModelForQuestionAnswering", base=encoder)
+
+
+def test_models_on_one_encoder_share_its_tokenizer_and_table(network: Any, file: Path, tmp_path: Path) -> None:
+    encoder = COPY.made(file)
+    heads = []
+    for name in ("one", "two"):
+        head_folder(network, encoder, tmp_path / name, "SequenceClassification", num_labels=3)
+        model = replace(entry("classification", name), runtime="packed")
+        heads.append(TransformersBackend(model, tmp_path / name, SETTINGS, base=encoder))
+    alone = load(MODEL, file, SETTINGS)
+    one, two = heads
+    assert one.tokenizer is two.tokenizer is alone.tokenizer and one._lock is two._lock
+    tables = {id(each.module.base_model.embeddings.word_embeddings) for each in (one, two, alone)}
+    assert len(tables) == 1
+    share = one.memory_bytes
+    two.close()
+    alone.close()
+    assert one.memory_bytes > share, "who is left answers for what the others held too"
+    (result,) = run(one, Classify(TEXTS[0]))
+    assert set(result.scores) == set(LABELS.values())

@@ -21,7 +21,7 @@ from engine.backends.encoding import Array, EncoderJobs, Encodings, Piece
 from engine.backends.gguf import read_header
 from engine.backends.memory import free_caches, keep_freed_memory
 from engine.backends.protocol import Job
-from engine.backends.pytorch import TASKS
+from engine.backends.pytorch import TASKS, packed
 from engine.backends.pytorch.continuous import ContinuousBatch, PausingStepper, try_continuous
 from engine.backends.pytorch.decoding import CausalStepper, Row, Seq2SeqStepper, Stepper, decode
 from engine.backends.pytorch.devices import choose_device, choose_dtype, module_bytes
@@ -30,6 +30,7 @@ from engine.backends.pytorch.generation import RowMaker, working_bytes
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import count_tokens, load_module, load_tokenizer, positions
 from engine.backends.pytorch.looking import Looks
+from engine.backends.pytorch.shared import Base, base_of
 from engine.backends.pytorch.sharing import SharedStepper, Sharing
 from engine.errors import UnsupportedError
 from engine.inspections import Look, Origin
@@ -67,6 +68,7 @@ class TransformersBackend:
     _continuous: ContinuousBatch | None = None
     _sharing: Sharing | None = None
     _rows: Any = None
+    _base: Base | None = None
 
     def __init__(
         self,
@@ -82,21 +84,37 @@ class TransformersBackend:
         device = choose_device(settings)
         dtype = choose_dtype(settings, device)
         folder = converted(model.title, path) if path.is_file() else path
-        self.tokenizer = load_tokenizer(model.title, base or folder)
+        self._read_tokenizer(model, base or folder, is_shared=base is not None)
         self.module: Any = load_module(model, folder, device, dtype, base)
         self.device, self.dtype = device.type, str(dtype).removeprefix("torch.")
-        self._lock = threading.Lock()
         self.context_tokens = positions(self.module.config, self.tokenizer, settings.context_tokens)
         if "generate" in self.tasks:
             self._prepare_generation(settings, is_continuous)
         else:
             self.batch = ENCODER_BATCH[self.device]
-            self.memory_bytes = working_bytes(module_bytes(self.module)) + _tokenizer_bytes(base or folder)
+            shared = packed.table_bytes(self.module) if base else 0
+            self._own_bytes = working_bytes(module_bytes(self.module) - shared)
+            self._own_bytes += 0 if base else _tokenizer_bytes(folder)
+            if self._base:
+                self._base.bytes_held = shared + _tokenizer_bytes(base or folder)
         self._encoders = self._prepare_encoding(folder)
         origin = Origin(self.dtype, read_header(path).dtype if path.is_file() else "")
         self._looks = Looks(
             model.title, self.module, self.tokenizer, self.context_tokens, origin, self._lock, self._rows
         )
+
+    def _read_tokenizer(self, model: Model, folder: Path, *, is_shared: bool) -> None:
+        """A tokenizer of its own, or that of a base which others may use too."""
+        if not is_shared:
+            self.tokenizer, self._lock = load_tokenizer(model.title, folder), threading.Lock()
+            return
+        self._base = base_of(folder, self, lambda: load_tokenizer(model.title, folder))
+        self.tokenizer, self._lock = self._base.tokenizer, self._base.lock
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory it holds, with its share of what several models hold together."""
+        return self._own_bytes + (self._base.share() if self._base else 0)
 
     def _prepare_encoding(self, folder: Path) -> dict[str, EncoderJobs]:
         """What works on each task but to write."""
@@ -131,7 +149,7 @@ class TransformersBackend:
         self._row_fill = SEQ2SEQ_FILL if is_seq2seq else 0.0
         self._rows = RowMaker(self.title, self.module, self.tokenizer, self.context_tokens, self._lock, is_seq2seq)
         rows = self.batch * self.concurrency
-        self.memory_bytes = self._rows.working_bytes(module_bytes(self.module), rows, self.module.dtype.itemsize)
+        self._own_bytes = self._rows.working_bytes(module_bytes(self.module), rows, self.module.dtype.itemsize)
         self._stepper: Any = Seq2SeqStepper if is_seq2seq else CausalStepper
         if not is_seq2seq and (self.device == "cuda" if is_continuous is None else is_continuous):
             self._start_continuous(settings.is_public)
@@ -145,7 +163,7 @@ class TransformersBackend:
         self._continuous = try_continuous(lambda: ContinuousBatch(*about))
         if self._continuous is not None:
             self.concurrency, self.batch, self.takes_turns = CONTINUOUS_CONCURRENCY, 1, False
-            self.memory_bytes += self._continuous.memory_bytes
+            self._own_bytes += self._continuous.memory_bytes
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Work on jobs of one task until each is finished or failed."""
@@ -173,6 +191,9 @@ class TransformersBackend:
             self._continuous.close()
             self._continuous = None
         self.module = self.tokenizer = self._rows = self._encoders = self._looks = None  # type: ignore[assignment]
+        if self._base:
+            self._base.users.discard(self)
+            self._base = None
         free_caches()
 
     def _look(self, jobs: Sequence[Job]) -> None:

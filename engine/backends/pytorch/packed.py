@@ -3,8 +3,10 @@ embeddings row by row when a piece is met."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 import transformers
@@ -18,8 +20,8 @@ from engine.files import read_json
 WEIGHTS, SCALE = "model.safetensors", ".scale"
 """A file's name, and what follows the name of a matrix in int8: its scale for each row."""
 LOW, LOWS = ".lora_a", ".lora_b"
-"""What follows the name of a matrix that an adapter changes: the factors (rank, columns) and (rows, rank) of what is added
-to it."""
+"""What follows the name of a matrix that an adapter changes: the factors (rank, columns) and (rows, rank) of what is
+added to it."""
 WORDS = "embeddings.word_embeddings.weight"
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -43,11 +45,33 @@ class PackedEmbedding(nn.Module):
         return unpacked(self.codes[met], self.scales[met].view(torch.float16)).to(self.dtype)[places]
 
 
+_tables: WeakValueDictionary[tuple[str, int, torch.dtype], PackedEmbedding] = WeakValueDictionary()
+_reading = threading.Lock()
+
+
+def _table(file: Path, dtype: torch.dtype) -> PackedEmbedding:
+    """The table of a file of weights, which all models on it share."""
+    key = str(file.resolve()), file.stat().st_mtime_ns, dtype
+    with _reading:
+        table = _tables.get(key)
+        if table is None:
+            with safe_open(file, "pt") as opened:
+                table = PackedEmbedding(opened.get_tensor(WORDS + CODES), opened.get_tensor(WORDS + SCALES), dtype)
+            _tables[key] = table
+        return table
+
+
 def unpacked(codes: Tensor, scales: Tensor) -> Tensor:
     """Numbers of four bits, as `e5.published.Packed` has them, in float32: (…, columns / 2) to (…, columns)."""
     blocks = codes.unflatten(-1, (scales.shape[-1], -1))
     numbers = torch.cat([blocks & 15, blocks >> 4], -1).float() - 8
     return (numbers * scales.float()[..., None]).flatten(-2)
+
+
+def table_bytes(module: nn.Module) -> int:
+    """Memory of the tables in a module, which others may share."""
+    tables = (part for part in module.modules() if isinstance(part, PackedEmbedding))
+    return sum(value.numel() * value.element_size() for table in tables for value in table.buffers())
 
 
 def is_packed(folder: Path) -> bool:
@@ -66,8 +90,9 @@ def load(
 ) -> Any:
     """The encoder, or a class with a head on it, with its table packed; `options` go to the configuration.
 
-    A head's folder holds its layers alone; the embeddings are in the folder of its base, and so are the layers where the
-    folder holds an adapter. Without a base what is not in the folder is new. Raises OSError, SafetensorError, KeyError or RuntimeError where files are missing or damaged.
+    A head's folder holds its layers alone; the embeddings are in the folder of its base, and so are the layers where it
+    holds an adapter. Without a base what is not in the folder is new. Raises OSError, SafetensorError, KeyError or
+    RuntimeError where files are missing or damaged.
     """
     config = transformers.AutoConfig.from_pretrained(folder, **LOCAL, **options)
     pieces = config.vocab_size
@@ -115,5 +140,4 @@ def _read(file: Path, dtype: torch.dtype, part: str) -> tuple[dict[str, Tensor],
                 tensors[matrix] = unpacked(opened.get_tensor(name), opened.get_tensor(matrix + SCALES))
             elif matrix == name and not name.endswith(SCALES):
                 tensors[name] = opened.get_tensor(name)
-        table = PackedEmbedding(opened.get_tensor(WORDS + CODES), opened.get_tensor(WORDS + SCALES), dtype)
-    return tensors, table
+    return tensors, _table(file, dtype)

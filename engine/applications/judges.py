@@ -1,0 +1,127 @@
+"""Who judges a text where nobody chose a model: by its language the classifier that does best in it. And what a
+classifier had better not be trusted with."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.applications import Application
+from engine.applications.languages import LANGUAGES, NAMED, SURE, guess_language, names_of
+from engine.catalogue.models import Model
+from engine.messages import NOTHING, Text
+from engine.serving.protocol import Engine
+
+_ENGLISH = """
+    the and this that have with you they their would from which there were been to but are than very just its it's his
+    who what about will can isn't doesn't don't it she them these those when where how why much too only more most some
+    any all
+"""
+ENGLISH = frozenset(_ENGLISH.split())
+MIN_ENGLISH, MANY_ROWS = 2, 20
+"""Of these words a text needs so many to be English without a look: hardly a sentence in another language has two.
+Among many rows of which half have, one is enough."""
+FEW_WORDS = 3
+"""Under so many, letters of English tell no language."""
+MIN_LETTERS, BROKEN = 4, 0.6
+"""Letters from which on, and pieces for each letter above which, a text is no words: English has about 0.25."""
+_REPEATED = re.compile(r"([^\W\d_])\1{3,}")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text and the language that it seems to be in; `is_plain` where words told, so that no doubt is left."""
+
+    text: str
+    language: str
+    is_sure: bool
+    is_plain: bool = False
+
+
+def read(texts: Sequence[str]) -> list[Reading]:
+    """The language of each. A few words tell English: of many rows a look at each is most of the work."""
+    return [
+        Reading(text, "en", is_sure=True, is_plain=True) if is_plain else _guessed(text)
+        for text, is_plain in zip(texts, _plainly_english(texts), strict=True)
+    ]
+
+
+def _plainly_english(texts: Sequence[str]) -> list[bool]:
+    counts = [len(ENGLISH & set(text.lower().split())) for text in texts]
+    is_most = len(texts) >= MANY_ROWS and sum(count >= MIN_ENGLISH for count in counts) * 2 >= len(texts)
+    return [count >= (1 if is_most else MIN_ENGLISH) for count in counts]
+
+
+def _guessed(text: str) -> Reading:
+    language, probability = guess_language(text)
+    return Reading(text, language, is_sure=probability >= SURE)
+
+
+def judges(engine: Engine, application: Application[Any, Any]) -> list[Model]:
+    """The classifiers that judge where nobody chose one, the default first: those that do best in a language, and are
+    here and within the memory."""
+    catalogue, most = engine.catalogue, engine.settings.memory_bytes
+    default = application.choose(catalogue, None)
+    others = [
+        model for model in application.models(catalogue)
+        if model.best_in and model.id != default.id and model.memory_bytes <= most and catalogue.is_ready(model.id)
+    ]  # fmt: skip
+    return [default, *others]
+
+
+def judge_of(known: Sequence[Model], reading: Reading) -> Model:
+    """The one that does best in the text's language, or learned from it, or learned from most; the default for a few
+    letters of English that tell none."""
+    if len(known) == 1 or (not reading.is_sure and _tells_little(reading.text)):
+        return known[0]
+    best = [model for model in known if reading.language in model.best_in]
+    best += [model for model in known if reading.language in model.languages]
+    return best[0] if best else max(known, key=lambda model: len(model.languages))
+
+
+def _tells_little(text: str) -> bool:
+    return len(text.split()) < FEW_WORDS and text.isascii()
+
+
+def caution(reading: Reading, model: Model) -> Text:
+    """Why the model may be wrong about a text in this language, in a sentence; empty where it should not be."""
+    if not model.languages or not reading.is_sure or _tells_little(reading.text):
+        return NOTHING
+    if reading.language not in model.languages:
+        return Text(
+            "This looks {language}; the model learned from {known} and may be wrong here.",
+            language=NAMED[reading.language], known=names_of(model.languages),
+        )  # fmt: skip
+    if model.best_in and reading.language not in model.best_in:
+        return Text(
+            "In {language} the model does worse than was wanted of it (its card has the figures) and may be wrong.",
+            language=NAMED[reading.language],
+        )  # fmt: skip
+    return NOTHING
+
+
+def unreadable(engine: Engine, model: Model, text: str) -> Text:
+    """Why the model cannot read a text, in a sentence; empty where it can."""
+    letters = [letter for letter in text if letter.isalpha()]
+    if not letters:
+        return Text("There are no words in it that the model knows, so it cannot tell.")
+    is_latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters) * 2 >= len(letters)
+    if model.languages == ("en",) and not is_latin:
+        return Text("The model does not know this script, so it cannot tell.")
+    repeated = sum(len(match[0]) for match in _REPEATED.finditer(text))
+    pieces = (engine.count_tokens(model.id, text) or 0) if is_latin else 0  # of other scripts a letter is a piece
+    if repeated * 2 >= len(letters) or (len(letters) > MIN_LETTERS and pieces > len(letters) * BROKEN):
+        return Text("The model finds no words in it, so it cannot tell.")
+    return NOTHING
+
+
+def languages_of(known: Sequence[Model]) -> dict[str, list[Text | str]]:
+    """The names of the languages that each of them judges, by its id; of the embedded languages."""
+    found: dict[str, list[Text | str]] = {model.id: [] for model in known}
+    for code in LANGUAGES:
+        if any(code in model.languages for model in known):
+            found[judge_of(known, Reading("…", code, is_sure=True)).id] += names_of([code])
+    return {id: names for id, names in found.items() if names}
