@@ -1,10 +1,13 @@
-"""The figures of readers and classifiers of sentiment that their cards tell, through the engine as pages use it.
+"""The figures of readers, classifiers and adapters that their cards tell, through the engine as pages use it.
 
     python -m benchmarks.heads answers --data DATA [--model answer-minilm | --head FOLDER]
-    python -m benchmarks.heads sentiment [--data DATA] [--model sentiment-minilm | --head FOLDER]
+    python -m benchmarks.heads sentiment [--data DATA] [--model sentiment-minilm | --head FOLDER | --model each]
+    python -m benchmarks.heads emotions --data DATA [--head FOLDER]
+    python -m benchmarks.heads toxicity [--data DATA] [--head FOLDER]
 
-DATA holds `qa/` and `sentiment/`; FOLDER is a head on the multilingual encoder that is not in the catalogue. Sentiment
-ends with a table of the project's own rows (`benchmarks/rows/sentiment`), for which no DATA is needed.
+DATA holds `qa/`, `sentiment/` and `toxicity/`; FOLDER is a head on the multilingual encoder that is not in the
+catalogue; `each` leaves the model to a text's language, as the page does. Sentiment and toxicity end with a table of
+the project's own rows (`benchmarks/rows`), for which no DATA is needed.
 """
 
 from __future__ import annotations
@@ -23,12 +26,13 @@ from engine.applications.sentiment import APPLICATION, SentimentRequest
 from engine.catalogue.models import Model, read_catalogue
 from engine.catalogue.sources.folder import Folder
 from engine.evaluation.metrics import accuracy, answer_f1, calibration_error, macro_f1
-from engine.requests import Extract, Extraction
+from engine.requests import Classification, Classify, Extract, Extraction
 from engine.serving.protocol import Engine
-from models.recipes import answers_data, sentiments_data
+from models.recipes import answers_data, emotions, sentiments_data, toxicity
 from models.recipes.answers import with_unanswerable
 from models.recipes.answers_data import Asked
 from models.recipes.sentiment import sst_dev
+from models.recipes.sentiments import by_language
 from models.recipes.sentiments_data import Said
 
 CHUNK = 200
@@ -87,7 +91,9 @@ def of_sentiment(
     return {name: 100 * metric(labels, right), "calibration error": 100 * error}
 
 
-def judged(engine: Engine, model: str, rows: Sequence[Said], *, is_two: bool = False) -> tuple[list[str], list[float]]:
+def judged(
+    engine: Engine, model: str | None, rows: Sequence[Said], *, is_two: bool = False
+) -> tuple[list[str], list[float]]:
     """Label and probability of each row, as the page tells them; of two classes the likelier of the two."""
     labels, scores = [], []
     for start in range(0, len(rows), CHUNK):
@@ -112,7 +118,7 @@ def answers(engine: Engine, model: str, data: Path, limit: int) -> None:
         show(name, len(part), of_answers(part, asked(engine, model, part)))
 
 
-def sentiment(engine: Engine, model: str, data: Path | None, limit: int) -> None:
+def sentiment(engine: Engine, model: str | None, data: Path | None, limit: int) -> None:
     """One line a set, and a table of the project's own rows."""
     if data:
         dev = [Said(text, label, "en") for text, label in sst_dev(data / "sentiment")][:limit]
@@ -130,25 +136,77 @@ def sentiment(engine: Engine, model: str, data: Path | None, limit: int) -> None
     print(table(own, [row.label == label for row, label in zip(own, labels, strict=True)]), flush=True)
 
 
+def classified(engine: Engine, model: str, texts: Sequence[str]) -> list[Classification]:
+    """What a classifier says of each."""
+    found: list[Any] = []
+    for start in range(0, len(texts), CHUNK):
+        found += engine.run(model, [Classify(text) for text in texts[start : start + CHUNK]], CALLER)
+    return found
+
+
+def of_emotions(
+    wanted: Sequence[Sequence[str]], found: Sequence[Classification], names: Sequence[str]
+) -> dict[str, float]:
+    """Macro F1 of what is said, and the calibration error of the probabilities of all emotions, in percent."""
+    chosen, right = np.array([
+        [[name in row for name in names] for row in rows] for rows in ([one.chosen for one in found], wanted)
+    ])  # fmt: skip
+    f1 = 2 * (chosen & right).sum(0) / np.maximum(1, chosen.sum(0) + right.sum(0))
+    shares = np.array([[one.scores[name] for name in names] for one in found])
+    sure = np.maximum(shares, 1 - shares).ravel().tolist()
+    error = calibration_error(sure, ((shares >= 0.5) == right).ravel().tolist())
+    return {"macro F1": 100 * float(f1.mean()), "calibration error": 100 * error}
+
+
+def measure_emotions(engine: Engine, model: str, data: Path, limit: int) -> None:
+    """GoEmotions' test part."""
+    rows, names = emotions.read_part(data, "test")[:limit], emotions.labels(data)
+    found = classified(engine, model, [row.text for row in rows])
+    show("GoEmotions test", len(rows), of_emotions([row.emotions for row in rows], found, names))
+
+
+def measure_toxicity(engine: Engine, model: str, data: Path | None, limit: int) -> None:
+    """The rows of each language that were held out, and a table of the project's own."""
+    own = own_rows("toxicity")
+    parts = {"own rows": [Said(row.text, row.label, row.language) for row in own]}
+    held_out = toxicity.read_rows(data).measured if data else []
+    for code, rows in by_language(held_out).items():
+        parts[f"held out, {code}"] = rows[:limit]
+    for name, rows in parts.items():
+        found = classified(engine, model, [row.text for row in rows])
+        scores = [one.scores[one.label] for one in found]
+        show(name, len(rows), of_sentiment(rows, [one.label for one in found], scores))
+        if name == "own rows":
+            print(table(own, [row.label == one.label for row, one in zip(rows, found, strict=True)]), flush=True)
+
+
+ARCHITECTURES = {"answers": "extraction"}
+DEFAULTS = {
+    "answers": "answer-minilm", "sentiment": "sentiment-minilm", "emotions": "emotions-e5", "toxicity": "toxicity-e5",
+}  # fmt: skip
+NEEDS_DATA = ("answers", "emotions")
+
+
 def main() -> None:
     """Print one line a set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("answers", "sentiment"))
-    parser.add_argument("--data", type=Path, help="without it only the project's own rows of sentiment")
+    parser.add_argument("task", choices=list(DEFAULTS))
+    parser.add_argument("--data", type=Path, help="without it only the project's own rows")
     parser.add_argument("--model")
     parser.add_argument("--head", type=Path)
     parser.add_argument("--limit", type=int, default=10**6, help="rows of each set, to try it out")
     options = parser.parse_args()
-    is_answers = options.task == "answers"
-    if is_answers and not options.data:
-        parser.error("answers are measured on --data")
-    more = [head(options.head, "extraction" if is_answers else "classification")] if options.head else []
+    if options.task in NEEDS_DATA and not options.data:
+        parser.error(f"{options.task} are measured on --data")
+    more = [head(options.head, ARCHITECTURES.get(options.task, "classification"))] if options.head else []
     engine = open_engine(*more)
-    model = "head" if options.head else options.model or ("answer-minilm" if is_answers else "sentiment-minilm")
-    if is_answers:
-        answers(engine, model, options.data, options.limit)
+    model = "head" if options.head else options.model or DEFAULTS[options.task]
+    if options.task == "sentiment":
+        sentiment(engine, None if model == "each" else model, options.data, options.limit)
     else:
-        sentiment(engine, model, options.data, options.limit)
+        {"answers": answers, "emotions": measure_emotions, "toxicity": measure_toxicity}[options.task](
+            engine, model, options.data, options.limit
+        )  # fmt: skip
     engine.close()
 
 

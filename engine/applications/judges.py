@@ -61,25 +61,29 @@ def _guessed(text: str) -> Reading:
 
 
 def judges(engine: Engine, application: Application[Any, Any]) -> list[Model]:
-    """The classifiers that judge where nobody chose one, the default first: those that do best in a language, and are
-    here and within the memory."""
+    """The classifiers that judge where nobody chose one: those that do best in a language, and are here and within the
+    memory; the default where there are none."""
     catalogue, most = engine.catalogue, engine.settings.memory_bytes
-    default = application.choose(catalogue, None)
-    others = [
-        model for model in application.models(catalogue)
-        if model.best_in and model.id != default.id and model.memory_bytes <= most and catalogue.is_ready(model.id)
+    found = [
+        model for model in best(engine, application)
+        if model.memory_bytes <= most and catalogue.is_ready(model.id)
     ]  # fmt: skip
-    return [default, *others]
+    return found or [application.choose(catalogue, None)]
+
+
+def best(engine: Engine, application: Application[Any, Any]) -> list[Model]:
+    """The classifiers that do best in a language, wherever they are."""
+    return [model for model in application.models(engine.catalogue) if model.best_in]
 
 
 def judge_of(known: Sequence[Model], reading: Reading) -> Model:
-    """The one that does best in the text's language, or learned from it, or learned from most; the default for a few
+    """The one that does best in the text's language, or learned from it, or learned from most; the first for a few
     letters of English that tell none."""
     if len(known) == 1 or (not reading.is_sure and _tells_little(reading.text)):
         return known[0]
-    best = [model for model in known if reading.language in model.best_in]
-    best += [model for model in known if reading.language in model.languages]
-    return best[0] if best else max(known, key=lambda model: len(model.languages))
+    fitting = [model for model in known if reading.language in model.best_in]
+    fitting += [model for model in known if reading.language in model.languages]
+    return fitting[0] if fitting else max(known, key=lambda model: len(model.languages))
 
 
 def _tells_little(text: str) -> bool:

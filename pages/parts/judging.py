@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from engine.applications import emotions
-from engine.applications.judges import judges, languages_of
+from engine.applications.judges import best, judges, languages_of
 from engine.applications.sentiment import APPLICATION
 from engine.catalogue.models import Model
 from engine.messages import Text
@@ -23,8 +23,8 @@ def pick_judge(below: Any) -> tuple[bool, Model | None]:
     What to do about a model that is not there is drawn at `below`.
     """
     known, coming = judges(house().engine, APPLICATION), _coming()
-    automatic = Text("Best for its language") if len(known) + len(coming) > 1 else None
-    is_automatic, model = pick_way(APPLICATION, APPLICATION.default_model, automatic, below=below)
+    automatic = Text("Best for its language") if coming or len(known) > 1 else None
+    is_automatic, model = pick_way(APPLICATION, known[0].id, automatic, below=below)
     if not is_automatic:
         return model is not None, model
     lines = [
@@ -50,6 +50,5 @@ def choose_emotions() -> bool:
 
 def _coming() -> list[Model]:
     """Those that do best in a language, and are not on this machine yet."""
-    catalogue = house().catalogue
-    best = [model for model in APPLICATION.models(catalogue) if model.best_in]
-    return [model for model in best if house().store.availability(model.id).state != "ready"]
+    found = best(house().engine, APPLICATION)
+    return [model for model in found if house().store.availability(model.id).state != "ready"]

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from fakes import HOST
 
-from engine.applications import judges, labels, sentiment
+from engine.applications import emotions, judges, labels, sentiment
 from engine.applications.changes import changed_words
 from engine.applications.sentiment import SentimentRequest, in_our_labels
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
-from engine.requests import Embedding
+from engine.requests import Classification, Embedding
 from pages.parts.sizes import confidence_in_words
 
 
@@ -267,3 +267,32 @@ def test_chinese_is_words_to_a_model_that_knows_it(house, five: str, monkeypatch
     monkeypatch.setattr(house.backend, "count_tokens", len)  # a piece for each character
     (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest("这部电影非常好看 good"), HOST).results
     assert score.label == "positive" and "no words" not in str(score.warning)
+
+
+def test_emotions_are_named_beside_where_their_model_is(house) -> None:
+    catalogue = house.engine.catalogue
+    asked = SentimentRequest(["a good film", 5, "bad"], emotions=True)
+    with pytest.raises(NotFoundError, match="Emotions cannot be named here"):
+        sentiment.APPLICATION.run(house.engine, asked, HOST)
+    catalogue.models[emotions.MODEL] = replace(
+        catalogue.find("sentiment-minilm"), id=emotions.MODEL, applications=(), best_in=()
+    )
+    catalogue.is_ready = lambda model_id: True
+    felt = {"joy": 0.7, "neutral": 0.4, "anger": 0.1}
+    house.backend._classify = lambda job: job.finish(  # type: ignore[attr-defined]
+        Classification("joy", felt, ("joy", "neutral") if "good" in job.request.text else ("neutral",))
+    )
+    found = sentiment.APPLICATION.run(house.engine, asked, HOST).results
+    assert [one.emotions for one in found] == [{"joy": 0.7}, {}, {}] and found[1].warning
+    plain = sentiment.APPLICATION.run(house.engine, SentimentRequest("a good film"), HOST).results
+    assert plain[0].emotions == {}
+
+
+def test_one_that_does_best_in_every_language_judges_alone(house, five: str) -> None:
+    catalogue = house.engine.catalogue
+    catalogue.models["sentiment-minilm"] = replace(catalogue.find("sentiment-minilm"), best_in=())
+    catalogue.models[five] = replace(catalogue.find(five), best_in=catalogue.find(five).languages)
+    assert [model.id for model in judges.judges(house.engine, sentiment.APPLICATION)] == [five]
+    assert sentiment.APPLICATION.run(house.engine, SentimentRequest("ok"), HOST).model == five
+    catalogue.is_ready = lambda model_id: model_id != five
+    assert sentiment.APPLICATION.run(house.engine, SentimentRequest("ok"), HOST).model == "sentiment-minilm"

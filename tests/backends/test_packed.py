@@ -206,3 +206,20 @@ def test_models_on_one_encoder_share_its_tokenizer_and_table(network: Any, file:
     assert one.memory_bytes > share, "who is left answers for what the others held too"
     (result,) = run(one, Classify(TEXTS[0]))
     assert set(result.scores) == set(LABELS.values())
+
+
+@pytest.mark.parametrize(
+    ("limits", "chosen"), [([0.0, 0.0, 0.0], 3), ([1.0, 1.0, 1.0], 1), (None, 0)], ids=["low", "high", "none"]
+)
+def test_of_several_true_labels_those_over_their_threshold_are_said(
+    network: Any, file: Path, tmp_path: Path, limits: list[float] | None, chosen: int
+) -> None:
+    encoder, folder = COPY.made(file), tmp_path / "several"
+    head_folder(network, encoder, folder, "SequenceClassification", num_labels=3)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"problem_type": "multi_label_classification"} | ({"thresholds": limits} if limits else {})
+    (folder / "config.json").write_text(json.dumps(config))
+    model = replace(entry("classification", "Several"), runtime="packed")
+    (result,) = run(TransformersBackend(model, folder, SETTINGS, base=encoder), Classify(TEXTS[0]))
+    assert len(result.chosen) == chosen
+    assert list(result.chosen) == sorted(result.chosen, key=lambda name: -result.scores[name])

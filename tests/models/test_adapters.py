@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks import heads
 from engine.backends.e5.conversion import COPY
 from engine.backends.pytorch import packed
 from engine.backends.pytorch.loading import load_tokenizer
+from engine.requests import Classification
 from engine.training.data import NUMBER, text_features
 from models.recipes import adapters, emotions, toxicity
 from models.recipes.head_training import Trainer
@@ -146,3 +148,13 @@ def test_the_commands_train_go_on_finish_and_write_what_ships(
         config = json.loads((run / "finished" / "model" / "config.json").read_text())
         assert config["temperature"] > 0 and len(config.get("thresholds", NAMES)) == len(NAMES)
         packed.load(run / "finished" / "model", "AutoModelForSequenceClassification", base=encoder)
+
+
+def test_figures_of_emotions_worked_out_by_hand() -> None:
+    found = [
+        Classification("joy", {"joy": 0.8, "anger": 0.1}, ("joy",)),
+        Classification("joy", {"joy": 0.6, "anger": 0.3}, ("joy", "anger")),
+    ]
+    told = heads.of_emotions([("joy",), ("anger",)], found, ("joy", "anger"))
+    assert told["macro F1"] == pytest.approx(100 * (2 / 3 + 1) / 2)
+    assert told["calibration error"] == pytest.approx(100 * (0.2 + 0.1 + 0.6 + 0.7) / 4)
