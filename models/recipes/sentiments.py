@@ -1,16 +1,17 @@
 """How the classifier of sentiment in five languages is made on the multilingual encoder.
 
     python -m models.recipes.sentiments --data DATA --base E5 --run RUN [--threads 2] [--tokens 8e6]
-    python -m models.recipes.sentiments --data DATA --base E5 --run RUN --finish 1.5e6
+    python -m models.recipes.sentiments --data DATA --base E5 --run RUN --finish 1.5e6 [--translated fr=FILE es=FILE]
 
 As `models.recipes.answers`: the first form trains and goes on, the second writes RUN/finished/model. DATA holds
-`sentiment/`, `translation/` and `text/`.
+`sentiment/`, `translation/` and `text/`; FILE is of `models.recipes.translated_sentences`.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from models.recipes.answers_data import stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
 from models.recipes.sentiment import LABELS
-from models.recipes.sentiments_data import SEED, SHARES, Parts, Said, read_rows
+from models.recipes.sentiments_data import SEED, Parts, Said, read_rows, share
 
 LAYER_RATE, HEAD_RATE = 1e-4, 1e-3
 TOKENS = 8e6
@@ -50,7 +51,7 @@ class Sentiments:
         """Of one chunk."""
         rng, said = random.Random(f"{SEED}-{chunk}"), list[Said]()
         for name, part in self.rows.learned.items():
-            count = round(CHUNK_ROWS * SHARES[name])
+            count = round(CHUNK_ROWS * share(name))
             said += stretch(part, chunk * count, count, name)
         yield from in_batches(features_of(said, self.tokenizer), BATCH_TOKENS, rng)
 
@@ -107,10 +108,11 @@ def figures(rows: Sequence[Said], logits: Tensor) -> dict[str, float]:
 
 def main() -> None:
     """Train, or finish what was trained and write what ships."""
-    options = read_options(__doc__, TOKENS)
+    options = read_options(__doc__, TOKENS, translated="LANGUAGE=FILE: rows that a student translated")
     folder = COPY.made(options.base)
     tokenizer = load_tokenizer("the encoder", folder)
-    rows = read_rows(options.data)
+    files = (one.split("=", 1) for one in options.translated)
+    rows = read_rows(options.data, {language: Path(file) for language, file in files})
     print({name: len(part) for name, part in rows.learned.items()}, flush=True)
     task = Sentiments(rows, tokenizer)
     names = dict(enumerate(LABELS))

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from models.recipes import sentiment
@@ -28,6 +29,8 @@ SHARES = {
     "derived fr": 0.07, "derived zh": 0.08, "reviews zh": 0.05, "plain": 0.04, "own": 0.08,
 }  # fmt: skip
 """Of what is learned."""
+TRANSLATED, TRANSLATED_SHARE = "translated", 0.10
+"""Name and share of each set that a student made of English rows (`translated_sentences`)."""
 FRENCH_EVERY = 20
 """Of the derived French rows, which have no part of their own for choosing."""
 CHECKLIST_EACH = 300
@@ -56,8 +59,14 @@ class Parts:
     choosing: list[Said]
 
 
-def read_rows(data: Path) -> Parts:
-    """What is learned from and chosen by, from the folder with `sentiment/`, `translation/` and `text/`."""
+def share(name: str) -> float:
+    """How large a part of what is learned is of this set, beside the others."""
+    return SHARES.get(name, TRANSLATED_SHARE)
+
+
+def read_rows(data: Path, translated: Mapping[str, Path] = MappingProxyType({})) -> Parts:
+    """What is learned from and chosen by, from the folder with `sentiment/`, `translation/` and `text/`, and from files
+    of translated rows by language."""
     folder, rng = data / "sentiment", random.Random(SEED)
     held = Held([text for text, _ in sst_dev(folder)])
     derived, choosing = _derived(folder)
@@ -74,7 +83,20 @@ def read_rows(data: Path) -> Parts:
     keys = {sentiment.key(text) for text, _ in sst_dev(folder)}
     for name in ("comments", "checklist", "derived en", "own"):  # which are not of films
         learned[name] = [row for row in learned[name] if sentiment.key(row.text) not in keys]
+    learned |= {f"{TRANSLATED} {language}": _read_translated(file) for language, file in translated.items()}
     return Parts(learned, choosing)
+
+
+def write_translated(rows: Sequence[Said], file: Path) -> None:
+    """Rows as a table, packed, for `read_rows`."""
+    with gzip.open(file, "wt", encoding="utf-8") as opened:
+        opened.writelines(f"{row.language}\t{row.label}\t{' '.join(row.text.split())}\n" for row in rows)
+
+
+def _read_translated(file: Path) -> list[Said]:
+    with gzip.open(file, "rt", encoding="utf-8") as opened:
+        rows = (line.rstrip("\n").split("\t") for line in opened)
+        return [Said(text, label, language) for language, label, text in rows]
 
 
 def _english(pairs: Sequence[tuple[str, str]]) -> list[Said]:

@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from engine.backends.e5.conversion import COPY
 from engine.backends.pytorch import packed
 from engine.backends.pytorch.loading import load_tokenizer
 from engine.requests import Extraction, Span
-from models.recipes import answers, answers_data, sentiments, sentiments_data
+from models.recipes import answers, answers_data, sentiments, sentiments_data, translated_sentences
 from models.recipes.answers_data import Asked, Elsewhere, Parts, read_rows, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import NO_DROPOUT, Trainer, train
@@ -246,7 +247,9 @@ def test_the_commands_train_go_on_finish_and_write_what_ships(
         monkeypatch.setattr(answers, name, value)
     names = dict(zip(LABELS, TEXTS, strict=True))
     rows = [Said(text, label, "en") for label, text in names.items()] * 8
-    monkeypatch.setattr(sentiments, "read_rows", lambda data: sentiments_data.Parts({"films": rows}, rows[:3]))
+    monkeypatch.setattr(
+        sentiments, "read_rows", lambda data, translated: sentiments_data.Parts({"films": rows}, rows[:3])
+    )
     file = next(encoder.parent.glob("*.bin"))
     for recipe in (answers, sentiments):
         run = tmp_path / recipe.__name__
@@ -261,3 +264,21 @@ def test_the_commands_train_go_on_finish_and_write_what_ships(
         kind = config["architectures"][0].removeprefix("BertFor")
         packed.load(run / "finished" / "model", f"AutoModelFor{kind}", base=encoder)
     assert list(config["id2label"].values()) == list(LABELS)
+
+
+def test_translated_sentences_keep_their_label_and_odd_ones_are_left_out(tmp_path: Path) -> None:
+    rows = [Said(f"a {label} row {number}", label, "en") for label in LABELS for number in range(4)]
+    rows.append(Said("x" * 300, "neutral", "en"))
+    drawn = translated_sentences.drawn(rows, 3)
+    assert [sum(row.label == label for row in drawn) for label in LABELS] == [3, 3, 3]
+
+    def translate(texts: Sequence[str]) -> list[str]:
+        odd = {0: "no", 1: "si si si si si si", 2: "y" * 200}
+        return [odd.get(place, f"una {text}") for place, text in enumerate(texts)]
+
+    made = translated_sentences.translated_rows(drawn, translate, "es")
+    assert len(made) == 6 and {row.language for row in made} == {"es"} and made[0].text == f"una {drawn[3].text}"
+    sentiments_data.write_translated(made, tmp_path / "es.tsv.gz")
+    assert sentiments_data._read_translated(tmp_path / "es.tsv.gz") == made
+    assert sentiments_data.share("translated es") == sentiments_data.TRANSLATED_SHARE
+    assert sentiments_data.share("films") == sentiments_data.SHARES["films"]
