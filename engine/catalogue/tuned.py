@@ -38,5 +38,6 @@ def read(run_folder: Path) -> Model:
     if table["source"]["kind"] != "local" or place.is_absolute() or ".." in place.parts or place.parts[0] not in PLACES:
         raise CatalogueError(f"run-{run_folder.name}: its weights must be in its own folder")
     # Version 0.1 wrote the keys of all kinds of sources.
-    source = {"kind": "local", "folder": str(run_folder / place), "is_run": True}
+    base = str(table["source"].get("base") or "")
+    source = {"kind": "local", "folder": str(run_folder / place), "is_run": True, "base": base}
     return read_model(f"run-{run_folder.name}", table | {"source": source})

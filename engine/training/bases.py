@@ -9,8 +9,10 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from engine.backends.e5.conversion import COPY
 from engine.backends.marian.files import is_student, open_student
 from engine.backends.memory import is_memory_error
+from engine.backends.pytorch import packed
 from engine.backends.pytorch.devices import has_bfloat16
 from engine.backends.pytorch.gguf_conversion import converted
 from engine.backends.pytorch.loading import LOCAL
@@ -19,6 +21,7 @@ from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
 from engine.errors import InputError, MemoryShortError, NotFoundError, PeopleError
 from engine.messages import Text
+from engine.training import encoders
 from engine.training.config import TrainingConfig
 
 HEADED = ("AutoModelForSequenceClassification", "AutoModelForQuestionAnswering")
@@ -40,6 +43,8 @@ def start(config: TrainingConfig, folder: Path, auto_class: str, **options: Any)
     if is_student(path):
         return (*_student(config, path), ())
     try:
+        if packed.is_packed(path):
+            return encoders.start(path, auto_class, **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **LOCAL)
         model, report = getattr(transformers, auto_class).from_pretrained(
             path,
@@ -71,10 +76,18 @@ def _student(config: TrainingConfig, path: Path) -> tuple[Any, Any]:
 
 
 def base_folder(config: TrainingConfig) -> Path:
-    """The folder of the config's base; a GGUF file is converted first. Raises NotFoundError when it is not there."""
+    """The folder of the config's base; a GGUF file is converted first, and so is the multilingual encoder's file.
+
+    Raises NotFoundError when it is not there.
+    """
     path = Path(config.base)
     if path.suffix == ".gguf" and path.is_file():
         return converted(config.base_id or path.stem, path)
+    if path.suffix == ".bin" and path.is_file():
+        try:
+            return COPY.made(path)
+        except (OSError, ValueError) as error:
+            raise _explained(config, error) from error
     if not path.is_dir():
         raise NotFoundError(
             "The base {title} is not on this machine. Download it on the page Models.",

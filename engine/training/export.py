@@ -18,9 +18,10 @@ from typing import Any, Literal, get_args
 
 from engine.backends.ct2.conversion import NAME as COPY
 from engine.errors import ConflictError, NotFoundError, not_among
+from engine.files import read_json
 from engine.jobs import reading
 from engine.jobs.folder import Job
-from engine.training import cards
+from engine.training import cards, tasks
 from engine.training.cards import Facts
 from engine.training.config import TrainingConfig
 from engine.training.failures import as_command
@@ -79,8 +80,17 @@ def gather(folder: Path, kind: Kind, files: Path) -> Facts:
 
 
 def _safetensors(folder: Path, facts: Facts, files: Path) -> str:
-    shutil.copytree(folder / "model", files, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"*{COPY}*"))
+    if _needs_its_encoder(folder):
+        from engine.training.encoders import write_whole
+
+        write_whole(folder / "model", tasks.find(facts.config.task).auto_class, files)
+    else:
+        shutil.copytree(folder / "model", files, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"*{COPY}*"))
     return "model.safetensors"
+
+
+def _needs_its_encoder(folder: Path) -> bool:
+    return bool(read_json(folder / "model" / "config.json").get("is_packed"))
 
 
 def _adapter(folder: Path, facts: Facts, files: Path) -> str:
@@ -126,10 +136,15 @@ def _gguf_adapter(folder: Path, facts: Facts, files: Path) -> str:
 def _onnx(folder: Path, facts: Facts, files: Path) -> str:
     from engine.training.onnx_export import to_onnx
 
-    main, *_ = to_onnx(folder / "model", files)
-    for path in (folder / "model").iterdir():
-        if path.suffix in (*TEXT_FILES, ".spm", ".model"):
-            shutil.copy(path, files / path.name)
+    with tempfile.TemporaryDirectory(dir=files.parent) as temporary:
+        model = folder / "model"
+        if _needs_its_encoder(folder):
+            model = Path(temporary)
+            _safetensors(folder, facts, model)
+        main, *_ = to_onnx(model, files)
+        for path in model.iterdir():
+            if path.suffix in (*TEXT_FILES, ".spm", ".model"):
+                shutil.copy(path, files / path.name)
     return main.name
 
 

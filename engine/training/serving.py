@@ -46,6 +46,8 @@ GGUF_FILE = "model.q8_0.gguf"
 CONVERSION_SECONDS, LOOK_SECONDS = 900, 0.1
 TRIED_TOKENS = 80
 MAX_NAMED_LABELS = 6
+ENCODER_BYTES = 450_000_000
+"""Memory of the multilingual encoder's tokenizer and table, without its layers."""
 
 
 def use(settings: Settings, engine: Engine, view: RunView, folder: Path, caller: Caller, job: Job | None = None) -> str:
@@ -113,20 +115,21 @@ def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingCo
     pair = _pair(config) if "target_language" in task.settings else None
     names = _labels(facts) if "labels" in task.settings else ()
     size, parameters = folder_bytes(folder / "model"), count_parameters(folder / "model")
+    carrier = str(facts["base"]) if facts.get("is_packed") else ""
     return Model(
         id=view.model_id,
         title=_unique(engine, view),
         family=base.family if base else str(facts.get("model_type") or "Fine-tuned"),
         architecture=task.architecture,
-        runtime="marian" if facts.get("model_type") == STUDENT else "transformers",
+        runtime=_runtime(facts),
         parameters=parameters,
         languages=pair or (() if base is None or task.is_headed else base.languages),
         licence=base.licence if base else str(Text("as its base") if config.base else Text("yours")),
         licence_url=base.licence_url if base else "",
         size_bytes=size,
-        memory_bytes=int(max(size, 4 * parameters) * 1.25) + 150_000_000,
+        memory_bytes=int(max(size, 4 * parameters) * 1.25) + (ENCODER_BYTES if carrier else 150_000_000),
         applications=task.applications,
-        source=Folder("model"),
+        source=Folder("model", base=carrier),
         context_tokens=context_tokens(facts, config.max_length),
         is_chat=_has_template(folder / "model") and task.is_language_model,
         prompt_style=_prompt_style(config, facts),
@@ -135,6 +138,12 @@ def _entry(settings: Settings, engine: Engine, view: RunView, config: TrainingCo
         base_id=config.base_id,
         note=_note(view, config, base, names),
     )
+
+
+def _runtime(facts: Mapping[str, Any]) -> str:
+    if facts.get("is_packed"):
+        return "packed"
+    return "marian" if facts.get("model_type") == STUDENT else "transformers"
 
 
 def _base(engine: Engine, config: TrainingConfig) -> Model | None:

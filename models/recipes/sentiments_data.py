@@ -29,7 +29,7 @@ SHARES = {
     "derived fr": 0.07, "derived zh": 0.08, "reviews zh": 0.05, "plain": 0.04, "own": 0.08,
 }  # fmt: skip
 """Of what is learned."""
-TRANSLATED, TRANSLATED_SHARE = "translated", 0.10
+TRANSLATED, TRANSLATED_SHARE = "translated", 0.06
 """Name and share of each set that a student made of English rows (`translated_sentences`)."""
 FRENCH_EVERY = 20
 """Of the derived French rows, which have no part of their own for choosing."""

@@ -8,6 +8,7 @@ import pytest
 from benches import Bench, model
 
 from engine.catalogue.sources import Availability
+from engine.catalogue.sources.hub import Hub
 from tests.pages.test_pages import Open, click, drawn
 
 GERMAN = "Das Essen war leider kalt und der Kellner unfreundlich, bad."
@@ -19,14 +20,21 @@ def five(bench: Bench) -> None:
     catalogue = bench.engine.catalogue
     catalogue.add(replace(catalogue.find("sentiment-minilm"), best_in=("en",)))
     catalogue.add(
-        model("five", architecture="classification", applications=("sentiment",), best_in=("fr", "de"), title="Five")
+        model(
+            "five",
+            architecture="classification",
+            applications=("sentiment",),
+            best_in=("fr", "de"),
+            title="Five",
+            source=Hub("owner/five", "main"),
+        )
     )
 
 
 def test_each_language_has_its_judge_and_one_can_be_chosen(open_page: Open, bench: Bench, five: None) -> None:
     app = open_page("sentiment")
     assert app.selectbox(key="judge").value == "automatic"
-    assert "English: Sentiment-Minilm" in drawn(app) and "French, German" in drawn(app)
+    assert "English: Sentiment" in drawn(app) and "French, German, Spanish, Chinese: Five" in drawn(app)
     app.text_area(key="review").set_value(GERMAN)
     app = click(app, "Judge")
     assert "Negative" in drawn(app) and list(bench.backends) == ["five"]

@@ -22,6 +22,7 @@ WEIGHTS, SCALE = "model.safetensors", ".scale"
 LOW, LOWS = ".lora_a", ".lora_b"
 """What follows the name of a matrix that an adapter changes: the factors (rank, columns) and (rows, rank) of what is
 added to it."""
+SCALES_DTYPE = torch.float16
 WORDS = "embeddings.word_embeddings.weight"
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -42,7 +43,7 @@ class PackedEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Rows of these pieces: (…) to (…, width)."""
         met, places = ids.unique(return_inverse=True)
-        return unpacked(self.codes[met], self.scales[met].view(torch.float16)).to(self.dtype)[places]
+        return unpacked(self.codes[met], self.scales[met].view(SCALES_DTYPE)).to(self.dtype)[places]
 
 
 _tables: WeakValueDictionary[tuple[str, int, torch.dtype], PackedEmbedding] = WeakValueDictionary()

@@ -180,8 +180,10 @@ class TrainingTask:
         return [model.id for kind in self.bases for model in models if model.architecture == kind]
 
     def _reads(self, model: Model, catalogue: Catalogue) -> bool:
-        """Those of a large family only once they are here; students only where sentences are translated."""
+        """Those of a large family only once they are here; students only where sentences are translated, and the
+        multilingual encoder itself only where a head is put on it."""
         is_fit = model.runtime != "marian" or "source_language" in self.settings
+        is_fit &= model.runtime != "packed" or (self.is_headed and not model.source.carrier)
         is_offered = model.source.is_listed or catalogue.is_ready(model.id)
         return model.runtime in READ_BY_TRAINING and is_fit and is_offered
 
@@ -191,8 +193,9 @@ class TrainingTask:
         return self.architecture == "causal"
 
 
-READ_BY_TRAINING = ("transformers", "llamacpp", "marian")
-"""Runtimes whose weights a run can start from: folders as `transformers` writes them, GGUF, and Marian students."""
+READ_BY_TRAINING = ("transformers", "llamacpp", "marian", "packed")
+"""Runtimes whose weights a run can start from: folders as `transformers` writes them, GGUF, Marian students, and the
+multilingual encoder."""
 PARTICULAR = (
     "max_target_length", "stride", "labels", "label_smoothing", "sample_prompts", "sample_tokens", "source_language",
     "target_language",
