@@ -8,6 +8,8 @@ and 610 tokens a processor second).
 from __future__ import annotations
 
 import argparse
+import hashlib
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,8 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.backends.pytorch import packed
@@ -25,6 +28,7 @@ from engine.files import placed
 from engine.training.data import Feature
 from models.recipes.head_export import config_of
 from models.recipes.head_training import NO_DROPOUT, Trainer, batches_of_chunk, run
+from models.recipes.pieces import batches_of
 
 FIRST, RANK = 6, 32
 """The first of the twelve layers that has adapters, and their rank."""
@@ -67,17 +71,48 @@ def learns(name: str) -> bool:
     return "lora_" in name or ".encoder." not in name
 
 
+def add_states(folder: Path, features: Sequence[Feature], kept: Path) -> None:
+    """Put into each feature what the layers below make of its text, (tokens, width) in float16.
+
+    It comes from the file `kept`, which is made once for all pieces of a training.
+    """
+    told = {"made_of": _digest(features)}
+    if not kept.is_file() or _told(kept) != told:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(".part")
+        save_file({"states": _states(folder, features)}, part, told)
+        part.replace(kept)
+    states, start = load_file(kept)["states"], 0
+    for feature in features:
+        end = start + int(feature["length"])
+        feature["states"], start = states[start:end], end
+
+
+def _digest(features: Sequence[Feature]) -> str:
+    """Of the tokens, and of the layer up to which they went."""
+    return hashlib.sha256(repr((FIRST, [feature["input_ids"] for feature in features])).encode()).hexdigest()
+
+
+def _told(file: Path) -> dict[str, str]:
+    with safe_open(file, "pt") as opened:
+        return dict(opened.metadata() or {})
+
+
 @torch.inference_mode()
-def add_states(folder: Path, features: Sequence[Feature]) -> None:
-    """Put into each feature what the layers below make of its text: (tokens, width) in float16."""
+def _states(folder: Path, features: Sequence[Feature]) -> Tensor:
+    """Of all tokens of all features, one after the other: (tokens, width)."""
     lower = packed.load(folder, "AutoModel", **NO_DROPOUT).eval()
     lower.encoder.layer = lower.encoder.layer[:FIRST]
-    order = sorted(features, key=lambda feature: int(feature["length"]))
-    for batch in batches_of_chunk(order, STATE_TOKENS, random.Random(0)):
+    starts = list(itertools.accumulate((int(feature["length"]) for feature in features), initial=0))
+    found = torch.empty(starts[-1], lower.config.hidden_size, dtype=torch.float16)
+    order = sorted(range(len(features)), key=lambda place: int(features[place]["length"]))
+    for places in batches_of(order, lambda place: int(features[place]["length"]), STATE_TOKENS, random.Random(0)):
+        batch = [features[place] for place in places]
         inputs = _padded([torch.tensor(feature["input_ids"]) for feature in batch])
         states = lower(inputs, attention_mask=_mask(batch)).last_hidden_state.half()
-        for feature, own in zip(batch, states, strict=True):
-            feature["states"] = own[: int(feature["length"])].clone()
+        for place, own in zip(places, states, strict=True):
+            found[starts[place] : starts[place + 1]] = own[: int(features[place]["length"])]
+    return found
 
 
 def _mask(batch: Sequence[Feature]) -> Tensor:

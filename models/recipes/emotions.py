@@ -112,8 +112,8 @@ def main() -> None:
     folder, names = COPY.made(options.base), labels(options.data)
     tokenizer = load_tokenizer("the encoder", folder)
     parts = [features_of(read_part(options.data, part), names, tokenizer) for part in ("train", "dev")]
-    for part in parts:
-        adapters.add_states(folder, part)
+    for part, name in zip(parts, ("learned", "choosing"), strict=True):
+        adapters.add_states(folder, part, options.run / f"states-{name}.safetensors")
     module = adapters.upper(folder, names, problem_type="multi_label_classification")
     trainer = adapters.train(options, module, adapters.Judging(parts[0], parts[1], loss_of, figures))
     if options.finish is None:

@@ -126,8 +126,8 @@ def main() -> None:
     print({name: len(part) for name, part in vars(rows).items()}, flush=True)
     tokenizer = load_tokenizer("the encoder", folder)
     parts = [features_of(part, tokenizer) for part in (rows.learned, rows.choosing)]
-    for part in parts:
-        adapters.add_states(folder, part)
+    for part, name in zip(parts, ("learned", "choosing"), strict=True):
+        adapters.add_states(folder, part, options.run / f"states-{name}.safetensors")
     trainer = adapters.train(
         options, adapters.upper(folder, LABELS), adapters.Judging(parts[0], parts[1], loss_of, figures)
     )  # fmt: skip

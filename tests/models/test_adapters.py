@@ -39,21 +39,21 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return COPY.made(path)
 
 
-def features(encoder: Path) -> list[dict[str, Any]]:
+def features(encoder: Path, folder: Path) -> list[dict[str, Any]]:
     tokenizer = load_tokenizer("small", encoder)
     rows = [{"text": text, "label": name, NUMBER: "0"} for text, name in zip(TEXTS, NAMES, strict=True)]
     found = text_features(rows, tokenizer, 60, NAMES)
-    adapters.add_states(encoder, found)
+    adapters.add_states(encoder, found, folder / "states.safetensors")
     return found
 
 
-def test_the_layers_above_go_on_from_what_those_below_made(encoder: Path) -> None:
+def test_the_layers_above_go_on_from_what_those_below_made(encoder: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     module = adapters.upper(encoder, NAMES).eval()
     whole = packed.load(encoder, "AutoModelForSequenceClassification", id2label=dict(enumerate(NAMES))).eval()
     whole.bert.pooler.load_state_dict(module.bert.pooler.state_dict())
     whole.classifier.load_state_dict(module.classifier.state_dict())
-    found = features(encoder)
+    found = features(encoder, tmp_path)
     for place, row in enumerate(found):
         with torch.inference_mode():
             expected = whole(torch.tensor([row["input_ids"]])).logits[0]
@@ -63,7 +63,7 @@ def test_the_layers_above_go_on_from_what_those_below_made(encoder: Path) -> Non
 def test_an_adapter_learns_alone_and_ships_small(encoder: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     torch.set_num_threads(1)
-    found = features(encoder)
+    found = features(encoder, tmp_path)
     task = adapters.Judging(found, found, toxicity.loss_of, lambda logits, labels: {})
     trainer = Trainer(adapters.upper(encoder, NAMES), task, 1e-2, 1e-2, adapters.learns, adapters.collate)
     assert all("lora_" in name or "pooler" in name or "classifier" in name for name in trainer.named)
@@ -158,3 +158,16 @@ def test_figures_of_emotions_worked_out_by_hand() -> None:
     told = heads.of_emotions([("joy",), ("anger",)], found, ("joy", "anger"))
     assert told["macro F1"] == pytest.approx(100 * (2 / 3 + 1) / 2)
     assert told["calibration error"] == pytest.approx(100 * (0.2 + 0.1 + 0.6 + 0.7) / 4)
+
+
+def test_what_the_layers_below_made_is_kept_for_the_same_texts(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = features(encoder, tmp_path)
+    made: list[int] = []
+    states = adapters._states
+    monkeypatch.setattr(adapters, "_states", lambda folder, rows: made.append(len(rows)) or states(folder, rows))
+    again = features(encoder, tmp_path)
+    assert not made and all(torch.equal(a["states"], b["states"]) for a, b in zip(found, again, strict=True))
+    adapters.add_states(encoder, again[:2], tmp_path / "states.safetensors")
+    assert made == [2] and torch.equal(again[1]["states"], found[1]["states"])
