@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from engine.applications import Application
@@ -33,31 +34,35 @@ _REPEATED = re.compile(r"([^\W\d_])\1{3,}")
 
 @dataclass(frozen=True)
 class Reading:
-    """A text and the language that it seems to be in; `is_plain` where words told, so that no doubt is left."""
+    """A text and the language that it seems to be in, looked at once somebody asks; `is_plain` where words told."""
 
     text: str
-    language: str
-    is_sure: bool
     is_plain: bool = False
+
+    @cached_property
+    def _guess(self) -> tuple[str, float]:
+        return ("en", 1.0) if self.is_plain else guess_language(self.text)
+
+    @property
+    def language(self) -> str:
+        """Its ISO 639-1 code."""
+        return self._guess[0]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the guess is one to act on."""
+        return self._guess[1] >= SURE
 
 
 def read(texts: Sequence[str]) -> list[Reading]:
-    """The language of each. A few words tell English: of many rows a look at each is most of the work."""
-    return [
-        Reading(text, "en", is_sure=True, is_plain=True) if is_plain else _guessed(text)
-        for text, is_plain in zip(texts, _plainly_english(texts), strict=True)
-    ]
+    """Each of the texts. A few words tell English: of many rows a look at each is most of the work."""
+    return [Reading(text, is_plain) for text, is_plain in zip(texts, _plainly_english(texts), strict=True)]
 
 
 def _plainly_english(texts: Sequence[str]) -> list[bool]:
     counts = [len(ENGLISH & set(text.lower().split())) for text in texts]
     is_most = len(texts) >= MANY_ROWS and sum(count >= MIN_ENGLISH for count in counts) * 2 >= len(texts)
     return [count >= (1 if is_most else MIN_ENGLISH) for count in counts]
-
-
-def _guessed(text: str) -> Reading:
-    language, probability = guess_language(text)
-    return Reading(text, language, is_sure=probability >= SURE)
 
 
 def judges(engine: Engine, application: Application[Any, Any]) -> list[Model]:
@@ -77,12 +82,16 @@ def best(engine: Engine, application: Application[Any, Any]) -> list[Model]:
 
 
 def judge_of(known: Sequence[Model], reading: Reading) -> Model:
-    """The one that does best in the text's language, or learned from it, or learned from most; the first for a few
-    letters of English that tell none."""
-    if len(known) == 1 or (not reading.is_sure and _tells_little(reading.text)):
+    """The one for the text's language; the first for a few letters of English that tell none."""
+    if len(known) == 1 or (_tells_little(reading.text) and not reading.is_sure):
         return known[0]
-    fitting = [model for model in known if reading.language in model.best_in]
-    fitting += [model for model in known if reading.language in model.languages]
+    return _for_language(known, reading.language)
+
+
+def _for_language(known: Sequence[Model], language: str) -> Model:
+    """The one that does best in it, or learned from it, or learned from most."""
+    fitting = [model for model in known if language in model.best_in]
+    fitting += [model for model in known if language in model.languages]
     return fitting[0] if fitting else max(known, key=lambda model: len(model.languages))
 
 
@@ -92,7 +101,7 @@ def _tells_little(text: str) -> bool:
 
 def caution(reading: Reading, model: Model) -> Text:
     """Why the model may be wrong about a text in this language, in a sentence; empty where it should not be."""
-    if not model.languages or not reading.is_sure or _tells_little(reading.text):
+    if not model.languages or _tells_little(reading.text) or not reading.is_sure:
         return NOTHING
     if reading.language not in model.languages:
         return Text(
@@ -127,5 +136,5 @@ def languages_of(known: Sequence[Model]) -> dict[str, list[Text | str]]:
     found: dict[str, list[Text | str]] = {model.id: [] for model in known}
     for code in LANGUAGES:
         if any(code in model.languages for model in known):
-            found[judge_of(known, Reading("…", code, is_sure=True)).id] += names_of([code])
+            found[_for_language(known, code).id] += names_of([code])
     return {id: names for id, names in found.items() if names}

@@ -102,7 +102,7 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
         found = yield from _by_models(engine, [of_row[number] for number, _ in pieces], readings, caller)
     if request.emotions:
         felt = yield from emotions.stream(engine, list(texts.values()), caller)
-        found[: len(texts)] = [replace(one, emotions=told) for one, told in zip(found, felt, strict=False)]
+        found[: len(texts)] = [replace(one, emotions=told) for one, told in zip(found[: len(texts)], felt, strict=True)]
     names = tuple(own) or (engine.catalogue.find(request.model).labels if request.model else ())
     judged = {number: _unread(names, row.text) for number, row in enumerate(rows) if isinstance(row, PeopleError)}
     judged |= {number: found[place] for place, (number, _) in enumerate(pieces[: len(texts)])}
