@@ -19,6 +19,9 @@ MOST_ERROR = 0.05
 MOST_CHARACTERS = 700
 """Of a passage that is taken apart, some 160 tokens."""
 _BREAK = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\u201d]*\s+|\n+")
+_SPACE = "\u2581"
+"""What stands for a space at the beginning of a piece."""
+_SPACELESS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\u201d]*$")
 
 
@@ -121,17 +124,18 @@ def stream(engine: Engine, request: WhyRequest, caller: Caller) -> Iterator[Even
 
 
 def fold(pieces: Sequence[Piece], parts: Sequence[Part]) -> list[Part]:
-    """Tokens joined to words: a word goes on until a token begins with a space. Special tokens, which stay as they are
-    whatever is asked, are no words."""
+    """Tokens joined to words: a word goes on until a token begins with a space, or with a Chinese or Japanese letter.
+    Special tokens, which stay as they are whatever is asked, are no words."""
     words: list[Part] = []
     is_open = False
     for piece, part in zip(pieces, parts, strict=True):
+        text = part.text.replace(_SPACE, " ")
         if piece.is_special:
             is_open = False
-        elif is_open and not part.text[:1].isspace():
-            words[-1] = Part(words[-1].text + part.text, words[-1].value + part.value)
+        elif is_open and not text[:1].isspace() and not (_SPACELESS.match(text) and words[-1].text.strip()):
+            words[-1] = Part((words[-1].text + text).lstrip(), words[-1].value + part.value)
         else:
-            words.append(Part(part.text.strip() or part.text, part.value))
+            words.append(Part(text.strip() or text, part.value))
             is_open = True
     return words
 
@@ -142,7 +146,8 @@ def sentences(words: Sequence[Part]) -> list[Part]:
     is_open = False
     for word in words:
         if is_open:
-            found[-1] = Part(f"{found[-1].text} {word.text}", found[-1].value + word.value)
+            gap = "" if _SPACELESS.match(word.text) else " "
+            found[-1] = Part(f"{found[-1].text}{gap}{word.text}", found[-1].value + word.value)
         else:
             found.append(word)
         is_open = not _SENTENCE_END.search(word.text)

@@ -170,6 +170,15 @@ def test_parts_are_folded(bench: Bench) -> None:
     assert [part.value for part in found.tokens] == [-1, 1] and found.answer == "positive" and not found.is_exact
 
 
+def test_chinese_tokens_are_words_of_their_own() -> None:
+    texts = ["", "\u2581", "这部", "电影", "好看", "。", "我", ""]
+    parts = [Part(text, 1.0) for text in texts]
+    pieces = [Piece(text, number, is_special=not text) for number, text in enumerate(texts)]
+    words = fold(pieces, parts)
+    assert [(one.text, one.value) for one in words] == [("这部", 2), ("电影", 1), ("好看。", 2), ("我", 1)]
+    assert [one.text for one in sentences(words)] == ["这部电影好看。", "我"]
+
+
 def test_a_question_why_is_a_job_that_is_found_again(bench: Bench) -> None:
     asked = WhyRequest("bad good", messages=(Message("user", "hi"),), model="sentiment-minilm")
     assert taking_apart.find(bench.house, asked) is None
