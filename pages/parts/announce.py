@@ -19,7 +19,8 @@ _ANNOUNCER = st.components.v2.component(
 // A live region must stay in place while its content changes, so it lives outside of what Streamlit redraws.
 const HIDDEN = "position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:pre-wrap";
 export default function ({ data }) {
-  const LOOKS_AFTER = 8;  // charts come late, and make room to scroll; counted, since a busy phone looks seldom
+  // Charts come late, and make room to scroll; counted, since a busy phone looks seldom.
+  const LOOKS_BEFORE = 150, LOOKS_AFTER = 8;
   const WORDS = data?.edited ?? "";
   if (document.getElementById("parlance-live")) return;
   const region = document.createElement("div");
@@ -44,25 +45,27 @@ export default function ({ data }) {
     if (isEdited && box?.querySelector(ANSWER)) box.dataset.edited = WORDS;
     else if (box) delete box.dataset.edited;
   });
-  const press = () => {
+  const press = (button) => {
     isAsked = true;
     before.clear();
     delete find()?.dataset.edited;
-    pressed = { search: location.search, text: find()?.innerText };
+    pressed = { search: location.search, text: find()?.innerText, button, looks: 0 };
+    timer ||= setTimeout(() => look(), 400);
   };
   const MAIN_BUTTON = "[data-testid^='stBaseButton-primary']";
   document.addEventListener("click", ({ target }) => {
-    if (target.closest(MAIN_BUTTON)) press();
+    const button = target.closest(MAIN_BUTTON);
+    if (button && !button.closest("[role=dialog], [data-testid='stDownloadButton']")) press(button);
   }, true);
   if (document.activeElement?.closest(MAIN_BUTTON)) {  // somebody was quicker than this script
-    press();
+    press(document.activeElement.closest(MAIN_BUTTON));
     if (find()?.querySelector(ANSWER)) pressed.text = null;
-    timer = setTimeout(() => look(), 400);
   }
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     const isField = event.target.matches("input, textarea");  // those of a form do it themselves
-    if (event.target.closest(".stForm")) press();
+    const form = event.target.closest(".stForm");
+    if (form) press(form.querySelector(MAIN_BUTTON));
     if ((event.ctrlKey || event.metaKey) && !(isField && event.target.closest(".stForm"))) {
       const leave = isField ? (event.target.blur(), 300) : 0;  // Streamlit takes a field's value when it is left
       setTimeout(() => document.querySelector(`${MAIN_BUTTON}:not(:disabled)`)?.click(), leave);
@@ -72,18 +75,24 @@ export default function ({ data }) {
   for (const name of ["wheel", "touchmove"])  // whoever scrolls knows better
     document.addEventListener(name, () => { pressed = null; }, { passive: true });
 
+  const bring = (part) => {
+    const { top } = part.getBoundingClientRect(), behavior = calm.matches ? "auto" : "smooth";
+    if (top < 0 || top > window.innerHeight * 0.6) part.scrollIntoView({ behavior, block: "start" });
+  };
+  const isRunning = () => document.querySelector("[data-testid='stApp']")?.dataset.testScriptState !== "notRunning";
   const show = (box, isBusy) => {
     if (!pressed) return;
-    const behavior = calm.matches ? "auto" : "smooth";
-    if (box && (isBusy || box.innerText !== pressed.text)) {
-      const { top } = box.getBoundingClientRect();
-      if (top < 0 || top > window.innerHeight * 0.6) box.scrollIntoView({ behavior, block: "start" });
-      pressed.looks = isBusy ? 0 : (pressed.looks ?? 0) + 1;
-      if (pressed.looks > LOOKS_AFTER) pressed = null;
-    } else if (!box && location.search !== pressed.search) {
+    const isCome = box && (isBusy || box.innerText !== pressed.text);
+    if (isCome) bring(box);
+    else if (!box && pressed.button?.isConnected) bring(pressed.button);  // what comes stands below it
+    else if (!box && location.search !== pressed.search) {  // it led to another part of the page
+      const behavior = calm.matches ? "auto" : "smooth";
       document.querySelector("[data-testid='stMain']")?.scrollTo({ top: 0, behavior });
       pressed = null;
+      return;
     }
+    pressed.looks = isBusy || isRunning() ? 0 : pressed.looks + 1;
+    if (pressed.looks > (isCome ? LOOKS_AFTER : LOOKS_BEFORE)) pressed = null;
   };
 
   const look = () => {

@@ -14,6 +14,7 @@ expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=60_000)
 pytestmark = pytest.mark.timeout(240)
 BOX = ".st-key-answer-box"
+MAIN = "[data-testid^=stBaseButton-primary]"
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 Visit = Callable[..., Any]
@@ -210,6 +211,12 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
     background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
     brightness = sum(int(part) for part in re.findall(r"\d+", background)[:3])
     assert (brightness > 600) == (scheme == "light")
+    page.goto(f"{address}/explore?step=1")  # what comes stands below the button, and nobody is taken to the top
+    press(page, "Look inside")
+    page.wait_for_function(
+        f"() => {{ const {{ top }} = document.querySelector('{MAIN}').getBoundingClientRect();"
+        " return top > 0 && top < innerHeight * 0.6 }"
+    )
     processor = page.context.new_cdp_session(page)
     processor.send("Emulation.setCPUThrottlingRate", {"rate": 15})  # the button stands long before the scripts run
     page.goto(f"{address}/answer")
