@@ -49,7 +49,7 @@ def name_of(run: RunView) -> str:
 
     Of the title as much as a select shows on a phone, without the task that stands before what was given.
     """
-    return f"{in_short(run.title.rpartition(': ')[2], 16)} ({run.id})"
+    return f"{in_short(run.title.rpartition(': ')[2], 12)} ({run.id})"
 
 
 def id_in(name: str) -> str:
