@@ -139,7 +139,7 @@ def test_one_visitors_stop_leaves_the_other(visit: Visit, address: str, need: Ne
 
 
 def test_sentiment(visit: Visit, address: str, need: Need) -> None:
-    need("sentiment-minilm")
+    need("sentiment-e5")
     page = visit(f"{address}/sentiment")
     page.get_by_label("Text", exact=True).fill("What a wonderful evening, I loved every minute of it!")
     press(page, "Judge")
