@@ -67,8 +67,8 @@ def _compute(home: House, application: Application[Any, Any]) -> None:
     record = as_record(application, application.shown, result) | {"text": text}
     home.storage.write(name, record, KEEP_SECONDS, kind="example")
     footprints.note(home, home.engine.status())
-    if application.default_model not in loaded:
-        home.engine.unload(application.default_model, OURSELVES)
+    for model_id in {application.default_model, getattr(result, "model", "")} - loaded - {""}:
+        home.engine.unload(model_id, OURSELVES)
 
 
 def _name(home: House, application: Application[Any, Any]) -> str:
@@ -77,5 +77,6 @@ def _name(home: House, application: Application[Any, Any]) -> str:
     if application.shown is None or model is None or home.store.availability(model.id).state != "ready":
         return ""
     weights = home.engine.weights(model.id)
-    digest = hashlib.sha256(repr((application.shown, weights)).encode()).hexdigest()
+    best = [home.engine.weights(one.id) for one in application.models(home.catalogue) if one.best_in]
+    digest = hashlib.sha256(repr((application.shown, weights, best)).encode()).hexdigest()
     return f"shown {application.id} {digest}" if weights else ""
