@@ -98,14 +98,15 @@ class Application(Generic[Request, Result]):
         return [model for model in catalogue.models.values() if self.offers(model)]
 
 
-def _found() -> dict[str, Application[Any, Any]]:
-    modules = extensions.modules("applications")
-    found = [module.APPLICATION for module in modules if hasattr(module, "APPLICATION")]
+def _found(name: str) -> dict[str, Application[Any, Any]]:
+    found = [getattr(module, name) for module in extensions.modules("applications") if hasattr(module, name)]
     return {application.id: application for application in sorted(found, key=lambda each: each.order)}
 
 
-APPLICATIONS = _found()
+APPLICATIONS = _found("APPLICATION")
 """By id, in the order of the pages."""
+PARTS = _found("PART")
+"""What an application does besides, at an address under its own; it has no page and stands in no list."""
 
 
 def warm_up() -> None:

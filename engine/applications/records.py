@@ -12,8 +12,8 @@ _READERS: dict[Any, Any] = {}
 
 def as_record(application: Application[Any, Any], request: Any, result: Any) -> dict[str, Any]:
     """Request and result for JSON; a result may be missing."""
-    kept = None if result is None else _reader(application.result_type).dump_python(result, mode="json")
-    return {"request": _reader(application.request_type).dump_python(request, mode="json"), "result": kept}
+    kept = None if result is None else reader(application.result_type).dump_python(result, mode="json")
+    return {"request": reader(application.request_type).dump_python(request, mode="json"), "result": kept}
 
 
 def from_record(application: Application[Any, Any], record: dict[str, Any]) -> tuple[Any, Any]:
@@ -21,14 +21,15 @@ def from_record(application: Application[Any, Any], record: dict[str, Any]) -> t
     from pydantic import ValidationError
 
     try:
-        request = _reader(application.request_type).validate_python(record["request"])
+        request = reader(application.request_type).validate_python(record["request"])
         found = record["result"]
-        return request, None if found is None else _reader(application.result_type).validate_python(found)
+        return request, None if found is None else reader(application.result_type).validate_python(found)
     except (ValidationError, LookupError):
         return None, None
 
 
-def _reader(kind: Any) -> Any:
+def reader(kind: Any) -> Any:
+    """What reads and writes values of a type, as pydantic makes it."""
     from pydantic import TypeAdapter
 
     if kind not in _READERS:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from starlette.responses import Response, StreamingResponse
 
-from engine.applications import APPLICATIONS, Application
+from engine.applications import APPLICATIONS, PARTS, Application
 from engine.explain import VIEWS
 from engine.http import limits
 from engine.http.bodies import BodyRoute
@@ -41,7 +41,11 @@ def body_bytes(house: House) -> dict[str, int]:
 
 
 def _all() -> list[Application[Any, Any]]:
-    return [*APPLICATIONS.values(), *VIEWS.values()]
+    return [*APPLICATIONS.values(), *PARTS.values(), *VIEWS.values()]
+
+
+def _views() -> set[str]:
+    return {view.id for view in VIEWS.values()}
 
 
 def _add(router: APIRouter, application: Application[Any, Any], house: House) -> None:
@@ -60,7 +64,7 @@ def _add(router: APIRouter, application: Application[Any, Any], house: House) ->
         return await event_stream(events, event_lines())
 
     path, name, operation = f"/{application.id}", str(application.title), application.id.replace("/", "_")
-    tags: list[Any] = ["Explore" if "/" in application.id else "Applications"]
+    tags: list[Any] = ["Explore" if application.id in _views() else "Applications"]
     router.add_api_route(
         path, whole, methods=["POST"], response_model=application.result_type, summary=name,
         description=str(application.summary), operation_id=operation, tags=tags,
