@@ -14,6 +14,8 @@ Method = Literal["gradients", "occlusion"]
 Kind = Literal["causal", "both ways", "cross"]
 MOST_TOKENS = 256
 """Of a text that is looked into; attention's numbers grow with their square."""
+MOST_READ = 1024
+"""Of a text of which only what comes next is asked."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Next:
     """Ask a decoder for the logit of every token that could come after the text."""
 
     text: str
+    turns: tuple[tuple[str, str], ...] = ()
+    """In the place of the text, a chat, as of `Attribute`."""
     task: Literal["next"] = "next"
 
     @property

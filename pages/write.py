@@ -12,6 +12,7 @@ from engine.applications.languages import LANGUAGES
 from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
 from engine.explain.why import WhyRequest, from_generate
 from engine.messages import Text, counted
+from pages.parts import colours, drafts
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
 from pages.parts.copying import copy_text
@@ -20,8 +21,10 @@ from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
+from pages.parts.ranking import rank_beside
 from pages.parts.share import header
-from pages.parts.streaming import ask, show_answer
+from pages.parts.streaming import show_answer
+from pages.parts.temperature import offer_temperature
 from pages.parts.visits import Exchange, answer_of, is_tried, resume
 from pages.parts.why import offer_why_word
 
@@ -112,6 +115,7 @@ def show_draft(draft: Exchange, before: str, *, is_ready: bool) -> None:
         st.button(_("Continue"), icon=":material/arrow_forward:", key="continue", disabled=not can_go_on)
         st.button(_("New draft"), icon=":material/refresh:", key="again", disabled=not is_ready)
         copy_text(before + draft.text, "draft")
+        colours.offer_colours()
     if draft.result:
         st.caption(facts_in_words(draft.result))
         st.caption(settings_in_words(draft.result.settings))
@@ -129,6 +133,7 @@ def why_request(draft: Exchange, before: str, word: str) -> WhyRequest:
 header(_(APPLICATION.title), _("Choose what to write, set the temperature, and watch the words arrive one by one."))
 resume(APPLICATION, KEY, ["about"], ["kind", "language", "genre", "tone", *keys_of("write")])
 controls, page = st.columns([5, 7], gap="large")
+wide = st.container()
 with controls:
     kind = st.pills(
         _("Kind"), list(KIND_NAMES), default="story", format_func=labelled(KIND_NAMES, "kind"), key="kind",
@@ -161,23 +166,33 @@ with examples:
 if is_free:
     genre = tone = ""
 with page:
-    draft, now = answer_of(KEY), None
+    now = None
+    drafts.note(KEY)
     if model:
         now = WriteRequest(about, kind, genre, tone, language, model=model.id, is_finished=True, **sampling)
-        if is_asked or st.session_state.get("again") or is_tried(APPLICATION):
-            ask(KEY, now)
-        elif draft and st.session_state.get("continue"):
-            so_far = str(draft.request.continuation) + draft.text
-            ask(KEY, replace(draft.request, continuation=so_far, model=model.id, **sampling))
+        if is_asked or is_tried(APPLICATION):
+            drafts.write_anew(KEY, now)
+        elif st.session_state.get("again"):
+            drafts.write_again(KEY, now)
+        elif st.session_state.get("continue"):
+            drafts.carry_on(KEY, {"model": model.id, **sampling})
+        elif word := colours.picked():
+            drafts.take_word(KEY, *word)
         else:
             ask_again(KEY, now)
     draft = answer_of(KEY)
     before = opening_of(draft) if draft else ""
     with st.container(border=True, key="answer-box"):
         names = {"text": f"“{_(ABOUT[kind])}”"}
-        show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors, now=now, names=names)
+        finished = partial(colours.show_colours, before=before, key=KEY)
+        show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors, now=now, names=names, finished=finished)
         if draft is None or draft.is_empty:
             st.caption(_("Press Write. The text appears here as the model writes it."))
     if draft:
+        drafts.note(KEY)
         show_draft(draft, before, is_ready=model is not None)
-    offer_actions(KEY)
+        drafts.show_tree(KEY)
+        offer_temperature(draft, sampling)
+    offer_actions(KEY, beside=wide)
+with wide:
+    rank_beside(KEY)

@@ -85,9 +85,13 @@ def drawn(seed: int | None) -> int:
 
 
 def ranked(written: Sequence[tuple[WriteRequest, WriteResult]]) -> list[Draft]:
-    """The best first; of equal ones the earlier."""
+    """The best first, of equal ones the earlier; a measure counts where it can be told of all of them."""
     found = [(result, measured(request, result)) for request, result in written]
-    drafts = [Draft(result, measures, score(measures)) for result, measures in found]
+    shared = set.intersection(*(set(measures) for _, measures in found)) if found else set()
+    drafts = [
+        Draft(result, measures, score({name: measures[name] for name in measures if name in shared}))
+        for result, measures in found
+    ]
     return sorted(drafts, key=lambda one: -one.score)
 
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 from engine.applications.languages import SPACELESS
 from engine.applications.tidy import last_end
-from engine.applications.tokens import typical_probability
 from engine.applications.write import WriteRequest, WriteResult
 from engine.messages import Text
 
@@ -33,7 +32,7 @@ Measure = Callable[[WriteRequest, WriteResult], float | None]
 
 def likely(request: WriteRequest, result: WriteResult) -> float | None:
     """The geometric mean of the tokens' probabilities: babble is unlikely. Where tokens were not told, nothing."""
-    return typical_probability(result.tokens)
+    return result.probability
 
 
 def fresh(request: WriteRequest, result: WriteResult) -> float | None:

@@ -10,9 +10,17 @@ _READERS: dict[Any, Any] = {}
 """By type; to make one takes a while."""
 
 
-def as_record(application: Application[Any, Any], request: Any, result: Any) -> dict[str, Any]:
-    """Request and result for JSON; a result may be missing."""
+UNKEPT = "tokens"
+"""Of results: long, and told again when they are asked for."""
+
+
+def as_record(
+    application: Application[Any, Any], request: Any, result: Any, *, is_whole: bool = False
+) -> dict[str, Any]:
+    """Request and result for JSON; a result may be missing, and has its tokens only where the whole is wanted."""
     kept = None if result is None else reader(application.result_type).dump_python(result, mode="json")
+    if kept and not is_whole and UNKEPT in kept:
+        kept[UNKEPT] = []
     return {"request": reader(application.request_type).dump_python(request, mode="json"), "result": kept}
 
 

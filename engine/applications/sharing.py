@@ -15,7 +15,7 @@ from engine.messages import NOTHING, Text, label
 from engine.serving.compose import House
 from engine.storage.links import Link
 
-HIDDEN = frozenset({"model", "continuation", "is_finished", "top_k", "stop", "text", "answer", "results"})
+HIDDEN = frozenset({"model", "continuation", "is_finished", "rivals", "top_k", "stop", "text", "answer", "results"})
 """Fields that are said elsewhere or say nothing to a reader."""
 GONE = Text("The model that made this, {model}, is not on this server any more. What it made is shown as it was.")
 CHANGED = Text("The model {model} has changed since. What it made then is shown as it was.")

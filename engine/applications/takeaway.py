@@ -50,7 +50,7 @@ class Takeaway:
         makers = {"txt": self._plain, "md": self._markdown, "docx": self._word}
         if kind in makers:
             return makers[kind](language)
-        record = as_record(self.application, self.request, self.result) | {"text": self.text}
+        record = as_record(self.application, self.request, self.result, is_whole=True) | {"text": self.text}
         if kind == "csv":
             return b"\xef\xbb\xbf" + as_csv(rows_of(record)).encode()  # Excel reads UTF-8 by this mark
         return json.dumps(record, ensure_ascii=False, indent=2).encode()

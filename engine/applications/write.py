@@ -20,7 +20,7 @@ from engine.applications.formed import FormName
 from engine.applications.languages import LANGUAGES, names_of
 from engine.applications.request_checks import check
 from engine.applications.tidy import Tidy, first_end, last_end
-from engine.applications.tokens import WrittenToken, lay
+from engine.applications.tokens import WrittenToken, lay, typical_probability
 from engine.catalogue.models import Model
 from engine.errors import PeopleError, UnsupportedError
 from engine.messages import NOTHING, Text, counted
@@ -104,6 +104,8 @@ class WriteResult:
     first_token_seconds: float | None = None
     ending: Text = NOTHING
     """What was done to end with a whole sentence."""
+    probability: float | None = None
+    """The geometric mean of the tokens' own, where `rivals` were asked for."""
     tokens: list[WrittenToken] = field(default_factory=list)
     """Of the text, where `rivals` were asked for."""
     verse: Verse | None = None
@@ -151,8 +153,10 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
 
 def _with_tokens(event: Event, written: Sequence[Token], start: int) -> Event:
     """The event; a result with the tokens that it is made of, which begin at `start` of its text."""
-    result = event.result
-    return replace(event, result=replace(result, tokens=lay(result.text, written, start))) if result else event
+    if event.result is None:
+        return event
+    tokens = lay(event.result.text, written, start)
+    return replace(event, result=replace(event.result, tokens=tokens, probability=typical_probability(tokens)))
 
 
 def _formed(engine: Engine, model: Model, request: WriteRequest, sampling: Sampling, caller: Caller) -> Iterator[Event]:

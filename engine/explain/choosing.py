@@ -12,7 +12,7 @@ from engine.explain.view import View, origin_in_words
 from engine.explain.view import stream as streamed
 from engine.inspections import Next, NextToken, Piece
 from engine.messages import Text
-from engine.requests import Event, Sampling, clean_text
+from engine.requests import Event, Generate, Message, Sampling, clean_text
 from engine.serving.protocol import Caller, Engine
 
 Filter = Literal["", "temperature", "top_k", "top_p", "min_p"]
@@ -30,6 +30,8 @@ class NextRequest:
     min_p: float = 0.0
     count: int = 20
     """How many of the likeliest tokens to tell."""
+    messages: tuple[Message, ...] = ()
+    """In the place of the text, for a chat model; a last one by the assistant is carried on."""
     model: str | None = None
 
 
@@ -65,7 +67,9 @@ class NextResult:
 def stream(engine: Engine, request: NextRequest, caller: Caller) -> Iterator[Event]:
     """Yields events; the last one's result is a NextResult."""
     model = VIEW.choose(engine.catalogue, request.model)
-    text = clean_text(request.text, "text", engine.settings.max_text_characters)
+    most = engine.settings.max_text_characters
+    text = clean_text(request.text, "text", most, can_be_empty=bool(request.messages))
+    turns = tuple((turn.role, clean_text(turn.content, "messages", most)) for turn in request.messages)
     sampling = Sampling(
         temperature=request.temperature, top_k=request.top_k, top_p=request.top_p, min_p=request.min_p
     ).resolved()
@@ -78,7 +82,7 @@ def stream(engine: Engine, request: NextRequest, caller: Caller) -> Iterator[Eve
         rest = max(0.0, 1 - sum(one.probability for one in listed))
         return NextResult(listed, chosen.kept, chosen.vocabulary, rest, chosen.entropy_bits, origin, model.id)
 
-    yield from streamed(engine, model, Next(text), caller, make)
+    yield from streamed(engine, model, Next(text, turns), caller, make)
 
 
 def choose(logits: Any, best: Sequence[Piece], sampling: Sampling) -> NextResult:
@@ -122,6 +126,12 @@ def _filtered(ranked: Any, sampling: Sampling) -> tuple[Any, list[Filter]]:
     if sampling.min_p > 0:
         drop(kept < sampling.min_p * kept.max(), "min_p")
     return kept / kept.sum(), dropped
+
+
+def from_generate(asked: Generate, sampling: Sampling, count: int, model_id: str) -> NextRequest:
+    """What could come after what a model is asked to go on from, by settings with which it would write."""
+    filters = sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p
+    return NextRequest(asked.prompt, *filters, count, asked.messages, model_id)
 
 
 VIEW = View(

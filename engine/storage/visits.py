@@ -49,12 +49,13 @@ class Visits:
             return ""
         return key
 
-    def add(self, visitor: str, key: str, page: str, more: Mapping[str, Any]) -> None:
-        """Add to what is kept of a visit; nothing happens where it is not this visitor's own, or none any more."""
+    def add(self, visitor: str, key: str, page: str, more: Mapping[str, Any]) -> bool:
+        """Add to what is kept of a visit, and whether it was: only this visitor's own, as long as it is kept."""
         content = self.find(key, page)
-        if content is not None and any(visit.key == key for visit in self.of(visitor, page)):
-            value = {"page": page, "content": content | dict(more)}
-            self.storage.write(_name(key), value, self.seconds, kind="visit", owner=visitor)
+        if content is None or not any(visit.key == key for visit in self.of(visitor, page)):
+            return False
+        value = {"page": page, "content": content | dict(more)}
+        return self.storage.write(_name(key), value, self.seconds, kind="visit", owner=visitor)
 
     def find(self, key: str, page: str) -> dict[str, Any] | None:
         """What was kept under that key on that page; None where there is nothing any more."""

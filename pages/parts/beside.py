@@ -12,14 +12,16 @@ import streamlit as st
 from engine.applications import Application
 from engine.catalogue.models import Model
 from engine.messages import said
+from engine.requests import MAX_SEED
 from pages.parts.engine import house
 from pages.parts.language import _, spoken
 from pages.parts.picker import title_of
-from pages.parts.streaming import Doubts, ask, show_answer
+from pages.parts.streaming import Doubts, Spot, ask, show_answer, work_together
 from pages.parts.text import plain
 from pages.parts.visits import MOST_BESIDE, Exchange, answer_of, beside_name, difference, keep_beside
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.4)
+COUNTS = tuple(range(1, MOST_BESIDE + 1))
 Draw = Callable[[Exchange], None]
 Can = Callable[[Model], bool]
 
@@ -38,7 +40,7 @@ def _choose_beside(key: str, application: Application[Any, Any], answer: Exchang
     others = [one.id for one in models if house().catalogue.is_ready(one.id)]
     has_temperature = hasattr(answer.request, "temperature")
     if others or has_temperature:
-        st.caption(_("The same text, asked of others too: three answers at most."))
+        st.caption(_("The same text, asked of others too: {most} answers at most.", most=MOST_BESIDE))
     else:
         st.caption(_("No other model for this is on this machine yet; the page Models has some to download."))
         return
@@ -49,21 +51,37 @@ def _choose_beside(key: str, application: Application[Any, Any], answer: Exchang
         _("Temperatures"), TEMPERATURES, selection_mode="multi", key=f"{key}-compare-heats",
         format_func=lambda heat: f"{heat:g}",
     )  # fmt: skip
+    more = None
+    if _drawn_seed(answer) is not None:
+        more = st.pills(_("More drafts with other seeds"), COUNTS, key=f"{key}-compare-more")
     if st.button(_("Ask these too"), icon=":material/add:", key=f"{key}-compare-ask"):
-        ask_beside(key, variants(answer, list(chosen or ()), list(heats or ())))
+        ask_beside(key, variants(answer, list(chosen or ()), list(heats or ()), more or 0))
         st.rerun()
 
 
-def variants(answer: Exchange, models: Sequence[str], temperatures: Sequence[float]) -> list[Any]:
-    """The requests that are meant: each model with each temperature, or with the request's own."""
-    own = answer.request
+def _drawn_seed(answer: Exchange) -> int | None:
+    """The seed of an answer that chance had a part in."""
+    settings = getattr(answer.result, "settings", {})
+    return settings.get("seed") if settings.get("temperature") and hasattr(answer.request, "seed") else None
+
+
+def variants(answer: Exchange, models: Sequence[str], temperatures: Sequence[float], more: int = 0) -> list[Any]:
+    """The requests that are meant: each model with each temperature, or with the request's own; more with other seeds.
+
+    Those that differ in model or temperature alone have the answer's own seed.
+    """
+    own, seed = answer.request, _drawn_seed(answer)
+    own = own if seed is None else replace(own, seed=seed)
     found = []
     heats = [{"temperature": heat} for heat in temperatures] or [{}]
     for model, heat in product(models or [own.model], heats):
         changed = replace(own, model=model, **(heat if _is_writer(model) else {}))
         if changed != own and changed not in found:
             found.append(changed)
-    return found[:MOST_BESIDE]
+    if seed is not None:
+        found += [replace(own, seed=(seed + place) % (MAX_SEED + 1)) for place in range(1, more + 1)]
+    scored = {"rivals": max(1, own.rivals)} if hasattr(own, "rivals") else {}  # how likely each is ranks them
+    return [replace(one, **scored) for one in found[:MOST_BESIDE]]
 
 
 def ask_beside(key: str, requests: Sequence[Any]) -> None:
@@ -86,13 +104,19 @@ def show_beside(
 ) -> None:
     """Draw what was asked beside the answer, in columns, working on it first."""
     main, asked = answer_of(key), asked_beside(key)
-    for (name, other), column in zip(asked.items(), st.columns(len(asked)) if asked else (), strict=True):
+    if main is None or not asked:
+        return
+    spots = {}
+    for (name, other), column in zip(asked.items(), st.columns(len(asked)), strict=True):
         with column, st.container(border=True, key=f"answer-beside-{name}"):
-            assert main is not None
             st.markdown(f"**{plain(_title(main.request, other.request))}**")
-            show_other(show_answer(name, application.of(house()), now=_like(main, other), doubts=doubts), draw)
-    if main and asked:
-        keep_beside(main, list(asked.values()))
+            spots[name] = Spot(other, st.empty(), st.empty()), st.container()
+    stream = application.of(house())
+    work_together({name: spot for name, (spot, below) in spots.items()}, stream)
+    for name, (spot, below) in spots.items():
+        with below:
+            show_other(show_answer(name, stream, now=_like(main, spot.answer), doubts=doubts, spot=spot), draw)
+    keep_beside(main, list(asked.values()))
 
 
 def show_other(found: Exchange | None, draw: Draw | None) -> None:
@@ -105,16 +129,19 @@ def show_other(found: Exchange | None, draw: Draw | None) -> None:
 
 def _like(main: Exchange, other: Exchange) -> Any:
     """What would be asked beside the answer as it is now."""
-    kept = {name: getattr(other.request, name) for name in ("model", "temperature") if hasattr(other.request, name)}
+    names = ("model", "temperature", "seed")
+    kept = {name: getattr(other.request, name) for name in names if hasattr(other.request, name)}
     return replace(main.request, **kept)
 
 
 def _title(main: Any, other: Any) -> str:
     """What is different about it."""
-    parts = [title_of(other.model)] if other.model else []
+    parts = [title_of(other.model)] if other.model and other.model != main.model else []
     if getattr(other, "temperature", None) != getattr(main, "temperature", None):
         parts.append(_("temperature {value}", value=f"{other.temperature:g}"))
-    return " · ".join(parts)
+    elif getattr(other, "seed", None) is not None and other.seed != getattr(main, "seed", None):
+        parts.append(_("seed {value}", value=other.seed))
+    return " · ".join(parts) or title_of(other.model)
 
 
 def _is_writer(model_id: str | None) -> bool:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
 
+from engine.applications.together import together
 from engine.messages import Text, counted
 from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
@@ -60,20 +64,21 @@ def show_answer(
     doubts: Doubts | None = None,
     finished: Callable[[Exchange], bool] | None = None,
     is_repeatable: bool = False,
+    spot: Spot | None = None,
 ) -> Exchange | None:
     """Draw the answer under this key, working on it first if it is new, and keep it.
 
     `prefix` is text to show before it, `errors` a container near the inputs for what is wrong with them, `now` what
     would be asked with the inputs as they are, `names` what the page calls fields of the request. `doubts` says of a
     result where its text is doubtful; `finished` draws an answer with a result in another way, and says whether it did.
-    `is_repeatable` says that the same comes when it is asked for again.
+    `is_repeatable` says that the same comes when it is asked for again, `spot` is where it is drawn already.
     """
     answer = answer_of(key)
     if answer is None:
         return None
     if answer.state == "coming":  # the page was interrupted while it was drawn
         _go_on(answer, now, is_repeatable=is_repeatable)
-    bar, place = st.empty(), st.empty()
+    bar, place = (spot.bar, spot.place) if spot else (st.empty(), st.empty())
     if answer.state == "asked":
         _work(answer, stream, bar, place, prefix, key)
     is_drawn = False
@@ -95,32 +100,77 @@ def show_answer(
     return answer
 
 
+@dataclass
+class Spot:
+    """Where an answer is drawn while it comes: a line that says how far it is, with Stop, and its text."""
+
+    answer: Exchange
+    bar: Any
+    place: Any
+    prefix: str = ""
+    note: Any = None
+    drawn: float = 0.0
+    began: float = 0.0
+
+    def begin(self, key: str) -> None:
+        """Draw the line; from here on the answer is coming."""
+        self.answer.state, self.began = "coming", time.monotonic()
+        with self.bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            self.note = st.empty()
+            st.button(_("Stop"), key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(self.answer,))
+        self.note.caption(_("Starting…"))
+
+    def take(self, event: Event) -> None:
+        """Have the answer hold what came, and draw it now and then."""
+        answer, prefix = self.answer, self.prefix
+        _take(answer, event)
+        self.began = time.monotonic() if event.kind == "loading" else self.began
+        if time.monotonic() - self.drawn > DRAW_SECONDS:
+            self.note.caption(_progress(answer, event))
+            if answer.text or prefix:
+                show_text(prefix + answer.text, self.place)
+            self.drawn = time.monotonic()
+        if answer.state == "done" and not getattr(answer.result, "is_repeated", False):
+            answer.seconds = time.monotonic() - self.began
+
+    def fail(self, error: Exception) -> None:
+        """What went wrong is the answer's."""
+        self.answer.error, self.answer.state = error, "failed"
+
+
 def _work(answer: Exchange, stream: Stream, bar: Any, place: Any, prefix: str, key: str) -> None:
-    answer.state = "coming"
-    with bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        note = st.empty()
-        st.button(_("Stop"), key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(answer,))
-    note.caption(_("Starting…"))
+    spot = Spot(answer, bar, place, prefix)
+    spot.begin(key)
     events = stream(house().engine, answer.request, caller())
-    drawn, began = 0.0, time.monotonic()
     try:
         for event in events:
             if answer.state != "coming":  # stopped, and the page is already being drawn anew elsewhere
                 break
-            _take(answer, event)
-            began = time.monotonic() if event.kind == "loading" else began
-            if time.monotonic() - drawn > DRAW_SECONDS:
-                note.caption(_progress(answer, event))
-                if answer.text or prefix:
-                    show_text(prefix + answer.text, place)
-                drawn = time.monotonic()
-        if answer.state == "done" and not getattr(answer.result, "is_repeated", False):
-            answer.seconds = time.monotonic() - began
+            spot.take(event)
     except Exception as error:
-        answer.error, answer.state = error, "failed"
+        spot.fail(error)
     finally:
         events.close()  # type: ignore[attr-defined]
     bar.empty()
+
+
+def work_together(spots: Mapping[str, Spot], stream: Stream) -> None:
+    """Work on those of several answers that are new, all at once, each drawn in its spot by its key."""
+    asked = {key: spot for key, spot in spots.items() if spot.answer.state == "asked"}
+    for key, spot in asked.items():
+        spot.begin(key)
+    own, found = caller(), list(asked.values())
+    items = together([partial(stream, house().engine, spot.answer.request, own) for spot in found])
+    with closing(items):  # type: ignore[type-var]
+        for number, item in items:
+            if found[number].answer.state != "coming":
+                continue
+            if isinstance(item, Exception):
+                found[number].fail(item)
+            else:
+                found[number].take(item)
+    for spot in found:
+        spot.bar.empty()
 
 
 def _go_on(answer: Exchange, now: Any, *, is_repeatable: bool) -> None:

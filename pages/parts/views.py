@@ -12,7 +12,7 @@ import streamlit as st
 from engine.explain import tokens
 from engine.explain.attention import AttentionRequest, AttentionResult
 from engine.explain.chain import ChainRequest, ChainResult
-from engine.explain.choosing import NextRequest
+from engine.explain.choosing import from_generate
 from engine.explain.counting import CountingRequest
 from engine.explain.lens import LensRequest
 from engine.explain.masked import MaskedRequest
@@ -20,6 +20,7 @@ from engine.explain.meaning import MeaningRequest
 from engine.explain.tokens import TokensRequest
 from engine.inspections import Piece
 from engine.messages import Text, counted
+from engine.requests import Generate, Sampling
 from pages.parts import plots
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
@@ -97,29 +98,13 @@ def _costs(model_id: str) -> dict[str, int]:
 
 def show_next(text: str, model_id: str, key: str) -> None:
     """The next token, with temperature and filters to move."""
-    left, right = st.columns(2)
-    temperature = left.slider(
-        _("Temperature (T)"), 0.0, 2.0, 1.0, 0.05, key=f"{key}-t", bind="query-params",
-        help=_("Logits are divided by it: below 1 the likely become likelier, above 1 all alike; 0 takes the first."),
-    )  # fmt: skip
-    top_p = right.slider(
-        _("top-p"), 0.05, 1.0, 1.0, 0.05, key=f"{key}-p", bind="query-params",
-        help=_("Keeps the likeliest tokens whose probabilities add up to this; 1 keeps all."),
-    )  # fmt: skip
-    top_k = left.slider(
-        _("top-k"),
-        0,
-        50,
-        0,
-        key=f"{key}-k",
-        bind="query-params",
-        help=_("Keeps this many of the likeliest; 0 keeps all."),
-    )
-    min_p = right.slider(
-        _("min-p"), 0.0, 0.5, 0.0, 0.01, key=f"{key}-m", bind="query-params",
-        help=_("Drops tokens less likely than this share of the likeliest one."),
-    )  # fmt: skip
-    request = NextRequest(text, temperature, top_k, top_p, min_p, 50, model_id)
+    show_choice(Generate(text), model_id, key, Sampling(temperature=1.0))
+
+
+def show_choice(asked: Generate, model_id: str, key: str, start: Sampling) -> None:
+    """The token after what a model is asked to go on from; the controls begin at `start`."""
+    sampling = _choice_controls(key, start)
+    request = from_generate(asked, sampling, 50, model_id)
     result = look("next", request)
     if result is None:
         return
@@ -134,8 +119,34 @@ def show_next(text: str, model_id: str, key: str) -> None:
          _("Filter"): _(DROPPED[one.dropped_by])}
         for one in result.choices
     ]  # fmt: skip
-    show_behind(rows, key, "next", model_id, request)
+    show_behind(rows, key, "next", "" if request.messages else model_id, request)
     show_origin(result)
+
+
+def _choice_controls(key: str, start: Sampling) -> Sampling:
+    left, right = st.columns(2)
+    temperature = left.slider(
+        _("Temperature (T)"), 0.0, 2.0, start.temperature, 0.05, key=f"{key}-t", bind="query-params",
+        help=_("Logits are divided by it: below 1 the likely become likelier, above 1 all alike; 0 takes the first."),
+    )  # fmt: skip
+    top_p = right.slider(
+        _("top-p"), 0.05, 1.0, start.top_p, 0.05, key=f"{key}-p", bind="query-params",
+        help=_("Keeps the likeliest tokens whose probabilities add up to this; 1 keeps all."),
+    )  # fmt: skip
+    top_k = left.slider(
+        _("top-k"),
+        0,
+        50,
+        min(50, start.top_k),
+        key=f"{key}-k",
+        bind="query-params",
+        help=_("Keeps this many of the likeliest; 0 keeps all."),
+    )
+    min_p = right.slider(
+        _("min-p"), 0.0, 0.5, min(0.5, start.min_p), 0.01, key=f"{key}-m", bind="query-params",
+        help=_("Drops tokens less likely than this share of the likeliest one."),
+    )  # fmt: skip
+    return Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
 
 
 def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = "") -> None:

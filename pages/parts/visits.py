@@ -33,9 +33,9 @@ KEPT = "kept"
 """Of the key, in an address."""
 MAX_LINK_BYTES = 1_000
 """Of texts in an address, as they are written there; the shortest limit on the way is 8 KB for all headers."""
-MOST_BESIDE = 3
+MOST_BESIDE = 4
 """Answers beside the first."""
-IGNORED = {"seed", "continuation"}
+IGNORED = {"seed", "continuation", "rivals"}
 """Of requests, when it is asked whether they are the same."""
 HERE, PAGE, ARRIVED, TRIED = "visit_here", "visit_page", "visit_arrived", "visit_tried"
 
@@ -136,8 +136,7 @@ def keep(key: str, answer: Exchange) -> None:
     here: Here | None = st.session_state.get(HERE)
     if answer.visit is not None or here is None or here.answer != key or not (answer.text or answer.result):
         return
-    content = as_record(here.application, answer.request, answer.result)
-    content |= {"text": answer.text, "state": answer.state, "inputs": answer.inputs}
+    content = record_of(here.application, answer)
     title = " · ".join(str(answer.inputs[name]).strip() for name in here.texts)
     answer.visit = house().visits.keep(visitor(), here.application.id, title, content)
     if not answer.visit and house().settings.storage_bytes:
@@ -146,6 +145,12 @@ def keep(key: str, answer: Exchange) -> None:
         )
     st.session_state[here.known] = answer.visit
     _into_address(here, answer.visit)
+
+
+def record_of(application: Application[Any, Any], answer: Exchange) -> dict[str, Any]:
+    """An answer as it is kept."""
+    content = as_record(application, answer.request, answer.result)
+    return content | {"text": answer.text, "state": answer.state, "inputs": answer.inputs}
 
 
 def beside_name(key: str, number: int) -> str:
@@ -160,7 +165,7 @@ def keep_beside(answer: Exchange, others: Sequence[Exchange]) -> None:
         return
     if any(other.state != "done" for other in others):
         return
-    records = [as_record(here.application, other.request, other.result) | {"text": other.text} for other in others]
+    records = [record_of(here.application, other) for other in others]
     try:
         house().visits.add(visitor(), answer.visit, here.application.id, {"beside": records})
     except StorageError:

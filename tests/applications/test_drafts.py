@@ -12,7 +12,6 @@ from engine.applications import PARTS, ranking
 from engine.applications.draft_tree import MOST_CHARACTERS, MOST_NODES, PROMPT, Branch, Tree, tree_from
 from engine.applications.drafts import PART, DraftsRequest, ranked, requests_of
 from engine.applications.together import together
-from engine.applications.tokens import WrittenToken
 from engine.applications.write import WriteRequest, WriteResult
 from engine.errors import InputError, TooLargeError
 from engine.requests import MAX_SEED, Event
@@ -21,8 +20,7 @@ WHALE = WriteRequest("a lighthouse keeper and a whale", "story", seed=7)
 
 
 def written(text: str, reason: str = "stop", probability: float | None = None) -> WriteResult:
-    tokens = [] if probability is None else [WrittenToken(text, 0, probability)]
-    return WriteResult(text, "m", reason, {}, 5, tokens=tokens)
+    return WriteResult(text, "m", reason, {}, 5, probability=probability)
 
 
 def test_drafts_differ_in_their_seed_or_in_their_temperature() -> None:

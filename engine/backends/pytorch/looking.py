@@ -24,6 +24,7 @@ from engine.backends.pytorch.why import Whys
 from engine.backends.texts import Detokenizer, bytes_of
 from engine.errors import NotReadyError, UnsupportedError
 from engine.inspections import (
+    MOST_READ,
     MOST_TOKENS,
     Attend,
     Attention,
@@ -40,7 +41,7 @@ from engine.inspections import (
     Tokens,
     pack,
 )
-from engine.requests import Scoring, Token
+from engine.requests import Generate, Message, Scoring, Token
 
 MOST_RIVALS, MOST_BEST = 20, 200
 
@@ -78,7 +79,8 @@ class Looks:
         rows: RowMaker | None = None,
     ) -> None:
         self._title, self._module, self._tokenizer = title, module, tokenizer
-        self._window, self._origin, self._lock = min(window, MOST_TOKENS), origin, lock
+        self._window, self._longest = min(window, MOST_TOKENS), min(window, MOST_READ)
+        self._origin, self._lock, self._rows = origin, lock, rows
         self._whys = Whys(title, module, tokenizer, self._window, self._read, rows)
         self._kinds: dict[str, Callable[[Job], Any]] = {
             "tokenize": self._tokens, "score": self._scored, "next": self._next, "attend": self._attention,
@@ -161,11 +163,22 @@ class Looks:
     def _next(self, job: Job) -> NextToken:
         request = job.request
         assert isinstance(request, Next)
-        read = self._read(request.text)
+        ids = self._next_ids(request)
         options = {"logits_to_keep": 1} if accepts(self._module, "logits_to_keep") else {}
-        logits = self._module(read.ids, **options).logits[0, -1].float().cpu()
+        logits = self._module(ids, **options).logits[0, -1].float().cpu()
         best = pieces_of(self._tokenizer, logits.topk(min(MOST_BEST, len(logits))).indices.tolist(), is_running=False)
-        return NextToken(read.pieces, pack(logits.numpy(), ("token",)), best, self._origin)
+        read = pieces_of(self._tokenizer, ids[0].tolist())
+        return NextToken(read, pack(logits.numpy(), ("token",)), best, self._origin)
+
+    def _next_ids(self, request: Next) -> Tensor:
+        """What comes before the token that is asked for, as the model reads it."""
+        if not request.turns or self._rows is None:
+            ids, param = self._read(request.text, is_short=False).ids, "text"
+        else:
+            turns = tuple(Message(*turn) for turn in request.turns)  # type: ignore[arg-type]
+            ids, param = torch.tensor([self._rows.prompt_ids(Generate(messages=turns))]), "messages"
+        check_short(ids[0].tolist(), param, self._longest)
+        return ids.to(self._module.device)
 
     def _attention(self, job: Job) -> Attention:
         request = job.request
