@@ -22,7 +22,7 @@ from pages.parts.streaming import ask
 from pages.parts.text import plain
 from pages.parts.visits import MOST_BESIDE, Exchange, answer_of, beside_name, keep, record_of, visitor
 
-HELD, PENDING = "draft-tree", "draft-branch"
+HELD, PENDING = "draft-held", "draft-branch"
 COLOURED = "write_tokens"
 """Key of the switch that colours words by their probability."""
 RIVALS = 10

@@ -110,6 +110,26 @@ def test_the_docs_page_needs_no_other_site(client: TestClient) -> None:
     assert script.status_code == 200 and len(script.content) > 500_000
 
 
+def test_write_tells_tokens_and_several_drafts(client: TestClient) -> None:
+    body = {"text": "snow", "kind": "free", "max_new_tokens": 3, "seed": 5, "rivals": 10}
+    (first, *_) = client.post("/api/write", json=body).json()["tokens"]
+    assert first["rivals"] == [{"text": "rival", "probability": pytest.approx(0.223, abs=1e-3)}] and first["start"] == 0
+    several = body | {"temperatures": [0, 0.7, 1.4], "rivals": 0}
+    found = client.post("/api/write/drafts", json=several).json()
+    scores = [draft["score"] for draft in found["drafts"]]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True) and not found["drafts"][0]["written"]["tokens"]
+    assert found["drafts"][0]["measures"]["likely"] == pytest.approx(0.607, abs=1e-3)
+    streamed = events(client.post("/api/write/drafts/stream", json=several).text)
+    assert streamed[-1]["result"]["model"] == found["model"] and {one["kind"] for one in streamed} >= {
+        "working",
+        "done",
+    }
+    refused = client.post("/api/write/drafts", json=body | {"count": 9})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "count")
+    asked = {"text": "", "messages": [{"role": "user", "content": "Say yes."}]}
+    assert client.post("/api/explore/next", json=asked).json()["choices"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "param"),
     [
