@@ -179,11 +179,12 @@ with page:
         elif word := colours.picked():
             drafts.take_word(KEY, *word)
         else:
-            ask_again(KEY, now)
+            ask_again(KEY, drafts.in_place(now, answer_of(KEY)))
     draft = answer_of(KEY)
     before = opening_of(draft) if draft else ""
     with st.container(border=True, key="answer-box"):
         names = {"text": f"“{_(ABOUT[kind])}”"}
+        now = drafts.in_place(now, draft) if now else None
         finished = partial(colours.show_colours, before=before, key=KEY)
         show_answer(KEY, APPLICATION.stream, prefix=before, errors=errors, now=now, names=names, finished=finished)
         if draft is None or draft.is_empty:

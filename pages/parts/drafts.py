@@ -85,6 +85,16 @@ def take_word(key: str, token: int, rival: int) -> None:
     _branch(key, held, branch, answer.request, {"max_new_tokens": max(LEAST_REST, length)})
 
 
+def in_place(now: WriteRequest, answer: Exchange | None) -> WriteRequest:
+    """What the inputs ask for in the place of the draft that is shown: what begins elsewhere begins there again."""
+    held = held_of()
+    if held is None or answer is None or answer.request.text != now.text:
+        return now
+    if held.branch.way == "word":  # its length is what was left
+        now = replace(now, max_new_tokens=answer.request.max_new_tokens, seed=None)
+    return replace(now, continuation=answer.request.continuation)
+
+
 def told_of(answer: Exchange) -> list[Any]:
     """The tokens of an answer, where they were told with it or since."""
     return list(answer.result.tokens) if answer.result else []
@@ -172,7 +182,8 @@ def _branch_of(node: Node) -> Branch:
 def _current(held: Held, answer: Exchange) -> int:
     """The number of the draft that is shown; one that was asked by itself joins the tree now."""
     if held.answer is not answer:
-        held.branch = Branch(given=str(answer.request.continuation))
+        begun = str(answer.request.continuation)
+        held.branch = held.branch if held.tree.before(held.branch) == begun else Branch(given=begun)
         held.tree, held.answer = _added(held.tree, held.branch, answer), answer
     return held.tree.current
 

@@ -108,11 +108,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
     for (const other of words) other.tabIndex = other === word ? 0 : -1;
     word.focus();
   };
-  root.replaceChildren(...data.pieces.map((piece) => {
+  root.replaceChildren(...data.pieces.flatMap((piece) => {
     const word = document.createElement("span");
     word.textContent = piece.text;
     word.className = ["unsure", "doubtful", "picked"].filter((name) => piece[name]).join(" ");
     if (piece.place === undefined || piece.place === null) return word;
+    const bare = piece.text.trimStart(), lead = bare && piece.text.slice(0, -bare.length);
+    word.textContent = bare || piece.text;  // its space, at a line's end, would have the next line's colour
     if (piece.text.includes("\\n") && !piece.text.trim()) word.classList.add("line");
     if (piece.shade !== undefined && piece.shade !== null) {
       const [colour, most] = piece.shade < .5 ? ["#d1603d", 62] : ["#1f8a84", 46];
@@ -151,7 +153,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       event.preventDefault();
     };
     words.push(word);
-    return word;
+    return lead ? [document.createTextNode(lead), word] : word;
   }));
   const marked = words.find((word) => word.classList.contains("picked"));
   if (marked) { words[0].tabIndex = -1; marked.tabIndex = 0; }
