@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import streamlit as st
 
 from engine.applications import write
 from engine.applications.languages import LANGUAGES
-from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest, WriteResult
-from engine.explain.why import WhyRequest, from_generate
-from engine.messages import Text, counted
+from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest
+from engine.messages import Text
 from pages.parts import colours, drafts
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
-from pages.parts.copying import copy_text
-from pages.parts.decoding import keys_of, main_controls, more_controls, settings_in_words
-from pages.parts.engine import house
+from pages.parts.decoding import keys_of, main_controls, more_controls
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
@@ -25,8 +21,8 @@ from pages.parts.ranking import rank_beside
 from pages.parts.share import header
 from pages.parts.streaming import show_answer
 from pages.parts.temperature import offer_temperature
-from pages.parts.visits import Exchange, answer_of, is_tried, resume
-from pages.parts.why import offer_why_word
+from pages.parts.visits import answer_of, is_tried, resume
+from pages.parts.written import opening_of, show_draft
 
 KEY = "draft"
 KIND_NAMES: dict[Kind, Text] = {
@@ -42,11 +38,6 @@ ABOUT: dict[Kind, Text] = {
     "lyrics": Text("What are the lyrics about?"),
     "slogan": Text("What is the slogan about?"),
     "free": Text("Beginning, which the model continues"),
-}
-ENDS = {
-    "stop": Text("the model ended it"),
-    "length": Text("ended at the length you set"),
-    "deadline": Text("ended by the time limit"),
 }
 GENRES = {
     "": Text("any"), "fantasy": Text("fantasy"), "adventure": Text("adventure"), "mystery": Text("mystery"),
@@ -84,50 +75,6 @@ def fit_kind() -> None:
     chosen = st.session_state["kind"] or "story"
     st.session_state["writer"] = write.default_model(chosen, st.session_state["language"])
     st.session_state["write_max_new_tokens"] = write.TOKENS[chosen]
-
-
-def opening_of(answer: Exchange) -> str:
-    """What stands before the new text: a free text's own beginning, and what was written earlier."""
-    beginning = answer.request.text if answer.request.kind == "free" else ""
-    model = house().catalogue.models.get(answer.request.model or "")
-    if beginning and model and write.is_asked(model):
-        beginning += "\n\n"
-    return beginning + str(answer.request.continuation)
-
-
-def facts_in_words(result: WriteResult) -> str:
-    """How the text came about: length, speed, first token, end."""
-    facts = [_(counted("{count} token", "{count} tokens", result.new_tokens))]
-    if result.is_repeated:
-        facts.append(_("repeated from memory"))
-    if result.tokens_per_second:
-        facts.append(_("{number} a second", number=f"{result.tokens_per_second:.0f}"))
-    if result.first_token_seconds is not None:
-        facts.append(_("first after {seconds:.2f} s", seconds=result.first_token_seconds))
-    facts.append(_(ENDS.get(result.finish_reason, result.finish_reason)))
-    return " · ".join([*facts, *([_(result.ending)] if result.ending else [])])
-
-
-def show_draft(draft: Exchange, before: str, *, is_ready: bool) -> None:
-    """Below the text: what can be done with it, and how it came about."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        can_go_on = bool(draft.text) and is_ready
-        st.button(_("Continue"), icon=":material/arrow_forward:", key="continue", disabled=not can_go_on)
-        st.button(_("New draft"), icon=":material/refresh:", key="again", disabled=not is_ready)
-        copy_text(before + draft.text, "draft")
-        colours.offer_colours()
-    if draft.result:
-        st.caption(facts_in_words(draft.result))
-        st.caption(settings_in_words(draft.result.settings))
-        offer_why_word(draft.text, partial(why_request, draft), "why-word", draft.result.model)
-
-
-def why_request(draft: Exchange, before: str, word: str) -> WhyRequest:
-    """Why the word came after what the model had been given and had written."""
-    asked = replace(draft.request, continuation=draft.request.continuation + before)
-    model = house().catalogue.find(draft.result.model)
-    most = house().settings.max_text_characters + len(asked.continuation)
-    return from_generate(write.ask(model, asked, most), model.id, word)
 
 
 header(_(APPLICATION.title), _("Choose what to write, set the temperature, and watch the words arrive one by one."))

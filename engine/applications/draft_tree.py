@@ -108,7 +108,7 @@ class Tree:
     def _pruned(self) -> Tree:
         """Within the limits; what is shown stays, and what others go on from."""
         tree = self
-        while len(tree.nodes) > MOST_NODES or sum(len(node.text) for node in tree.nodes) > MOST_CHARACTERS:
+        while len(tree.nodes) > MOST_NODES or sum(map(_size, tree.nodes)) > MOST_CHARACTERS:
             parents = {node.parent for node in tree.nodes}
             leaf = next((one for one in tree.nodes if one.id not in parents and one.id != tree.current), None)
             if leaf is None:
@@ -120,6 +120,11 @@ class Tree:
         """For JSON."""
         found: dict[str, Any] = _reader().dump_python(self, mode="json")
         return found
+
+
+def _size(node: Node) -> int:
+    """Characters of a draft, and of the chat that it answers."""
+    return len(node.text) + sum(len(turn.content) for turn in node.request.turns)
 
 
 def tree_from(record: Any) -> Tree | None:

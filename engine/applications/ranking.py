@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
+from engine.applications.habits import stock_phrases
 from engine.applications.languages import SPACELESS
 from engine.applications.tidy import last_end
 from engine.applications.write import WriteRequest, WriteResult
@@ -48,9 +49,9 @@ def fresh(request: WriteRequest, result: WriteResult) -> float | None:
 
 
 def about(request: WriteRequest, result: WriteResult) -> float | None:
-    """The share of the subject's words that the text takes up; of a free text, which has no subject, nothing."""
+    """The share of the subject's words that the text takes up; of a free text or a chat, which have none, nothing."""
     asked = _stems(request.text, request.language)
-    if request.kind == "free" or not asked:
+    if request.kind in ("free", "chat") or not asked:
         return None
     return len(asked & _stems(result.text, request.language)) / len(asked)
 
@@ -62,8 +63,18 @@ def whole(request: WriteRequest, result: WriteResult) -> float:
     return float(bool(text) and (is_ended or last_end(text, is_verse=False) == len(text)))
 
 
+def unhackneyed(request: WriteRequest, result: WriteResult) -> float:
+    """One over one more than the stock phrases that it has, which small models put into everything (see `habits`)."""
+    return 1 / (1 + len(stock_phrases(result.text, request.language)))
+
+
 def formed(request: WriteRequest, result: WriteResult) -> float | None:
-    """How far it is what the kind asks for: sentences and no list, verses of a verse's length, one short line."""
+    """How far it is what the kind asks for: sentences and no list, verses of a verse's length, one short line.
+
+    Of a form that code sees to, the share of its lines that keep to it.
+    """
+    if result.verse and result.verse.lines:
+        return sum(not line.faults for line in result.verse.lines) / len(result.verse.lines)
     text, lines = result.text.strip(), [line for line in result.text.splitlines() if line.strip()]
     if request.kind == "story":
         return min(1.0, len(_SENTENCE.findall(text)) / LEAST_SENTENCES) * (not _LIST.search(text))
@@ -76,11 +87,14 @@ def formed(request: WriteRequest, result: WriteResult) -> float | None:
     return None
 
 
-MEASURES: Mapping[str, Measure] = {"likely": likely, "fresh": fresh, "about": about, "whole": whole, "formed": formed}
+MEASURES: Mapping[str, Measure] = {
+    "likely": likely, "fresh": fresh, "about": about, "unhackneyed": unhackneyed, "whole": whole, "formed": formed,
+}  # fmt: skip
 NAMES: Mapping[str, Text] = {
     "likely": Text("Likely"),
     "fresh": Text("Fresh"),
     "about": Text("On the subject"),
+    "unhackneyed": Text("No stock phrases"),
     "whole": Text("Ends whole"),
     "formed": Text("Has the form"),
 }
@@ -88,6 +102,7 @@ EXPLAINED: Mapping[str, Text] = {
     "likely": Text("the typical probability of its tokens (geometric mean)"),
     "fresh": Text("the share of its words outside runs of three that it had before"),
     "about": Text("the share of the subject's words that it takes up"),
+    "unhackneyed": Text("1, a half with one stock phrase, a third with two"),
     "whole": Text("whether it ends with a sentence"),
     "formed": Text("whether it is sentences, verses or one short line, as its kind asks"),
 }

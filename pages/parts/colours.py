@@ -20,10 +20,10 @@ PICKED, FAILED = "draft-picked", "draft-tokens-failed"
 """The token and the rival that were clicked; the answer whose tokens could not be told."""
 
 
-def offer_colours() -> None:
-    """The switch above a draft."""
+def offer_colours(answer: Exchange) -> None:
+    """The switch below a draft; not of one in a form, which code put together from many."""
     st.toggle(
-        _("Probabilities"), key=COLOURED, bind="query-params",
+        _("Probabilities"), key=COLOURED, bind="query-params", disabled=bool(answer.request.form),
         help=_("Colours each word by how likely the model found it. Point at one, or go there with Tab and the arrow "
                "keys, to see what else could have come; choose one, and the text goes on from there."),
     )  # fmt: skip
@@ -37,7 +37,7 @@ def picked() -> tuple[int, int] | None:
 
 def show_colours(answer: Exchange, before: str, key: str) -> bool:
     """Draw a draft with its tokens where the switch is on and they can be told; whether it did."""
-    if not st.session_state.get(COLOURED):
+    if not st.session_state.get(COLOURED) or answer.request.form:
         return False
     tokens = tell_tokens(answer)
     if not tokens:

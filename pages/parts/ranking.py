@@ -25,7 +25,7 @@ def rank_beside(key: str) -> None:
     note_beside(key, others)
     if len(drafts) < 2:
         return
-    if main and main.result and main.result.probability is None:
+    if main and main.result and main.result.probability is None and not main.request.form:
         tell_tokens(main)
     found = ranked([(one.request, one.result) for one in drafts])
     order = [next(one for one in drafts if one.result is draft.written) for draft in found]

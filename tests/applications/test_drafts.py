@@ -71,6 +71,8 @@ def test_one_draft_that_fails_fails_the_request(house) -> None:
      ("about", replace(WHALE, kind="free"), written("x"), None),
      ("about", replace(WHALE, language="zh", text="大海"), written("大海很蓝"), 1.0),
      ("about", replace(WHALE, text="ice"), written("Ice"), 1.0),
+     ("unhackneyed", WHALE, written("The whale sang."), 1.0),
+     ("unhackneyed", WHALE, written("A testament to the whale."), 0.5),
      ("whole", WHALE, written("It ended."), 1.0), ("whole", WHALE, written("It ended and"), 0.0),
      ("whole", replace(WHALE, kind="poem"), written("snow on snow"), 1.0),
      ("whole", replace(WHALE, kind="poem"), written("snow on snow", "length"), 0.0), ("whole", WHALE, written(""), 0.0),
