@@ -227,14 +227,15 @@ def _clear_beside(key: str) -> None:
 
 
 def show_tree(key: str) -> None:
-    """All drafts of the prompt, to go back to one or to delete it; nothing while there is one alone."""
+    """All drafts of the prompt, to go back to one or to delete it; nothing while there is one alone, and shown."""
     held = held_of()
-    if held is None or len(held.tree.nodes) < 2:
+    is_shown = held is not None and held.answer is answer_of(key)
+    if held is None or (is_shown and len(held.tree.nodes) < 2):
         return
     walked = list(held.tree.walk())
     labels = {node.id: _label(held.tree, node, depth) for node, depth in walked}
     name = f"{key}-tree"
-    st.session_state[name] = held.tree.current
+    st.session_state[name] = held.tree.current if is_shown else None
     words = _(counted("{count} draft", "{count} drafts", len(walked)))
     with st.expander(words, icon=":material/account_tree:", expanded=True, key=f"{name}-open"):
         st.radio(
@@ -244,7 +245,7 @@ def show_tree(key: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 _("Delete this draft"), icon=":material/delete:", key=f"{name}-delete", on_click=_delete, args=(key,),
-                help=_("And those that go on from it."),
+                disabled=not is_shown or len(walked) < 2, help=_("And those that go on from it."),
             )  # fmt: skip
             st.caption(_("Kept with this visit, on reload and in the history, as long as that is."))
 
@@ -260,7 +261,8 @@ def _label(tree: Tree, node: Node, depth: int) -> str:
 
 
 def _show(key: str, name: str) -> None:
-    _turn_to(key, int(st.session_state[name]))
+    if st.session_state[name] is not None:
+        _turn_to(key, int(st.session_state[name]))
 
 
 def _turn_to(key: str, id: int) -> None:

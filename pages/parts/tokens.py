@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from engine.applications.tokens import WrittenToken
+from engine.applications.tokens import Rival, WrittenToken
 from pages.parts.language import _
 
 MOST_SHOWN = 10
@@ -43,6 +43,7 @@ span[role=button]:focus-visible { outline: 2px solid var(--st-link-color); outli
     border-radius: .3rem; white-space: pre; position: relative; }
 [role=menuitem] b { font-weight: 500; overflow: hidden; text-overflow: ellipsis; }
 [role=menuitem] i { font-style: normal; font-variant-numeric: tabular-nums; opacity: .8; }
+[role=menuitem][aria-disabled] { cursor: default; }
 [role=menuitem]:hover, [role=menuitem]:focus-visible { background: var(--st-secondary-background-color);
     outline: 2px solid var(--st-link-color); outline-offset: -2px; }
 """,
@@ -82,7 +83,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
       item.tabIndex = -1;
       item.setAttribute("role", "menuitem");
       item.setAttribute("aria-label", `${text}, ${share}`);
-      item.onclick = () => { close(); setTriggerValue("picked", { place: piece.place, rival: number }); };
+      if (data.told) item.setAttribute("aria-disabled", "true");
+      else item.onclick = () => { close(); setTriggerValue("picked", { place: piece.place, rival: number }); };
       return item;
     }));
     open = word;
@@ -192,14 +194,18 @@ Pick = Callable[[Any, int | None], None]
 """Takes the place of the piece that was picked, and the number of the rival where one was chosen."""
 
 
-def show_pieces(pieces: Sequence[Piece], key: str, pick: Pick, *, label: str = "", is_serif: bool = False) -> None:
-    """Draw a text of pieces; `pick` is called before the page is drawn again."""
+def show_pieces(
+    pieces: Sequence[Piece], key: str, pick: Pick | None, *, label: str = "", is_serif: bool = False
+) -> None:
+    """Draw a text of pieces; `pick` is called before the page is drawn again, without one rivals are only told."""
 
     def clicked() -> None:
-        if found := st.session_state[key].picked:
+        found = st.session_state[key].picked
+        if found and pick:
             pick(found["place"], found["rival"])
 
-    data = {"pieces": [_as_data(one) for one in pieces if one.text], "label": label, "serif": is_serif}
+    drawn = [_as_data(one) for one in pieces if one.text]
+    data = {"pieces": drawn, "label": label, "serif": is_serif, "told": pick is None}
     _TOKENS(key=key, data=data, on_picked_change=clicked)
 
 
@@ -223,16 +229,17 @@ def pieces_of(text: str, tokens: Sequence[WrittenToken], start: int = 0) -> list
         at = start + token.start
         pieces.append(Piece(text[end:at]))
         rivals = [(one.text, percent(one.probability)) for one in token.rivals[:MOST_SHOWN]]
-        pieces.append(Piece(token.text, number, hint_of(token), token.probability, rivals))
+        pieces.append(Piece(token.text, number, hint_of(token.probability, token.rivals), token.probability, rivals))
         end = at + len(token.text)
     return [*pieces, Piece(text[end:])]
 
 
-def hint_of(token: WrittenToken) -> str:
-    """How likely the model found it."""
-    if token.probability is None:
+def hint_of(probability: float | None, rivals: Sequence[Rival]) -> str:
+    """How likely the model found a token."""
+    if probability is None:
         return _("how likely it was is not known")
-    return _("{percent} likely; instead:", percent=percent(token.probability))
+    words = _("{percent} likely", percent=percent(probability))
+    return words + (" · " + _("instead:") if rivals else "")
 
 
 def percent(share: float) -> str:

@@ -28,6 +28,8 @@ from pages.parts.language import _, labelled
 from pages.parts.looking import look, show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
 from pages.parts.text import plain, show_text
+from pages.parts.tokens import Piece as TokenPiece
+from pages.parts.tokens import hint_of, percent, show_pieces
 from pages.parts.why import show_why
 
 HABITS = {
@@ -162,6 +164,7 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
         with column:
             if len(found) > 1:
                 st.markdown(f"**{plain(name)}**")
+            show_pieces(_links(result), f"{key}-words-{name}", None, label=_("The text, token by token"))
             one, two, three = st.columns(3)
             one.metric(_("Surprise, all together"), _("{number} bit", number=f"{result.sum_bits:.1f}"))
             two.metric(_("Perplexity"), f"{result.perplexity:.1f}")
@@ -185,6 +188,16 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
     if house().catalogue.find(model_id).runtime == "llamacpp":
         st.caption(_("llama.cpp, which writes with this model on other pages, does not tell how likely it finds a "
                      "given text; transformers does."))  # fmt: skip
+
+
+def _links(result: ChainResult) -> list[TokenPiece]:
+    """Tokens coloured by their probability, with what was likely in their place."""
+    pieces = []
+    for number, link in enumerate(result.links):
+        hint = _("nothing comes before it") if link.probability is None else hint_of(link.probability, link.rivals)
+        rivals = [(rival.text, percent(rival.probability)) for rival in link.rivals]
+        pieces.append(TokenPiece(link.text, number, hint, link.probability, rivals))
+    return pieces
 
 
 def show_attention(text: str, model_id: str, key: str, source: str = "") -> None:
