@@ -27,6 +27,10 @@ def offer_colours(answer: Exchange) -> None:
         help=_("Colours each word by how likely the model found it. Point at one, or go there with Tab and the arrow "
                "keys, to see what else could have come; choose one, and the text goes on from there."),
     )  # fmt: skip
+    if st.session_state.get(COLOURED) and st.session_state.get(FAILED) is answer:
+        st.caption(
+            _("The same text did not come again, so that its probabilities are not known. A new draft has them.")
+        )
 
 
 def picked() -> tuple[int, int] | None:
@@ -72,9 +76,6 @@ def tell_tokens(answer: Exchange) -> list[Any]:
         answer.result = replace(answer.result, tokens=result.tokens, probability=result.probability)
     else:
         st.session_state[FAILED] = answer
-        if result is not None:
-            st.caption(_("The same text did not come again, so that its probabilities are not known. A new draft has "
-                         "them."))  # fmt: skip
     return told_of(answer)
 
 

@@ -251,13 +251,13 @@ def show_tree(key: str) -> None:
 
 
 def _label(tree: Tree, node: Node, depth: int) -> str:
-    """Where it stands, its first words, and how it came about."""
+    """Where it stands, its number (no two may read the same), its first words, and how it came about."""
     begun = node.given + node.text
     words = " ".join(begun.split())
     short = words if len(words) <= LABEL_CHARACTERS else words[: LABEL_CHARACTERS - 1] + "…"
     lead = "\u2003" * depth + ("└\u2002" if depth else "") + ("…" if node.kept else "")
     facts = [_(WAYS[node.way]), _("temperature {value}", value=f"{node.request.temperature:g}")]
-    return f"{lead}{plain(short)} · :gray[{plain(' · '.join(facts))}]"
+    return f"{lead}{node.id} · {plain(short)} · :gray[{plain(' · '.join(facts))}]"
 
 
 def _show(key: str, name: str) -> None:

@@ -20,7 +20,7 @@ Open = Callable[..., AppTest]
 
 
 def written(open_page: Open, **values: Any) -> AppTest:
-    return click(open_page("write", **values), "Write")
+    return click(open_page("write", **{"write_max_new_tokens": 40} | values), "Write")
 
 
 def pieces(app: AppTest) -> list[dict[str, Any]]:
