@@ -152,6 +152,8 @@ def test_somebody_elses_tree_is_gone_on_from_in_a_visit_of_ones_own(open_page: O
 def test_several_drafts_are_ranked_and_stand_in_the_tree(open_page: Open, bench: Bench) -> None:
     app = written(open_page)
     seed = app.session_state["draft"].request.seed
+    app.session_state["draft-compare"] = True
+    app.run()
     app.pills(key="draft-compare-heats").set_value([0.0, 1.4])
     app.pills(key="draft-compare-more").set_value(2).run()
     app = click(app, "Ask these too")
@@ -172,6 +174,8 @@ def test_several_drafts_are_ranked_and_stand_in_the_tree(open_page: Open, bench:
 
 def test_the_best_can_be_gone_on_with(open_page: Open, bench: Bench) -> None:
     app = written(open_page)
+    app.session_state["draft-compare"] = True
+    app.run()
     app.pills(key="draft-compare-more").set_value(1).run()
     app = click(app, "Ask these too")
     other = app.session_state["draft-beside-0"]
