@@ -22,6 +22,8 @@ AT_ONCE = 4
 """Candidates that are asked for at once: a model begins with four slots."""
 LEAST_HEAT = 0.4
 """The temperature of candidates where none is asked for, which would all be one."""
+SPREAD = 7919
+"""Between the seeds of two texts, so that the candidates of neighbours differ."""
 UNKNOWN = -3.0
 """The mean log-probability of a text where the runtime tells none."""
 
@@ -78,7 +80,7 @@ class Commission:
     def seeded(self, number: int, hotter: float = 0.0) -> Sampling:
         """How the candidate of that number is drawn."""
         heat = self.sampling.temperature + hotter if self.sampling.temperature else LEAST_HEAT + hotter
-        seed = ((self.sampling.seed or 0) + number) % (MAX_SEED + 1)
+        seed = ((self.sampling.seed or 0) * SPREAD + number) % (MAX_SEED + 1)
         return replace(self.sampling, temperature=min(heat, 1.5), seed=seed)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from engine.applications import chapters, slogans, songs, verse
@@ -62,3 +65,24 @@ def check(kind: str, form: str, language: str, count: int) -> None:
 def make(engine: Engine, order: Commission, caller: Caller) -> Generator[Event, None, Made]:
     """Write a text in a form; the events are those of an application, without the last."""
     return (yield from _MAKERS.get(order.form, verse.compose)(engine, order, caller))
+
+
+@dataclass
+class Clock:
+    """When the first text came, seconds from the start."""
+
+    first_text_seconds: float | None = None
+
+    def timed(self, work: Generator[Event, None, Made]) -> Generator[Event, None, Made]:
+        """The same work, watched."""
+        started = time.monotonic()
+        with closing(work):
+            while True:
+                try:
+                    event = next(work)
+                except StopIteration as end:
+                    made: Made = end.value
+                    return made
+                if event.text and self.first_text_seconds is None:
+                    self.first_text_seconds = time.monotonic() - started
+                yield event

@@ -32,7 +32,7 @@ class Habit:
 HABITS: dict[str, Habit] = {
     one.id: one
     for one in (
-        Habit("stock", Text("a stock phrase"), 0.7),
+        Habit("stock", Text("a stock phrase"), 1.2),
         Habit("repeat", Text("a word comes again"), 0.5),
         Habit("begins", Text("lines begin alike"), 0.3),
         Habit("weak", Text("a line ends on a word that leads on"), 0.8),

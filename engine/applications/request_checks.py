@@ -29,6 +29,8 @@ def check(request: WriteRequest, kinds: Collection[str]) -> None:
     if not 0 <= request.rivals <= MOST_RIVALS:
         raise not_between("rivals", 0, MOST_RIVALS)
     formed.check(request.kind, request.form, request.language, request.chapters)
+    if request.form and request.continuation:
+        raise InputError("A text in a form cannot be carried on. Leave continuation empty.", param="continuation")
     clean_text(request.system, "system", MAX_SYSTEM_CHARACTERS, can_be_empty=True)
     if not isinstance(request.turns, list | tuple) or len(request.turns) > MAX_TURNS:
         raise InputError("{field} takes at most {most} turns.", param="turns", field="turns", most=MAX_TURNS)

@@ -19,6 +19,8 @@ MOST_WORDS, MOST_CHARACTERS = 10, 90
 """Of a slogan; a longer one is an advertisement."""
 ALIKE = 0.6
 """Share of common words from which on two are the same."""
+LEAST = 3
+"""Letters of a word from which on an s at its end makes no other word of it."""
 HOTTER = 0.1
 """Added to the temperature with each round: new ones become rare."""
 
@@ -90,7 +92,8 @@ def are_alike(one: str, other: str) -> bool:
 
 def _words(text: str) -> set[str]:
     words = re.findall(r"[\u4e00-\u9fff]|[^\W\d_]+", text.casefold())
-    return {word for word in words if len(word) > 2 or word >= "\u4e00"} or set(words)
+    plain = [word.rstrip("s") if len(word) > LEAST else word for word in words]
+    return {word for word in plain if len(word) > 2 or word >= "\u4e00"} or set(plain)
 
 
 def _listed(heap: _Heap) -> str:

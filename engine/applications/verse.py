@@ -25,8 +25,9 @@ from engine.inspections import Tokenize
 from engine.requests import Event, Generate, Generation, Message
 from engine.serving.protocol import Caller, Engine
 
-ROUNDS, RHYMED_ROUNDS = 6, 2
-"""Of candidates of a line: how many at most, and at least where it has to rhyme: a choice is worth its second there."""
+ROUNDS, LEAST_ROUNDS, SHORT = 6, 2, 5
+"""Of candidates of a line: how many at most, and at least where it has to rhyme or the poem has few lines, where a
+choice is worth its time."""
 HOTTER = 0.08
 """Added to the temperature with each round."""
 BEGINNINGS = 2
@@ -35,7 +36,6 @@ MIN_RHYMES, MOST_RHYMES = 6, 60
 """Words that rhyme with a line's end: as few as let it stand, and as many as are offered."""
 CUT, STRANGE = 0.4, 1.0
 """What a line that was cut at a word costs where candidates are ranked, and each word that no dictionary knows."""
-POEM = "Write a {tone}{genre}poem{language} about {text}."
 _LETTERS = r"[^ \x00-\x1f0-9.,;:!?…<>()\[\]{}|*#_/\\\"“”«»=+~^@&%$\x2d\u2013\u2014]{1,15}"
 
 
@@ -105,7 +105,7 @@ def _line(work: _Work) -> Generator[Event, None, str]:
     place = work.place
     work.rhymes = _rhymes_for(work)
     found: list[_Candidate] = []
-    least = RHYMED_ROUNDS if partners(work.form, place) else 1
+    least = LEAST_ROUNDS if partners(work.form, place) or len(work.form.lines) <= SHORT else 1
     for number in range(ROUNDS):
         work.retries += number >= least
         found += yield from _round(work, number, found)
@@ -187,7 +187,7 @@ def _prompt(work: _Work, begun: str) -> Generate:
         shown = "".join(f"{title}\n{text}\n\n" for title, text in examples)
         head = f"{ours['titles'].get(order.form, ours['label'])}\n\n{shown}"
         return Generate(f"{head}{order.title}\n{so_far}", common_characters=len(head))
-    sentence, turns = words_of_ours()["en"]["orders"].get(order.form, POEM), []
+    sentence, turns = words_of_ours()["en"]["orders"][order.form], []
     for about, text in examples:
         turns += [Message("user", order.order(sentence, about)), Message("assistant", text)]
     turns.append(Message("user", order.order(sentence)))

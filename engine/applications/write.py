@@ -166,11 +166,13 @@ def _formed(engine: Engine, model: Model, request: WriteRequest, sampling: Sampl
         request.form, request.text, request.language, model, acting, request.tone, request.genre, request.system,
         request.chapters,
     )  # fmt: skip
-    work, started = formed.make(engine, order, caller), time.monotonic()
-    made = yield from work
+    started, clock = time.monotonic(), formed.Clock()
+    made = yield from clock.timed(formed.make(engine, order, caller))
     yield Event("replace", text=made.text)
     speed = made.new_tokens / max(0.001, time.monotonic() - started)
-    result = WriteResult(made.text, model.id, "stop", acting.as_dict(), made.new_tokens, speed)
+    result = WriteResult(
+        made.text, model.id, "stop", acting.as_dict(), made.new_tokens, speed, clock.first_text_seconds
+    )
     yield Event("done", result=replace(result, verse=made.verse, note=made.note))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-_STYLE = (
+STYLE = (
     "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.7;font-size:1.1rem;"
     "font-family:'Source Serif',Georgia,'Noto Serif CJK SC',serif;"
 )
@@ -26,7 +26,7 @@ def show_text(text: str, place: Any = None, doubts: Sequence[tuple[int, int]] = 
         mark = f'<span title="{html.escape(why)}" style="{_DOUBT}">{html.escape(text[start:end])}</span>'
         drawn, at = drawn + html.escape(text[at:start]) + mark, end
     drawn += html.escape(text[at:])
-    (place or st).html(f'<div data-answer dir="auto" style="{_STYLE}">{drawn or "&nbsp;"}</div>')
+    (place or st).html(f'<div data-answer dir="auto" style="{STYLE}">{drawn or "&nbsp;"}</div>')
 
 
 def show_passage(passage: str, start: int, end: int, *, around: int = 700) -> None:
@@ -35,7 +35,7 @@ def show_passage(passage: str, start: int, end: int, *, around: int = 700) -> No
     before, marked, after = (html.escape(part) for part in (passage[low:start], passage[start:end], passage[end:high]))
     mark = f'<mark style="{_MARK}">{marked}</mark>' if marked else ""
     lead, trail = "… " if low else "", " …" if high < len(passage) else ""
-    st.html(f'<div dir="auto" style="{_STYLE}">{lead}{before}{mark}{after}{trail}</div>')
+    st.html(f'<div dir="auto" style="{STYLE}">{lead}{before}{mark}{after}{trail}</div>')
 
 
 def _cut_at_words(passage: str, start: int, end: int, around: int) -> tuple[int, int]:
@@ -71,7 +71,7 @@ def show_marks(text: str, spans: Sequence[tuple[int, int]]) -> None:
         if start >= at:
             mark = f'<mark style="{_MARK}">{html.escape(text[start:end])}</mark>'
             drawn, at = drawn + html.escape(text[at:start]) + mark, end
-    st.html(f'<div dir="auto" style="{_STYLE}">{drawn}{html.escape(text[at:])}</div>')
+    st.html(f'<div dir="auto" style="{STYLE}">{drawn}{html.escape(text[at:])}</div>')
 
 
 def plain(text: str) -> str:

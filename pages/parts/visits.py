@@ -153,6 +153,15 @@ def record_of(application: Application[Any, Any], answer: Exchange) -> dict[str,
     return content | {"text": answer.text, "state": answer.state, "inputs": answer.inputs}
 
 
+def leave(key: str) -> None:
+    """Begin anew: nothing is shown under that key, and the address tells of nothing."""
+    here: Here | None = st.session_state.get(HERE)
+    st.session_state.pop(key, None)
+    if here is not None:
+        st.session_state[here.known] = ""
+        st.query_params.pop(KEPT, None)
+
+
 def beside_name(key: str, number: int) -> str:
     """Where the session has what was asked beside the answer under that key."""
     return f"{key}-beside-{number}"

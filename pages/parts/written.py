@@ -15,6 +15,7 @@ from pages.parts import colours
 from pages.parts.copying import copy_text
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import house
+from pages.parts.forms import show_outcome
 from pages.parts.language import _
 from pages.parts.visits import Exchange
 from pages.parts.why import offer_why_word
@@ -44,22 +45,26 @@ def facts_in_words(result: WriteResult) -> str:
         facts.append(_("{number} a second", number=f"{result.tokens_per_second:.0f}"))
     if result.first_token_seconds is not None:
         facts.append(_("first after {seconds:.2f} s", seconds=result.first_token_seconds))
-    facts.append(_(ENDS.get(result.finish_reason, result.finish_reason)))
+    if not (result.verse or result.note):  # where code saw to the end
+        facts.append(_(ENDS.get(result.finish_reason, result.finish_reason)))
     return " · ".join([*facts, *([_(result.ending)] if result.ending else [])])
 
 
 def show_draft(draft: Exchange, before: str, *, is_ready: bool) -> None:
     """Below the text: what can be done with it, and how it came about."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        can_go_on = bool(draft.text) and is_ready
+        can_go_on = bool(draft.text) and is_ready and not draft.request.form
         st.button(_("Continue"), icon=":material/arrow_forward:", key="continue", disabled=not can_go_on)
         st.button(_("New draft"), icon=":material/refresh:", key="again", disabled=not is_ready)
         copy_text(before + draft.text, "draft")
-        colours.offer_colours(draft)
+        if not draft.request.form:
+            colours.offer_colours(draft)
     if draft.result:
+        show_outcome(draft.result)
         st.caption(facts_in_words(draft.result))
         st.caption(settings_in_words(draft.result.settings))
-        offer_why_word(draft.text, partial(why_request, draft), "why-word", draft.result.model)
+        if not draft.request.form:
+            offer_why_word(draft.text, partial(why_request, draft), "why-word", draft.result.model)
 
 
 def why_request(draft: Exchange, before: str, word: str) -> WhyRequest:

@@ -55,7 +55,7 @@ def test_a_haiku_is_asked_for_line_by_line(guided: Any) -> None:
     guided.backend.say = lambda request: LINES[place(request)] + "\n"
     result = run(guided, HAIKU)
     assert result.text == "\n".join(LINES) and result.verse and result.verse.is_kept
-    assert (result.verse.retries, result.verse.candidates, result.verse.is_guided) == (0, 12, True)
+    assert (result.verse.retries, result.verse.candidates, result.verse.is_guided) == (0, 24, True)
     assert [line.syllables for line in result.verse.lines] == [5, 7, 5] and result.settings["seed"] == 1
     first = guided.backend.seen[0]
     assert "5" not in first.grammar or first.grammar.startswith("root ::= word (sep word)")
@@ -68,9 +68,9 @@ def test_a_haiku_is_asked_for_line_by_line(guided: Any) -> None:
 @pytest.mark.parametrize(
     ("said", "text", "retries"),
     [(["Rain falls on the roof tonight again"], "Rain falls on the roof", 0),
-     (["Rain falls on it and", "Rain falls on the roof"], "Rain falls on the roof", 1),
-     (["Rain, the", "Rain falls on the roof"], "Rain falls on the roof", 1),
-     (["A haiku of rain"], "A haiku of rain", 5), (["..."], "…", 5)],
+     (["Rain falls on it and"] * 2 + ["Rain falls on the roof"], "Rain falls on the roof", 1),
+     (["Rain, the"] * 2 + ["Rain falls on the roof"], "Rain falls on the roof", 1),
+     (["A haiku of rain"], "A haiku of rain", 4), (["..."], "…", 4)],
 )  # fmt: skip
 def test_what_does_not_fit_is_cut_or_asked_for_again(guided: Any, said: list[str], text: str, retries: int) -> None:
     calls: list[int] = []
@@ -201,6 +201,7 @@ def test_ten_slogans_without_doubles_and_stock(guided: Any) -> None:
     ("one", "other", "wanted"),
     [("Every step counts.", "every step counts!", True), ("Every step counts", "Every single step counts", True),
      ("Bread before dawn", "The oven never sleeps", False), ("Go", "Go", True), ("", "Go", False),
+     ("Sweet treat.", "Sweet treats!", True),
      ("每一步都算数", "每一步都算", True), ("每一步都算数", "唤醒清晨", False)],
 )  # fmt: skip
 def test_slogans_that_say_the_same(one: str, other: str, wanted: bool) -> None:
@@ -287,6 +288,7 @@ def test_items_of_a_list() -> None:
      ({"chapters": 9}, InputError, "chapters"), ({"system": "x" * 2_001}, TooLargeError, "system"),
      ({"turns": [Turn("user", "x")] * 101, "kind": "chat", "form": ""}, InputError, "turns"),
      ({"text": " "}, InputError, "text"),
+     ({"continuation": "x"}, InputError, "continuation"),
      ({"turns": [Turn("user", "x" * 2_001)], "kind": "chat", "form": ""}, TooLargeError, "messages[0].content"),
      ({"kind": "chat", "form": "", "model": "gemma-3-270m"}, UnsupportedError, "model")],
 )  # fmt: skip
