@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,9 @@ from pages.parts.serving import door, origin
 
 WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
+TURN_SECONDS = 0.001
+"""How long a thread that computes in Python keeps another waiting: a quick answer passes from thread to thread ten
+times, and each would wait for Python's own 5 ms beside a page that is being drawn."""
 BUSY_SECONDS = 0.25
 """Between two looks whether somebody waits for an answer, whom that loading would slow down."""
 
@@ -72,6 +76,7 @@ def _tell_host(home: House) -> None:
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Fetch the embedded weights in the background from the start; end what runs when the server stops."""
     logs.set_up(current())
+    sys.setswitchinterval(TURN_SECONDS)
     http.prepare_sockets()
     home = await run_in_threadpool(house)
     _tell_host(home)

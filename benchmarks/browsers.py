@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 
 PATIENCE_SECONDS = 300.0
+NOBODYS: Mapping[str, str] = {}
 Element = Any
 """Of Streamlit's protocol."""
 
@@ -34,16 +35,21 @@ class Answer:
 class Browser:
     """One session on one page: its elements by their place, and the widgets among them by name."""
 
-    def __init__(self, host: str, page: str, query: str = "") -> None:
+    def __init__(self, host: str, page: str, query: str = "", cookies: Mapping[str, str] = NOBODYS) -> None:
         from websockets.sync.client import connect
         from websockets.typing import Origin, Subprotocol
 
+        told = ["streamlit", *filter(None, [cookies.get("_streamlit_xsrf")])]
+        sent = "; ".join(f"{name}={value}" for name, value in cookies.items())
         self.line = connect(
             f"ws://{host}/_stcore/stream", origin=Origin(f"http://{host}"), max_size=None, open_timeout=60, legacy=True,
-            subprotocols=[Subprotocol("streamlit")],
+            subprotocols=[Subprotocol(one) for one in told],
+            additional_headers={"Cookie": sent} if sent else {},
         )  # fmt: skip
         self.page, self.query = page, query
         """The latter as it stands in the address now, with the key of what is kept."""
+        self.redirect = ""
+        """Where the page last sent whoever signs in."""
         self.elements: dict[tuple[int, ...], Element] = {}
         self._hashes: dict[str, Any] = {}
         self._hash = ""
@@ -119,6 +125,8 @@ class Browser:
                 self._hash = message.navigation.page_script_hash
             elif kind == "page_info_changed":
                 self.query = message.page_info_changed.query_string
+            elif kind == "auth_redirect":
+                self.redirect = message.auth_redirect.url
             elif kind == "new_session":
                 is_begun = True
             elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY and is_begun:

@@ -6,20 +6,22 @@ Rows: thirty (press at once on Write), mixed (fifty visitors for `--minutes`). F
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import random
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from statistics import mean, median
 from typing import Any
 
+from benchmarks import measuring
 from benchmarks.browsers import Answer, Browser
 from benchmarks.load import SMALL, WORDS, Server, ask, at_once, percentile, prompt, server, stream
 
@@ -28,6 +30,7 @@ VISITORS, LENGTH = 30, 64
 WRITE_LABEL = "What is the story about?"
 MINUTES, SETTLED_MINUTES = 30.0, 5.0
 LOOK_SECONDS = 5.0
+CROWDS = 5
 REST_SECONDS = 4.0
 """Of a visitor between two questions, at most."""
 
@@ -63,8 +66,8 @@ class Deed:
 
     name: str
     asked: tuple[str, ...]
-    do: Callable[[Server, str], tuple[str, str]]
-    """Of a text, its answer and what went wrong, "" where nothing did."""
+    do: Callable[[str, str], tuple[str, str]]
+    """Of a server's host and a text, the answer and what went wrong, "" where nothing did."""
 
 
 @dataclass
@@ -76,27 +79,34 @@ class Seen:
     refused: Counter[str] = field(default_factory=Counter)
     mixed: int = 0
     lost: int = 0
-    megabytes: list[tuple[float, float]] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, other: Seen) -> None:
+        """What others saw."""
+        for name, waits in other.waits.items():
+            self.waits.setdefault(name, []).extend(waits)
+        self.faults += other.faults
+        self.refused += other.refused
+        self.mixed += other.mixed
+        self.lost += other.lost
 
 
 def _api(path: str, make: Callable[[str], dict[str, Any]], read: Callable[[Any], str]) -> Any:
-    def do(ours: Server, text: str) -> tuple[str, str]:
-        status, body = ask(ours.host, path, make(text))
+    def do(host: str, text: str) -> tuple[str, str]:
+        status, body = ask(host, path, make(text))
         return (read(json.loads(body)), "") if status == 200 else ("", str(status))
 
     return do
 
 
-def _chat(ours: Server, text: str) -> tuple[str, str]:
-    visit = stream(ours.host, SMALL, text, 32, temperature=0.0)
+def _chat(host: str, text: str) -> tuple[str, str]:
+    visit = stream(host, SMALL, text, 32, temperature=0.0)
     fault = "" if visit.end == "done" else str(visit.status if visit.status != 200 else visit.end)
     return visit.text, fault
 
 
 def _page(page: str, query: str, button: str, label: str) -> Any:
-    def do(ours: Server, text: str) -> tuple[str, str]:
-        with Browser(ours.host, page, query) as browser:
+    def do(host: str, text: str) -> tuple[str, str]:
+        with Browser(host, page, query) as browser:
             answer = browser.press(button, {label: text})
         return answer.text, "; ".join(answer.errors)
 
@@ -140,24 +150,29 @@ DEEDS = (
 
 
 def mixed(minutes: float = MINUTES, visitors: int = 50) -> dict[str, Any]:
-    """So many visitors, each asking one thing after the other with a rest between."""
-    seen = Seen()
-    with server() as ours:
-        expected = {(deed.name, text): deed.do(ours, text)[0] for deed in DEEDS for text in deed.asked}
-        over = time.monotonic() + 60 * minutes
-        with _watched(ours, seen):
-            at_once([partial(_visit, ours, n, over, expected, seen) for n in range(visitors)])
-        left = ours.megabytes()
-    return _told(seen, minutes) | {"megabytes_after": left}
+    """So many visitors, each asking one thing after the other with a rest between; in several processes, so that none
+    waits for another's interpreter."""
+    seen, megabytes, share = Seen(), list[tuple[float, float]](), visitors // CROWDS
+    with server() as ours, ProcessPoolExecutor(CROWDS, mp_context=get_context("spawn")) as pool:
+        expected = {(deed.name, text): deed.do(ours.host, text)[0] for deed in DEEDS for text in deed.asked}
+        with _watched(ours, megabytes):
+            crowds = [
+                pool.submit(_crowd, ours.host, range(first, first + share), minutes, expected)
+                for first in range(0, visitors, share)
+            ]
+            for one in crowds:
+                seen.add(one.result())
+        left, server_seconds = ours.megabytes(), _server_seconds(ours.host)
+    return _told(seen, megabytes, minutes) | {"megabytes_after": left, "of_those_in_the_server_s": server_seconds}
 
 
 @contextmanager
-def _watched(ours: Server, seen: Seen) -> Iterator[None]:
+def _watched(ours: Server, megabytes: list[tuple[float, float]]) -> Iterator[None]:
     is_over, started = threading.Event(), time.monotonic()
 
     def look() -> None:
         while not is_over.wait(LOOK_SECONDS):
-            seen.megabytes.append(((time.monotonic() - started) / 60, ours.megabytes()))
+            megabytes.append(((time.monotonic() - started) / 60, ours.megabytes()))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -168,18 +183,39 @@ def _watched(ours: Server, seen: Seen) -> Iterator[None]:
         thread.join()
 
 
-def _visit(ours: Server, number: int, over: float, expected: dict[tuple[str, str], str], seen: Seen) -> None:
+def _crowd(host: str, numbers: Sequence[int], minutes: float, expected: dict[tuple[str, str], str]) -> Seen:
+    seen, lock, over = Seen(), threading.Lock(), time.monotonic() + 60 * minutes
+    at_once([partial(_visit, host, number, over, expected, seen, lock) for number in numbers])
+    return seen
+
+
+def _visit(
+    host: str, number: int, over: float, expected: dict[tuple[str, str], str], seen: Seen, lock: threading.Lock
+) -> None:
     chance = random.Random(number)
     while time.monotonic() < over:
         deed = chance.choice(DEEDS)
         text, started = chance.choice(deed.asked), time.perf_counter()
         try:
-            answer, fault = deed.do(ours, text)
+            answer, fault = deed.do(host, text)
         except Exception as error:  # whatever a client meets is told
             answer, fault = "", f"{type(error).__name__}: {error}"[:200]
-        with seen.lock:
+        with lock:
             _note(deed, text, answer, fault, time.perf_counter() - started, expected, seen)
         time.sleep(chance.uniform(0, REST_SECONDS))
+
+
+def _server_seconds(host: str) -> dict[str, dict[str, float]]:
+    """By path, in which of the histogram's parts half and 99 of 100 of the requests end: without what a client adds."""
+    parts: dict[str, list[tuple[float, float]]] = {}
+    for line in ask(host, "/metrics")[1].decode().split("\n"):
+        if found := re.match(r'parlance_http_request_seconds_bucket\{le="(.+?)",path="(.+?)"\} (\S+)', line):
+            parts.setdefault(found[2], []).append((float(found[1]), float(found[3])))
+    return {
+        path: {name: next(end for end, count in ends if count >= share * ends[-1][1])
+               for name, share in (("median", 0.5), ("99 of 100", 0.99))}
+        for path, ends in parts.items()
+    }  # fmt: skip
 
 
 def _note(
@@ -198,10 +234,10 @@ def _note(
             print(json.dumps({"other": deed.name, "asked": text, "came": answer, "alone": expected[deed.name, text]}))
 
 
-def _told(seen: Seen, minutes: float) -> dict[str, Any]:
+def _told(seen: Seen, megabytes: Sequence[tuple[float, float]], minutes: float) -> dict[str, Any]:
     begin = min(SETTLED_MINUTES, minutes / 2)
-    early = [size for at, size in seen.megabytes if begin - 1 <= at < begin + 1]
-    late = [size for at, size in seen.megabytes if at >= minutes - 2]
+    early = [size for at, size in megabytes if begin - 1 <= at < begin + 1]
+    late = [size for at, size in megabytes if at >= minutes - 2]
     return {
         "minutes": minutes,
         "asked": sum(map(len, seen.waits.values())),
@@ -220,7 +256,7 @@ def _told(seen: Seen, minutes: float) -> dict[str, Any]:
         "growth": mean(late) / mean(early) - 1 if early and late else None,
         "megabytes_by_minute": [
             round(mean(found)) for minute in range(round(minutes) + 1)
-            if (found := [size for at, size in seen.megabytes if minute <= at < minute + 1])
+            if (found := [size for at, size in megabytes if minute <= at < minute + 1])
         ],
     }  # fmt: skip
 
@@ -230,13 +266,10 @@ ROWS: dict[str, Callable[..., dict[str, Any]]] = {"thirty": thirty, "mixed": mix
 
 def main() -> None:
     """Measure the rows that are named, one after the other."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
-    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all where none is named")
+    parser = measuring.parser("demo", __doc__, ROWS)
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of mixed (default %(default)g)")
     arguments = parser.parse_args()
-    for name in arguments.rows or ROWS:
-        facts = ROWS[name](**({"minutes": arguments.minutes} if name == "mixed" else {}))
-        print(json.dumps({"row": name, "load": os.getloadavg()}) + "\n  " + json.dumps(facts, default=str), flush=True)
+    measuring.measure(ROWS, arguments.rows, {"mixed": {"minutes": arguments.minutes}})
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ cache (damaged copies), clock (set back a day), rolling (one server replaced by 
 
 from __future__ import annotations
 
-import argparse
 import http.client
-import json
 import os
 import re
 import shutil
@@ -28,6 +26,7 @@ from urllib.parse import parse_qs
 
 import psutil  # type: ignore[import-untyped]
 
+from benchmarks import measuring
 from benchmarks.browsers import Answer, Browser
 from benchmarks.demo import WRITE_LABEL
 from benchmarks.load import SMALL, Server, ask, prompt, server, stream
@@ -296,13 +295,10 @@ ROWS: dict[str, Callable[..., Told]] = {
 
 def main() -> None:
     """Try the rows that are named, one after the other."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all where none is named")
+    parser = measuring.parser("faults", __doc__, ROWS)
     parser.add_argument("--gone", type=float, default=GONE_SECONDS, help="seconds without the database")
     arguments = parser.parse_args()
-    for name in arguments.rows or ROWS:
-        facts = ROWS[name](**({"gone_seconds": arguments.gone} if name == "database" else {}))
-        print(json.dumps({"row": name}) + "\n  " + json.dumps(facts, default=str), flush=True)
+    measuring.measure(ROWS, arguments.rows, {"database": {"gone_seconds": arguments.gone}})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Rows: health (while models load, /healthz of this server and of an idle one in turns), long (beside long prompts),
 alone (a long prompt in stages and whole), beside (as long, on the runtime transformers), visitors, crowd, hangups,
 sessions, limit (visitors in 3 GiB), uploads (files in 3 GiB), one_gib and two_gib (one visitor of everything), rows
-(many of a file), stop (SIGTERM), kills. Figures are printed as JSON lines and kept by hand in docs/reliability.md.
+(many of a file), hops (threads that compute beside others), stop (SIGTERM), kills. Figures are printed as JSON lines
+and kept by hand in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +33,7 @@ from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
+from benchmarks import measuring
 from benchmarks.pages import end, launch, wait
 from benchmarks.prompts import alone, beside
 from benchmarks.sides import ROOT
@@ -527,6 +530,51 @@ def rows(count: int = 400_000) -> dict[str, Any]:
     }
 
 
+def hops() -> dict[str, Any]:
+    """Ten hand-overs between two threads beside three that compute in Python, as pages do: seconds, and what is
+    computed in a second of the processor, by Python's own time for a thread's turn and by the app's."""
+    from app import TURN_SECONDS
+
+    usual, told = sys.getswitchinterval(), dict[str, Any]()
+    for name, interval in (("python", usual), ("app", TURN_SECONDS)) * 3:
+        sys.setswitchinterval(interval)
+        seconds, works = _hops(3)
+        told.setdefault(name, []).append([interval, seconds, works])
+    sys.setswitchinterval(usual)
+    return told
+
+
+def _hops(computing: int, rounds: int = 3) -> tuple[list[float], float]:
+    is_over, done = threading.Event(), [0] * computing
+    asked, answered = SimpleQueue[bool](), SimpleQueue[bool]()
+
+    def compute(place: int) -> None:
+        while not is_over.is_set():
+            json.dumps([{"a": number, "b": str(number)} for number in range(60)])
+            done[place] += 1
+
+    def answer() -> None:
+        while asked.get():
+            answered.put(True)
+
+    threads = [threading.Thread(target=compute, args=(place,)) for place in range(computing)]
+    threads.append(threading.Thread(target=answer))
+    began, seconds = time.process_time(), list[float]()
+    for one in threads:
+        one.start()
+    for _ in range(rounds):
+        started = time.perf_counter()
+        for _ in range(5):
+            asked.put(True)
+            answered.get()
+        seconds.append(time.perf_counter() - started)
+    is_over.set()
+    asked.put(False)
+    for one in threads:
+        one.join()
+    return seconds, sum(done) / (time.process_time() - began)
+
+
 def _limited(work: Callable[[Path], dict[str, Any]], limit_bytes: int = LIMIT_BYTES) -> dict[str, Any]:
     """Done with a control group that has a limit of memory, where this user may make one."""
     group = _group(limit_bytes)
@@ -580,6 +628,7 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
         limit,
         uploads,
         rows,
+        hops,
         one_gib,
         two_gib,
         stop,
@@ -590,17 +639,13 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
 
 def main() -> None:
     """Measure the rows that are named, one after the other."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
-    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all where none is named")
+    parser = measuring.parser("load", __doc__, ROWS)
     parser.add_argument("--ping", nargs=2, metavar="HOST", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.ping:
         ping(arguments.ping)
-        return
-    for name in arguments.rows or ROWS:
-        facts = ROWS[name]()
-        rounded = json.dumps(facts, default=str)
-        print(json.dumps({"row": name, "load": os.getloadavg()}) + "\n  " + rounded, flush=True)
+    else:
+        measuring.measure(ROWS, arguments.rows)
 
 
 if __name__ == "__main__":

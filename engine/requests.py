@@ -133,7 +133,8 @@ class Generate:
     grammar: str = ""
     """A grammar in GBNF (llama.cpp) that the answer must follow: an application's, never a person's."""
     common_characters: int = 0
-    """Of the prompt's beginning that is the application's, the same for all: what was computed of it is reused."""
+    """Of the prompt's beginning, or of the last question's with all messages before it, that is the application's, the
+    same for all: what was computed of it is reused."""
     task: Literal["generate"] = "generate"
 
     @property

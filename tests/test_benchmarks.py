@@ -234,8 +234,9 @@ def test_what_visitors_saw_is_told() -> None:
         ("", "500", 9.0),
     ):
         demo._note(deed, "t", answer, fault, seconds, {(deed.name, "t"): "a"}, seen)
-    seen.megabytes = [(minute, 100.0 + minute) for minute in range(11)]
-    told = demo._told(seen, 10)
+    other = demo.Seen()
+    other.add(seen)
+    told = demo._told(other, [(minute, 100.0 + minute) for minute in range(11)], 10)
     assert (told["asked"], told["lost"], told["mixed_up"]) == (4, 1, 1)
     assert (sum(told["refused"].values()), sum(told["faults"].values())) == (1, 1)
     assert told["waits_s"][deed.name] == {"count": 4, "median": 1.5, "99 of 100": 3.0, "times": 2.0}

@@ -181,7 +181,8 @@ def test_pages_hold_no_torch_and_reach_the_engine_through_parts() -> None:
             assert "engine.serving.local" not in names and "engine.catalogue.store" not in names, path
 
 
-def test_serving_never_imports_training() -> None:
+def test_what_answers_people_never_imports_training() -> None:
+    """But for the API's jobs, which begin runs as the page Fine-tune does; both stand above the training."""
     begins_runs = ROOT / "engine" / "http" / "jobs.py"
     for path in (ROOT / "engine").rglob("*.py"):
         if "training" not in path.parts and "evaluation" not in path.parts and path != begins_runs:

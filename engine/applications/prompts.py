@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 from engine.applications.languages import NAMED, SPACELESS
@@ -72,3 +73,8 @@ def style_of(model: Model) -> str:
     if model.is_language_model:
         return "chat" if model.is_chat else "few-shot"
     return "pair" if model.pair else "codes"
+
+
+def common_length(order: str, plain: str) -> int:
+    """Characters at an order's beginning that are as in the plain one, so that nobody typed them."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(order, plain, strict=False)))

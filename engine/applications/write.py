@@ -18,6 +18,7 @@ from engine.applications.commission import Commission, Verse
 from engine.applications.completing import checked_turns
 from engine.applications.formed import FormName
 from engine.applications.languages import LANGUAGES, names_of
+from engine.applications.prompts import common_length
 from engine.applications.request_checks import check
 from engine.applications.tidy import Tidy, first_end, last_end
 from engine.applications.tokens import WrittenToken, lay, typical_probability
@@ -283,7 +284,9 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
         return Generate(text + continuation, sampling=sampling)
     if model.is_chat:
         turns = (*_system(request), *messages(request, text, continuation))
-        return Generate(messages=turns, sampling=sampling)
+        plain = _order(replace(request, tone="", genre=""), "")
+        ours = 0 if request.system.strip() else common_length(_order(request, text), plain)
+        return Generate(messages=turns, sampling=sampling, common_characters=ours)
     hidden, _, shown = _opening(request).partition("|")
     return Generate(hidden.format(**_words(request, text)) + (continuation or shown), sampling=sampling)
 

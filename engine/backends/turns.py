@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-SHARED_SECONDS = 0.15
+SHARED_SECONDS = 0.1
 """How long a turn may take where somebody else is there; alone it is as long as costs nothing."""
 SHARE = 1.2
 """Of a stage's time, for which answers go on without the next: they keep half of their speed."""

@@ -34,6 +34,8 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().absolute()
         self._checked: set[str] = set()
+        self._manifests: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        """By model, with the inode, size and time of the file that was read."""
 
     def whole(self, model_id: str) -> Path:
         """Where the model's files are once they are whole."""
@@ -44,9 +46,20 @@ class Cache:
         return self.folder / "partial" / key(model_id)
 
     def manifest(self, model_id: str) -> dict[str, Any]:
-        """What was noted at the installation; {} when the model is not there."""
-        manifest = read_json(self.whole(model_id) / MANIFEST)
-        return manifest if manifest.get("id") == model_id and _is_sound(manifest) else {}
+        """What was noted at the installation, which nobody may change; {} when the model is not there. A page asks for
+        dozens: what has not been written since is not read again."""
+        path = self.whole(model_id) / MANIFEST
+        try:
+            status = path.stat()
+        except OSError:
+            return {}
+        mark = status.st_ino, status.st_size, status.st_mtime_ns
+        if (known := self._manifests.get(model_id)) and known[0] == mark:
+            return known[1]
+        manifest = read_json(path)
+        manifest = manifest if manifest.get("id") == model_id and _is_sound(manifest) else {}
+        self._manifests[model_id] = mark, manifest
+        return manifest
 
     def problem(self, model: Model) -> Text | None:
         """None when the model is whole, an empty Text when it is not there, a sentence when a file is not as noted."""

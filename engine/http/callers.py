@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -12,6 +13,7 @@ from engine.http.visitors import HOST_COOKIE, number_of, visitor_of
 from engine.serving import access
 from engine.serving.compose import House
 from engine.serving.protocol import Caller, Role
+from engine.serving.roles import has_sign_in, role_of
 from engine.storage.hosting import PREFIX, SIGNED_IN_SECONDS
 
 FOUND = "parlance.caller"
@@ -39,14 +41,20 @@ def _identify(house: House, request: HTTPConnection) -> Caller:
     if kind.lower() == "bearer" and secret.startswith(PREFIX):
         return _keys_caller(house, secret, request.url.path)
     address, visitor = request.client.host if request.client else "", visitor_of(request.cookies)
-    is_host = house.hosting.is_host(request.cookies.get(HOST_COOKIE, ""))
-    role: Role = "host" if is_host else "visitor"
+    role = role_in(house, lambda: house.hosting.claims(request), request.cookies)
     caller = access.caller_of(settings, number_of(visitor) if visitor else address, address=address, role=role)
     if settings.api_needs_key and caller.role == "visitor" and _scope_of(request.url.path):
         raise UnknownKeyError(
             "This API needs a key of its host's. Send it as Authorization: Bearer {key}.", key=PREFIX + "…"
         )
     return caller
+
+
+def role_in(house: House, claims: Callable[[], Mapping[str, Any]], cookies: Mapping[str, str]) -> Role:
+    """Of a browser: by its sign-in where the host named who may, else by the one-time address."""
+    if has_sign_in(house.settings):
+        return role_of(house.settings, claims())
+    return "host" if house.hosting.is_host(cookies.get(HOST_COOKIE, "")) else "visitor"
 
 
 def _keys_caller(house: House, secret: str, path: str) -> Caller:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import InputError
 from engine.http.language import listen, said
+from engine.http.pace import Paced
 from engine.http.visitors import greet
 from engine.messages import Text
 from engine.serving import access
@@ -32,6 +34,7 @@ FIRST_SECONDS = 30.0
 BYTES_A_SECOND = 10_000
 """A body has FIRST_SECONDS, and more while it comes at this pace."""
 MAX_SHOWN_CHARACTERS = 100
+_PLAIN_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]]+)(:\d+)?")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # an address holds what a visitor typed
@@ -92,7 +95,7 @@ class Door:
         if scope["type"] == "websocket":
             if refusal is not None:
                 return await send({"type": "websocket.close", "code": 1008})  # before it is accepted: status 403
-            return await self.app(scope, receive, send)
+            return await self.app(scope, Paced(receive), send)
         body = _Body(receive)
         answer = _Response(scope, send, self.headers(scope["path"]), body, self.is_keeping)
         try:
@@ -123,7 +126,7 @@ class Door:
             name, _ = (parts.hostname or "").rstrip("."), parts.port
         except ValueError:
             return False
-        if not name or parts.netloc != host or parts.username is not None:
+        if not name or parts.netloc != host or parts.username is not None or not _PLAIN_HOST.fullmatch(host):
             return False
         return _is_number(name) or any(_fits(name, pattern) for pattern in self.hosts)
 

@@ -15,9 +15,8 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from engine.errors import NotReadyError
 from engine.http.errors import dumps, error_body
-from engine.http.stopping import is_stopping
+from engine.http.stopping import check_going_on
 from engine.requests import Event
 
 T = TypeVar("T")
@@ -46,8 +45,7 @@ async def events_of(generator: Iterator[T]) -> AsyncGenerator[T]:
     """
     try:
         while (event := await in_thread(next, generator, None)) is not None:
-            if is_stopping.is_set():
-                raise NotReadyError("The server is stopping. Try again in a minute.", retry_seconds=60)
+            check_going_on()
             yield event
     except BaseException:  # what came to its end by itself needs no thread to be closed in
         with CancelScope(shield=True):

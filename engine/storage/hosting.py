@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,8 @@ class Hosting:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.token = secrets.token_urlsafe(24)
+        self.claims: Callable[[Any], Mapping[str, Any]] = lambda request: {}
+        """Set by the pages: what a sign-in told of whoever sends a request."""
         self._lock = threading.Lock()
         self._keys = Recent(lambda secret: storage.read(f"key {secret}"))
         self._signed_in = Recent(lambda secret: storage.read(f"sign-in {secret}") is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.messages import Text
 from engine.serving.access import may
@@ -27,8 +28,16 @@ LOW = 0.2
 
 
 def banner() -> None:
-    """Above each page of a public site, for whoever may not do everything."""
+    """Above each page: what happened to the server, and on a public site what is off for whoever may not do all."""
     who = caller()
+    if _is_left_behind():
+        st.info(
+            _(
+                "This page has lost its server, which was restarted or had forgotten it. What it was writing then is "
+                "lost; what you typed is still here, and everything works again."
+            ),
+            icon=":material/restart_alt:",
+        )
     if house().hosting.is_on(PAUSED):
         st.warning(_("Whoever runs this server has paused it: nothing is answered for now."), icon=":material/pause:")
     off = [_(name) for action, name in NAMES.items() if not may(who, action)]  # type: ignore[arg-type]
@@ -38,6 +47,15 @@ def banner() -> None:
     days = house().settings.keep_days
     kept = _("What you ask is kept for you alone, for {days:g} days.", days=days)
     st.caption(f":material/public: {words}" + (f" {kept}" if house().settings.storage_bytes else ""))
+
+
+def _is_left_behind() -> bool:
+    """Whether the browser comes back with a session that this server does not have; true once."""
+    told, context = st.context.headers.get("Sec-WebSocket-Protocol", ""), get_script_run_ctx()
+    earlier = (*map(str.strip, told.split(",")), "", "", "")[2]  # after the protocol's name and a token
+    is_first = "is_known" not in st.session_state
+    st.session_state["is_known"] = True
+    return is_first and context is not None and bool(earlier) and earlier != context.session_id
 
 
 def allowance_lines() -> None:

@@ -11,19 +11,22 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from engine.http.visitors import HOST_COOKIE, number_of, visitor_of
+from engine.http.callers import role_in
+from engine.http.visitors import number_of, visitor_of
 from engine.serving import access
 from engine.serving.access import Action
 from engine.serving.compose import House, open_house
-from engine.serving.protocol import Caller, Role
-from engine.serving.roles import has_sign_in, role_of
+from engine.serving.protocol import Caller
 from engine.settings import current
+from pages.parts.claims import claims_of
 
 
 @st.cache_resource(show_spinner=False, on_release=House.close)
 def house() -> House:
     """The process's engine and store, shared by all sessions and the HTTP API; made at the first call."""
-    return open_house(current())
+    home = open_house(current())
+    home.hosting.claims = claims_of
+    return home
 
 
 def caller() -> Caller:
@@ -34,19 +37,12 @@ def caller() -> Caller:
     visitor, address = visitor_of(cookies), st.context.ip_address or ""
     has_others = home.settings.is_public or home.settings.is_network_trusted
     number = number_of(visitor) if visitor and has_others else number
-    return access.caller_of(home.settings, number, address=address, role=_role())
+    return access.caller_of(home.settings, number, address=address, role=role_in(home, claims, cookies))
 
 
 def claims() -> dict[str, Any]:
     """What a sign-in told of this visitor; nothing where there is none."""
     return dict(st.user.to_dict())
-
-
-def _role() -> Role:
-    settings = house().settings
-    if has_sign_in(settings):
-        return role_of(settings, claims())
-    return "host" if house().hosting.is_host(str(st.context.cookies.get(HOST_COOKIE, ""))) else "visitor"
 
 
 def presence() -> Callable[[], bool] | None:

@@ -17,6 +17,7 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.together import together
+from engine.http.stopping import check_going_on
 from engine.messages import Text, counted
 from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
@@ -144,6 +145,7 @@ def _work(answer: Exchange, stream: Stream, bar: Any, place: Any, prefix: str, k
     events = stream(house().engine, answer.request, caller())
     try:
         for event in events:
+            check_going_on()
             if answer.state != "coming":  # stopped, and the page is already being drawn anew elsewhere
                 break
             spot.take(event)

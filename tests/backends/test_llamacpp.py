@@ -536,27 +536,87 @@ def test_a_prompt_in_stages_is_left_between_two(chain: LlamaCppBackend, monkeypa
     assert (job.result.finish_reason, job.result.new_tokens) == ("cancelled", 0)
 
 
-def test_a_visitors_prompt_makes_no_others_answer_quicker(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens that llama.cpp evaluates anew, for each of several requests to one slot."""
-    backend, evaluated = open_file(file, slots=1, is_public=True), []
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Tokens that llama.cpp evaluates anew, for each of its completions."""
+    found: list[int] = []
     stream = Llama.stream
 
     def counted(self: Llama, body: Any, take: Any, is_wanted: Any) -> None:
         last: dict[str, Any] = {}
         stream(self, body, lambda chunk: bool(last.update(chunk)) or take(chunk), is_wanted)
-        evaluated.append(last["timings"]["prompt_n"])
+        found.append(last["timings"]["prompt_n"])
+
+    monkeypatch.setattr(Llama, "stream", counted)
+    return found
+
+
+def test_a_visitors_prompt_makes_no_others_answer_quicker(file: Path, evaluated: list[int]) -> None:
+    backend = open_file(file, slots=1, is_public=True)
 
     def tokens(circle: str | None, common_characters: int = 0) -> int:
         evaluated.clear()
         ask(backend, "abcdefgp" * 20, circle=circle, max_new_tokens=1, common_characters=common_characters)
         return sum(evaluated)
 
-    monkeypatch.setattr(Llama, "stream", counted)
     first = tokens("visitor a")
     assert first >= 160 and tokens("visitor a") < 5
     assert tokens("visitor b") >= first - 1, "as long as if nobody had asked"
     assert tokens("visitor b") < 5 and tokens(None) >= first - 1 and tokens(None) >= first - 1
-    assert first - 105 <= tokens("visitor a", common_characters=100) <= first - 95, "the application's part is common"
+    for visitor in ("visitor a", "visitor b"):
+        assert first - 105 <= tokens(visitor, common_characters=100) <= first - 95, "the application's part is common"
+    backend.close()
+
+
+def test_who_waits_for_a_first_word_does_from_the_slots_forgetting_on(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next stage of a long prompt would come between the two."""
+    backend, waiting = open_file(file, slots=1, is_public=True), []
+    forget = backend._forget
+    monkeypatch.setattr(backend, "_forget", lambda *about: waiting.append(backend._turns._awaiting) or forget(*about))
+    for circle in ("a", "b"):
+        ask(backend, "abc" * 10, circle=circle)
+    assert waiting == [1] and backend._turns._awaiting == backend._turns._answering == 0
+    backend.close()
+
+
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_what_is_the_applications_is_read_once_and_taken_up_by_any_slot(
+    file: Path, chain: LlamaCppBackend, evaluated: list[int], is_chat: bool
+) -> None:
+    backend, ours = open_file(file, slots=3, is_public=True), "pqrs" * 15
+
+    def tokens(typed: str, circle: str) -> int:
+        asked: Any = {"messages": (Message("user", ours + typed),)} if is_chat else {"prompt": ours + typed}
+        alone = text(chain, **asked)
+        evaluated.clear()
+        assert text(backend, circle=circle, common_characters=60, **asked) == alone
+        return sum(evaluated)
+
+    for circle in ("a", "b", "c"):
+        ask(backend, "de" * 40, circle=circle)
+    first = tokens("za", "d")
+    for circle in ("e", "f", "d"):
+        assert tokens("yxwva", circle) < 25 < 60 < first, "in slots that hold others' prompts"
+    states = Path(backend._beginnings.parameters["slot_save_path"])
+    assert len(list(states.iterdir())) == 1
+    for path in states.iterdir():
+        path.unlink()
+    assert tokens("xwva", "g") >= 60, "without the file it is read anew"
+    backend.close()
+    assert not states.exists()
+
+
+def test_a_state_is_of_the_applications_text_alone(file: Path, evaluated: list[int]) -> None:
+    """Who asks first has typed something, too; nobody who types the same is answered sooner for it."""
+    backend, ours = open_file(file, slots=1, is_public=True), "pqrs" * 15
+    counts = []
+    for circle in ("a", "b"):
+        evaluated.clear()
+        ask(backend, ours + "abcde" * 10, circle=circle, common_characters=60)
+        counts.append(sum(evaluated))
+    assert counts[1] >= 50, "all that was typed"
     backend.close()
 
 

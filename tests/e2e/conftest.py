@@ -54,12 +54,17 @@ def need(store: Store) -> Callable[[str], None]:
     return needed
 
 
-@contextmanager
-def serve(folder: Path, **environment: str) -> Iterator[str]:
-    """`streamlit run app.py` on a free port, with variables of its own; yields its address."""
+def free_port() -> int:
+    """One that nobody listens on now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serve(folder: Path, port: int = 0, **environment: str) -> Iterator[str]:
+    """`streamlit run app.py` on a port, else a free one, with variables of its own; yields its address."""
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     with (folder / "server.log").open("wb") as log:

@@ -68,7 +68,7 @@ def served(bench: Bench, origins: tuple[str, ...] = (), **changed: Any) -> Itera
         ("[::1]:8501", True), ("192.168.1.7:8501", True), ("demo.example.org", True), ("a.b.example.net", True),
         ("example.net", False), ("evil.example:8501", False), ("localhost.evil.example", False), ("", False),
         ("demo.example.org.evil.example", False), ("localhost@evil.example", False), ("evil.example/localhost", False),
-        ("localhost:x", False), ("127.0.0.1.evil.example", False), ("[::1", False),
+        ("localhost:x", False), ("127.0.0.1.evil.example", False), ("[::1", False), ("[::1]evil.example", False),
     ],
 )  # fmt: skip
 def test_pages_api_and_stream_go_by_known_names_alone(bench: Bench, host: str, is_known: bool) -> None:

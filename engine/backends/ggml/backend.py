@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,12 @@ from engine.backends.abilities import able
 from engine.backends.controls import Controls, split_space
 from engine.backends.cores import threads_for
 from engine.backends.ggml import TASKS
-from engine.backends.ggml.completion import Stream, completion_body
+from engine.backends.ggml.beginnings import MOST_STATES, Beginnings
+from engine.backends.ggml.completion import REPRODUCIBLE, Stream, completion_body
 from engine.backends.ggml.llama import Llama, LlamaEnded, LlamaRefused
 from engine.backends.ggml.memory import GPU_BATCH_TOKENS, fitting_slots, needed_bytes, refusal_of
 from engine.backends.ggml.requantization import requantized
-from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place
+from engine.backends.ggml.slots import ANY, Beginning, GrowingServer, Place, shared_length
 from engine.backends.ggml.tokens import tokenized, with_bytes
 from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.memory import set_aside
@@ -118,6 +120,7 @@ class LlamaCppBackend:
 
         self.memory_bytes = needed(self.concurrency)
         self._turns, self._token_seconds = Turns(), FIRST_TOKEN_SECONDS
+        self._beginnings, self._template = Beginnings(), lru_cache(MOST_STATES)(self._filled)
         self._servers = GrowingServer(start, self.concurrency, is_whole=self.device != "cpu")
 
     @property
@@ -173,6 +176,7 @@ class LlamaCppBackend:
             "verbosity": 3 if log.isEnabledFor(logging.DEBUG) else 0,
             **({"load_mode": "LLAMA_LOAD_MODE_NONE"} if is_copied else {}),
             **(REPRODUCIBLE if is_cpu else {}),
+            **self._beginnings.parameters,
         }
 
     def run(self, jobs: Sequence[Job]) -> None:
@@ -195,6 +199,7 @@ class LlamaCppBackend:
     def close(self) -> None:
         """End llama.cpp's process and with it its memory."""
         self._servers.close()
+        self._beginnings.close()
 
     def _generate(self, job: Job) -> Generation:
         """An answer; where the process ends before its first word, another process's. Raises LlamaEnded."""
@@ -212,7 +217,7 @@ class LlamaCppBackend:
         stream.text.skipped, stream.pieces = space, self._pieces
         body = completion_body(job.request, sampling, prompt or [self._bos], self.context_tokens)
         body |= {"grammar": SPACE_FIRST} if space and not job.request.grammar else {}
-        common = job.request.common_characters if isinstance(prompt, str) else 0
+        common = self._common(job.request, prompt)
         try:
             if not job.is_cancelled:
                 with self._servers.slot(Beginning(_key(prompt), job.circle, common)) as place:
@@ -223,6 +228,15 @@ class LlamaCppBackend:
             raise
         return stream.generation()
 
+    def _common(self, request: Generate, prompt: Prompt) -> int:
+        """Characters at the prompt's beginning that are the application's; of messages, as the template puts them."""
+        characters = request.common_characters
+        if not isinstance(prompt, str) or not characters or not request.messages:
+            return characters if isinstance(prompt, str) else 0
+        asked = max(place for place, one in enumerate(request.messages) if one.role == "user")
+        last = Message("user", request.messages[asked].content[:characters])
+        return shared_length(self._template((*request.messages[:asked], last)), prompt)
+
     def _stopped(self) -> NotReadyError:
         return NotReadyError(
             "{model} stopped in the middle of its work and begins anew. Try again.", retry_seconds=1, model=self._title
@@ -232,14 +246,30 @@ class LlamaCppBackend:
         def is_wanted() -> bool:
             return not job.is_cancelled
 
-        if place.is_strange:
-            body |= self._forget(place, is_wanted)
-        if tokens := self._read(job, place, prompt, is_wanted):
-            body |= {"prompt": tokens}
+        self._beginnings.make(place, lambda text: self._read_whole(job, place, text, is_wanted))
+        with self._turns.answering() as begin:  # whoever reads a long prompt lets it go first from here on
+            self._beginnings.take_up(place)
+            if place.is_strange:
+                body |= self._forget(place, is_wanted)
+            if not (tokens := self._long(place, prompt)):
+                self._stream(place, prompt, body, stream, begin, is_wanted)
+                return
+        self._read(job, place, _key(prompt), tokens, is_wanted)
         with self._turns.answering() as begin:
-            stream.begin = begin
-            if is_wanted():
-                place.server.stream(body | {"id_slot": place.slot}, stream, is_wanted)
+            self._stream(place, prompt, body | {"prompt": tokens}, stream, begin, is_wanted)
+
+    def _stream(
+        self,
+        place: Place,
+        prompt: Prompt,
+        body: dict[str, Any],
+        stream: Stream,
+        begin: Callable[[], None],
+        is_wanted: Callable[[], bool],
+    ) -> None:
+        stream.begin = begin
+        if is_wanted():
+            place.server.stream(body | {"id_slot": place.slot}, stream, is_wanted)
         if stream.first_at:
             place.evaluated = _key(prompt)
 
@@ -251,19 +281,27 @@ class LlamaCppBackend:
         place.is_strange = not self._evaluate(place, common or [self._bos], is_wanted)
         return {}
 
-    def _read(self, job: Job, place: Place, prompt: Prompt, is_wanted: Callable[[], bool]) -> list[int]:
-        """Read a long prompt up to its last stage between everybody else's words; its tokens, none where it is short.
+    def _read_whole(self, job: Job, place: Place, text: str, is_wanted: Callable[[], bool]) -> bool:
+        """Have a slot hold a text and nothing else; whether it does now."""
+        tokens = self._tokens(text)
+        if len(text.encode()) >= LONG_BYTES:
+            self._read(job, place, text, tokens, is_wanted)
+        return self._evaluate(place, tokens, is_wanted)
+
+    def _long(self, place: Place, prompt: Prompt) -> list[int]:
+        """The tokens of a prompt that is read in stages, as its slot lacks much of it; none where it is short."""
+        if place.slot == ANY or len(_key(prompt)[place.shared :].encode()) < LONG_BYTES:
+            return []
+        tokens = self._tokens(prompt)
+        return tokens if len(tokens) < self.context_tokens else []  # llama.cpp refuses it in its own words
+
+    def _read(self, job: Job, place: Place, key: str, tokens: list[int], is_wanted: Callable[[], bool]) -> None:
+        """Read a long prompt up to its last stage between everybody else's words.
 
         llama.cpp would put as many of its tokens into each step as there is room for, and the prompts of later slots
         and the next words of all answers would wait for each.
         """
-        key = _key(prompt)
-        if place.slot == ANY or len(key[place.shared :].encode()) < LONG_BYTES:
-            return []
-        tokens = self._tokens(prompt)
         done = len(tokens) * place.shared // len(key)
-        if len(tokens) >= self.context_tokens:  # llama.cpp refuses it in its own words
-            return []
         with self._turns.reading(len(tokens) - done, job.visitor) as reader:
             while is_wanted():
                 with self._turns.stage(reader, is_wanted) as seconds:
@@ -272,7 +310,6 @@ class LlamaCppBackend:
                         break
                     self._evaluate(place, tokens[:done], is_wanted)
                     reader.left, place.evaluated = len(tokens) - done, key[: len(key) * done // len(tokens)]
-        return tokens
 
     def _evaluate(self, place: Place, tokens: list[int], is_wanted: Callable[[], bool]) -> bool:
         """Have a slot hold these tokens and no others, and learn from it how long one takes; whether it does now."""
@@ -346,19 +383,6 @@ class LlamaCppBackend:
                 param="messages", model=self._title, reason=answer["error"]["message"],
             )  # fmt: skip
         return answer
-
-
-REPRODUCIBLE = {
-    "no_extra_bufts": True,
-    "flash_attn_type": "LLAMA_FLASH_ATTN_TYPE_ENABLED",
-    "cache_type_v": "GGML_TYPE_BF16",
-}
-"""What keeps a token's numbers free of what else is in the batch or the cache, so that a seed gives the same text.
-
-llama.cpp rounds differently when weights are repacked (one row or several), when at least 64 queries meet in one
-attention, and when a lone query meets 512 keys; the latter two only where the cache is F16 or F32 throughout.
-Measured with eight answers at once: bit-equal for Q4_0 to Q8_0 weights, which `requantized` makes of wide
-K-quants; not for float weights."""
 
 
 def _key(prompt: Prompt) -> str:

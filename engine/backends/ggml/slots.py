@@ -46,7 +46,7 @@ class Beginning:
         Of another circle's prompt only the common ones: how soon an answer comes would tell what the prompt was.
         """
         most = len(self.text) if self.is_akin(held) else self.common_characters
-        return min(most, _shared(held.text, self.text))
+        return min(most, shared_length(held.text, self.text))
 
     def is_akin(self, held: Beginning) -> bool:
         """Whether both are of one circle."""
@@ -265,7 +265,7 @@ class GrowingServer:
         return _Serving(self._start(slots), slots, most_busy=wanted)
 
 
-def _shared(one: str, other: str) -> int:
+def shared_length(one: str, other: str) -> int:
     """Characters with which both begin; by halves, since comparing pieces is faster than going through letters."""
     least, most = 0, min(len(one), len(other))
     while least < most:
