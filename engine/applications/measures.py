@@ -30,7 +30,7 @@ class Form:
     title: Text
     lines: tuple[Measure, ...]
     languages: tuple[str, ...]
-    """In which an embedded model was found to keep to it."""
+    """In which code can measure it; docs/writing.md says which of them a real model was seen to keep."""
     breaks: tuple[int, ...] = ()
     is_level: bool = False
     """Whether rhymes are in a level tone, as a Chinese quatrain's are."""
