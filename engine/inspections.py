@@ -75,6 +75,19 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Align:
+    """Ask an encoder which parts of a translation say what parts of its source do."""
+
+    text: str
+    source: str
+    task: Literal["align_texts"] = "align_texts"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"align_texts"})
+
+
+@dataclass(frozen=True)
 class Tokenize:
     """Ask for the tokens of a text, special ones among them."""
 

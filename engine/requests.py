@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from engine.errors import InputError, TooLargeError
-from engine.inspections import Look, Origin, Score, Seen
+from engine.inspections import Align, Look, Origin, Score, Seen
 
 Task = Literal["generate", "classify", "extract", "fill", "embed", "score"]
 FinishReason = Literal["stop", "length", "cancelled", "deadline"]
@@ -182,7 +182,7 @@ class Embed:
     task: Literal["embed"] = "embed"
 
 
-Request = Generate | Classify | Extract | Fill | Embed | Score | Look
+Request = Generate | Classify | Extract | Fill | Embed | Score | Align | Look
 
 
 def resolved(request: Request) -> Request:
@@ -192,7 +192,7 @@ def resolved(request: Request) -> Request:
 
 def needs(request: Request) -> frozenset[str]:
     """What a backend must be able to do for a request: its task, and what else it asks for."""
-    if isinstance(request, Score | Look):
+    if isinstance(request, Score | Align | Look):
         return request.needs
     wanted = {str(request.task)}
     if isinstance(request, Generate):
@@ -318,7 +318,10 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Scoring:
-    """The text's tokens, which joined are the text. The first, where nothing comes before it, has no `logprob`."""
+    """The text's tokens, which joined are the text. The first, where nothing comes before it, has no `logprob`.
+
+    What an encoder aligns has none at all.
+    """
 
     tokens: tuple[Token, ...]
     alignment: Alignment | None = None

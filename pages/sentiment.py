@@ -22,7 +22,16 @@ from pages.parts.counterfactual import compare_edited
 from pages.parts.errors import errors_shown
 from pages.parts.examples import offer_examples
 from pages.parts.files import show_files
-from pages.parts.judged import bring_rows, choose_labels, is_many, judge_lines, show_judged_file, show_sentences
+from pages.parts.judged import (
+    bring_rows,
+    choose_labels,
+    choose_words,
+    is_many,
+    judge_lines,
+    show_judged_file,
+    show_sentences,
+    words_in_words,
+)
 from pages.parts.judging import choose_emotions, pick_judge
 from pages.parts.labels import emotions_in_words, label_in_words
 from pages.parts.language import _, capitalised, labelled
@@ -79,6 +88,7 @@ def show_many(texts: list[str], result: SentimentResult, *, asks_emotions: bool)
         {verdict: names.get(score.label, ""), confidence: confidence_in_words(score.score), row: text}
         | {columns[label]: share for label, share in score.scores.items()}
         | ({_("Emotions"): emotions_in_words(score.emotions)} if asks_emotions else {})
+        | ({_("Words"): words_in_words(score.words)} if any(one.words for one in scores) else {})
         | ({_("Note"): _(score.warning)} if any(one.warning for one in scores) else {})
         for text, score in zip(texts, scores, strict=True)
     ]
@@ -136,10 +146,11 @@ with left:
     is_there, model = pick_judge(errors)
     with own:
         labels, asks_emotions = choose_labels(), choose_emotions()
+        with_words = rows != "one" and choose_words()
     text, is_asked = "", False
     if rows == "file":
         with form:
-            bring_rows(model, labels, is_there=is_there)
+            bring_rows(model, labels, is_there=is_there, with_words=with_words)
     else:
         with form, st.form("judge-form", border=False):
             text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", persist_state="session")
@@ -153,15 +164,13 @@ with left:
 lines = [line for line in text.splitlines() if line.strip()]
 asked = lines if rows == "many" and lines else text
 now = (
-    SentimentRequest(
-        asked, model.id if model else None, by_sentence=rows == "one", labels=labels, emotions=asks_emotions
-    )
+    SentimentRequest(asked, model.id if model else None, rows == "one", labels, asks_emotions, with_words)
     if is_there and rows != "file"
     else None
 )
 if is_there and is_asked and rows == "many" and is_many(lines):
     with errors, errors_shown():
-        judge_lines(lines, model, labels)
+        judge_lines(lines, model, labels, with_words=with_words)
 elif now and (is_asked or is_tried(APPLICATION)):
     ask(KEY, now)
 else:

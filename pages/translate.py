@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from engine.applications.languages import NAMED
 from engine.applications.routes import translates
-from engine.applications.sentences import Sentence
 from engine.applications.translate import (
     APPLICATION,
     SAMPLES,
     TranslateRequest,
-    TranslateResult,
     direction_of,
     first_target,
     known_languages,
     languages_of,
 )
-from engine.applications.words import alternatives, exchanged, find_words
 from engine.catalogue.models import Model
-from engine.explain.why import WhyRequest
 from engine.messages import Text
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
-from pages.parts.copying import copy_text
-from pages.parts.decoding import settings_in_words
-from pages.parts.engine import caller, house, may
-from pages.parts.errors import errors_shown
+from pages.parts.engine import house, may
 from pages.parts.examples import offer_examples
-from pages.parts.language import _, capitalised, labelled
+from pages.parts.language import _, labelled
 from pages.parts.picker import pick_way
-from pages.parts.reference import compare_with_reference
 from pages.parts.routes import show_route
 from pages.parts.share import header
-from pages.parts.sizes import confidence_in_words
 from pages.parts.streaming import ask, show_answer
-from pages.parts.text import plain
 from pages.parts.translated import choose_glossary, choose_input, translate_files
+from pages.parts.translation import doubts_of, show_details, show_translation
 from pages.parts.typing import typed_text
-from pages.parts.visits import Exchange, answer_of, is_new, is_tried, resume
-from pages.parts.why import offer_why_sentence
-from pages.parts.words import Place, show_words
+from pages.parts.visits import answer_of, is_new, is_tried, resume
+from pages.parts.wordings import show_wordings
 
 KEY = "translation"
 FROM_WIDTH, TO_WIDTH, MODEL_WIDTH = 145, 122, 310
 """Pixels for the longest titles; on a phone both languages stand beside each other, and the model below them."""
-WORD, VIEWS = f"{KEY}-word", f"{KEY}-views"
-"""The word that was clicked; the words of the translation that is shown."""
 ASKED = f"{KEY}-asked"
 """That the button was pressed, until it is acted on: what is told of typing may end the run that the press began."""
 NAMES = {"auto": Text("Detect language")} | NAMED
@@ -73,10 +59,6 @@ def swap() -> None:
         del st.session_state[KEY]
 
 
-def doubts_of(result: TranslateResult) -> list[tuple[int, int]]:
-    return result.translations[0].doubts()
-
-
 def from_label() -> str:
     """What the source language was taken for, where nobody named it."""
     answer = answer_of(KEY)
@@ -94,12 +76,6 @@ def can_too(model: Model) -> bool:
     )  # fmt: skip
 
 
-def answer_target() -> str:
-    """The language of the translation that is shown."""
-    answer = answer_of(KEY)
-    return str(answer.request.target) if answer else ""
-
-
 def press() -> None:
     st.session_state[ASKED] = True
 
@@ -107,92 +83,6 @@ def press() -> None:
 def fill(sample: TranslateRequest) -> None:
     st.session_state["text"] = sample.text
     st.session_state["from"], st.session_state["to"] = sample.source, sample.target
-
-
-def show_translation(text: str, result: TranslateResult) -> None:
-    """Below the text: how sure the model is, and what warns."""
-    (done,) = result.translations
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
-        facts.append(_("translated from {language}", language=NAMED[done.source]))
-        facts += [_("a guess: choose another under From")] if done.is_guessed else []
-        facts += [_("through English")] if result.via else []
-        st.caption(capitalised(" · ".join(facts)), width="content")
-        copy_text(text, "translation")
-    if done.warning:
-        st.warning(plain(_(done.warning)), icon=":material/sync_problem:")
-
-
-def show_details(result: TranslateResult) -> None:
-    """Each sentence with how sure the model is of it, why its words, and how near a reference is."""
-    (done,) = result.translations
-    with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
-        rows = [
-            {
-                _("Sure"): None if one.score is None else 100 * one.score,
-                _("Translation"): one.text,
-                _("Source"): one.source,
-            }
-            for one in done.sentences
-        ]
-        percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100, width=95)
-        st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
-        st.caption(settings_in_words(result.settings))
-    offer_why_of(done.sentences, result)
-    compare_with_reference(done, answer_target())
-
-
-def offer_why_of(sentences: Sequence[Sentence], result: TranslateResult) -> None:
-    """Why a word of a sentence, where one model made it of its source."""
-    told = [one for one in sentences if one.text.strip() and one.source.strip()]
-    if not told or result.via or house().catalogue.find(result.model).architecture != "seq2seq":
-        return
-
-    def make(number: int, before: str, word: str) -> WhyRequest:
-        return WhyRequest(told[number].source, word, begun=before, model=result.model)
-
-    offer_why_sentence([one.text for one in told], make, "why-translated", result.model)
-
-
-def choose_word(place: Place | None) -> None:
-    st.session_state[WORD] = place
-
-
-def take(place: Place, text: str) -> None:
-    """Put another sentence in the place of the one whose word was exchanged."""
-    answer = answer_of(KEY)
-    if answer and answer.result:
-        (done,) = answer.result.translations
-        done = exchanged(done, place[0], text)
-        answer.text, answer.result = done.text, replace(answer.result, translations=[done])
-    choose_word(None)
-
-
-def show_words_of(answer: Exchange) -> bool:
-    """The translation with its words, where the model can tell them."""
-    (done,) = answer.result.translations
-    if st.session_state.get(VIEWS, ("",))[0] != answer.text:
-        st.session_state[VIEWS] = answer.text, find_words(house().engine, answer.result, caller())
-        choose_word(None)
-    views, place = st.session_state[VIEWS][1], st.session_state.get(WORD)
-    if not views:
-        return False
-    show_words(done, views, f"{KEY}-words", place, choose_word)
-    if place:
-        with errors_shown():
-            offer_words(done.sentences[place[0]], place, answer.result.model)
-    return True
-
-
-def offer_words(sentence: Sentence, place: Place, model_id: str) -> None:
-    choices = alternatives(house().engine, model_id, sentence, place[1], caller())
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(_("Instead:") if choices else _("No other word fits here."), width="content")
-        for number, choice in enumerate(choices):
-            st.button(
-                plain(choice.word), key=f"word-{number}", help=plain(choice.text), on_click=take,
-                args=(place, choice.text),
-            )  # fmt: skip
 
 
 def input_text() -> tuple[str, str, Any]:
@@ -233,7 +123,7 @@ def translate_text() -> None:
     with right:
         with st.container(border=True, key="answer-box"):
             answer = show_answer(
-                KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_words_of,
+                KEY, APPLICATION.stream, errors=errors, now=now, doubts=doubts_of, finished=show_wordings,
                 is_repeatable=True,
             )  # fmt: skip
             if answer is None or answer.is_empty:
@@ -242,7 +132,7 @@ def translate_text() -> None:
             show_translation(answer.text, answer.result)
         offer_actions(KEY, can=can_too)
         if answer and answer.result:
-            show_details(answer.result)
+            show_details(answer.result, str(answer.request.target))
     if label != from_label():  # the answer that tells the language came after the label was drawn
         st.rerun()
 

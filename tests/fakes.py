@@ -11,7 +11,7 @@ import numpy as np
 from engine.backends.attention import attention
 from engine.backends.protocol import Runtime
 from engine.inspections import Attribution, LensReading, NextToken, Origin, Piece, Tokens, pack
-from engine.requests import Classification, Embedding, Extraction, Filling, Generation, Scoring, Span, Token
+from engine.requests import Alignment, Classification, Embedding, Extraction, Filling, Generation, Scoring, Span, Token
 from engine.serving.protocol import Caller
 
 
@@ -109,6 +109,16 @@ class FakeBackend:
         rivals = (("rival", -0.5),)[: job.request.rivals]
         tokens = tuple(Token(word, index, -1.0 if index else None, rivals) for index, word in enumerate(words))
         job.finish(Scoring(tokens, origin=ORIGIN))
+
+    def _align_texts(self, job: Any) -> None:
+        """Word by word; for who adds it to the tasks."""
+        rows, ends, spans = job.request.text.split(" "), 0, []
+        for word in job.request.source.split(" "):
+            spans.append((ends, ends + len(word)))
+            ends += len(word) + 1
+        tokens = tuple(Token(f" {word}" if place else word, place) for place, word in enumerate(rows))
+        weights = tuple((*(float(place == other) for other in range(len(spans))), 0.0) for place in range(len(rows)))
+        job.finish(Scoring(tokens, Alignment(tuple(spans), weights)))
 
     def _tokenize(self, job: Any) -> None:
         job.finish(Tokens((Piece("<s>", 0, True), *_words(job.request.text)), 1000))

@@ -6,7 +6,6 @@ meaning is to sentences about nothing (Zhao et al. 2021) made it no better, and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from engine.errors import InputError, TooLargeError
@@ -50,15 +49,16 @@ def stream_shares(engine: Engine, texts: Sequence[str], labels: Sequence[str], c
         yield event if event.kind in ("queued", "loading") else Event("queued")
     meanings, given = vectors[: len(known)], vectors[len(known) :]
     names = [name for name, _ in known]
-    shares = [_shares([_dot(one, meaning) for meaning in meanings]) for one in given]
-    yield Event("done", result=[dict(zip(names, row, strict=True)) for row in shares])
+    yield Event("done", result=[dict(zip(names, row, strict=True)) for row in _shares(given, meanings)])
 
 
-def _dot(one: Sequence[float], other: Sequence[float]) -> float:
-    return sum(a * b for a, b in zip(one, other, strict=True))
+def _shares(texts: Sequence[Sequence[float]], meanings: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Of each text's vector among the meanings' (text, meaning), each row adding up to 1."""
+    import numpy as np
 
-
-def _shares(values: Sequence[float]) -> list[float]:
-    best = max(values)
-    raw = [math.exp((value - best) / TEMPERATURE) for value in values]
-    return [one / sum(raw) for one in raw]
+    if not texts:
+        return []
+    cosines = np.asarray(texts, np.float64) @ np.asarray(meanings, np.float64).T / TEMPERATURE
+    powers = np.exp(cosines - cosines.max(axis=1, keepdims=True))
+    shares: list[list[float]] = (powers / powers.sum(axis=1, keepdims=True)).tolist()
+    return shares

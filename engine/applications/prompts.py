@@ -57,6 +57,17 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
     return Generate(text, sampling=sampling, source=source, target=target)
 
 
+def begun(model: Model, request: Generate, beginning: str) -> Generate:
+    """Such a request for a translation that begins so; what a language model answers then comes after the beginning."""
+    if not beginning:
+        return request
+    if not model.is_language_model:
+        return replace(request, beginning=beginning)
+    if request.messages:
+        return replace(request, messages=(*request.messages, Message("assistant", beginning)))
+    return replace(request, prompt=f"{request.prompt} {beginning}")
+
+
 def few_shot_prompt(source: str, target: str, text: str, *, is_again: bool = False) -> tuple[str, str]:
     """Translated sentences, the same for every text of a pair, and the one to translate."""
     shots = list(zip(SHOTS[source], SHOTS[target], strict=True))

@@ -62,6 +62,14 @@ def better_route(here: Iterable[Model], models: Iterable[Model], source: str, ta
     return best
 
 
+def unmeasured_pair(here: Route | None, models: Iterable[Model], source: str, target: str) -> Model | None:
+    """A translator of the pair alone that is not here, of which nobody measured how good it is; None where one of the
+    pair is here."""
+    if here and any(leg.pair == (source, target) for leg in here.legs):
+        return None
+    return next((model for model in models if model.pair == (source, target) and not model.bleu), None)
+
+
 def missing(catalogue: Catalogue, route: Route) -> list[Model]:
     """The legs of a route that have to be fetched."""
     return [leg for leg in route.legs if not catalogue.is_ready(leg.id)]

@@ -8,7 +8,8 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.applications import Application, emotions, labels
+from engine.applications import Application, carriers, emotions, labels
+from engine.applications.carriers import CarriedBy
 from engine.applications.emoji import polarity, shares, without
 from engine.applications.judges import Reading, caution, judge_of, judges, read, unreadable
 from engine.applications.languages import read_tables
@@ -47,6 +48,8 @@ class SentimentRequest:
     """Labels of one's own in place of the model's, without training: "late", or "late: the parcel came too late"."""
     emotions: bool = False
     """Whether the emotions of each text are named too, where their model is here."""
+    with_words: bool = False
+    """Whether the words that carried each judgement are told, which takes as long again for each word."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class SentimentScore:
     """Which judged it."""
     emotions: dict[str, float] = field(default_factory=dict)
     """Those that were found, with their probabilities, where they were asked for; several may be true."""
+    words: list[CarriedBy] = field(default_factory=list)
+    """That carried the label, where they were asked for, those worth most first."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,33 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
     judged |= {number: found[place] for place, (number, _) in enumerate(pieces[: len(texts)])}
     for (number, text), one in zip(pieces[len(texts) :], found[len(texts) :], strict=True):
         judged[number].sentences.append(SentenceScore(text, one.label, one.score, one.scores))
+    if request.with_words:
+        yield from _told_words(engine, request, texts, judged, caller)
     ((most, _),) = Counter(one.model for one in found[: len(texts)]).most_common(1)
     yield Event("done", result=SentimentResult([judged[number] for number in range(len(rows))], most))
+
+
+def _told_words(
+    engine: Engine, request: SentimentRequest, texts: Mapping[int, str], judged: dict[int, SentimentScore],
+    caller: Caller,
+) -> Generator[Event]:  # fmt: skip
+    """Put to each judgement the words that carried it; so many texts at a time as a request may have."""
+    asked = [(number, one) for number, text in texts.items() for one in carriers.without_each(text)]
+    made: list[SentimentScore] = []
+    for start in range(0, len(asked), engine.settings.max_rows):
+        some = asked[start : start + engine.settings.max_rows]
+        rests = [one.rest for _, one in some]
+        if request.labels:
+            made += yield from _by_labels(engine, request, rests, caller)
+        else:
+            models = [engine.catalogue.find(judged[number].model) for number, _ in some]
+            made += yield from _by_models(engine, models, read(rests), caller)
+    found: dict[int, list[tuple[carriers.Without, Mapping[str, float]]]] = {number: [] for number in texts}
+    for (number, one), rest in zip(asked, made, strict=True):
+        found[number].append((one, rest.scores))
+    for number, left_out in found.items():
+        of_text = judged[number]
+        judged[number] = replace(of_text, words=carriers.carried(of_text.label, of_text.score, left_out))
 
 
 def _models(engine: Engine, request: SentimentRequest, readings: Sequence[Reading]) -> list[Model]:

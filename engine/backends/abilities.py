@@ -24,6 +24,7 @@ VERBS = {
     "beginning": Text("go on from a given beginning"),
     "alternatives": Text("write several answers"),
     "align": Text("tell which words a translation comes from"),
+    "align_texts": Text("tell which words of two texts say the same"),
     "rivals": Text("tell the tokens that could have come"),
     "tokenize": Text("cut text into tokens"),
     "next": Text("tell what could come next"),

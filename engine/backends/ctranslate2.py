@@ -11,7 +11,7 @@ from engine.settings import Settings
 
 
 def _load(model: Model, path: Path, settings: Settings) -> Backend:
-    if conversion.TASKS[model.architecture] == {"generate"}:
+    if "generate" in conversion.TASKS[model.architecture]:
         from engine.backends.ct2.decoders import CTranslate2Decoder
 
         return CTranslate2Decoder(model, path, settings)
@@ -22,7 +22,7 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
 
 def _libraries(model: Model) -> tuple[str, ...]:
     """Encoders do without torch."""
-    is_decoder = conversion.TASKS[model.architecture] == {"generate"}
+    is_decoder = "generate" in conversion.TASKS[model.architecture]
     return ("engine.backends.ct2.decoders",) if is_decoder else ("engine.backends.ct2.encoders",)
 
 

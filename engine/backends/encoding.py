@@ -1,4 +1,4 @@
-"""Tasks that one forward pass answers: classify, embed, fill, extract, score. Long texts are cut into pieces.
+"""Tasks that one forward pass answers: classify, embed, align, fill, extract, score. Long texts are cut into pieces.
 
 A task says how a request becomes pieces and how the pieces' outputs become its result; `EncoderJobs` makes batches of
 the pieces of many jobs, which a runtime computes.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.backends.aligning import aligned
 from engine.backends.batches import group_by_length, work_in_halves
 from engine.backends.memory import memory_short
 from engine.backends.protocol import Job
@@ -27,7 +28,7 @@ from engine.errors import (
     UnsupportedError,
     not_between,
 )
-from engine.inspections import Score
+from engine.inspections import Align, Score
 from engine.requests import (
     Classification,
     Classify,
@@ -55,6 +56,8 @@ class Piece:
     ids: list[int]
     types: list[int] | None = None
     window: Window | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+    """Of each token in its text, where that is wanted."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Ability:
 
     That is, to classify: logits (labels,). To embed: the sum of the states (hidden,). To fill: logits at each mask
     (masks, vocabulary). To extract: logits of start and end (2, tokens). To score: log-probabilities (tokens - 1,).
+    To align: states in the middle (tokens, hidden).
     """
 
     cut: Callable[[Any], list[Piece]]
@@ -83,6 +87,7 @@ class Encodings:
             "fill": Ability(self._cut_masked, self._filling),
             "extract": Ability(self._cut_passage, self._extraction),
             "score": Ability(self._cut_nothing, self._scoring),
+            "align_texts": Ability(self._cut_both, self._alignment),
         }
 
     def _cut_text(self, request: Classify | Embed) -> list[Piece]:
@@ -156,11 +161,28 @@ class Encodings:
         self._check_length(len(ids))
         return [Piece(ids)]
 
-    def _check_length(self, tokens: int) -> None:
+    def _cut_both(self, request: Align) -> list[Piece]:
+        """The translation and its source, each as a query: they are compared with each other."""
+        prefix = getattr(self.config, "prefixes", {}).get("query", "")
+        return [self._placed(request.text, "text", prefix), self._placed(request.source, "source", prefix)]
+
+    def _placed(self, text: str, param: str, prefix: str) -> Piece:
+        encoded = self.tokenizer(prefix + text, return_offsets_mapping=True, verbose=False)
+        self._check_length(len(encoded["input_ids"]), param)
+        spans = tuple(
+            (max(0, start - len(prefix)), max(0, end - len(prefix))) for start, end in encoded["offset_mapping"]
+        )
+        return Piece(encoded["input_ids"], encoded.get("token_type_ids"), spans=spans)
+
+    def _alignment(self, request: Align, pieces: list[Piece], outputs: list[Array]) -> Scoring:
+        target, source = ((piece.ids, piece.spans, states) for piece, states in zip(pieces, outputs, strict=True))
+        return aligned(request.text, request.source, target, source)
+
+    def _check_length(self, tokens: int, param: str = "text") -> None:
         if tokens > self.window:
             raise TooLargeError(
                 "{field} has {tokens:,} tokens; {title} takes at most {limit:,}. Shorten it.",
-                param="text", field="text", tokens=tokens, title=self.title, limit=self.window,
+                param=param, field=param, tokens=tokens, title=self.title, limit=self.window,
             )  # fmt: skip
 
     def _scoring(self, request: Score, pieces: list[Piece], outputs: list[Array]) -> Scoring:

@@ -76,7 +76,7 @@ class Document:
     @property
     def words(self) -> int:
         """Between spaces; of Chinese and Japanese two letters count as a word."""
-        return sum(count_words(one.text) for one in self.paragraphs)
+        return sum(estimate_words(one.text) for one in self.paragraphs)
 
     def as_json(self) -> dict[str, Any]:
         """For what is kept; `document_of` is the way back."""
@@ -91,8 +91,11 @@ def document_of(values: dict[str, Any]) -> Document:
     )
 
 
-def count_words(text: str) -> int:
-    """Words between spaces; of Chinese and Japanese two letters count as one."""
+def estimate_words(text: str) -> int:
+    """About how many words a reader finds: between spaces, and of Chinese and Japanese two letters as one.
+
+    A length that people set or are told is counted as word processors do (`applications/extracts.py`).
+    """
     han = sum("\u3040" <= letter <= "\u9fff" for letter in text)
     return len(text.split()) + han // 2
 

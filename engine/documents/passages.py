@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.documents import GAP, Document, Page, count_words
+from engine.documents import GAP, Document, Page, estimate_words
 
 WORDS, OVERLAP_WORDS = 130, 25
 """Of a passage, and of its end that the next one begins with; both in whole sentences."""
@@ -65,7 +65,7 @@ def _headings(page: Page) -> list[tuple[int, str]]:
 def _cut(text: str) -> Iterator[tuple[int, int]]:
     """Places of passages of about equal length, which begin and end where sentences do."""
     places = [place for found in sentences_of(text) for place in _short(text, *found)]
-    words = [count_words(text[start:end]) for start, end in places]
+    words = [estimate_words(text[start:end]) for start, end in places]
     count = max(1, -(-(sum(words) - OVERLAP_WORDS) // (WORDS - OVERLAP_WORDS)))
     aim = sum(words) / count + OVERLAP_WORDS * (count > 1)
     first = 0

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from engine.applications.carriers import CarriedBy
 from engine.applications.sentiment import SentenceScore
 from engine.catalogue.models import Model
 from engine.documents.rewriting.rows import ENDINGS
@@ -43,7 +44,15 @@ def choose_labels() -> list[str]:
     return [line for line in lines.splitlines() if line.strip()]
 
 
-def bring_rows(model: Model | None, labels: list[str], *, is_there: bool) -> None:
+def choose_words() -> bool:
+    """Whether the words that carried each judgement are wanted."""
+    return st.toggle(
+        _("Which words carried it"), key="carried", bind="query-params",
+        help=_("Each row is judged again without each of its words: about twenty times the work."),
+    )  # fmt: skip
+
+
+def bring_rows(model: Model | None, labels: list[str], *, is_there: bool, with_words: bool) -> None:
     """A field for a file of rows with its columns and its button; without a model each row has its language's."""
     with errors_shown():
         brought = bring("review", (*ENDINGS, *OBJECTS))
@@ -54,7 +63,8 @@ def bring_rows(model: Model | None, labels: list[str], *, is_there: bool) -> Non
         is_ready = brought is not None and is_there
         if st.button(_("Judge the file"), type="primary", icon=":material/balance:", disabled=not is_ready):
             assert brought
-            begin("sentiment", brought, SentimentFile(model.id if model else None, column, date, labels, has_names))
+            order = SentimentFile(model.id if model else None, column, date, labels, has_names, with_words)
+            begin("sentiment", brought, order)
 
 
 def is_many(lines: Sequence[str]) -> bool:
@@ -62,12 +72,11 @@ def is_many(lines: Sequence[str]) -> bool:
     return len(lines) > house().engine.settings.max_rows
 
 
-def judge_lines(lines: Sequence[str], model: Model | None, labels: list[str]) -> None:
+def judge_lines(lines: Sequence[str], model: Model | None, labels: list[str], *, with_words: bool) -> None:
     """Begin to judge pasted lines as a file."""
     st.session_state["rows_next"] = "file"
-    begin(
-        "sentiment", ("lines.txt", "\n".join(lines).encode()), SentimentFile(model.id if model else None, labels=labels)
-    )
+    order = SentimentFile(model.id if model else None, labels=labels, with_words=with_words)
+    begin("sentiment", ("lines.txt", "\n".join(lines).encode()), order)
 
 
 def show_judged_file(job: JobView) -> None:
@@ -82,12 +91,35 @@ def show_judged_file(job: JobView) -> None:
         _draw_counts(counts, key=f"counts-{job.id}")
     if figures.get("over_time", {}).get("periods"):
         _draw_over_time(figures["over_time"], key=f"time-{job.id}")
+    if carriers := figures.get("words"):
+        _show_carriers(carriers, key=f"words-{job.id}")
     for label, title in ENDS.items():
         if rows := figures.get("ends", {}).get(label):
             st.markdown(f"**{_(title)}**")
             table = [{_("Row"): one["row"], _("Balance"): one["balance"], _("Text"): one["text"]} for one in rows]
             shown = {_("Balance"): st.column_config.NumberColumn(format="%.2f")}
             st.dataframe(table, column_config=shown, hide_index=True, key=f"{label}-{job.id}")
+
+
+def _show_carriers(words: Mapping[str, Sequence[Mapping[str, Any]]], *, key: str) -> None:
+    """The words that carried each label most, in all rows together."""
+    st.markdown(f"**{_('Words that carried it')}**")
+    table = [
+        {
+            _("Label"): label_in_words(label), _("Word"): one["word"], _("Rows"): one["rows"],
+            _("Part"): one["part"],
+        }
+        for label, found in words.items()
+        for one in found
+    ]  # fmt: skip
+    shown = {_("Part"): st.column_config.NumberColumn(format="%+.2f")}
+    st.dataframe(table, column_config=shown, hide_index=True, key=key)
+    st.caption(_("By how much a row's label is less likely without the word, on average."))
+
+
+def words_in_words(words: Sequence[CarriedBy]) -> str:
+    """The words that carried a judgement, with their parts."""
+    return ", ".join(f"{one.word} {one.part:+.2f}" for one in words)
 
 
 def show_sentences(sentences: Sequence[SentenceScore], *, key: str) -> None:

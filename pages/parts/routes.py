@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.languages import NAMED
-from engine.applications.routes import Route, best_route, better_route, missing, ready
+from engine.applications.routes import Route, best_route, better_route, missing, ready, unmeasured_pair
 from engine.applications.translate import APPLICATION
 from engine.catalogue.models import Model
 from pages.parts.engine import house
@@ -35,6 +35,8 @@ def show_route(source: str, target: str) -> Route | None:
             offer(leg)
     if better:
         _offer(better, target)
+    elif here and (other := unmeasured_pair(here, models, source, target)):
+        _offer_unmeasured(other)
     return here
 
 
@@ -61,6 +63,15 @@ def _offer(route: Route, target: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"better-{model.id}"):
             st.caption(f":material/upgrade: {', '.join(facts)}", width="content")
             fetch_button(model, "secondary")
+
+
+def _offer_unmeasured(model: Model) -> None:
+    """A translator for this pair, beside what goes through English or translates by examples."""
+    facts = [plain(model.title), size_in_words(model.source.download_bytes(model)), plain(_(model.licence))]
+    facts.append(_("made for this pair, not measured here"))
+    with st.container(horizontal=True, vertical_alignment="center", key=f"pair-{model.id}"):
+        st.caption(f":material/upgrade: {', '.join(facts)}", width="content")
+        fetch_button(model, "secondary")
 
 
 def _bleu(model: Model) -> str:

@@ -5,18 +5,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engine.applications.alignments import links
 from engine.applications.sentences import Sentence, Translation
-from engine.applications.words import alternatives, exchanged, is_doubtful, words_of
+from engine.applications.wordings import PART as WORDINGS
+from engine.applications.wordings import WordingsRequest
+from engine.applications.words import (
+    ENCODER,
+    Way,
+    alternatives,
+    exchanged,
+    is_doubtful,
+    others,
+    rewritten,
+    words_of,
+)
+from engine.errors import PeopleError
 from engine.requests import Alignment, Generate, Sampling, Token
 from engine.serving.compose import House, open_house
 from engine.serving.protocol import Caller
 from engine.settings import current
 
-STUDENT = "firefox-en-pt"
+STUDENT, GEMMA = "firefox-en-pt", "gemma-3-270m"
 NAMES = ["Lisbon", "Berlin", "Maria", "Picasso", "Madrid", "Toyota", "Brasil", "Google", "Pedro", "Obama"]
 
 
@@ -77,6 +90,87 @@ def test_words_of_a_translation_with_their_sources_and_doubts(house: House) -> N
     assert "elefante" in [sentences[2].text[slice(*one.target)] for one in wrong if is_doubtful(one)]
 
 
+def test_pieces_are_the_words_of_a_script_without_spaces() -> None:
+    tokens = [Token("我们", 2, -0.1), Token("明天", 3, -0.5), Token("去", 4, -2.0), Token("。", 5, -0.1)]
+    alignment = Alignment(((0, 2), (2, 7)), ((0.9, 0.1, 0.0), (0.1, 0.9, 0.0), (0.6, 0.4, 0.0), (0.0, 0.0, 1.0)))
+    found = links("We going", tokens, alignment)
+    assert [(one.target, one.source) for one in found] == [((0, 2), (0, 2)), ((2, 4), (3, 8)), ((4, 5), (0, 2))]
+
+
+def test_the_encoder_tells_words_of_who_cannot(house: House) -> None:
+    """Of a model without an alignment, and of two models one after the other; as the student tells its own."""
+    if not house.catalogue.is_ready(ENCODER):
+        pytest.skip("the encoder is not in the cache")
+    sentences = [Sentence("My sister bought a heavy coat.", "Minha irmã comprou um casaco pesado.", 0.9)]
+    (own,), (found,) = (words_of(house.engine, id, sentences, Caller()) for id in (STUDENT, ""))
+    assert [(one.target, one.source) for one in found] == [(one.target, one.source) for one in own]
+    assert all(one.probability is None and one.share > 0.5 for one in found)
+    chinese = [Sentence("我们明天去图书馆。", "We will go to the library tomorrow.", None)]
+    (found,) = words_of(house.engine, "", chinese, Caller())
+    pairs = {chinese[0].text[slice(*one.target)]: chinese[0].source[slice(*one.source)] for one in found}
+    assert pairs["We"] == "我们" and pairs["tomorrow"] == "明天"
+    names = [f"Yesterday {one} met {other}." for one, other in zip(NAMES, NAMES[3:] + NAMES[:3], strict=True)]
+    for text, links_of in zip(names, words_of(house.engine, "", [Sentence(one, one, None) for one in names], Caller()),
+                              strict=True):  # fmt: skip
+        assert all(one.source == one.target for one in links_of), text
+
+
+def test_a_language_model_goes_on_from_another_word_too(house: House) -> None:
+    if not house.catalogue.is_ready(GEMMA):
+        pytest.skip("Gemma is not in the cache")
+    sentence = Sentence("My sister bought a heavy coat.", "Ma sœur a acheté un manteau lourd.", 0.9)
+    way = Way(GEMMA, "en", "fr")
+    start = sentence.text.index("manteau")
+    found = alternatives(house.engine, way, sentence, start, Caller())
+    assert found and all(one.beginning.startswith("Ma sœur a acheté un ") and one.text == "" for one in found)
+    assert all(one.beginning.endswith(one.word) and one.word != "manteau" for one in found)
+    text = rewritten(house.engine, way, sentence, found[0].beginning, Caller())
+    assert text.startswith(found[0].beginning) and "\n" not in text
+    more = others(house.engine, way, sentence, 2, Caller())
+    assert len(set(more)) == len(more) > 0 and sentence.text not in more
+
+
+def test_other_translations_of_a_sentence_and_all_of_it_by_the_application(house: House) -> None:
+    request = WordingsRequest(
+        "The old bank near the river was closed.", "A antiga margem perto do rio foi fechada.", "en", "pt", STUDENT,
+        start=9, beginning="A velha", others=2,
+    )  # fmt: skip
+    found = WORDINGS.run(house.engine, request, Caller())
+    assert [one.text for one in found.words][:3] == ["A", "antiga", "margem"]
+    assert request.text[found.words[2].source_start : found.words[2].source_end] == "bank"
+    assert found.choices and found.choices[0].text.startswith("A antiga ")
+    assert found.rewritten.startswith("A velha ") and len(found.others) == 2 and request.translation not in found.others
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"source": "xx"}, "source"),
+        ({"target": "en"}, "target"),
+        ({"translation": " "}, "translation"),
+        ({"text": ""}, "text"),
+        ({"start": 400}, "start"),
+        ({"start": -1}, "start"),
+        ({"others": 6}, "others"),
+        ({"model": "sentiment-minilm"}, "model"),
+        ({"via": "sentiment-minilm"}, "model"),
+    ],
+)
+def test_what_is_wrong_with_it_is_told(house: House, changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(PeopleError) as error:
+        WORDINGS.run(house.engine, replace(WordingsRequest("Hello.", "Olá.", "en", "pt", STUDENT), **changes), Caller())
+    assert error.value.param == field
+
+
+def test_through_english_the_second_model_goes_on(house: House) -> None:
+    if not house.catalogue.is_ready("firefox-pt-en"):
+        pytest.skip("firefox-pt-en is not in the cache")
+    sentence = Sentence("Minha irmã comprou um casaco pesado.", "Ma sœur a acheté un manteau lourd.", 0.9)
+    way = Way("student-en-fr", "pt", "fr", "firefox-pt-en")
+    found = alternatives(house.engine, way, sentence, sentence.text.index("manteau"), Caller())
+    assert found and all(one.text.startswith("Ma sœur a acheté un ") for one in found)
+
+
 def test_a_sentence_is_exchanged_for_another() -> None:
     sentences = [Sentence("One.", "Um.", 0.5), Sentence("Two.", "Um.", 0.5), Sentence("Three.", "Três.", 0.5)]
     before = Translation("Um. Um.\n\nTrês.\n", 0.5, "en", sentences)
@@ -89,8 +183,9 @@ def test_a_sentence_is_exchanged_for_another() -> None:
 def test_other_words_for_a_word_and_the_rest_made_anew(house: House) -> None:
     text = "A antiga margem perto do rio foi fechada na primavera passada."
     sentence = Sentence("The old bank near the river was closed last spring.", text, 0.9)
-    found = alternatives(house.engine, STUDENT, sentence, text.index("margem"), Caller())
+    way = Way(STUDENT, "en", "pt")
+    found = alternatives(house.engine, way, sentence, text.index("margem"), Caller())
     assert len(found) == 3 and len({one.word for one in found}) == 3
     assert all(one.text.startswith(f"A antiga {one.word}") and one.word != "margem" for one in found)
-    first = alternatives(house.engine, STUDENT, sentence, 0, Caller())
+    first = alternatives(house.engine, way, sentence, 0, Caller())
     assert first and all(one.text.startswith(one.word) for one in first)

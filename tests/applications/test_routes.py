@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from engine.applications.routes import Route, best_route, better_route, missing, ready
+from engine.applications.routes import Route, best_route, better_route, missing, ready, unmeasured_pair
 from engine.applications.translate import APPLICATION, TranslateRequest, route_for
 from engine.catalogue.models import Catalogue, read_catalogue
 from engine.errors import UnsupportedError
@@ -44,6 +44,26 @@ def test_the_best_route_and_a_better_one(
     found = better_route(ready(catalogue, models), models, source, target)
     assert ids(found) == better
     assert found is None or {leg.id for leg in missing(catalogue, found)} == set(better) - EMBEDDED - set(more)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "more", "offered"),
+    [
+        ("de", "fr", [], "opus-mt-de-fr"),
+        ("de", "fr", ["opus-mt-de-fr"], None),
+        ("en", "zh", [], "opus-mt-en-zh"),
+        ("en", "pt", [], None),
+        ("fr", "pt", [], None),
+    ],
+)
+def test_a_translator_of_the_pair_that_nobody_measured(
+    source: str, target: str, more: list[str], offered: str | None
+) -> None:
+    catalogue = catalogue_with({*EMBEDDED, *more})
+    models = APPLICATION.models(catalogue)
+    here = best_route(ready(catalogue, models), source, target)
+    found = unmeasured_pair(here, models, source, target)
+    assert (found.id if found else None) == offered
 
 
 def test_students_that_ship_serve_all_pairs_between_their_languages() -> None:

@@ -8,6 +8,7 @@ import pytest
 from fakes import HOST
 
 from engine.applications import emotions, judges, labels, sentiment
+from engine.applications.carriers import without_each
 from engine.applications.changes import changed_words
 from engine.applications.sentiment import SentimentRequest, in_our_labels
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
@@ -297,3 +298,32 @@ def test_one_that_does_best_in_every_language_judges_alone(house, five: str) -> 
     assert sentiment.APPLICATION.run(house.engine, SentimentRequest("ok"), HOST).model == five
     catalogue.is_ready = lambda model_id: model_id != five
     assert sentiment.APPLICATION.run(house.engine, SentimentRequest("ok"), HOST).model == "sentiment-minilm"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A good film, and well-made.", ["A", "good", "film", "and", "well-made"]),
+        ("电影很好。", ["电影", "很好"]),
+        ("Fine 😀", ["😀"]),
+        ("Good!", []),
+        ("12 30", []),
+        ("", []),
+        ("word " * 90, ["word"] * 40),
+    ],
+)
+def test_words_are_left_out_in_turn(text: str, words: list[str]) -> None:
+    found = without_each(text)
+    assert [one.word for one in found] == words
+    assert all(text[one.start : one.end] == one.word and one.rest.strip() for one in found)
+
+
+def test_words_that_carried_it_are_told(house) -> None:
+    texts = ["a good film", "a bad film", "", "good"]
+    found = sentiment.APPLICATION.run(house.engine, SentimentRequest(texts, with_words=True), HOST).results
+    told = [[(one.word, round(one.part, 2)) for one in score.words] for score in found]
+    assert told == [[("good", 0.85)], [], [], []]
+    one = found[0].words[0]
+    assert texts[0][one.start : one.end] == "good"
+    (plain,) = sentiment.APPLICATION.run(house.engine, SentimentRequest("a good film"), HOST).results
+    assert plain.words == []

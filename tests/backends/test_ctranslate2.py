@@ -183,7 +183,7 @@ def test_torch_answers_until_the_copy_is_there_and_what_only_it_can(tmp_path: Pa
     assert (slow, backend.dtype) == (torchs, "int8") and backend.memory_bytes < reference.memory_bytes
     assert quick.tasks(model, folder, AUTO) == backend.tasks and needs(asked) <= backend.tasks
     assert run(backend, asked)[0].mean_logprob < 0
-    for unable in (warm, replace(asked, top_logprobs=2)):
+    for unable in (warm, replace(asked, sampling=replace(GREEDY, presence_penalty=1.0))):
         assert not needs(unable) <= backend.tasks
         with pytest.raises(UnsupportedError):
             run(backend, unable)
@@ -261,3 +261,34 @@ def test_who_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     monkeypatch.setattr(conversion, "_is_installed", conversion._is_installed.__wrapped__)
     assert type(backends.load(entry("seq2seq"), bart, AUTO)) is TransformersBackend
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("name", FAMILIES)
+def test_beginnings_rivals_and_other_answers(tmp_path: Path, name: str) -> None:
+    """What torch says too; other answers, which it does not search for, are of the beam and begin as they must."""
+    folder = make(name, tmp_path / "model")
+    slow = open_backend("seq2seq", folder)
+    COPY.made(folder)
+    quick = open_quick(folder)
+    options = {"sampling": replace(GREEDY, seed=1), **LANGUAGES.get(name, {})}
+    (free,) = run(quick, Generate(PROMPTS[0], **options))
+    begun = Generate(PROMPTS[0], beginning="the river", top_logprobs=3, **options)
+    for expected, result in zip(run(slow, begun), run(quick, begun), strict=True):
+        assert result.text == expected.text and result.text.startswith("the river")
+        assert "".join(token.text for token in result.tokens) == result.text
+        told = [[text for text, _ in token.top_logprobs] for token in result.tokens]
+        assert told == [[text for text, _ in token.top_logprobs] for token in expected.tokens]
+        assert result.mean_logprob == pytest.approx(expected.mean_logprob, abs=0.02)
+        assert not told[0] and len(told[-1]) == 3
+    (plain,) = run(quick, replace(begun, top_logprobs=0))
+    assert plain.text == result.text and not plain.tokens
+    several, more = run(
+        quick,
+        Generate(PROMPTS[0], alternatives=3, **options),
+        Generate(PROMPTS[0], alternatives=2, beginning="the river", **options),
+    )
+    assert len(several.alternatives) == 3 and several.mean_logprob >= free.mean_logprob - 0.02
+    scores = [several.mean_logprob, *(one.mean_logprob for one in several.alternatives)]
+    assert scores == sorted(scores, reverse=True)
+    assert all(text.startswith("the river") for text in (more.text, *(one.text for one in more.alternatives)))

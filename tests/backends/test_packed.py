@@ -23,6 +23,7 @@ from engine.catalogue import copies
 from engine.catalogue.cache import Cache
 from engine.catalogue.sources.folder import Folder
 from engine.errors import InputError
+from engine.inspections import Align
 from engine.requests import Classify, Embed, Extract
 from engine.settings import Settings
 from models.recipes.head_export import export
@@ -72,6 +73,21 @@ def test_vectors_are_those_of_the_network_in_the_file(network: Any, backend: Any
             mean = network(**inputs).last_hidden_state[0].mean(0)
         np.testing.assert_allclose(result.vector, mean / mean.norm(), atol=1e-5)
     assert np.linalg.norm(results[3].vector) == pytest.approx(1.0), "a long text is read in windows"
+
+
+def test_texts_are_aligned_token_by_token(backend: Any) -> None:
+    both, other, empty = run(
+        backend, Align(TEXTS[0], TEXTS[0]), Align(TEXTS[2], " The\u00a0old  bridge "), Align("the", "\u00a0")
+    )
+    for text, found in ((TEXTS[0], both), (TEXTS[2], other)):
+        assert "".join(token.text for token in found.tokens) == text
+        assert all(sum(row) == pytest.approx(1) for row in found.alignment.weights)
+        assert len(found.alignment.weights) == len(found.tokens)
+    assert [int(np.argmax(row)) for row in both.alignment.weights] == list(range(len(both.tokens)))
+    assert {len(row) for row in both.alignment.weights} == {len(both.alignment.spans) + 1}
+    assert not empty.alignment.spans
+    with pytest.raises(Exception, match=r"source has [\d,]+ tokens"):
+        run(backend, Align("the", "sea " * 900))
 
 
 def test_a_query_is_not_a_passage_and_only_vectors_are_made(backend: Any) -> None:

@@ -82,3 +82,10 @@ def paragraph(text: str, style: str = "", before: str = "") -> str:
     """A paragraph's XML."""
     properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
     return f"<w:p>{properties}<w:r>{before}<w:t>{text}</w:t></w:r></w:p>"
+
+
+def of_many(count: int) -> bytes:
+    """A PDF of so many pages."""
+    page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] >>"
+    kids = " ".join(["3 0 R"] * count)
+    return written(["<< /Type /Catalog /Pages 2 0 R >>", f"<< /Type /Pages /Kids [{kids}] /Count {count} >>", page])

@@ -7,10 +7,10 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
-from documents.files import docx, encrypted, paragraph, pdf, written
+from documents.files import docx, encrypted, of_many, paragraph, pdf
 
 import engine.documents as documents
-from engine.documents import Document, Page, Paragraph, count_words, document_of, read_document
+from engine.documents import Document, Page, Paragraph, document_of, estimate_words, read_document
 from engine.documents.reading import read_content
 from engine.errors import InputError, PeopleError, TooLargeError, UnsupportedError
 
@@ -147,12 +147,6 @@ def bomb() -> bytes:
     return out.getvalue()
 
 
-def of_many(count: int) -> bytes:
-    page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] >>"
-    kids = " ".join(["3 0 R"] * count)
-    return written(["<< /Type /Catalog /Pages 2 0 R >>", f"<< /Type /Pages /Kids [{kids}] /Count {count} >>", page])
-
-
 BAD: list[tuple[str, Callable[[], bytes], type[PeopleError], str]] = [
     ("a.txt", lambda: b"", InputError, "is empty"),
     ("a.txt", lambda: b" \n ", InputError, "is empty"),
@@ -202,5 +196,5 @@ def test_enormous_ones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_words_are_counted_in_every_script() -> None:
-    assert count_words("one two") == 2 and count_words("港口建于一七") >= 3
+    assert estimate_words("one two") == 2 and estimate_words("港口建于一七") >= 3
     assert Document("", (Page(1, (Paragraph("a b"), Paragraph("c"))),)).words == 3

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+import textwrap
 import zipfile
 from dataclasses import replace
 
 import docx as word
 import pysubs2
 import pytest
-from documents.files import encrypted, pdf
+from documents.files import encrypted, of_many, pdf
 
 from engine.documents.rewriting import Made, Options, Rewriter, Unit
 from engine.documents.rewriting.delimited import Grid
@@ -166,6 +168,41 @@ def test_subtitles_keep_times_and_break_lines_anew() -> None:
     assert all(event.text for event in after)
 
 
+def test_two_hundred_subtitles_keep_every_time_and_their_width() -> None:
+    """Those of at most 42 characters a line have no more when every word is half as long again; a wider one may."""
+    sentence = "The old boat leaves the harbour of the town in the early morning light"
+    words = sentence.split()
+    cues, wide = [], {17, 140}
+    for number in range(200):
+        start, end = number * 3_000 + number % 7 * 111, number * 3_000 + 2_000 + number % 5 * 99
+        text = " ".join(words[number % 4 :][: 3 + number % 11]) + ("" if number % 10 == 3 else ".")
+        text = textwrap.fill(text, 42)
+        cues.append((start, end, "W" + "i" * 49 + "de." if number in wide else text))
+    made = "".join(f"{number}\n{at(a)} --> {at(b)}\n{text}\n\n" for number, (a, b, text) in enumerate(cues, 1))
+    found = read("film.srt", made)
+    assert len(found.units) == 190, "some sentences go through two subtitles"
+    longer = [replace(same(unit), text=re.sub(r"(\w{3,})", r"\1er", unit.text), spans=()) for unit in found.units]
+    out = found.written(longer).decode()
+    assert re.findall(r"(?m)^\d\d:.*$", out) == re.findall(r"(?m)^\d\d:.*$", made)
+    after = list(pysubs2.SSAFile.from_string(out))
+    assert [(event.start, event.end) for event in after] == [(a, b) for a, b, _ in cues]
+    widths = {number: max(map(len, event.text.split("\\N"))) for number, event in enumerate(after)}
+    narrow = {number for number, (_, _, text) in enumerate(cues) if max(map(len, text.split("\n"))) <= 42}
+    assert narrow == set(range(200)) - wide and max(widths[number] for number in narrow) <= 42
+    assert all("er" in event.text for event in after)
+
+
+def at(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"00:{seconds // 60:02}:{seconds % 60:02},{rest:03}"
+
+
+@pytest.mark.parametrize("content", ["text\nOne row.\nAnother one.\n", "One row, not two.\nAnother one.\nA third.\n"])
+def test_a_table_of_one_column_is_its_rows(content: str) -> None:
+    texts = [unit.text for unit in read("a.csv", content).units]
+    assert texts == [line for line in content.split("\n") if line and line != "text"]
+
+
 def test_subtitles_with_styles_keep_them() -> None:
     found = read("a.ass", ASS)
     assert ASS.split("\n")[-2] in found.written([same(unit) for unit in found.units]).decode()
@@ -287,6 +324,7 @@ BAD = {
     "locked.docx": (lambda: b"\xd0\xcf\x11\xe0" + b"x" * 99, "with a password, or an old one"),
     "locked.pdf": (lambda: encrypted(pdf([["Secret words here."]], "T"), "word"), "password"),
     "cut.pdf": (lambda: b"%PDF-1.7\n" + b"x" * 50, "damaged or cut off"),
+    "many.pdf": (lambda: of_many(10_000), "has 10,000 pages; the limit is 2,000"),
     "times.srt": (lambda: b"1\n00:00:aa,000 --> 00:00:03,500\nHello\n", "at line 2: these times cannot be read"),
     "back.srt": (lambda: b"1\n00:00:05,000 --> 00:00:03,500\nHello\n", "at line 2: these times"),
     "none.srt": (lambda: b"Hello there", "has no subtitles"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.documents import Document, Page, Paragraph, count_words
+from engine.documents import Document, Page, Paragraph, estimate_words
 from engine.documents.passages import OVERLAP_WORDS, WORDS, Passage, passages_of, sentences_of
 from engine.documents.search import Index, tokens_of
 from engine.documents.shelf import Shelf
@@ -32,7 +32,7 @@ def test_passages_are_whole_sentences_of_about_one_length_that_overlap() -> None
     found = passages_of(made, "id")
     assert all(page.text[one.start : one.end] == one.text for one in found)
     assert all(before.end > after.start for before, after in pairwise(found))
-    assert all(WORDS / 4 < count_words(one.text) <= WORDS + OVERLAP_WORDS for one in found)
+    assert all(WORDS / 4 < estimate_words(one.text) <= WORDS + OVERLAP_WORDS for one in found)
     assert all(one.text.endswith(".") for one in found) and found[-1].end == len(page.text)
     assert {one.heading for one in found} == {"Part 1"} and found[1].searched.startswith("Part 1\n")
 
@@ -43,7 +43,7 @@ def test_passages_are_whole_sentences_of_about_one_length_that_overlap() -> None
 )  # fmt: skip
 def test_odd_pages_are_cut_too(text: str) -> None:
     found = passages_of(document(text))
-    assert found and all(count_words(one.text) <= 2 * WORDS for one in found)
+    assert found and all(estimate_words(one.text) <= 2 * WORDS for one in found)
     joined = "".join(one.text for one in found)
     assert set(text.split()) <= set(joined.split()) | {text.strip()} or len(joined) >= 0.9 * len(text.strip())
 

@@ -318,6 +318,15 @@ def test_rows_are_judged_with_figures(bench: Bench) -> None:
     assert len(bench.backends["sentiment-minilm"].seen) == 3  # what is equal is asked once
 
 
+def test_words_that_carried_it_are_a_column_and_a_table(bench: Bench) -> None:
+    rows = 'review\na good film\na bad film\nGood or good\ngood\n"so, good"\n'
+    job = ended(bench, begin(bench, "r.csv", rows, SentimentFile(with_words=True)))
+    cells = [row["words"] for row in csv.DictReader(io.StringIO(desk.result_path(job).read_text()))]
+    assert cells == ["good +0.85", "", "good +0.85", "", "good +0.85"]
+    assert desk.figures(job)["words"] == {"positive": [{"word": "good", "rows": 3, "part": pytest.approx(0.85)}]}
+    assert desk.report(job)["rows"][0]["words"] == [["good", pytest.approx(0.85)]]
+
+
 @pytest.mark.parametrize(
     ("texts", "days"),
     [

@@ -107,6 +107,20 @@ def test_a_file_of_rows_is_judged_with_charts(bench: Bench, open_page: Open) -> 
     assert len(app.get("plotly_chart")) == 2 and "Most negative" in drawn(app)
 
 
+def test_words_that_carried_the_rows_are_shown(bench: Bench, open_page: Open) -> None:
+    app = open_page("sentiment", rows="file", carried=True)
+    app.file_uploader(key="review_file").upload("a.csv", b"review\na good film\na bad film\n").run()
+    app = click(app, "Judge the file")
+    ended(bench, "sentiment")
+    app = app.run()
+    assert not app.exception and "Words that carried it" in drawn(app)
+    (table,) = (one.value for one in app.dataframe if "Word" in one.value.columns)
+    assert list(table["Word"]) == ["good"]
+    app = open_page("sentiment", rows="many", carried=True, review="a good film\na bad film")
+    app = click(app, "Judge")
+    assert list(app.dataframe[0].value["Words"]) == ["good +0.85", ""]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("a.jsonl", b'{"text": "good"}\n{"text": "bad"}\n'), ("a.txt", b"good\nbad\n"), ("a.csv", b"good one.\nbad\n")],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from benches import Bench, model
-from fakes import HOST, FakeBackend
+from fakes import HOST, FakeBackend, fake_runtime
 from streamlit.testing.v1 import AppTest
 
 from engine.applications.translate import SAMPLES
@@ -136,6 +136,41 @@ def test_a_language_that_only_a_download_translates_is_named_with_its_button(
     assert "No model here translates Irish to English" in drawn(app)
     assert "is not on this machine yet" in drawn(app) and "fetch-many" in {button.key for button in app.button}
     assert "The text looks Irish" in drawn(click(app, "Translate"))
+
+
+def test_a_word_of_any_models_translation_is_exchanged(open_page: Open, bench: Bench) -> None:
+    """The encoder tells where a language model's words come from; it goes on from another, and rewords the whole."""
+    bench.runtimes = [fake_runtime(tasks=FakeBackend.tasks | {"align_texts"})]
+    app = click(open_page("translate"), "Translate").run()
+    before = app.session_state["translation"].text
+    app.session_state["translation-word"] = (0, 0)
+    app = app.run()
+    assert not app.exception and not app.error
+    assert app.button(key="word-0").label.startswith("rival")
+    app = app.button(key="other-wordings").click().run()
+    assert not app.exception and "wording-0" in {button.key for button in app.button}
+    app.session_state["translation-word"] = (0, 0)
+    app = app.run().button(key="word-0").click().run()
+    assert not app.exception and not app.error
+    after = app.session_state["translation"].text
+    assert after != before and after.startswith("rival")
+
+
+def test_a_translator_of_the_pair_is_offered_beside_a_makeshift(
+    open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opus = model(
+        "opus-mt-de-fr", architecture="seq2seq", languages=("de", "fr"), applications=("translate",), pair=("de", "fr"),
+        is_embedded=False, licence="CC BY 4.0", source=Hub("owner/opus", "main"), size_bytes=312_000_000,
+    )  # fmt: skip
+    bench.engine.catalogue.add(opus)
+    ready, absent = bench.store.availability, Availability("absent", message=Text("It is not downloaded yet."))
+    monkeypatch.setattr(bench.store, "availability", lambda id: absent if id == opus.id else ready(id))
+    app = open_page("translate", **{"from": "de", "to": "fr"})
+    assert "Opus-Mt-De-Fr, 312 MB, CC BY 4.0, made for this pair, not measured here" in drawn(app).replace("\\", "")
+    click(app, "Download")
+    assert bench.store.fetched == [opus.id]
+    assert "made for this pair" not in drawn(open_page("translate", **{"from": "en", "to": "fr"}))
 
 
 def test_a_registry_model_is_in_the_picker_once_it_is_here(open_page: Open, students: set[str]) -> None:

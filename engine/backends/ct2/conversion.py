@@ -48,7 +48,7 @@ ENCODERS = {
 TOPS = {"SequenceClassification": "classification", "QuestionAnswering": "extraction"}
 """What an encoder is for, by the end of its class's name."""
 TASKS = {
-    "seq2seq": frozenset({"generate"}),
+    "seq2seq": frozenset({"generate", "beginning", "top_logprobs", "alternatives"}),
     "classification": frozenset({"classify"}),
     "extraction": frozenset({"extract"}),
 }

@@ -1,4 +1,5 @@
-"""Greedy answers of encoder-decoders on the CPU by CTranslate2, from an int8 copy of the weights."""
+"""Answers of encoder-decoders on the CPU by CTranslate2, from an int8 copy of the weights: greedy ones in batches, and
+by themselves those that tell what else could have come, or several answers."""
 
 from __future__ import annotations
 
@@ -8,15 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ctranslate2
+import numpy as np
+import torch
 
 from engine.backends.abilities import able
 from engine.backends.cores import threads_for
-from engine.backends.ct2.conversion import read_copy
+from engine.backends.ct2.conversion import TASKS, read_copy
 from engine.backends.memory import free_caches
 from engine.backends.protocol import Job
-from engine.backends.pytorch.decoding import Row
+from engine.backends.pytorch.decoding import Row, detail_of
 from engine.backends.pytorch.generation import Restrictions, RowMaker
 from engine.backends.pytorch.loading import load_outline, load_tokenizer, positions
+from engine.requests import Alternative
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
@@ -34,7 +38,7 @@ class CTranslate2Decoder:
     """One encoder-decoder. Raises DamagedCopyError, or InputError where its other files are damaged."""
 
     device, dtype = "cpu", "int8"
-    tasks = frozenset({"generate"})
+    tasks = TASKS["seq2seq"]
     batch = BATCH
 
     def __init__(self, model: Model, path: Path, settings: Settings) -> None:
@@ -69,7 +73,13 @@ class CTranslate2Decoder:
     def _decode(self, rows: list[Row]) -> None:
         groups: dict[float, list[Row]] = {}
         for row in rows:
-            if not row.check():
+            if row.check():
+                continue
+            if row.request.alternatives:
+                search(self._translator, row, self._rows)
+            elif row.request.top_logprobs:
+                tell_rivals(self._translator, row, self._rows)
+            else:
                 groups.setdefault(row.sampling.repetition_penalty, []).append(row)
         for penalty, group in groups.items():
             translate(self._translator, group, penalty, self._rows.restrictions, self._rows.ending.end_ids)
@@ -102,14 +112,8 @@ def translate(
             [_tokens(start) for start in starts],
             beam_size=1,
             repetition_penalty=penalty,
-            no_repeat_ngram_size=restrictions.no_repeat_ngram_size,
-            suppress_sequences=[_tokens(ids) for ids in restrictions.sequences] or None,
-            min_decoding_length=min(longest, max(0, restrictions.min_length - 1)),  # without the start token
-            max_decoding_length=longest,
-            max_input_length=0,
-            end_token=sorted(end_ids),
-            return_scores=True,
             callback=take,
+            **_rules(restrictions, end_ids, longest),
         )
         if penalty != 1:
             _score(translator, rows)
@@ -117,6 +121,66 @@ def translate(
         for row in rows:
             if row.is_held and row.is_done:
                 row.hand_in()
+
+
+def tell_rivals(translator: Any, row: Row, maker: RowMaker) -> None:
+    """A greedy answer with the tokens that it did not choose; the logits of all its places are kept until its end."""
+    found, start = _alone(
+        translator, row, maker, beam_size=1, return_logits_vocab=True, callback=lambda step: row.job.is_cancelled
+    )
+    for token, view in zip(found.hypotheses[0][start:], found.logits[0][start:], strict=False):
+        id, logprobs = int(token), torch.from_numpy(np.array(view)).log_softmax(-1)
+        detail = detail_of(logprobs, id, row.request.top_logprobs, maker.token_text)
+        if row.check() or row.take(id, float(logprobs[id]), detail, id in maker.ending.end_ids):
+            return
+    _end(row)
+
+
+def search(translator: Any, row: Row, maker: RowMaker) -> None:
+    """The best answer of a beam and the next best ones, by mean log-probability. Nothing stops it before its end."""
+    size = row.request.alternatives + 1
+    found, start = _alone(translator, row, maker, beam_size=size, num_hypotheses=size)
+    texts = [maker.decode([int(token) for token in ids[max(0, start - len(row.ids)) :]]) for ids in found.hypotheses]
+    row.alternatives = tuple(map(Alternative, texts[1:], found.scores[1:]))
+    row.logprobs = [found.scores[0]]
+    for token in found.hypotheses[0][start:]:
+        if row.check() or row.take(int(token), None, None, int(token) in maker.ending.end_ids):
+            return
+    _end(row)
+
+
+def _alone(translator: Any, row: Row, maker: RowMaker, **options: Any) -> tuple[Any, int]:
+    """What comes of one row, and at which place of it the new tokens begin."""
+    start = row.prefix + row.ids
+    longest = len(start) - 1 + row.sampling.max_new_tokens - len(row.ids)
+    (found,) = translator.translate_batch(
+        [_tokens(row.source)],
+        [_tokens(start)],
+        repetition_penalty=row.sampling.repetition_penalty,
+        return_end_token=True,
+        **_rules(maker.restrictions, maker.ending.end_ids, longest),
+        **options,
+    )
+    return found, len(start) - 1
+
+
+def _end(row: Row) -> None:
+    """The end of an answer that no token ended."""
+    if not row.check():
+        row.finish("length")
+
+
+def _rules(restrictions: Restrictions, end_ids: Collection[int], longest: int) -> dict[str, Any]:
+    """What all answers of a model are held to; `longest` counts what an answer is made to begin with."""
+    return {
+        "no_repeat_ngram_size": restrictions.no_repeat_ngram_size,
+        "suppress_sequences": [_tokens(ids) for ids in restrictions.sequences] or None,
+        "min_decoding_length": min(longest, max(0, restrictions.min_length - 1)),  # without the start token
+        "max_decoding_length": longest,
+        "max_input_length": 0,
+        "end_token": sorted(end_ids),
+        "return_scores": True,
+    }
 
 
 def _score(translator: Any, rows: Sequence[Row]) -> None:

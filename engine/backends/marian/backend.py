@@ -52,12 +52,11 @@ class StudentRow(Row):
     """Ids that it must begin with."""
     spans: tuple[tuple[int, int], ...] = ()
     shares: list[tuple[float, ...]] = field(default_factory=list)
-    alternatives: tuple[Alternative, ...] = ()
 
     def result(self) -> Generation:
-        """As of any row, with alternatives and alignment."""
+        """As of any row, with the alignment."""
         alignment = Alignment(self.spans, tuple(self.shares)) if self.request.align else None
-        return replace(super().result(), alternatives=self.alternatives, alignment=alignment)
+        return replace(super().result(), alignment=alignment)
 
 
 class StudentBackend:

@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.backends.protocol import Job
 from engine.backends.pytorch.sampling import choose
 from engine.backends.texts import TextStream
-from engine.requests import FinishReason, Generate, Generation, Sampling, Token
+from engine.requests import Alternative, FinishReason, Generate, Generation, Sampling, Token
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Row:
     is_done: bool = False
     is_held: bool = False
     """Its result waits for `hand_in`, after its end."""
+    alternatives: tuple[Alternative, ...] = ()
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.sampling.seed or 0)
@@ -89,8 +90,9 @@ class Row:
             settings=self.sampling.as_dict() | self.extra_settings,
             first_token_seconds=self.first_at - self.started if count else None,
             tokens_per_second=(count - 1) / span if count > 1 and span > 0 else None,
-            mean_logprob=sum(self.logprobs) / count if self.logprobs else None,
+            mean_logprob=sum(self.logprobs) / len(self.logprobs) if self.logprobs else None,
             tokens=tuple(self.stream.tokens),
+            alternatives=self.alternatives,
         )
 
 
@@ -260,11 +262,16 @@ def _hand_out(
     values = logits.gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0]
     for place, (row, logprob) in enumerate(zip(rows, (values - totals).tolist(), strict=True)):
         id = chosen[place]
-        detail = None
-        if row.request.top_logprobs > 0:
-            others = _likeliest(logits[place] - totals[place], id, row.request.top_logprobs, token_text)
-            detail = _detail(id, logprob, others, token_text(id))
+        count, detail = row.request.top_logprobs, None
+        if count > 0:
+            detail = detail_of(logits[place] - totals[place], id, count, token_text)
         row.take(id, logprob, detail, id in end_ids)
+
+
+def detail_of(logprobs: Tensor, id: int, count: int, token_text: Callable[[int], str]) -> Callable[[str], Token]:
+    """What is told of a token with so many others that could have come, once its text is known."""
+    others = _likeliest(logprobs, id, count, token_text)
+    return _detail(id, float(logprobs[id]), others, token_text(id))
 
 
 def _likeliest(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.backends.aligning import DEPTH
 from engine.backends.encoding import Array
 
 Inputs = dict[str, torch.Tensor]
@@ -25,6 +26,13 @@ def _embed(module: Any, inputs: Inputs, mask_id: int) -> list[Array]:
     """Sum over the tokens of a row: the mean of several rows weighs each token alike, and the norm goes anyway."""
     states = module.base_model(**inputs).last_hidden_state.float() * inputs["attention_mask"][..., None]
     return list(_numpy(states.sum(1)))
+
+
+def _align(module: Any, inputs: Inputs, mask_id: int) -> list[Array]:
+    """States in the middle of the encoder; see `aligning`."""
+    states = module.base_model(**inputs, output_hidden_states=True).hidden_states
+    rows = _numpy(states[round(DEPTH * (len(states) - 1))])
+    return [row[:length] for row, length in zip(rows, _lengths(inputs), strict=True)]
 
 
 def _extract(module: Any, inputs: Inputs, mask_id: int) -> list[Array]:
@@ -56,6 +64,7 @@ def _score(module: Any, inputs: Inputs, mask_id: int) -> list[Array]:
 
 
 FORWARDS: dict[str, Callable[[Any, Inputs, int], list[Array]]] = {
+    "align_texts": _align,
     "classify": _classify,
     "embed": _embed,
     "extract": _extract,

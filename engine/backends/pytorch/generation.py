@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from engine.backends.pytorch.loading import count_tokens
 from engine.backends.texts import BROKEN, Detokenizer, TextStream, bytes_of
 from engine.errors import InputError, PeopleError, UnsupportedError, too_long
 from engine.messages import Text
-from engine.requests import Generate, Sampling
+from engine.requests import Generate, Sampling, Token
 
 MAX_TOP_LOGPROBS = 20
 """As many as OpenAI's interface offers."""
@@ -142,13 +143,28 @@ class RowMaker:
             source, prefix = self._source(request), self._decoder_prefix(request)
             self._check_length(len(source), self.context_tokens, "prompt")
             stream = TextStream(job, Detokenizer(self.decode), sampling.stop)
-            return Row(job, request, self._fitted(sampling, len(prefix)), stream, prefix, source, extra)
+            row = Row(job, request, self._fitted(sampling, len(prefix)), stream, prefix, source, extra)
+            self._begin(row)
+            return row
         prompt = self._prompt(request)
         self._check_length(len(prompt), self.context_tokens - 1, "messages" if request.messages else "prompt")
         context = [] if request.messages and request.messages[-1].role != "assistant" else prompt
         stream = TextStream(job, Detokenizer(self.decode, context), sampling.stop)
         stream.skipped = split_space(request.begun)[1]
         return Row(job, request, self._fitted(sampling, len(prompt)), stream, prompt, extra_settings=extra)
+
+    def _begin(self, row: Row) -> None:
+        """Have an encoder-decoder's answer begin with what it must begin with, as if it had been chosen."""
+        if not row.request.beginning:
+            return
+        with self.lock:
+            text = row.request.beginning
+            if is_multilingual(self.tokenizer):
+                self.tokenizer.tgt_lang = self._known(row.request.target, "target", language_code)
+            ids = self.tokenizer(text_target=text, add_special_tokens=False, verbose=False)["input_ids"]
+        for id in ids:
+            if row.take(id, None, partial(Token, id=id) if row.request.top_logprobs else None, False):
+                return
 
     def _check_length(self, tokens: int, limit: int, param: str) -> None:
         if tokens > limit:

@@ -6,10 +6,10 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from engine.errors import BusyError, LimitError, NotReadyError
 from engine.jobs.files.folder import DONE
@@ -55,24 +55,57 @@ def work_off(job: Job, house: House, pieces: Sequence[T], done: int, ask: Ask[T]
     size, pace = min(FIRST, most), Pace()
     pace.note(done)
     _tell(job, pace, done, len(pieces))
-    while done < len(pieces):
-        chunk = pieces[done : done + size]
-        began = time.monotonic()
-        made = _answered(job, house, chunk, ask)
-        _keep(job, made)
-        done += len(chunk)
-        pace.note(done)
-        _tell(job, pace, done, len(pieces))
-        seconds = max(0.01, time.monotonic() - began)
-        size = max(1, min(most, GROWTH * size, round(len(chunk) * CHUNK_SECONDS / seconds)))
+    ahead = _Begun(ask, pieces[done : done + size])
+    try:
+        while done < len(pieces):
+            chunk = ahead.chunk
+            made = _answered(job, house, chunk, ask, ahead)
+            seconds = max(0.01, time.monotonic() - ahead.began)
+            size = max(1, min(most, GROWTH * size, round(len(chunk) * CHUNK_SECONDS / seconds)))
+            done += len(chunk)
+            ahead = _Begun(ask, pieces[done : done + size])
+            _keep(job, made)
+            pace.note(done)
+            _tell(job, pace, done, len(pieces))
+    finally:
+        ahead.close()
 
 
-def _answered(job: Job, house: House, chunk: Sequence[T], ask: Ask[T]) -> list[Any]:
-    """What was made of a chunk. A busy engine is waited for, and then asked for less at a time."""
+class _Begun(Generic[T]):
+    """A chunk that is asked for at once, so that the model works on it while the one before is kept.
+
+    What is wrong shows when its events are read.
+    """
+
+    def __init__(self, ask: Ask[T], chunk: Sequence[T]) -> None:
+        self.chunk, self.began = chunk, time.monotonic()
+        self._events = ask(chunk) if chunk else iter(())
+        self._first: list[Event] = []
+        self._error: Exception | None = None
+        try:
+            self._first = [event for event in (next(self._events, None),) if event]
+        except Exception as error:
+            self._error = error
+
+    def __iter__(self) -> Iterator[Event]:
+        if self._error:
+            raise self._error
+        yield from self._first
+        yield from self._events
+
+    def close(self) -> None:
+        """Free what it holds of the model."""
+        if isinstance(self._events, Generator):
+            self._events.close()
+
+
+def _answered(job: Job, house: House, chunk: Sequence[T], ask: Ask[T], begun: _Begun[T] | None = None) -> list[Any]:
+    """What was made of a chunk that may have `begun`. A busy engine is waited for, then asked for less at a time."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return _asked(job, house, ask(chunk))
+            given, begun = begun or _Begun(ask, chunk), None
+            return _asked(job, house, given)
         except LimitError:
             raise
         except (BusyError, NotReadyError) as error:
@@ -84,11 +117,11 @@ def _answered(job: Job, house: House, chunk: Sequence[T], ask: Ask[T]) -> list[A
             return [made for part in (chunk[:half], chunk[half:]) for made in _answered(job, house, part, ask)]
 
 
-def _asked(job: Job, house: House, events: Iterator[Event]) -> list[Any]:
+def _asked(job: Job, house: House, begun: _Begun[T]) -> list[Any]:
     """The result of the last event. Closing the events frees what they hold of the model at once."""
     looked = 0.0
-    with closing(events):  # type: ignore[type-var]
-        for event in events:
+    with closing(begun):
+        for event in begun:
             if time.monotonic() - looked > LOOK_SECONDS:
                 check(job, house)
                 looked = time.monotonic()

@@ -12,6 +12,8 @@ from engine.applications.sentiment import LABELS
 
 BINS, ENDS, SHOWN_CHARACTERS = 20, 10, 400
 """Of the histogram from -1 (negative) to 1; rows of each end that are shown, and of how many characters."""
+MAX_CARRIERS = 15
+"""Words that are told of each label."""
 MAX_PERIODS = 36
 """Days are told up to so many, else weeks, months, or years."""
 PERIODS = ("day", "week", "month", "year")
@@ -39,9 +41,27 @@ def figures_of(
             ]
             for label, places in ends.items()
         }  # fmt: skip
+    if any(row.get("words") for row in rows):
+        found["words"] = words_of(rows)
     if dates:
         found["over_time"] = over_time([(dates[place], rows[place]["label"]) for place in judged])
     return found
+
+
+def words_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """For each label the words that carried it most in all rows together: in how many, and their part on average."""
+    parts: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        for word, part in row.get("words", ()):
+            if part > 0:
+                parts[row["label"]][word.casefold()].append(part)
+    return {
+        label: [
+            {"word": word, "rows": len(values), "part": sum(values) / len(values)}
+            for word, values in sorted(words.items(), key=lambda item: -sum(item[1]))[:MAX_CARRIERS]
+        ]
+        for label, words in parts.items()
+    }
 
 
 def histogram(values: Sequence[tuple[float, str]]) -> dict[str, list[int]]:

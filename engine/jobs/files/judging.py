@@ -37,6 +37,8 @@ class SentimentFile:
     """Labels of one's own in place of the model's, each "name" or "name: what it means"."""
     has_names: bool | None = None
     """Whether the first row names the columns; null tells by what stands there."""
+    with_words: bool = False
+    """Whether the words that carried each judgement are told, which takes as long again for each word of a row."""
 
     @property
     def options(self) -> Options:
@@ -70,7 +72,8 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
     texts = list(dict.fromkeys(unit.text for unit in chunk))
     found: dict[str, dict[str, Any]] = {}
     try:
-        for event in sentiment.stream(engine, SentimentRequest(texts, order.model, labels=order.labels), caller):
+        request = SentimentRequest(texts, order.model, labels=order.labels, with_words=order.with_words)
+        for event in sentiment.stream(engine, request, caller):
             if event.kind != "done":
                 yield event
                 continue
@@ -78,6 +81,8 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
             for text, score in zip(texts, result.results, strict=True):
                 warning = score.warning.as_json() if score.warning else None
                 found[text] = {"label": score.label, "scores": score.scores, "warning": warning}
+                if order.with_words:
+                    found[text]["words"] = [[one.word, one.part] for one in score.words]
     except (InputError, TooLargeError) as error:  # of every text
         found = {text: {"label": "", "scores": {}, "warning": error.text.as_json()} for text in texts}
     yield Event("done", result=[found[unit.text] for unit in chunk])
@@ -89,8 +94,10 @@ def _finished(job: Job, files: FileFolder, units: Sequence[Unit]) -> dict[str, A
     own = list(next((row["scores"] for row in rows if row["scores"]), {}))
     names = ["label", "confidence", *(f"P({label})" for label in own)]
     has_notes = any(row["warning"] for row in rows)
-    names += ["note"] if has_notes else []
-    content = files.with_columns(names, [_cells(row, own, has_notes=has_notes) for row in rows])
+    has_words = any(row.get("words") for row in rows)
+    names += (["words"] if has_words else []) + (["note"] if has_notes else [])
+    cells = [_cells(row, own, has_words=has_words, has_notes=has_notes) for row in rows]
+    content = files.with_columns(names, cells)
     figures = figures_of([unit.text for unit in units], rows, files.told["numbers"], files.told["dates"])
     name = f"{PurePosixPath(files.name).stem}.judged{files.told['ending']}"
     with job.placed(RESULT) as folder:
@@ -101,8 +108,9 @@ def _finished(job: Job, files: FileFolder, units: Sequence[Unit]) -> dict[str, A
             "notes": files.told.get("notes", [])}  # fmt: skip
 
 
-def _cells(row: Mapping[str, Any], labels: Sequence[str], *, has_notes: bool) -> list[str]:
+def _cells(row: Mapping[str, Any], labels: Sequence[str], *, has_words: bool, has_notes: bool) -> list[str]:
     shares = row["scores"]
     best = max(shares.values(), default=0.0)
     own = [row["label"], f"{best:.4f}", *(f"{shares.get(label, 0.0):.4f}" for label in labels)]
+    own += [", ".join(f"{word} {part:+.2f}" for word, part in row.get("words", ()))] if has_words else []
     return [*own, str(read(row["warning"]))] if has_notes else own

@@ -16,7 +16,7 @@ from engine.applications.translate import TranslateRequest, TranslateResult, joi
 from engine.applications.words import words_of
 from engine.documents.rewriting import Made, Options, Unit
 from engine.documents.rewriting.placing import Pair, is_mixed, placed
-from engine.errors import InputError, NotReadyError, TooLargeError, UnsupportedError, not_among
+from engine.errors import InputError, NotFoundError, NotReadyError, TooLargeError, UnsupportedError, not_among
 from engine.files import write_json
 from engine.jobs.files.asking import check, work_off
 from engine.jobs.files.folder import FIGURES, RESULT, FileFolder
@@ -111,10 +111,10 @@ def _sample(units: Sequence[Unit]) -> str:
 
 
 def _can_place(house: House, model_id: str, caller: Caller) -> bool:
-    """Whether the model's runtime tells which word comes from which."""
+    """Whether the model's runtime or the multilingual encoder tells which word comes from which."""
     try:
         words_of(house.engine, model_id, [Sentence("a b", "a b", None)], caller)
-    except UnsupportedError:
+    except (NotFoundError, NotReadyError, UnsupportedError):
         return False
     return True
 

@@ -111,7 +111,7 @@ def _readable(column: Any, name: str, first: int) -> list[Any]:
 
     try:
         return _values(column)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, KeyError):
         for number, cell in enumerate(column, first):
             try:
                 cell.as_py()
@@ -119,7 +119,7 @@ def _readable(column: Any, name: str, first: int) -> list[Any]:
                 raise InputError(
                     "at row {number}: {column} is not UTF-8 text. Write the file anew.", number=number, column=name[:40]
                 ) from None
-            except pa.ArrowException as error:
+            except (pa.ArrowException, KeyError) as error:  # where pytz is installed an unknown time zone is a key
                 raise InputError(
                     "at row {number}: {column} cannot be read ({reason}). Save it as text.",
                     number=number, column=name[:40], reason=str(error)[:120],

@@ -1,0 +1,70 @@
+"""Below a translation: how sure the model is of it, sentence by sentence, why a word, and a reference beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.applications.languages import NAMED
+from engine.applications.sentences import Sentence
+from engine.applications.translate import TranslateResult
+from engine.explain.why import WhyRequest
+from pages.parts.copying import copy_text
+from pages.parts.decoding import settings_in_words
+from pages.parts.engine import house
+from pages.parts.language import _, capitalised
+from pages.parts.reference import compare_with_reference
+from pages.parts.sizes import confidence_in_words
+from pages.parts.text import plain
+from pages.parts.why import offer_why_sentence
+
+
+def doubts_of(result: TranslateResult) -> list[tuple[int, int]]:
+    """Where the sentences stand that the model is unsure of."""
+    return result.translations[0].doubts()
+
+
+def show_translation(text: str, result: TranslateResult) -> None:
+    """Below the text: how sure the model is, and what warns."""
+    (done,) = result.translations
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
+        facts.append(_("translated from {language}", language=NAMED[done.source]))
+        facts += [_("a guess: choose another under From")] if done.is_guessed else []
+        facts += [_("through English")] if result.via else []
+        st.caption(capitalised(" · ".join(facts)), width="content")
+        copy_text(text, "translation")
+    if done.warning:
+        st.warning(plain(_(done.warning)), icon=":material/sync_problem:")
+
+
+def show_details(result: TranslateResult, target: str) -> None:
+    """Each sentence with how sure the model is of it, why its words, and how near a reference is."""
+    (done,) = result.translations
+    with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
+        rows = [
+            {
+                _("Sure"): None if one.score is None else 100 * one.score,
+                _("Translation"): one.text,
+                _("Source"): one.source,
+            }
+            for one in done.sentences
+        ]
+        percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100, width=95)
+        st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
+        st.caption(settings_in_words(result.settings))
+    _offer_why(done.sentences, result)
+    compare_with_reference(done, target)
+
+
+def _offer_why(sentences: Sequence[Sentence], result: TranslateResult) -> None:
+    """Why a word of a sentence, where one model made it of its source."""
+    told = [one for one in sentences if one.text.strip() and one.source.strip()]
+    if not told or result.via or house().catalogue.find(result.model).architecture != "seq2seq":
+        return
+
+    def make(number: int, before: str, word: str) -> WhyRequest:
+        return WhyRequest(told[number].source, word, begun=before, model=result.model)
+
+    offer_why_sentence([one.text for one in told], make, "why-translated", result.model)
