@@ -162,13 +162,13 @@ class Encodings:
         return [Piece(ids)]
 
     def _cut_both(self, request: Align) -> list[Piece]:
-        """The translation and its source, each as a query: they are compared with each other."""
+        """The translation and its source, each as a query: they are compared with each other. Nothing is told of what
+        goes beyond the window."""
         prefix = getattr(self.config, "prefixes", {}).get("query", "")
-        return [self._placed(request.text, "text", prefix), self._placed(request.source, "source", prefix)]
+        return [self._placed(request.text, prefix), self._placed(request.source, prefix)]
 
-    def _placed(self, text: str, param: str, prefix: str) -> Piece:
-        encoded = self.tokenizer(prefix + text, return_offsets_mapping=True, verbose=False)
-        self._check_length(len(encoded["input_ids"]), param)
+    def _placed(self, text: str, prefix: str) -> Piece:
+        encoded = self.tokenizer(prefix + text, truncation=True, max_length=self.window, return_offsets_mapping=True)
         spans = tuple(
             (max(0, start - len(prefix)), max(0, end - len(prefix))) for start, end in encoded["offset_mapping"]
         )
@@ -178,11 +178,11 @@ class Encodings:
         target, source = ((piece.ids, piece.spans, states) for piece, states in zip(pieces, outputs, strict=True))
         return aligned(request.text, request.source, target, source)
 
-    def _check_length(self, tokens: int, param: str = "text") -> None:
+    def _check_length(self, tokens: int) -> None:
         if tokens > self.window:
             raise TooLargeError(
                 "{field} has {tokens:,} tokens; {title} takes at most {limit:,}. Shorten it.",
-                param=param, field=param, tokens=tokens, title=self.title, limit=self.window,
+                param="text", field="text", tokens=tokens, title=self.title, limit=self.window,
             )  # fmt: skip
 
     def _scoring(self, request: Score, pieces: list[Piece], outputs: list[Array]) -> Scoring:
