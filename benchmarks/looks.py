@@ -2,7 +2,8 @@
 
     python -m benchmarks.looks [VIEW ...]
 
-Prints the median and the longest of three rounds in seconds, each of another text, beside what the page may take.
+Prints the median and the longest of three rounds in seconds, each of another text, beside what the page may take;
+of *Why this answer?* (`gradients`, `layers`) also the largest completeness error.
 """
 
 from __future__ import annotations
@@ -43,10 +44,13 @@ LOOKS: dict[str, tuple[tuple[str, ...], Asked, Drawn, float]] = {
     "attention": ((SMALL, GEMMA), lambda text, model: AttentionRequest(text, layer=3, model=model),
                   lambda found: plots.matrix(found.weights.values().mean(0), found.rows, found.columns), 2),
     "lens": ((SMALL, GEMMA), lambda text, model: LensRequest(text, model=model), plots.lens_table, 2),
-    "why": ((JUDGE, SMALL, GEMMA), lambda text, model: WhyRequest(text, model=model),
-            lambda found: plots.speaking(found.words), 30),
+    "gradients": ((JUDGE, SMALL, GEMMA), lambda text, model: WhyRequest(text, model=model),
+                  lambda found: plots.speaking(found.words), 30),
+    "layers": ((JUDGE, SMALL, GEMMA), lambda text, model: WhyRequest(text, method="layers", model=model),
+               lambda found: plots.speaking(found.words), 30),
 }  # fmt: skip
 GEMMAS_LENS = 5.0
+WHYS = ("gradients", "layers")
 
 
 def text_of(engine: Engine, model: str, day: str) -> str:
@@ -57,14 +61,15 @@ def text_of(engine: Engine, model: str, day: str) -> str:
     return " ".join(words)
 
 
-def seconds(engine: Engine, view: str, model: str) -> list[float]:
-    """Of each round; the first, which loads the model, is left out."""
+def rounds(engine: Engine, view: str, model: str) -> list[tuple[float, float]]:
+    """Seconds and completeness error of each round; the first, which loads the model, is left out."""
     _, ask, draw, _ = LOOKS[view]
     found = []
     for day in DAYS[: ROUNDS + 1]:
         request, started = ask(text_of(engine, model, day), model), time.perf_counter()
-        draw(VIEWS[view].run(engine, request, CALLER))
-        found.append(time.perf_counter() - started)
+        result = VIEWS["why" if view in WHYS else view].run(engine, request, CALLER)
+        draw(result)
+        found.append((time.perf_counter() - started, getattr(result, "error", 0.0)))
     return found[1:]
 
 
@@ -74,10 +79,12 @@ def main(views: Sequence[str]) -> None:
     try:
         for view in views or LOOKS:
             for model in LOOKS[view][0]:
-                took = seconds(engine, view, model)
+                took, errors = zip(*rounds(engine, view, model), strict=True)
                 most = GEMMAS_LENS if (view, model) == ("lens", GEMMA) else LOOKS[view][3]
                 middle = statistics.median(took)
-                print(f"{view:10} {model:24} {middle:6.2f} s, at most {max(took):6.2f} (may {most:.0f})", flush=True)
+                error = f", off by {max(errors):.2%} at most" if view in WHYS else ""
+                told = f"{middle:6.2f} s, at most {max(took):6.2f} (may {most:.0f}){error}"
+                print(f"{view:10} {model:24} {told}", flush=True)
     finally:
         engine.close()
 

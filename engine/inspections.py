@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Part = Literal["", "encoder", "decoder", "cross"]
-Method = Literal["gradients", "occlusion"]
+Method = Literal["gradients", "occlusion", "layers"]
 Kind = Literal["causal", "both ways", "cross"]
 MOST_TOKENS = 256
 """Of a text that is looked into; attention's numbers grow with their square."""
@@ -172,6 +172,8 @@ class Attribute:
     """What a decoder or a translator has written of it already; the answer comes next."""
     turns: tuple[tuple[str, str], ...] = ()
     """In the place of the text, a chat: roles and what they say; a last turn by the assistant is carried on."""
+    fixed: int = 0
+    """Characters at a decoder's beginning that are an application's own words, which speak neither for nor against."""
     task: Literal["attribute"] = "attribute"
 
     @property

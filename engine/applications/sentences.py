@@ -42,6 +42,8 @@ class Sentence:
     """What still looks broken after a second try."""
     is_second_try: bool = False
     """The first translation looked broken and was made again in another way."""
+    halfway: str = ""
+    """Of a translation through English: the English that the second model read."""
 
     @property
     def is_doubtful(self) -> bool:

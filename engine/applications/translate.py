@@ -204,9 +204,12 @@ def joined_legs(first: Translation, second: Translation) -> Translation:
     sentences = second.sentences
     if len(first.sentences) == len(sentences):
         sentences = [
-            replace(other, source=one.source, score=_both(one.score, other.score), warning=one.warning or other.warning)
+            replace(
+                other, source=one.source, halfway=other.source, score=_both(one.score, other.score),
+                warning=one.warning or other.warning,
+            )
             for one, other in zip(first.sentences, sentences, strict=True)
-        ]
+        ]  # fmt: skip
     score, warning = _both(first.score, second.score), first.warning or second.warning
     return Translation(second.text, score, first.source, sentences, warning, first.is_guessed)
 

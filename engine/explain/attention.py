@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.explain.view import ALL, View, origin_in_words
 from engine.explain.view import stream as streamed
 from engine.inspections import Attend, Attention, Grid, Kind, Part, Piece
@@ -40,6 +42,31 @@ class AttentionResult:
     habits: Grid
     origin: Text
     model: str
+
+
+@dataclass(frozen=True)
+class Habit:
+    """Shares of a head's attention, and over how many tokens it is spread; of a layer's heads the least and the most
+    that go to the first token, each as (head from 1, share)."""
+
+    first: float
+    own: float
+    before: float
+    spread: float
+    least: tuple[int, float]
+    most: tuple[int, float]
+
+
+def habit(result: AttentionResult, head: int) -> Habit:
+    """Of a head from 1; of 0, their average. How far that spreads is asked of the averaged weights themselves."""
+    heads = result.habits.values()[result.layer].astype(float)
+    first, own, before, spread = heads.mean(0) if head == 0 else heads[head - 1]
+    if head == 0:
+        mean = result.weights.values().astype(float).mean(0)
+        spread = np.exp(-(mean * np.log(np.maximum(mean, 1e-12))).sum(-1).mean())
+    least, most = (int(find(heads[:, 0])) for find in (np.argmin, np.argmax))
+    ends = [(place + 1, float(heads[place, 0])) for place in (least, most)]
+    return Habit(float(first), float(own), float(before), float(spread), *ends)
 
 
 def stream(engine: Engine, request: AttentionRequest, caller: Caller) -> Iterator[Event]:

@@ -90,6 +90,42 @@ def chain(tokens: Sequence[Token], model_id: str, origin: Text = NOTHING) -> Cha
     )
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """Two texts that begin and end alike: the words between in each, with their surprise in bits, and the surprise of
+    what follows them, which is the same text in both."""
+
+    first: str
+    second: str
+    first_bits: float
+    second_bits: float
+    after_first_bits: float
+    after_second_bits: float
+    after: str
+
+
+def contrast(first: ChainResult, second: ChainResult) -> Contrast | None:
+    """Where a changed text is more surprising; None where both are the same."""
+    one, other = first.links, second.links
+    before = _alike(one, other)
+    if before == len(one) == len(other):
+        return None
+    after = _alike(one[before:][::-1], other[before:][::-1])
+    changed = [links[before : len(links) - after] for links in (one, other)]
+    ends = [links[len(links) - after :] for links in (one, other)]
+    texts = ["".join(link.text for link in links).strip() for links in (*changed, ends[0])]
+    bits = [sum(link.surprise_bits or 0.0 for link in links) for links in (*changed, *ends)]
+    return Contrast(texts[0], texts[1], bits[0], bits[1], bits[2], bits[3], texts[2])
+
+
+def _alike(one: Sequence[Link], other: Sequence[Link]) -> int:
+    """How many tokens are the same at the beginning."""
+    pairs = zip(one, other, strict=False)
+    return next(
+        (place for place, (a, b) in enumerate(pairs) if (a.id, a.text) != (b.id, b.text)), min(len(one), len(other))
+    )
+
+
 def _shown(token: Token) -> str:
     """A token's text; its bytes where they are a part of a character."""
     return token.text if token.raw is None else bytes_as_text(token.raw)

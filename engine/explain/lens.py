@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.explain.view import View, origin_in_words
 from engine.explain.view import stream as streamed
 from engine.inspections import Grid, Lens, LensReading, Piece
@@ -36,6 +38,27 @@ class LensResult:
     changes: Grid
     origin: Text
     model: str
+
+
+@dataclass(frozen=True)
+class Turning:
+    """What the model says after the text's last piece, how sure it is, and the layers after which the word is the
+    likeliest for the first time, and surer than half from there on (None: it never is)."""
+
+    word: str
+    probability: float
+    first: int
+    sure: int | None
+
+
+def turning(result: LensResult) -> Turning:
+    """Read off the last column."""
+    ids, shares = result.ids.values()[:, -1, 0], np.exp(result.logprobs.values()[:, -1, 0])
+    is_it = ids == ids[-1]
+    unsure = np.flatnonzero(~(is_it & (shares > 0.5)))
+    sure = int(unsure[-1]) + 1 if len(unsure) else 0
+    probability = float(shares[-1])
+    return Turning(result.words[-1][-1][0], probability, int(is_it.argmax()), sure if sure < len(ids) else None)
 
 
 def stream(engine: Engine, request: LensRequest, caller: Caller) -> Iterator[Event]:

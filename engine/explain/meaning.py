@@ -104,6 +104,15 @@ def meaning(texts: list[str], asked: Sequence[Sequence[str]], vectors: dict[str,
     return MeaningResult(texts, pack(plane, ("text", "axis")), shown, nearest, found, model_id)
 
 
+def closest(result: MeaningResult, most: int = 3) -> list[tuple[str, str, float]]:
+    """The pairs of texts that lie nearest to each other, and their cosines."""
+    pairs = {
+        frozenset((text, near[0].text)): near[0].cosine for text, near in zip(result.texts, result.nearest, strict=True)
+    }  # fmt: skip
+    ranked = sorted(pairs, key=lambda pair: -pairs[pair])[:most]
+    return [(*sorted(pair, key=result.texts.index), pairs[pair]) for pair in ranked]  # type: ignore[misc]
+
+
 def _solved(parts: Sequence[str], vectors: dict[str, Any]) -> Analogy:
     """By vector arithmetic (Mikolov et al. 2013). The three given words are left out, as is usual."""
     first, second, third, expected = parts
@@ -130,6 +139,7 @@ def _parts(line: str) -> list[str]:
 
 
 WORDS = "king\nqueen\nman\nwoman\nParis\nFrance\nBerlin\nGermany\nbread\nwine\ncat\ndog\nchat\nHund"
+SENTENCES = "The film was good.\nLe film était bon.\nThe film was bad."
 ANALOGIES = """man : king = woman : queen
 France : Paris = Germany : Berlin
 dog : Hund = cat : Katze
@@ -138,5 +148,5 @@ VIEW = View(
     id="explore/meaning", title=Text("Meaning"), summary=Text("Words and sentences as points."),
     icon="scatter_plot", architectures=frozenset({"embedding", "causal"}), default_model="multilingual-e5-small",
     needs=frozenset({"embed"}), request_type=MeaningRequest, result_type=MeaningResult, stream=stream,
-    samples=(MeaningRequest(WORDS, ANALOGIES),),
+    samples=(MeaningRequest(f"{WORDS}\n{SENTENCES}", ANALOGIES),),
 )  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from engine.errors import PeopleError
 from engine.explain.why import VIEW, WhyRequest, WhyResult
 from engine.files import read_json, write_json
 from engine.jobs import work as jobs
@@ -17,18 +19,25 @@ from engine.serving.compose import House
 from engine.serving.protocol import Caller
 
 KIND, RESULT = "why", "result.json"
+MOST_KEPT = 10
+"""Of a visitor's; the oldest makes room for the next."""
 
 
 def begin(house: House, request: WhyRequest, caller: Caller) -> None:
     """Start it. Raises what `jobs.work.begin` does."""
+    if caller.role != "host":
+        for old in jobs.own(house.settings, {KIND}, caller)[MOST_KEPT - 1 :]:
+            with suppress(PeopleError):  # at work still
+                jobs.delete(house.settings, old.id, caller)
     jobs.begin(
         house.settings, KIND, asdict(request), title=str(VIEW.title), subject=request.name, caller=caller, house=house
     )
 
 
-def find(house: House, request: WhyRequest) -> JobView | None:
-    """The newest job of that question."""
-    return jobs.latest(house.settings, KIND, request.name)
+def find(house: House, request: WhyRequest, caller: Caller) -> JobView | None:
+    """The caller's newest job of that question."""
+    own = jobs.own(house.settings, {KIND}, caller)
+    return next((job for job in own if job.subject == request.name), None)
 
 
 def result_of(job: JobView) -> WhyResult:

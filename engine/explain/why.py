@@ -43,6 +43,8 @@ class WhyRequest:
     """What is written already of a translation, or of the text's continuation; the answer comes next."""
     messages: tuple[Message, ...] = ()
     """In the place of the text, for a chat model; a last one by the assistant is carried on."""
+    fixed: int = 0
+    """Characters at the beginning of a text to go on from that stay as they are and have no part in the answer."""
     model: str | None = None
 
     @property
@@ -82,7 +84,8 @@ def from_generate(asked: Generate, model_id: str, answer: str = "", begun: str =
     if asked.messages:
         turns = (*asked.messages, *([Message("assistant", begun)] if begun.strip() else []))
         return WhyRequest("", answer, messages=turns, model=model_id)
-    return WhyRequest(asked.prompt, answer, begun=f" {begun.strip()}" if begun.strip() else "", model=model_id)
+    written = f" {begun.strip()}" if begun.strip() else ""
+    return WhyRequest(asked.prompt, answer, begun=written, fixed=asked.common_characters, model=model_id)
 
 
 def around(text: str, start: int, end: int, most: int = MOST_CHARACTERS) -> str:
@@ -108,8 +111,8 @@ def stream(engine: Engine, request: WhyRequest, caller: Caller) -> Iterator[Even
         tokens = [
             Part(piece.text, float(value)) for piece, value in zip(found.tokens, found.parts.values(), strict=True)
         ]
-        # Of a chat, what is the template's has no part at all.
-        told = [place for place, part in enumerate(tokens) if part.value or not turns]
+        # What is a template's has no part at all.
+        told = [place for place, part in enumerate(tokens) if part.value or not (turns or request.fixed)]
         words = fold([found.tokens[place] for place in told], [tokens[place] for place in told])
         origin = origin_in_words(found.origin)
         return WhyResult(
@@ -118,7 +121,8 @@ def stream(engine: Engine, request: WhyRequest, caller: Caller) -> Iterator[Even
         )  # fmt: skip
 
     asked = Attribute(
-        text, request.answer, request.rival, request.method, question=question, begun=request.begun, turns=turns
+        text, request.answer, request.rival, request.method, question=question, begun=request.begun, turns=turns,
+        fixed=max(0, request.fixed),
     )  # fmt: skip
     yield from streamed(engine, model, asked, caller, make)
 

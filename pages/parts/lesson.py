@@ -11,7 +11,7 @@ from engine.catalogue.models import Model
 from engine.explain import VIEWS
 from engine.explain.chain import ChainRequest
 from engine.explain.counting import STORY
-from engine.explain.meaning import ANALOGIES, WORDS
+from engine.explain.meaning import ANALOGIES, SENTENCES, WORDS
 from engine.explain.tokens import BYTES, SIDE_BY_SIDE
 from engine.messages import Text
 from pages.parts.engine import house
@@ -136,15 +136,16 @@ def _counting(text: str) -> None:
     order = st.slider(_("Letters that the table looks back"), 1, 8, 4, key="order", bind="query-params")
     st.markdown("**" + _("A table that counts") + "**")
     bits = show_counting(text, prompt, order, "counting")
-    rows = [{_("Who"): _("Counting, {order} letters back", order=order), _("Bits per byte"): bits}]
+    rows = [{_("Who"): _("Counting, {order} letters back", order=order), _("Bits per byte"): bits and f"{bits:.2f}"}]
     own = [one.id for one in house().catalogue.models.values() if _is_from_nothing(one)][:1]
     for model_id in (*own, GEMMA):
         if is_here(VIEWS["chain"], model_id) and (written := go_on(model_id, prompt)):
             st.markdown(f"**{plain(title_of(model_id))}**")
             show_text(prompt + written)
             found = look("chain", ChainRequest(prompt, model=model_id))
-            rows.append({_("Who"): title_of(model_id), _("Bits per byte"): found and round(found.bits_per_byte, 3)})
-    st.dataframe(rows, hide_index=True, key="counting-table")
+            bits = found and found.bits_per_byte
+            rows.append({_("Who"): title_of(model_id), _("Bits per byte"): bits and f"{bits:.2f}"})
+    st.table([{name: plain(cell or "") for name, cell in row.items()} for row in rows])
     if not own:
         st.caption(_("A tiny model of your own would stand here too."))
         st.page_link("finetune.py", label=_("Train one on Fine-tune"), icon=":material/model_training:")
@@ -183,7 +184,7 @@ STEPS = {
             "**vocabulary**, and each piece has a number, its **id**. Frequent words are one piece, rare ones several. "
             "Five tokenizers cut your text below. The small number behind each piece is its id. Models take only so "
             "many pieces at once, and whoever sells their answers counts pieces. "
-            "Where one has no pieces for a script it writes *unknown*, and what you typed is lost: its few "
+            "A tokenizer that has no pieces for a script writes *unknown*, and what you typed is lost: its few "
             "tokens are no gain."
         ),
         Text(
@@ -203,8 +204,10 @@ STEPS = {
         Text(
             "All that a language model does is this: after a text it gives every piece of its vocabulary a score, the "
             "**logit**. Scores are divided by the **temperature** T and made into probabilities that add up to 100 % "
-            "(**softmax**). Then filters drop the unlikely ones, and one of those that are kept is drawn by lot. "
-            "Move the sliders and look at the bars."
+            "(**softmax**): a T below 1 makes the likely ones likelier, above 1 all more alike, and T = 0 stands for "
+            "taking the first. Then filters drop the unlikely ones (**top-k** keeps the k likeliest, **top-p** as many "
+            "as have that probability together, **min-p** those that have that share of the likeliest one's), and one "
+            "of those that are kept is drawn by lot. Move the sliders and look at the bars."
         ),
         Text("Which temperature makes the model always say the same? And what do you need to make it say nonsense?"),
         Text(
@@ -226,7 +229,8 @@ STEPS = {
             "**Perplexity** is among "
             "how many equally likely pieces the model seems to choose at each place. **Bits per byte** is the "
             "surprise over "
-            "the text's length, and can be compared between models with different pieces."
+            "the text's length (a letter is a byte, an accented one two), and can be compared between models with "
+            "different pieces. The dotted line adds up."
         ),
         Text("Change one word to make the sentence strange. Where does the surprise rise: only at that word?"),
         Text(
@@ -247,7 +251,10 @@ STEPS = {
             "network, if one was trained here, and to Gemma with 270 million weights. **Bits per byte** tells how "
             "surprised each one is by your beginning: lower is better."
         ),
-        Text("Let the table look back 1, 4 and 8 letters. Why is more not always better?"),
+        Text(
+            "Let the table look back 1, 4 and 8 letters, and watch what it writes and its bits per byte. Why is more "
+            "not always better?"
+        ),
         Text(
             "One letter back gives letter salad. Four give words. With eight the table only says your own text "
             "again, and "
@@ -261,13 +268,16 @@ STEPS = {
         Text("Meaning as numbers"),
         Text(
             "Inside the model, a piece is no id any more but a **vector**: a list of hundreds of numbers, the "
-            "**embedding**. What is used alike gets vectors that point alike. Your words and sentences are "
-            "drawn on a plane "
+            "**embedding**. What is used alike gets vectors that point alike. Your words and sentences, one a line, "
+            "are drawn on a plane "
             "that keeps as much of their differences as a plane can (**PCA**). Then analogies: from *man* to "
             "*king* is a "
             "step; the same step from *woman* should lead to *queen*."
         ),
-        Text("Write the same sentence in two languages, and its opposite. Which two lie closest, and should they?"),
+        Text(
+            "The last three lines say the same in two languages, and the opposite. Which two lie closest, and should "
+            "they? Try a sentence of your own."
+        ),
         Text(
             "The multilingual model puts translations side by side. But a sentence and its opposite lie close as well: "
             "they speak of the same things. Close means *used alike*, not *true alike*. Analogies succeed for a "
@@ -275,7 +285,7 @@ STEPS = {
             "known pairs and fail for many others, and what people wrote about men and women comes out too: "
             "that is where bias comes from."
         ),
-        WORDS, _meaning,
+        f"{WORDS}\n{SENTENCES}", _meaning,
     ),
     6: Step(
         Text("Attention"),

@@ -21,6 +21,8 @@ from pages.parts.language import _
 
 TEAL, CORAL, FAINT = PALETTE[0], PALETTE[1], "rgba(128,140,136,.45)"
 SCALE = [[0.0, "#eef6f4"], [0.25, "#7cc4bd"], [0.6, "#1f8a84"], [1.0, "#0b3b45"]]
+WORDS_SCALE = [[0.0, "#eef6f4"], [0.5, "#9fd5cf"], [0.65, "#1f7f7a"], [1.0, "#0b3b45"]]
+"""Of cells that hold words: they are read on each colour but a narrow band."""
 MOST_CELLS = 64
 """Tokens of a matrix up to which each weight is drawn; beyond it is an image."""
 NAMED_PLACES = 32
@@ -212,8 +214,8 @@ def lens_table(result: LensResult, most_words: int = 14) -> dict[str, Any]:
         for layer, places in enumerate(result.words)
     ]  # fmt: skip
     trace: dict[str, Any] = {
-        "type": "heatmap", "z": np.round(probabilities[..., 0], 4).tolist(), "colorscale": SCALE, "zmin": 0, "zmax": 1,
-        "showscale": False,
+        "type": "heatmap", "z": np.round(probabilities[..., 0], 4).tolist(), "colorscale": WORDS_SCALE,
+        "zmin": 0, "zmax": 1, "showscale": False,
         "hovertext": hover, "hovertemplate": _("layer {y}", y="%{y}") + "<br>%{hovertext}<extra></extra>", "xgap": 1,
         "ygap": 1,
     }  # fmt: skip
@@ -239,7 +241,10 @@ def points(result: MeaningResult) -> dict[str, Any]:
         "hovertemplate": "%{text}<br>%{hovertext}<extra></extra>",
     }  # fmt: skip
     bare = {"showticklabels": False, "automargin": True}
-    layout = {"height": 440, "margin": MARGIN, "xaxis": bare | {"title": {"text": _("first component")}},
+    low, high = float(plane[:, 0].min()), float(plane[:, 0].max())
+    room = 0.15 * (high - low or 1)  # for half a label at both ends
+    across = bare | {"title": {"text": _("first component")}, "range": [low - room, high + room]}
+    layout = {"height": 440, "margin": MARGIN, "xaxis": across,
               "yaxis": bare | {"title": {"text": _("second component")}}, "hovermode": "closest"}  # fmt: skip
     return {"data": [trace], "layout": layout}
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.applications.languages import NAMED
+from engine.applications.prompts import ask as prompt_of
 from engine.applications.sentences import Sentence
 from engine.applications.translate import TranslateResult
-from engine.explain.why import WhyRequest
+from engine.explain.why import WhyRequest, from_generate
 from pages.parts.copying import copy_text
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import house
@@ -47,6 +48,7 @@ def show_details(result: TranslateResult, target: str) -> None:
             {
                 _("Sure"): None if one.score is None else 100 * one.score,
                 _("Translation"): one.text,
+                **({_("Read in English"): one.halfway} if result.via else {}),
                 _("Source"): one.source,
             }
             for one in done.sentences
@@ -54,17 +56,18 @@ def show_details(result: TranslateResult, target: str) -> None:
         percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100, width=95)
         st.dataframe(rows, column_config={_("Sure"): percent}, hide_index=True)
         st.caption(settings_in_words(result.settings))
-    _offer_why(done.sentences, result)
+    _offer_why(done.sentences, result, target)
     compare_with_reference(done, target)
 
 
-def _offer_why(sentences: Sequence[Sentence], result: TranslateResult) -> None:
-    """Why a word of a sentence, where one model made it of its source."""
-    told = [one for one in sentences if one.text.strip() and one.source.strip()]
-    if not told or result.via or house().catalogue.find(result.model).architecture != "seq2seq":
-        return
+def _offer_why(sentences: Sequence[Sentence], result: TranslateResult, target: str) -> None:
+    """Why a word of a sentence, as what the model that wrote it had read speaks for it."""
+    told = [one for one in sentences if one.text.strip() and (one.halfway if result.via else one.source).strip()]
+    model = house().catalogue.find(result.model)
+    source = "en" if result.via else result.translations[0].source
 
     def make(number: int, before: str, word: str) -> WhyRequest:
-        return WhyRequest(told[number].source, word, begun=before, model=result.model)
+        read = told[number].halfway or told[number].source
+        return from_generate(prompt_of(model, read, source, target), model.id, word, before)
 
     offer_why_sentence([one.text for one in told], make, "why-translated", result.model)

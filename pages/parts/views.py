@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from engine.applications.languages import NAMED
 from engine.explain import tokens
 from engine.explain.attention import AttentionRequest, AttentionResult
 from engine.explain.chain import ChainRequest, ChainResult
@@ -24,9 +25,10 @@ from engine.requests import Generate, Sampling
 from pages.parts import plots
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
-from pages.parts.language import _, labelled
+from pages.parts.language import _, capitalised, labelled
 from pages.parts.looking import look, show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
+from pages.parts.readings import say_choices, say_closest, say_contrast, say_habit, say_turning
 from pages.parts.text import plain, show_text
 from pages.parts.tokens import Piece as TokenPiece
 from pages.parts.tokens import hint_of, percent, show_pieces
@@ -67,7 +69,7 @@ def show_tokens(text: str, model_ids: Sequence[str], key: str) -> None:
 
 
 def _strip(pieces: Sequence[Piece]) -> str:
-    form = "border-radius:.25rem;padding:.1rem .15rem;white-space:pre-wrap"
+    form = "border-radius:.25rem;padding:0 .15rem;white-space:pre-wrap;display:inline-block;line-height:1.6"
     shown = [
         f'<span style="background:{SHADES[place % len(SHADES)]};{form}">{html.escape(piece.text.replace(chr(10), "↵"))}'
         f'<sub style="opacity:.75;font-size:.65em"> {piece.id}</sub></span>'
@@ -83,9 +85,14 @@ def show_costs(model_ids: Sequence[str], key: str) -> None:
         name = _("Bytes (UTF-8)") if model_id == tokens.BYTES else title_of(model_id)
         with errors_shown():
             found[name] = _costs(model_id)
-    show_plot(plots.grouped(found, _("tokens")), f"{key}-costs", _("Tokens of one sentence in each language."))
+    named = {
+        name: {capitalised(_(NAMED[code])): float(count) for code, count in counts.items()}
+        for name, counts in found.items()
+    }
+    show_plot(plots.grouped(named, _("tokens")), f"{key}-costs", _("Tokens of one sentence in each language."))
     rows = [
-        {_("Language"): code, _("Sentence"): sentence} | {name: counts[code] for name, counts in found.items()}
+        {_("Language"): capitalised(_(NAMED[code])), _("Sentence"): sentence}
+        | {name: counts[code] for name, counts in found.items()}
         for code, sentence in tokens.SENTENCES.items()
     ]
     show_behind(rows, f"{key}-costs")
@@ -110,11 +117,10 @@ def show_choice(asked: Generate, model_id: str, key: str, start: Sampling) -> No
     result = look("next", request)
     if result is None:
         return
-    words = _("{kept:,} of {all:,} tokens are kept. The shown ones have {share} before the filters.",
-              kept=result.kept, all=result.vocabulary, share=f"{1 - result.rest:.0%}")  # fmt: skip
-    st.caption(plain(words))
+    say_choices(result)
     best = ", ".join(f"{one.text.strip()} {one.share:.0%}" for one in result.choices[:5])
     show_plot(plots.choices(result), key, _("The likeliest next tokens and what is kept of them: {list}.", list=best))
+    st.caption(_("· is a space: a piece that begins with one begins a word."))
     rows = [
         {_("Token"): one.text, _("Id"): one.id, _("Logit"): one.logit, _("Divided by T"): one.scaled,
          _("Probability"): one.probability, _("Share of what is kept"): one.share,
@@ -172,6 +178,8 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
             worst = max(result.links, key=lambda link: link.surprise_bits or 0)
             st.caption(plain(_("Most surprising: {token} with {number} bit.", token=repr(worst.text.strip()),
                                number=f"{worst.surprise_bits or 0:.1f}")))  # fmt: skip
+    if len(found) == 2:
+        say_contrast(*found.values())
     show_plot(plots.chain_bars(found), key, _("The surprise of each token in bits, and their sum."))
     rows = [
         {_("Text"): name, _("Token"): link.text, _("Id"): link.id, _("Probability"): link.probability,
@@ -219,6 +227,7 @@ def show_attention(text: str, model_id: str, key: str, source: str = "") -> None
     weights = result.weights.values().astype(np.float64)
     chosen = weights.mean(0) if head == 0 else weights[min(head, result.heads) - 1]
     _say_kind(result)
+    say_habit(result, min(head, result.heads))
     is_short = max(len(result.rows), len(result.columns)) <= plots.MOST_CELLS
     left, right = st.columns(2) if is_short else (None, st.container())
     if left:
@@ -292,6 +301,7 @@ def show_lens(text: str, model_id: str, key: str) -> None:
     result = look("lens", request)
     if result is None:
         return
+    say_turning(result)
     alt = _("The likeliest next word after each layer and token; the last layer is on top.")
     show_plot(plots.lens_table(result), f"{key}-lens", alt)
     probabilities = np.exp(result.logprobs.values())
@@ -313,12 +323,14 @@ def show_counting(text: str, prompt: str, order: int, key: str) -> float | None:
     result = look("counting", CountingRequest(text, prompt, order))
     if result is None:
         return None
-    words = _("The table has {contexts:,} contexts. After {context} it has seen:", contexts=result.contexts,
+    words = _("The table has counted what follows {contexts:,} different beginnings of up to {order} letters. Of the "
+              "end of yours it knows {context}, after which came:", contexts=result.contexts, order=order,
               context=repr(result.context))  # fmt: skip
     st.caption(plain(words))
     seen = {_("count"): {plots.named(one.text): float(one.count) for one in result.followers}}
     show_plot(plots.grouped(seen, _("times")), f"{key}-counts", _("What followed the last letters, and how often."))
     show_behind([{_("Letter"): one.text, _("Times"): one.count} for one in result.followers], f"{key}-counts")
+    st.caption(_("It goes on by lot, letter by letter:"))
     show_text(prompt + result.continuation)
     return float(result.bits_per_byte)
 
@@ -333,6 +345,7 @@ def show_meaning(text: str, model_id: str, key: str, analogies: str = "") -> Non
         share=f"{result.shown:.0%}",
     )
     st.caption(plain(words))
+    say_closest(result)
     show_plot(plots.points(result), f"{key}-plane", _("Words and sentences as points on a plane."))
     rows = [
         {_("Text"): name, "x": round(float(x), 4), "y": round(float(y), 4),
@@ -345,10 +358,10 @@ def show_meaning(text: str, model_id: str, key: str, analogies: str = "") -> Non
         st.markdown(_("**Analogies**: {right} of {all} come out.", right=right, all=len(result.analogies)))
         solved = [
             {_("Analogy"): f"{one.first} : {one.second} = {one.third} : ?", _("Expected"): one.expected,
-             _("Found"): one.found, _("Cosine"): round(one.cosine, 3), _("Right"): "✓" if one.is_right else "✗"}
+             _("Found"): one.found, _("Cosine"): f"{one.cosine:.2f}", _("Right"): "✓" if one.is_right else "✗"}
             for one in result.analogies
         ]  # fmt: skip
-        st.dataframe(solved, hide_index=True, key=f"{key}-analogies")
+        st.table([{name: plain(cell) for name, cell in row.items()} for row in solved])
 
 
 def show_masked(text: str, model_id: str, key: str) -> None:

@@ -12,17 +12,27 @@ from engine.explain import taking_apart
 from engine.explain.why import MOST_ERROR, VIEW, WhyRequest, WhyResult
 from engine.messages import Text
 from pages.parts import plots
-from pages.parts.engine import caller, house, may
+from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _, labelled
-from pages.parts.looking import look, show_behind, show_origin, show_plot
+from pages.parts.looking import show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
 from pages.parts.text import in_short, plain
 
 ASKED = "why"
 """In the link: the question that was asked for; another is not, until somebody presses."""
-METHODS = {"gradients": Text("Integrated gradients"), "occlusion": Text("Occlusion")}
+METHODS = {
+    "layers": Text("Layer by layer"), "gradients": Text("Integrated gradients"), "occlusion": Text("Occlusion"),
+}  # fmt: skip
+COSTS = {
+    "layers": Text("What it costs: one way through the model forth and back, a second or a few."),
+    "gradients": Text(
+        "What it costs: the text is read up to 256 times forth and back, on the way from an empty one; it ends within "
+        "half a minute."
+    ),
+    "occlusion": Text("What it costs: the text is read once for each token, each time without that one."),
+}  # fmt: skip
 LEVELS = {"words": Text("Words"), "sentences": Text("Sentences"), "tokens": Text("Tokens")}
 MOST_WORDS = 120
 """Of a text that can be asked about."""
@@ -81,8 +91,16 @@ def _words_of(text: str) -> list[re.Match[str]]:
 
 def _opened(model_id: str | None, key: str) -> st.delta_generator.DeltaGenerator | None:
     """The place for it, where the model can tell; else one line that says which can."""
-    model = house().catalogue.models.get(model_id or "")
-    if model is None or not VIEW.offers(model):
+    models = house().catalogue.models
+    model = models.get(model_id or "")
+    if model is None:
+        return None
+    if not VIEW.offers(model):
+        able = [one for one in VIEW.models(house().catalogue) if one.architecture == model.architecture]
+        other = next((one for one in able if one.is_embedded), models[VIEW.default_model])
+        words = _("What speaks for this answer cannot be told of {model}; of {other} it can.",
+                  model=plain(model.title), other=plain(other.title))  # fmt: skip
+        st.caption(f":material/psychology_alt: {words}")
         return None
     words = _("Why this answer?")
     return st.expander(words, icon=":material/psychology_alt:", key=f"{key}-open", expanded=ASKED in st.query_params)
@@ -95,15 +113,11 @@ def _ask(request: WhyRequest, key: str) -> None:
             _("And not this? Empty: the next likeliest"), key=f"{key}-rival", bind="query-params", width=290
         )
         method = st.selectbox(
-            _("Method"), list(METHODS), format_func=labelled(METHODS, f"{key}-method"), key=f"{key}-method",
+            _("Method"), _methods(request), format_func=labelled(METHODS, f"{key}-method"), key=f"{key}-method",
             bind="query-params", width=220,
         )  # fmt: skip
     request = replace(request, rival=rival, method=method)  # type: ignore[arg-type]
-    words = _(
-        "What it costs: integrated gradients read the text up to 256 times forth and back and end within half a "
-        "minute; occlusion reads it once for each token. It goes on when you leave the page."
-    )
-    st.caption(words)
+    st.caption(" ".join([_(COSTS[method]), _("It goes on when you leave the page.")]))
     is_pressed = st.button(_("Find out"), key=f"{key}-go", icon=":material/psychology_alt:")
     if is_pressed:
         st.query_params[ASKED] = request.name
@@ -111,18 +125,24 @@ def _ask(request: WhyRequest, key: str) -> None:
         with errors_shown():
             result = _result(request, is_pressed=is_pressed)
             if result is not None:
-                _show(result, key)
+                _show(request, result, key)
+
+
+def _methods(request: WhyRequest) -> list[str]:
+    """What there is for the model, first what suits it: on the way from an empty text a decoder's next word jumps."""
+    architecture = house().catalogue.find(request.model or VIEW.default_model).architecture
+    others = ["gradients", "occlusion"]
+    if architecture == "seq2seq":
+        return others
+    return ["layers", *others] if architecture == "causal" else [*others, "layers"]
 
 
 def _result(request: WhyRequest, *, is_pressed: bool) -> WhyResult | None:
-    """What came of it; meanwhile how far it is. Who may begin no jobs waits for it on the page."""
-    if not may("work"):
-        found: WhyResult | None = look("why", request)
-        return found
-    job = taking_apart.find(house(), request)
+    """What came of it; meanwhile how far it is."""
+    job = taking_apart.find(house(), request, caller())
     if job is None or (is_pressed and job.state != "finished" and not job.is_alive):
         taking_apart.begin(house(), request, caller())
-        job = taking_apart.find(house(), request)
+        job = taking_apart.find(house(), request, caller())
     if job is None:
         return None
     if job.is_alive:
@@ -134,7 +154,7 @@ def _result(request: WhyRequest, *, is_pressed: bool) -> WhyResult | None:
     return taking_apart.result_of(job) if job.state == "finished" else None
 
 
-def _show(result: WhyResult, key: str) -> None:
+def _show(request: WhyRequest, result: WhyResult, key: str) -> None:
     answer, rival = (repr(one.strip()) if one else _("no answer") for one in (result.answer, result.rival))
     words = _("Why {answer} and not {rival}? The difference of their logits is {after}, and {before} without the text.",
               answer=answer, rival=rival, after=f"{result.after:.2f}", before=f"{result.before:.2f}")  # fmt: skip
@@ -148,17 +168,20 @@ def _show(result: WhyResult, key: str) -> None:
     alt = _("What each part of the text adds for the answer and against the other; most: {list}.",
             list=", ".join(f"{one.text.strip()} {one.value:+.2f}" for one in best))  # fmt: skip
     show_plot(plots.speaking(parts), key, alt)
-    _say_error(result)
-    show_behind([{_("Part"): one.text, _("Adds"): one.value} for one in parts], key)
+    _say_error(request, result)
+    rows = [{_("Part"): one.text, _("Adds"): one.value} for one in parts]
+    show_behind(rows, key, "why", result.model, replace(request, answer=result.answer, rival=result.rival))
     show_origin(result)
     st.caption(_("By {model}.", model=plain(title_of(result.model))))
 
 
-def _say_error(result: WhyResult) -> None:
+def _say_error(request: WhyRequest, result: WhyResult) -> None:
     share = f"{result.error:.1%}"
     if result.is_exact:
         st.caption(plain(_("The parts add up to the change but for {share}.", share=share)))
         return
     words = _("The parts miss the change by {share}, more than {most}: take them as a hint only.", share=share,
               most=f"{MOST_ERROR:.0%}")  # fmt: skip
+    if request.method != "layers" and "layers" in _methods(request):
+        words += " " + _("The method Layer by layer adds up.")
     st.warning(plain(words), icon=":material/warning:")

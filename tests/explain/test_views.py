@@ -16,16 +16,18 @@ from fakes import HOST
 from engine.backends.pytorch.sampling import filtered
 from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.explain import VIEWS, taking_apart, tokens
-from engine.explain.attention import AttentionRequest
-from engine.explain.chain import ChainRequest, chain
+from engine.explain.attention import AttentionRequest, AttentionResult, habit
+from engine.explain.chain import ChainRequest, chain, contrast
 from engine.explain.choosing import NextRequest, choose
 from engine.explain.counting import STORY, CountingRequest, Table, count
-from engine.explain.lens import LensRequest
-from engine.explain.meaning import MeaningRequest, meaning
+from engine.explain.lens import LensRequest, LensResult, turning
+from engine.explain.meaning import MeaningRequest, closest, meaning
 from engine.explain.tokens import TokensRequest
 from engine.explain.why import Part, WhyRequest, around, fold, sentences
 from engine.inspections import MOST_TOKENS, Grid, Piece, pack
+from engine.messages import NOTHING
 from engine.requests import Message, Sampling, Token
+from engine.serving.protocol import Caller
 
 LOGITS = np.random.default_rng(3).normal(0, 3, 50).astype(np.float32)
 BEST = [Piece(f"t{id}", int(id)) for id in np.argsort(-LOGITS)[:30]]
@@ -181,14 +183,14 @@ def test_chinese_tokens_are_words_of_their_own() -> None:
 
 def test_a_question_why_is_a_job_that_is_found_again(bench: Bench) -> None:
     asked = WhyRequest("bad good", messages=(Message("user", "hi"),), model="sentiment-minilm")
-    assert taking_apart.find(bench.house, asked) is None
+    assert taking_apart.find(bench.house, asked, HOST) is None
     taking_apart.begin(bench.house, asked, HOST)
-    job = taking_apart.find(bench.house, asked)
+    job = taking_apart.find(bench.house, asked, HOST)
     while job and job.is_alive:
-        job = taking_apart.find(bench.house, asked)
+        job = taking_apart.find(bench.house, asked, HOST)
     assert job and job.state == "finished" and "bad good" not in job.subject
     assert taking_apart.result_of(job) == ask(bench, "why", asked)
-    assert taking_apart.find(bench.house, replace(asked, rival="x")) is None
+    assert taking_apart.find(bench.house, replace(asked, rival="x"), HOST) is None
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 5), (700, 705), (1995, 2000)])
@@ -214,3 +216,65 @@ def test_grids_come_back_and_are_small() -> None:
     assert isinstance(grid, Grid) and len(grid.data) < 100_000 and grid.shape == weights.shape
     np.testing.assert_allclose(grid.values(), weights, atol=5e-4)
     assert MOST_TOKENS == 256
+
+
+def test_a_changed_word_is_found_by_hand() -> None:
+    def scored(*words: tuple[str, int, float]) -> Any:
+        return chain([Token("The", 1), *(Token(text, id, -bits * math.log(2)) for text, id, bits in words)], "a")
+
+    first = scored((" cat", 2, 3), (" sat", 3, 1), (" down", 4, 2))
+    second = scored((" big", 9, 5), (" dog", 8, 4), (" sat", 3, 2), (" down", 4, 2))
+    found = contrast(first, second)
+    assert found and (found.first, found.second, found.after) == ("cat", "big dog", "sat down")
+    figures = found.first_bits, found.second_bits, found.after_first_bits, found.after_second_bits
+    assert figures == pytest.approx((3, 9, 3, 4))
+    assert contrast(first, first) is None
+    longer = contrast(first, scored((" cat", 2, 3), (" sat", 3, 1), (" down", 4, 2), (" again", 5, 6)))
+    assert longer and (longer.first, longer.second, longer.after) == ("", "again", "") and longer.second_bits == 6
+
+
+@pytest.mark.parametrize(
+    ("shares", "ids", "first", "sure"),
+    [
+        ([0.1, 0.2, 0.6, 0.9], [1, 7, 7, 7], 1, 2), ([0.9, 0.6, 0.7, 0.4], [7, 7, 7, 7], 0, None),
+        ([0.9, 0.9, 0.9, 0.9], [7, 7, 7, 7], 0, 0), ([0.9, 0.9, 0.9, 0.9], [7, 1, 7, 7], 0, 2),
+    ],
+)  # fmt: skip
+def test_the_layer_that_turns_by_hand(shares: list[float], ids: list[int], first: int, sure: int | None) -> None:
+    axes = ("layer", "token", "rank")
+    words = [[[f"w{id}"]] for id in ids]
+    grids = pack(np.array(ids)[:, None, None], axes, "int32"), pack(np.log(shares)[:, None, None], axes)
+    found = turning(LensResult([Piece("a", 1)], words, *grids, pack(np.ones((3, 1)), axes[:2]), NOTHING, "a"))
+    assert (found.word, found.first, found.sure) == ("w7", first, sure)
+    assert found.probability == pytest.approx(shares[-1], rel=1e-5)
+
+
+def test_what_an_average_hides_by_hand() -> None:
+    weights = np.array([[[1, 0], [1, 0]], [[1, 0], [0, 1]]], float)  # the first token; the token itself
+    habits = np.array([[[9, 9, 9, 9]] * 2, [[1, 0.5, 1, 1], [0.5, 1, 0, 1]]], float)
+    pieces = [Piece("a", 1), Piece("b", 2)]
+    grids = pack(weights, ("head", "row", "column")), pack(habits, ("layer", "head", "habit"))
+    seen = AttentionResult("causal", pieces, pieces, 1, 2, 2, *grids, NOTHING, "a")
+    second, mean = habit(seen, 2), habit(seen, 0)
+    assert (second.first, second.own, second.before, second.spread) == (0.5, 1, 0, 1)
+    assert (mean.first, mean.own, mean.least, mean.most) == (0.75, 0.75, (2, 0.5), (1, 1.0))
+    assert mean.spread == pytest.approx(math.sqrt(2)), "of rows that spread over one and over two tokens"
+
+
+def test_who_lies_closest_by_hand() -> None:
+    table = {"a": np.array([1.0, 0]), "b": np.array([0.8, 0.6]), "c": np.array([0, 1.0])}
+    found = closest(meaning(list(table), [], table, "x"), 2)
+    assert found == [("a", "b", pytest.approx(0.8)), ("b", "c", pytest.approx(0.6))]
+
+
+def test_a_visitors_oldest_question_makes_room(bench: Bench) -> None:
+    """Anybody who may ask may ask why, as a job of their own, which nobody else finds."""
+    visitor, other = (Caller(id=id, role="visitor") for id in ("a-browser", "another"))
+    asked = [WhyRequest(f"bad good {number}", model="sentiment-minilm") for number in range(taking_apart.MOST_KEPT + 1)]
+    for one in asked:
+        taking_apart.begin(bench.house, one, visitor)
+        while (job := taking_apart.find(bench.house, one, visitor)) and job.is_alive:
+            pass
+        assert job and job.state == "finished"
+    assert taking_apart.find(bench.house, asked[0], visitor) is None
+    assert taking_apart.find(bench.house, asked[-1], visitor) and not taking_apart.find(bench.house, asked[-1], other)

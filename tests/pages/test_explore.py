@@ -91,6 +91,17 @@ def test_the_bars_move_with_the_temperature(open_page: Open) -> None:
     assert max(after) == pytest.approx(max(odds) / sum(odds))
 
 
+def test_each_plot_is_told_in_a_sentence(open_page: Open) -> None:
+    link = {"step": "3", "look": "yes", "text3": "one two three", "other": "one six three"}
+    assert "The change: 'two' surprises by" in said(open_page("explore", link=link)).replace("\\", "")
+    assert "three" in said(open_page("explore", link=link)).partition("What follows is the same")[2]
+    app = open_page("explore", link={"step": "6", "look": "yes", "attention-head": "0"})
+    assert "Single heads of this layer differ" in said(app)
+    assert "for the first time after layer" in said(open_page("explore", link={"step": "7", "look": "yes"}))
+    assert "Closest of all" in said(open_page("explore", link={"step": "5", "look": "yes"}))
+    assert "Drawn by lot from" in said(open_page("explore", link={"step": "2", "look": "yes"}))
+
+
 def test_the_next_step_is_a_press_away(open_page: Open) -> None:
     app = open_page("explore")
     app.button(key="next-step").click().run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -10,7 +11,14 @@ from engine.backends.attention import attention, check_short, check_some
 from engine.backends.marian.files import Translator, Vocabulary
 from engine.backends.marian.model import EOS, UNKNOWN, padding_mask
 from engine.backends.protocol import Job
-from engine.backends.pytorch.attributing import Question, differentiable, filled, integrated, occluded
+from engine.backends.pytorch.attributing import (
+    Question,
+    differentiable,
+    filled,
+    integrated,
+    not_by_layers,
+    occluded,
+)
 from engine.errors import NotReadyError, PeopleError, UnsupportedError
 from engine.inspections import Attend, Attention, Attribute, Attribution, Origin, Piece, Tokenize, Tokens, pack
 
@@ -22,7 +30,7 @@ def look(translator: Translator, title: str, jobs: Sequence[Job]) -> None:
     kinds: dict[str, Callable[[Job], Tokens | Attention | Attribution]] = {
         "tokenize": lambda job: _tokens(translator, job),
         "attend": lambda job: _attention(translator, title, job),
-        "attribute": lambda job: _attributed(translator, job),
+        "attribute": lambda job: _attributed(translator, title, job),
     }
     for job in jobs:
         try:
@@ -48,18 +56,31 @@ def _attention(translator: Translator, title: str, job: Job) -> Attention:
         )  # fmt: skip
     columns, source = _short(translator.source, *request.read_first)
     rows, target = _short(translator.target, request.text, "text") if request.side == "cross" else (columns, None)
-    weights = translator.student.attend(source, target)
+    shape, weights = translator.student.shape, []
+    layers = shape.encoder_layers if target is None else shape.decoder_layers
+    for one in translator.student.attend(source, target):
+        weights.append(one)
+        _tell(job, len(weights), layers)
     return attention(rows, columns, torch.stack(weights).numpy(), request.layer, ORIGIN)
 
 
+def _tell(job: Job, done: int, total: int) -> None:
+    """How far it is. Raises NotReadyError where nobody waits any more."""
+    if job.is_cancelled:
+        raise NotReadyError("The request was stopped, or its time limit passed, before its turn came.")
+    job.emit(f"{done}/{total} ")
+
+
 @differentiable()
-def _attributed(translator: Translator, job: Job) -> Attribution:
+def _attributed(translator: Translator, title: str, job: Job) -> Attribution:
     """The next token of a translation that has begun, as the source's tokens speak for it."""
     request = job.request
     assert isinstance(request, Attribute)
+    if request.method == "layers":
+        raise not_by_layers(title)
     student, target = translator.student, translator.target
     pieces, source = _short(translator.source, request.text, "text")
-    written = torch.tensor([[*(target.encode(request.begun) if request.begun.strip() else []), EOS]])
+    written = torch.tensor([[*(target.encode(request.begun.strip()) if request.begun.strip() else []), EOS]])
     check_short(written[0].tolist(), "begun")
     mask = padding_mask([source.shape[1]], source.shape[1])
 
@@ -76,14 +97,9 @@ def _attributed(translator: Translator, job: Job) -> Attribution:
         both = student.output(torch.tensor([chosen, rival]))(states(vectors))
         return both[:, 0] - both[:, 1]
 
-    def told(done: int, total: int) -> None:
-        if job.is_cancelled:
-            raise NotReadyError("The request was stopped, or its time limit passed, before its turn came.")
-        job.emit(f"{done}/{total} ")
-
     empty = torch.full_like(source, EOS)
     question = Question(student.vectors(source)[0], student.vectors(empty)[0], difference)
-    found = (integrated if request.method == "gradients" else occluded)(question, told)
+    found = (integrated if request.method == "gradients" else occluded)(question, partial(_tell, job))
     names = [target.piece(id) for id in (chosen, rival)]
     figures = found.before, found.after, found.error, ORIGIN
     return Attribution(pieces, pack(found.parts, ("token",)), names[0], names[1], *figures)

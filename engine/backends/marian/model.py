@@ -7,7 +7,7 @@ embeddings of source, target and output may be one matrix.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -173,18 +173,16 @@ class Student(nn.Module):
             x = layer(x, mask)
         return Encoded([layer.attention.memory(x) for layer in self.decoder], mask)
 
-    def attend(self, source: Tensor, target: Tensor | None) -> list[Tensor]:
-        """Weights of each layer (heads, n, m) for one source: of its encoder, or of the decoder over it."""
+    def attend(self, source: Tensor, target: Tensor | None) -> Iterator[Tensor]:
+        """Weights (heads, n, m) for one source, layer by layer: of its encoder, or of the decoder over it."""
         x, mask = self._embed(self.source_embedding, source) + self._position(0, source.shape[1]), torch.zeros(1)
         if target is not None:
             encoded, x = self.encode(source, [source.shape[1]]), self.begin(target)
-        found = []
         for number, layer in enumerate(self.encoder if target is None else self.decoder):
             memory = layer.attention.memory(x) if target is None else encoded.memories[number]
             mixed, weights = layer.attention.with_heads(x if target is None else layer.recurrence(x), memory, mask)
             x = layer.feed(mixed)
-            found.append(weights[0])
-        return found
+            yield weights[0]
 
     def begin(self, targets: Tensor) -> Tensor:
         """What the decoder reads before each target token (rows, n, width)."""

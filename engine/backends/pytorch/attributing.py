@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from engine.errors import InputError
+from engine.errors import InputError, UnsupportedError
 
 POINTS = 4
 """Of a stretch (Gauss and Legendre), in one batch; also texts of one batch with a token hidden."""
@@ -92,7 +92,8 @@ def integrated(question: Question, told: Told, seconds: float = MOST_SECONDS) ->
         for done in range(2 * POINTS, MOST_POINTS, 2 * POINTS):
             spent = (time.monotonic() - begun) / seconds
             told(min(MOST_POINTS - 1, max(done, int(MOST_POINTS * spent))), MOST_POINTS)
-            if sum(one.missed for one in way) <= GOOD * change or spent >= 1:
+            each = spent / (done / POINTS)  # of the stretches so far; two more must still end in time
+            if sum(one.missed for one in way) <= GOOD * change or spent + 2 * each > 1:
                 break
             worst = way.pop(max(range(len(way)), key=lambda place: way[place].missed))
             way += _halves(question, worst)
@@ -127,15 +128,16 @@ def occluded(question: Question, told: Told) -> Attributed:
     """By how much the difference falls when a token is taken for one without content, each alone."""
     with torch.no_grad():
         before, after = _differences(question, (0.0, 1.0))
-        parts: list[float] = []
-        for places in torch.arange(len(question.start)).split(POINTS):
-            told(len(parts), len(question.start))
+        parts = np.zeros(len(question.start), np.float32)
+        hidden = (question.start != question.baseline).any(-1).nonzero()[:, 0]  # what stays has no part at all
+        for done, places in enumerate(hidden.split(POINTS) if len(hidden) else ()):
+            told(done * POINTS, len(hidden))
             rows = question.start.repeat(len(places), 1, 1)
             rows[range(len(places)), places] = question.baseline[places]
-            parts += [after - float(value) for value in question.difference(rows)]
+            parts[places.cpu()] = after - question.difference(rows).float().cpu().numpy()
     change = after - before
-    error = abs(sum(parts) - change) / max(abs(change), 1e-6)
-    return Attributed(np.array(parts, np.float32), error, before, after)
+    error = abs(float(parts.sum()) - change) / max(abs(change), 1e-6)
+    return Attributed(parts, error, before, after)
 
 
 class _Widened(torch.autograd.Function):
@@ -147,9 +149,10 @@ class _Widened(torch.autograd.Function):
         return F.linear(x, weight.float(), None if bias is None else bias.float())
 
     @staticmethod
-    def backward(context: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: Any, *slopes: Tensor) -> tuple[Tensor, None, Tensor | None]:
         (weight,) = context.saved_tensors
-        return slopes[0] @ weight.float(), None, None
+        of_bias = slopes[0].flatten(0, -2).sum(0) if context.needs_input_grad[2] else None
+        return slopes[0] @ weight.float(), None, of_bias
 
 
 class _Wide(TorchFunctionMode):
@@ -191,6 +194,14 @@ def wide(table: Tensor | None = None, rows: Sequence[int] = ()) -> Iterator[None
     """
     with _Wide(table, rows):
         yield
+
+
+def not_by_layers(title: str) -> UnsupportedError:
+    """Why a translator is not taken apart layer by layer: its own words speak as well as its source's."""
+    return UnsupportedError(
+        "{model} translates and is not taken apart layer by layer. Choose integrated gradients or occlusion.",
+        param="method", model=title,
+    )  # fmt: skip
 
 
 def filled(known: Sequence[T | None], ranked: Sequence[T]) -> tuple[T, T]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.backends.attention import attention, check_short, check_some
 from engine.backends.memory import is_memory_error, memory_short
 from engine.backends.protocol import Job
-from engine.backends.pytorch import attributing, lens
+from engine.backends.pytorch import attributing, lens, relevance
 from engine.backends.pytorch.forwards import accepts
 from engine.backends.pytorch.generation import RowMaker
 from engine.backends.pytorch.pieces import pieces_of
@@ -261,8 +261,13 @@ class Looks:
                 raise Stopped
             job.emit(f"{done}/{total} ")
 
-        way = attributing.integrated if request.method == "gradients" else attributing.occluded
-        found = way(asked.question, told)
+        if request.method == "layers":
+            if self._module.config.is_encoder_decoder:
+                raise attributing.not_by_layers(self._title)
+            found = relevance.relevant(asked.question, self._module, told)
+        else:
+            way = attributing.integrated if request.method == "gradients" else attributing.occluded
+            found = way(asked.question, told)
         figures = found.before, found.after, found.error, Origin("float32", self._origin.weights)
         return Attribution(asked.pieces, pack(found.parts, ("token",)), asked.answer, asked.rival, *figures)
 

@@ -6,8 +6,9 @@ Each becomes a difference of two logits as a function of the text's vectors, whi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ from engine.requests import Generate, Message
 
 MOST_NAMED, MOST_ANSWER = 200, 40
 """Likeliest tokens among which an answer is looked for by its text; tokens of a span at most."""
+MOST_ROWS = 8192
+"""Of the table of vectors, read at once."""
 
 
 class Asked(NamedTuple):
@@ -70,12 +73,13 @@ class Whys:
                 logits = module(inputs_embeds=vectors, **options).logits[:, -1]
             return logits[:, 0] - logits[:, 1]
 
-        said = _places(pieces, [content for _, content in request.turns])
-        kept = [
-            place == 0 or piece.is_special or (bool(request.turns) and place not in said)
-            for place, piece in enumerate(pieces)
-        ]
-        return Asked(pieces, self._about(given, kept, difference), self._name(chosen), self._name(rival))
+        fixed = request.text[: request.fixed]
+        said = set(range(len(self._read(fixed).pieces) if fixed.strip() else 0, len(pieces)))
+        if request.turns:
+            said = _places(pieces, [content for _, content in request.turns])
+        kept = [place == 0 or piece.is_special or place not in said for place, piece in enumerate(pieces)]
+        about = self._about(given, kept, difference, empty=self._mean)
+        return Asked(pieces, about, self._name(chosen), self._name(rival))
 
     def _of_classifier(self, request: Attribute) -> Asked:
         module, read = self._module, self._read(request.text)
@@ -162,7 +166,7 @@ class Whys:
                 "{model} must be told its languages, which this view does not. Choose a translator of one pair.",
                 param="model", model=self._title,
             )  # fmt: skip
-        read, prefix = self._read(request.text), self._rows.decoder_ids(request.begun)
+        read, prefix = self._read(request.text), self._rows.decoder_ids(request.begun.strip())
         written = torch.tensor([prefix], device=module.device)
         chosen, rival = self._tokens(request, module(**read.inputs, decoder_input_ids=written).logits[0, -1])
 
@@ -186,15 +190,31 @@ class Whys:
 
         return filled([find(one) if one else None for one in (request.answer, request.rival)], ranked)
 
-    def _about(self, ids: Tensor, kept: Sequence[bool], difference: Callable[[Tensor], Tensor]) -> Question:
-        """From a text without content, in which what is `kept` stands as it is."""
+    def _about(
+        self, ids: Tensor, kept: Sequence[bool], difference: Callable[[Tensor], Tensor], *, empty: Tensor | None = None
+    ) -> Question:
+        """From a text of vectors that are `empty`, by default the neutral token's; what is `kept` stands as it is."""
         check_some(ids[0].tolist(), "text")
-        table, is_kept = self._module.get_input_embeddings(), torch.tensor([list(kept)], device=ids.device)
-        empty = torch.where(is_kept, ids, torch.full_like(ids, self._neutral()))
-        return Question(table(ids)[0].float(), table(empty)[0].float(), difference)
+        table, is_kept = self._module.get_input_embeddings(), torch.tensor(kept, device=ids.device)[:, None]
+        if empty is None:
+            empty = table(ids.new_tensor([self._neutral()]))[0].float()
+        start = table(ids)[0].float()
+        return Question(start, torch.where(is_kept, start, empty), difference)
+
+    @cached_property
+    def _mean(self) -> Tensor:
+        """The mean of all tokens' vectors, which says nothing, for a decoder.
+
+        On the way from its token for an end the difference goes up and down ten times as far as it changes (64 tokens,
+        SmolLM2 and Gemma), and by zeros norms are divided, where it jumps; from here it is two to four times.
+        """
+        table = self._module.get_input_embeddings()
+        ids = torch.arange(table.num_embeddings, device=self._module.device)
+        total = sum(table(some).float().sum(0) for some in ids.split(MOST_ROWS))
+        return cast(Tensor, total) / len(ids)
 
     def _neutral(self) -> int:
-        """The token that stands for no content: an encoder's pad, a decoder's end."""
+        """The token that stands for no content, such as an encoder's pad."""
         known = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, self._tokenizer.unk_token_id, 0)
         return next(int(id) for id in known if id is not None)
 

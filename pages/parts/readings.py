@@ -1,0 +1,80 @@
+"""What a view shows, said in a sentence or two: for who does not see the plot, or does not know yet how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.explain.attention import AttentionResult, habit
+from engine.explain.chain import ChainResult, contrast
+from engine.explain.choosing import NextResult
+from engine.explain.lens import LensResult, turning
+from engine.explain.meaning import MeaningResult, closest
+from pages.parts.language import _
+from pages.parts.text import plain
+
+
+def _quoted(piece: str) -> str:
+    """A piece of text in quotes; one that is only space as the plots show it."""
+    return repr(piece.strip() or piece.replace("\n", "↵").replace(" ", "·"))
+
+
+def say_choices(result: NextResult) -> None:
+    """What is likeliest, and how many may be drawn."""
+    best = ", ".join(f"{_quoted(one.text)} {one.share:.0%}" for one in result.choices[:3] if one.share)
+    words = _("Drawn by lot from {kept:,} of {all:,} pieces: {list}.",
+              kept=result.kept, all=result.vocabulary, list=best)  # fmt: skip
+    st.markdown(plain(words))
+
+
+def say_contrast(first: ChainResult, second: ChainResult) -> None:
+    """Where the changed text is more surprising: at the change, and behind it."""
+    found = contrast(first, second)
+    if found is None:
+        return
+    words = _("The change: {first} surprises by {one} bit, {second} by {other} bit.",
+              first=repr(found.first), second=repr(found.second), one=f"{found.first_bits:.1f}",
+              other=f"{found.second_bits:.1f}")  # fmt: skip
+    if found.after:
+        words += " " + _("What follows is the same, {tail}, and surprises by {one} bit in the first text and by "
+                         "{other} bit in the changed one.", tail=repr(found.after), one=f"{found.after_first_bits:.1f}",
+                         other=f"{found.after_second_bits:.1f}")  # fmt: skip
+    st.markdown(plain(words))
+
+
+def say_habit(result: AttentionResult, head: int) -> None:
+    """What the head, or the average, mostly looks at."""
+    found = habit(result, head)
+    who = _("Head {head}", head=head) if head else _("The average of all heads")
+    spread = _("{who} spreads over {count} tokens.", who=who, count=f"{found.spread:.1f}")
+    if result.kind == "cross":
+        st.markdown(plain(spread))
+        return
+    words = _("{who} gives the first token {first}, the token itself {own}, the one before {before}, and spreads over "
+              "{count} tokens.", who=who, first=f"{found.first:.0%}", own=f"{found.own:.0%}",
+              before=f"{found.before:.0%}", count=f"{found.spread:.1f}")  # fmt: skip
+    if head == 0 and result.heads > 1:
+        words += " " + _("Single heads of this layer differ: head {low} gives the first token {least}, head {high} "
+                         "{most}.", low=found.least[0], least=f"{found.least[1]:.0%}", high=found.most[0],
+                         most=f"{found.most[1]:.0%}")  # fmt: skip
+    st.markdown(plain(words))
+
+
+def say_turning(result: LensResult) -> None:
+    """In which layer the answer shows, and where the model is sure of it."""
+    found, last = turning(result), len(result.words) - 1
+    words = _("At the end of the text the model says {word}, with {share}. It is the likeliest for the first time "
+              "after layer {first} of {last}.", word=_quoted(found.word),
+              share=f"{found.probability:.0%}", first=found.first, last=last)  # fmt: skip
+    if found.sure is None:
+        words += " " + _("Surer than half it never is.")
+    else:
+        words += " " + _("Surer than half it is from layer {sure} on.", sure=found.sure)
+    st.markdown(plain(words))
+
+
+def say_closest(result: MeaningResult) -> None:
+    """Which lie nearest to each other."""
+    pairs: Sequence[str] = [f"{one!r} – {other!r} {cosine:.2f}" for one, other, cosine in closest(result, 5)]
+    st.markdown(plain(_("Closest of all (1 is the same direction): {pairs}.", pairs="; ".join(pairs))))
