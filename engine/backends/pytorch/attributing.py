@@ -134,7 +134,7 @@ def occluded(question: Question, told: Told) -> Attributed:
             told(done * POINTS, len(hidden))
             rows = question.start.repeat(len(places), 1, 1)
             rows[range(len(places)), places] = question.baseline[places]
-            parts[places.cpu()] = after - question.difference(rows).float().cpu().numpy()
+            parts[places.tolist()] = after - question.difference(rows).float().cpu().numpy()
     change = after - before
     error = abs(float(parts.sum()) - change) / max(abs(change), 1e-6)
     return Attributed(parts, error, before, after)
