@@ -22,6 +22,7 @@ from pages.parts.visits import MOST_BESIDE, Exchange, answer_of, beside_name, di
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.4)
 COUNTS = tuple(range(1, MOST_BESIDE + 1))
+LEAD_CHARACTERS = 40
 Draw = Callable[[Exchange], None]
 Can = Callable[[Model], bool]
 
@@ -110,13 +111,21 @@ def show_beside(
     for (name, other), column in zip(asked.items(), st.columns(len(asked)), strict=True):
         with column, st.container(border=True, key=f"answer-beside-{name}"):
             st.markdown(f"**{plain(_title(main.request, other.request))}**")
-            spots[name] = Spot(other, st.empty(), st.empty()), st.container()
+            spots[name] = Spot(other, st.empty(), st.empty(), lead_of(other.request)), st.container()
     stream = application.of(house())
     work_together({name: spot for name, (spot, below) in spots.items()}, stream)
     for name, (spot, below) in spots.items():
         with below:
-            show_other(show_answer(name, stream, now=_like(main, spot.answer), doubts=doubts, spot=spot), draw)
+            like = _like(main, spot.answer)
+            show_other(show_answer(name, stream, prefix=spot.prefix, now=like, doubts=doubts, spot=spot), draw)
     keep_beside(main, list(asked.values()))
+
+
+def lead_of(request: Any) -> str:
+    """The last words of what an answer goes on from, which may be in the middle of one."""
+    begun = str(getattr(request, "continuation", "") or "")
+    tail = begun[-LEAD_CHARACTERS:]
+    return tail if tail == begun else "… " + tail[tail.find(" ") + 1 :]
 
 
 def show_other(found: Exchange | None, draw: Draw | None) -> None:

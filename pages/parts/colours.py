@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.write import APPLICATION, WriteRequest, WriteResult
-from pages.parts.drafts import COLOURED, RIVALS, told_of
+from pages.parts.drafts import COLOURED, RIVALS, is_coloured, told_of
 from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
 from pages.parts.language import _
@@ -27,7 +27,7 @@ def offer_colours(answer: Exchange) -> None:
         help=_("Colours each word by how likely the model found it. Point at one, or go there with Tab and the arrow "
                "keys, to see what else could have come; choose one, and the text goes on from there."),
     )  # fmt: skip
-    if st.session_state.get(COLOURED) and st.session_state.get(FAILED) is answer:
+    if is_coloured() and st.session_state.get(FAILED) is answer:
         st.caption(
             _("The same text did not come again, so that its probabilities are not known. A new draft has them.")
         )
@@ -41,7 +41,7 @@ def picked() -> tuple[int, int] | None:
 
 def show_colours(answer: Exchange, before: str, key: str) -> bool:
     """Draw a draft with its tokens where the switch is on and they can be told; whether it did."""
-    if not st.session_state.get(COLOURED) or answer.request.form:
+    if not is_coloured() or answer.request.form:
         return False
     tokens = tell_tokens(answer)
     if not tokens:

@@ -112,8 +112,13 @@ def _branch(
 
 def _ready(request: WriteRequest) -> WriteRequest:
     """With a seed, so that the same comes when its tokens are asked for, and with these where they are shown."""
-    rivals = RIVALS if st.session_state.get(COLOURED) else 0
+    rivals = RIVALS if is_coloured() else 0
     return replace(request, seed=drawn(request.seed), rivals=rivals)
+
+
+def is_coloured() -> bool:
+    """Whether the switch is on; on a page just opened, which has not drawn it yet, the address says so."""
+    return bool(st.session_state.get(COLOURED, st.query_params.get(COLOURED) == "true"))
 
 
 def held_of() -> Held | None:
@@ -255,9 +260,9 @@ def _label(tree: Tree, node: Node, depth: int) -> str:
     begun = node.given + node.text
     words = " ".join(begun.split())
     short = words if len(words) <= LABEL_CHARACTERS else words[: LABEL_CHARACTERS - 1] + "…"
-    lead = "\u2003" * depth + ("└\u2002" if depth else "") + ("…" if node.kept else "")
+    lead = "\u2003" * depth + ("└\u2002" if depth else "")
     facts = [_(WAYS[node.way]), _("temperature {value}", value=f"{node.request.temperature:g}")]
-    return f"{lead}{node.id} · {plain(short)} · :gray[{plain(' · '.join(facts))}]"
+    return f"{lead}{node.id} · {'…' * bool(node.kept)}{plain(short)} · :gray[{plain(' · '.join(facts))}]"
 
 
 def _show(key: str, name: str) -> None:

@@ -93,8 +93,8 @@ def test_a_tree_is_one_visit_and_comes_back_with_it(open_page: Open, bench: Benc
     ]  # fmt: skip
     assert tree_from(kept(bench, app)["drafts"]) == tree
     assert not any(node.result.tokens for node in tree.nodes) and kept(bench, app)["result"]["tokens"] == []
-    other = open_page("write", link=link_of(app))
-    assert other.session_state["draft-held"].tree == tree
+    other = open_page("write", link=link_of(app) | {"write_tokens": "true"})
+    assert other.session_state["draft-held"].tree == tree and pieces(other), "coloured when it is drawn first"
     assert other.session_state["draft"].text == app.session_state["draft"].text and "4 drafts" in [
         one.label for one in other.expander
     ]
@@ -194,9 +194,9 @@ def test_temperature_is_drawn_live_from_the_drafts_own_place(open_page: Open, be
     asked = next(request for request in backend.seen if request.task == "next")
     assert [role for role, _ in asked.turns] == ["user", "assistant"] and not app.exception
     assert app.slider(key="temperature-t").value == 0.7 and app.slider(key="temperature-p").value == 0.95
-    assert "tokens are kept" in drawn(app)
+    assert "of 8 pieces" in drawn(app) and "from 1 of" not in drawn(app)
     app.slider(key="temperature-t").set_value(0.0).run()
-    assert "1 of 8 tokens are kept" in drawn(app)
+    assert "from 1 of 8 pieces" in drawn(app)
     app.selectbox(key="temperature-place").select_index(1).run()
     places = [request.turns[-1][1] for request in backend.seen if request.task == "next"]
     assert places[0].startswith(places[-1]) and len(places[-1]) < len(places[0])
