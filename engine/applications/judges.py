@@ -67,13 +67,13 @@ def _plainly_english(texts: Sequence[str]) -> list[bool]:
 
 def judges(engine: Engine, application: Application[Any, Any]) -> list[Model]:
     """The classifiers that judge where nobody chose one: those that do best in a language, and are here and within the
-    memory; the default where there are none."""
+    memory; the default where there are none, and nobody where the catalogue has no default."""
     catalogue, most = engine.catalogue, engine.settings.memory_bytes
     found = [
         model for model in best(engine, application)
         if model.memory_bytes <= most and catalogue.is_ready(model.id)
     ]  # fmt: skip
-    return found or [application.choose(catalogue, None)]
+    return found or [model for model in catalogue.models.values() if model.id == application.default_model]
 
 
 def best(engine: Engine, application: Application[Any, Any]) -> list[Model]:

@@ -146,7 +146,7 @@ def _models(engine: Engine, request: SentimentRequest, readings: Sequence[Readin
     """Who judges each text."""
     if request.model:
         return [APPLICATION.choose(engine.catalogue, request.model)] * len(readings)
-    known = judges(engine, APPLICATION)
+    known = judges(engine, APPLICATION) or [APPLICATION.choose(engine.catalogue, None)]
     return [judge_of(known, reading) for reading in readings]
 
 
@@ -155,8 +155,8 @@ def _by_models(
 ) -> Generator[Event, None, list[SentimentScore]]:
     """What its classifier says of each text, one classifier after the other."""
     found: dict[int, SentimentScore] = {}
-    for model in dict.fromkeys(models):
-        places = [place for place, other in enumerate(models) if other is model]
+    for model in {model.id: model for model in models}.values():
+        places = [place for place, other in enumerate(models) if other.id == model.id]
         scores = yield from _by_model(engine, model, [readings[place] for place in places], caller)
         found |= zip(places, scores, strict=True)
     return [found[place] for place in range(len(readings))]

@@ -24,7 +24,9 @@ def pick_judge(below: Any) -> tuple[bool, Model | None]:
     """
     known, coming = judges(house().engine, APPLICATION), _coming()
     automatic = Text("Best for its language") if coming or len(known) > 1 else None
-    is_automatic, model = pick_way(APPLICATION, known[0].id, automatic, below=below)
+    is_automatic, model = pick_way(
+        APPLICATION, known[0].id if known else APPLICATION.default_model, automatic, below=below
+    )  # fmt: skip
     if not is_automatic:
         return model is not None, model
     lines = [

@@ -85,7 +85,7 @@ def assert_none_escapes(app: AppTest, bench: Bench, *data: str) -> None:
         rest = outside(words.replace("\\", ""))
         for name in sorted(filter(None, map(str, known)), key=len, reverse=True):
             rest = rest.replace(name, "")
-        rest = re.sub(r"^\d+\. \S+$", "", rest)  # a word of the answer, to ask about
+        rest = re.sub(r"^\d+\. (\S+$|English: .*)", "", rest)  # a word or sentence of the answer, to ask about
         rest = re.sub(r":material/\w+:|:\w+-badge|<[^>]*>", "", rest)
         if re.search(r"[^\W\d_]{2,}", DATA.sub("", rest)):
             escaped.append(f"{kind}: {words[:150]}")

@@ -12,12 +12,14 @@ from benches import Bench, model
 from fakes import HOST
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
 from engine.applications import APPLICATIONS
-from engine.explain import VIEWS
+from engine.explain import VIEWS, taking_apart
 from engine.http import routes
 from engine.jobs import work
+from engine.jobs.askers import FOLDER
 from engine.requests import Generate, Sampling
 from engine.training import runs
 from tests.pages.test_finetune import make_run
@@ -35,7 +37,7 @@ PAGES: list[tuple[str, dict[str, str]]] = [
 
 
 @pytest.fixture
-def run_id(bench: Bench, tmp_path: Path) -> str:
+def run_id(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A public site whose host has trained something, exported and compared it, and loaded a model."""
     bench.engine.catalogue.add(model("minilm-l6", architecture="embedding", applications=()))
     settings = replace(bench.engine.settings, runs_folder=tmp_path / "runs")
@@ -48,7 +50,17 @@ def run_id(bench: Bench, tmp_path: Path) -> str:
     (folder / "exports" / "safetensors" / "model.zip").write_bytes(b"PK")
     bench.engine.run("gemma-3-270m", [Generate("Hello", sampling=Sampling(2))], HOST)
     bench.local.settings = replace(settings, is_public=True)
+    monkeypatch.setattr(ContextProxy, "ip_address", "203.0.113.9")  # the tester has none
     return made
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    """The host's files with their times; what visitors may begin lies in a folder of its own."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and FOLDER not in path.relative_to(folder).parts
+    }
 
 
 def everything(app: AppTest) -> str:
@@ -63,7 +75,7 @@ def test_a_stranger_who_clicks_everything_sees_and_changes_nothing(
     open_page: Open, bench: Bench, run_id: str, tmp_path: Path, name: str, chosen: dict[str, str]
 ) -> None:
     settings = bench.engine.settings
-    before = {path: path.stat().st_mtime_ns for path in settings.runs_folder.rglob("*") if path.is_file()}
+    before = files_of(settings.runs_folder)
     app, clicked = open_page(name, **(chosen | {"run": run_id} if chosen else {})), set[str]()
     while buttons := [button for button in app.button if button.label not in clicked]:
         clicked.add(buttons[0].label)
@@ -73,9 +85,9 @@ def test_a_stranger_who_clicks_everything_sees_and_changes_nothing(
         for secret in (*SECRETS, str(tmp_path)):
             assert secret not in everything(app)
     assert clicked or name in ("home", "models")
-    assert bench.engine.is_loaded("gemma-3-270m") and bench.store.fetched == [] and work.listed(settings) == []
-    after = {path: path.stat().st_mtime_ns for path in settings.runs_folder.rglob("*") if path.is_file()}
-    assert after == before, "a file of the host's was changed"
+    assert bench.engine.is_loaded("gemma-3-270m") and bench.store.fetched == []
+    assert {job.kind for job in work.listed(settings)} <= {taking_apart.KIND}, "a visitor may only ask why"
+    assert files_of(settings.runs_folder) == before, "a file of the host's was changed"
 
 
 def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tmp_path: Path) -> None:
@@ -83,7 +95,8 @@ def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tm
     client = TestClient(Starlette(routes=routes(lambda: bench.house)), raise_server_exceptions=False)
     paths = client.get("/api/openapi.json").json()["paths"]
     views = [view.id for view in VIEWS.values()]
-    asks = {f"/api/{id.replace('_', '-')}{end}" for id in (*APPLICATIONS, *views) for end in ("", "/stream")}
+    asked = (*APPLICATIONS, *views, "translate/words", "write/drafts")
+    asks = {f"/api/{id.replace('_', '-')}{end}" for id in asked for end in ("", "/stream")}
     reads = {"/healthz", "/readyz", "/v1/models", "/v1/models/{model_id}"}
     jobs = {
         path
