@@ -12,6 +12,7 @@ from engine.serving.limited import PAUSED
 from engine.sizes import seconds_in_words
 from pages.parts.engine import caller, house
 from pages.parts.language import _
+from pages.parts.visits import CAME_BACK
 
 NAMES = {
     "fetch": Text("downloads"), "upload": Text("files"), "delete": Text("deletions"), "train": Text("fine-tuning"),
@@ -31,6 +32,7 @@ def banner() -> None:
     """Above each page: what happened to the server, and on a public site what is off for whoever may not do all."""
     who = caller()
     if _is_left_behind():
+        st.session_state[CAME_BACK] = True
         st.info(
             _(
                 "This page has lost its server, which was restarted or had forgotten it. What it was writing then is "

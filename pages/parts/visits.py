@@ -38,6 +38,8 @@ MOST_BESIDE = 4
 IGNORED = {"seed", "continuation", "rivals"}
 """Of requests, when it is asked whether they are the same."""
 HERE, PAGE, ARRIVED, TRIED = "visit_here", "visit_page", "visit_arrived", "visit_tried"
+CAME_BACK = "came_back"
+"""In the session: its browser had a page of an earlier server open, and sends what stands in its inputs."""
 
 
 @dataclass
@@ -114,7 +116,8 @@ def resume(application: Application[Any, Any], answer: str, texts: Sequence[str]
             st.rerun()  # on the way back an address sets its widgets once; what is set now stays
         return None
     st.session_state.pop(answer, None)
-    st.session_state.update({name: st.query_params[name] for name in texts if name in st.query_params})
+    if not st.session_state.pop(CAME_BACK, False):
+        st.session_state.update({name: st.query_params[name] for name in texts if name in st.query_params})
     return _tell_end(here, link)
 
 
@@ -285,7 +288,8 @@ def _forget(here: Here, key: str | None) -> None:
 
 def _restore(here: Here, link: str, found: Mapping[str, Any]) -> None:
     inputs = {name: value for name, value in found["inputs"].items() if name in (*here.texts, *here.settings)}
-    st.session_state.update(inputs)
+    if not st.session_state.pop(CAME_BACK, False):
+        st.session_state.update(inputs)
     request, result = from_record(here.application, dict(found))
     st.session_state.pop(here.answer, None)
     if request is not None:

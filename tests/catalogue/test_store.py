@@ -806,7 +806,7 @@ def test_hub_progress_comes_in_bytes(open_store: Callable[..., Store], hub: Fake
         seen.add(now.done_bytes)
         time.sleep(0.05)
     assert now.state == "ready"
-    assert len(seen) > 3
+    assert any(0 < done < len(WEIGHTS) for done in seen) and len(seen) > 2
 
 
 def test_a_broken_hub_download_goes_on_where_it_stopped(open_store: Callable[..., Store], hub: FakeHub) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import free_port, serve
-from tests.e2e.test_app import ENDLESS, press, wait_for_text
+from tests.e2e.test_app import ENDLESS, expect, press, wait_for_text
 
 pytestmark = pytest.mark.timeout(240)
 TYPED = "1, 2, 3, 4, 5, 6, 7, 8, 9,"
@@ -27,9 +27,10 @@ def test_a_page_says_that_its_server_ends_and_works_on_the_next_one(
         text.fill(TYPED)
         press(page, "Write")
         wait_for_text(page, 10)
+        expect(text).to_have_value(TYPED)
     page.get_by_text("The server is stopping.").wait_for()
     with serve(tmp_path, port):
         page.get_by_text(LOST).wait_for()
-        assert text.input_value() == TYPED
+        expect(text).to_have_value(TYPED)
         press(page, "Write")
         wait_for_text(page, 10)

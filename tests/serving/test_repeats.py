@@ -306,7 +306,7 @@ def test_a_folder_is_known_by_its_files_and_not_by_its_use(tmp_path: Path) -> No
 
 
 def test_fifty_who_ask_the_same_at_once_cause_one_computation(bench: Bench) -> None:
-    bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.02)  # a line of four places
+    bench.plan["a"] = FakeBackend(concurrency=1, step_seconds=0.3)  # slower than fifty threads begin
     answers: list[Any] = []
     crowd = [threading.Thread(target=lambda: answers.extend(bench.engine.run("a", [GREEDY], HOST))) for _ in range(50)]
     for one in crowd:
