@@ -21,6 +21,7 @@ from benchmarks.sides import ROOT, alternate
 from benchmarks.weights import gguf, safetensors
 from engine.backends.marian.files import open_student
 from engine.catalogue.models import read_catalogue
+from engine.catalogue.sources.package import Package
 from engine.catalogue.store import Store
 from engine.settings import available_cores, current
 from models.recipes.student_translations import translated
@@ -136,8 +137,10 @@ def typing(options: Options, rates: Rates) -> list[Figure]:
 
 def _sentence_seconds() -> float:
     """What one sentence takes the network alone."""
-    folder = Store(replace(current(), prefetch=False), read_catalogue()).path(STUDENT)
-    translator, text = open_student(STUDENT, folder), TYPED_TEXT.rpartition(". ")[2] + "book."
+    model = read_catalogue().find(STUDENT)
+    assert isinstance(model.source, Package)
+    folder = Store(replace(current(), prefetch=False), read_catalogue()).path(model.id)
+    translator, text = open_student(model.title, folder, model.source.files), TYPED_TEXT.rpartition(". ")[2] + "book."
     felt = []
     for _ in range(5):
         started = time.perf_counter()
