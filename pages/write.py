@@ -94,21 +94,20 @@ with controls:
     form, errors, front, examples = st.container(), st.container(), st.container(), st.container()
     with front:
         sampling = main_controls("write", write.TOKENS[kind])
-    left, right = st.columns(2)
-    language = left.selectbox(
+    language = st.selectbox(
         _("Language"), list(LANGUAGES)[:5], format_func=labelled(LANGUAGES, "language"), key="language",
         bind="query-params", on_change=fit_kind,
     )  # fmt: skip
     is_plain = kind in ("free", "chat")
-    genre = right.selectbox(
+    left, right = st.columns(2)
+    genre = left.selectbox(
         _("Genre"), list(GENRES), format_func=labelled(GENRES, "genre"), key="genre", bind="query-params",
         disabled=is_plain,
     )  # fmt: skip
-    tone = left.selectbox(
+    tone = right.selectbox(
         _("Tone"), list(TONES), format_func=labelled(TONES, "tone"), key="tone", bind="query-params", disabled=is_plain
     )
-    with right:
-        form_of = forms.choose_form(kind, language)
+    form_of = forms.choose_form(kind, language)
     forms.name_missing(kind, language)
     model = pick_model(APPLICATION, write.default_model(kind, language), below=errors)
     system = system_prompt(model, is_open=kind == "chat")

@@ -34,7 +34,7 @@ def show_route(source: str, target: str) -> Route | None:
         for leg in missing(catalogue, unmeasured) if unmeasured else ():
             offer(leg)
     if better:
-        _offer(better, target)
+        _offer(better, target, is_better=here is not None)
     elif here and (other := unmeasured_pair(here, models, source, target)):
         _offer_unmeasured(other)
     return here
@@ -50,12 +50,13 @@ def _way(route: Route) -> str:
     return f"{names} · {_bleu(model)}" if model.bleu else names
 
 
-def _offer(route: Route, target: str) -> None:
+def _offer(route: Route, target: str, *, is_better: bool) -> None:
     """Each leg that is missing, with what it costs and brings, and its button."""
     for model in missing(house().catalogue, route):
         language = NAMED[target if target in (model.pair or ()) else (model.pair or (target,))[0]]
+        named = {"language": language, "family": "Firefox Translations"}
         facts = [
-            _("{language}: {family}", language=language, family="Firefox Translations"),
+            _("Better for {language}: {family}", **named) if is_better else _("For {language}: {family}", **named),
             size_in_words(model.source.download_bytes(model)),
             plain(_(model.licence)),
             _bleu(model),

@@ -25,15 +25,17 @@ def status_line() -> None:
     """Where models run, what is loaded, how much memory it takes; redrawn on its own, from numbers only."""
     status = house().engine.status()
     loaded = dict.fromkeys(model.title for model in status.models if model.state == "ready")
+    loading = dict.fromkeys(model.title for model in status.models if model.state == "loading")
     working = sum(model.running for model in status.models)
     waiting = sum(model.queued for model in status.models)
     memory = _("{part} set aside", part=part_of(status.used_bytes, status.budget_bytes))
-    lines = [
-        f":material/memory: **{status.device.upper()}** · {memory}",
-        _("Loaded: {models}", models=plain(", ".join(loaded)))
-        if loaded
-        else _("Nothing loaded yet; the first request loads its model."),
-    ]
+    lines = [f":material/memory: **{status.device.upper()}** · {memory}"]
+    if loaded:
+        lines.append(_("Loaded: {models}", models=plain(", ".join(loaded))))
+    if loading:
+        lines.append(_("Loading: {models}", models=plain(", ".join(loading))))
+    if not loaded and not loading:
+        lines.append(_("Nothing loaded yet; the first request loads its model."))
     if working or waiting:
         lines.append(_("{working} at work, {waiting} waiting", working=working, waiting=waiting))
     st.caption("  \n".join(lines))
