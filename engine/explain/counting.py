@@ -40,13 +40,15 @@ class Follower:
 
 @dataclass(frozen=True)
 class CountingResult:
-    """`bits_per_byte` is the table's surprise at the prompt, which it has not counted."""
+    """`bits_per_byte` is the table's surprise at the prompt, which it has not counted; `bits_by_order` the same of
+    tables that look back 1, 2 … 8 letters."""
 
     continuation: str
     context: str
     followers: list[Follower]
     contexts: int
     bits_per_byte: float
+    bits_by_order: list[float]
 
 
 class Table:
@@ -59,16 +61,22 @@ class Table:
             for length in range(min(order, place) + 1):
                 self.counts[text[place - length : place]][byte] += 1
 
-    def probability(self, context: bytes, byte: int) -> float:
-        """Of a byte after a context, whose own counts weigh the more the fewer different bytes followed it."""
+    def probability(self, context: bytes, byte: int, order: int) -> float:
+        """Of a byte after a context, of which it looks back `order` bytes at most; a context's own counts weigh the
+        more the fewer different bytes followed it."""
         value = 1 / 256
-        for length in range(min(self.order, len(context)) + 1):
+        for length in range(min(order, len(context)) + 1):
             seen = self.counts.get(context[len(context) - length :])
             if seen is None:
                 break
             total, kinds = seen.total(), len(seen)
             value = (seen[byte] + kinds * value) / (total + kinds)
         return value
+
+    def surprise(self, text: bytes, order: int) -> float:
+        """In bits per byte, when it looks back so many bytes."""
+        shares = [self.probability(text[max(0, place - order) : place], byte, order) for place, byte in enumerate(text)]
+        return -sum(map(math.log2, shares)) / len(text)
 
     def longest(self, context: bytes) -> bytes:
         """The end of a context, as long as it was seen."""
@@ -90,14 +98,17 @@ def count(request: CountingRequest) -> CountingResult:
         raise not_between("order", 1, MOST_ORDER)
     text = clean_text(request.text, "text", MOST_CHARACTERS).encode()
     prompt = clean_text(request.prompt, "prompt", MOST_CHARACTERS).encode()
+    longest = Table(text, MOST_ORDER)
+    by_order = [longest.surprise(prompt, order) for order in range(1, MOST_ORDER + 1)]
     table = Table(text, request.order)
-    surprise = [-math.log2(table.probability(prompt[:place], byte)) for place, byte in enumerate(prompt)]
     context = table.longest(prompt)
     followers = [
         Follower(_shown(bytes([byte])), number) for byte, number in table.counts[context].most_common(FOLLOWERS)
     ]
     continuation = table.write(prompt, WRITTEN, request.seed).decode(errors="ignore")
-    return CountingResult(continuation, _shown(context), followers, len(table.counts), sum(surprise) / len(surprise))
+    return CountingResult(
+        continuation, _shown(context), followers, len(table.counts), by_order[request.order - 1], by_order
+    )
 
 
 def _shown(some: bytes) -> str:

@@ -14,7 +14,7 @@ from engine.serving.protocol import Caller, Engine
 
 BYTES = "bytes"
 """In the place of a model: the text's bytes in UTF-8, the plainest tokenizer."""
-SIDE_BY_SIDE = ("smollm2-135m-instruct", "gemma-3-270m", "minilm-l6", "firefox-en-pt", BYTES)
+SIDE_BY_SIDE = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "firefox-en-pt", BYTES)
 """Byte pairs for English, pieces for 140 languages, words and their parts, pieces for two languages, bytes."""
 MOST_CHARACTERS = 4000
 SENTENCES = {

@@ -15,6 +15,7 @@ from engine.explain.meaning import ANALOGIES, SENTENCES, WORDS
 from engine.explain.tokens import BYTES, SIDE_BY_SIDE
 from engine.messages import Text
 from pages.parts.engine import house
+from pages.parts.glossary import GLOSSARY
 from pages.parts.language import _, labelled
 from pages.parts.looking import go_on, is_here, look
 from pages.parts.phases import show_phases
@@ -33,10 +34,10 @@ from pages.parts.views import (
 )
 
 ON = "look"
-SMALL, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
+SMALL, GEMMA, JUDGE = "smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm"
 ATTENTION_MODELS = {
     SMALL: Text("Decoder: looks back"),
-    "minilm-l6": Text("BERT: looks both ways"),
+    JUDGE: Text("BERT: looks both ways"),
     "firefox-en-pt": Text("Translator: looks across"),
 }
 DECODERS = {SMALL: Text("SmolLM2 135M"), GEMMA: Text("Gemma 3 270M")}
@@ -70,6 +71,8 @@ def show_step(number: int) -> None:
         st.markdown(f":material/help: **{_('Question')}** · {_(step.question)}")
         with st.expander(_("Answer"), key=f"answer-{number}"):
             st.markdown(_(step.answer))
+        with st.expander(_("Words of the lesson"), icon=":material/dictionary:", key=f"words-{number}"):
+            st.markdown("\n".join(f"- **{_(word)}**: {_(meaning)}" for word, meaning in GLOSSARY))
 
 
 def _ask_text(number: int, start: str) -> str:
@@ -82,6 +85,7 @@ def _ask_text(number: int, start: str) -> str:
 
 
 def _tokens(text: str) -> None:
+    """By each tokenizer that is here."""
     ready = [id for id in SIDE_BY_SIDE if id == BYTES or house().store.availability(id).state == "ready"]
     show_tokens(text, ready, "step-tokens")
     st.markdown(_("**What a language costs.** The same sentence, from the Universal Declaration of Human Rights:"))
@@ -105,7 +109,7 @@ def _next(text: str) -> None:
 def _chain(text: str) -> None:
     if model_id := _decoder("model3"):
         other = st.text_input(
-            _("What if? The same with one word changed"), "The cat sat on the piano because it was tired.",
+            _("What if? The same with one word changed"), "The cat sang on the mat because it was tired.",
             key="other", bind="query-params",
         )  # fmt: skip
         show_chain({_("Text"): text, _("With the change"): other}, model_id, "chain")
@@ -131,7 +135,7 @@ def _attention(text: str) -> None:
 
 def _counting(text: str) -> None:
     prompt = st.text_input(
-        _("Beginning"), "The soldiers marched through the forest", key="prompt4", bind="query-params"
+        _("Beginning"), "In the morning the children came out of the school", key="prompt4", bind="query-params"
     )
     order = st.slider(_("Letters that the table looks back"), 1, 8, 4, key="order", bind="query-params")
     st.markdown("**" + _("A table that counts") + "**")
@@ -181,11 +185,13 @@ STEPS = {
         Text("Text becomes pieces"),
         Text(
             "A model reads no letters and no words. A **tokenizer** cuts the text into pieces from a fixed list, the "
-            "**vocabulary**, and each piece has a number, its **id**. Frequent words are one piece, rare ones several. "
-            "Five tokenizers cut your text below. The small number behind each piece is its id. Models take only so "
-            "many pieces at once, and whoever sells their answers counts pieces. "
-            "A tokenizer that has no pieces for a script writes *unknown*, and what you typed is lost: its few "
-            "tokens are no gain."
+            "**vocabulary**; a piece is called a **token**, and each has a number, its **id**, the small one behind it "
+            "below. The list was made from much text: what was frequent there is one piece, what was rare several, so "
+            "that a tokenizer made from English needs more pieces for other languages. It matters, since a "
+            "model takes only so many pieces at once, needs time for each, and whoever sells its answers counts them. "
+            "Marks such as *<bos>* and *</s>* are added at the beginning and end; *<0xC3>* is a byte, a part of a "
+            "character that has no piece of its own. A tokenizer that does not even have bytes for a script gives all "
+            "of it one and the same id, **unknown**, and what you typed is lost: its few pieces are no gain."
         ),
         Text(
             "Type a name, a long number, or a sentence in another language. Who pays more pieces, and why "
@@ -246,10 +252,12 @@ STEPS = {
         Text("Counting before networks"),
         Text(
             "Before there were networks one counted: how often did *e* follow *th*? Such an **n-gram** table needs no "
-            "training but counting. Yours is made of your text below, in a moment. Then the same beginning goes "
-            "to a tiny "
-            "network, if one was trained here, and to Gemma with 270 million weights. **Bits per byte** tells how "
-            "surprised each one is by your beginning: lower is better."
+            "training but counting. Yours is made of your text below, in a moment; its beginning is a new sentence, "
+            "which does not stand in the text. The further the table looks back, the fewer of the new sentence's "
+            "beginnings it has ever seen; where it has seen none, it can only look back less. Then the same beginning "
+            "goes to a tiny network, if one was trained here, and to Gemma with 270 million **weights** (the numbers "
+            "that were learned). **Bits per byte** tells how surprised each one is by your beginning, for each of its "
+            "letters (bytes): lower is better, and 8 would be to know nothing."
         ),
         Text(
             "Let the table look back 1, 4 and 8 letters, and watch what it writes and its bits per byte. Why is more "
@@ -268,11 +276,11 @@ STEPS = {
         Text("Meaning as numbers"),
         Text(
             "Inside the model, a piece is no id any more but a **vector**: a list of hundreds of numbers, the "
-            "**embedding**. What is used alike gets vectors that point alike. Your words and sentences, one a line, "
-            "are drawn on a plane "
-            "that keeps as much of their differences as a plane can (**PCA**). Then analogies: from *man* to "
-            "*king* is a "
-            "step; the same step from *woman* should lead to *queen*."
+            "**embedding**. What is used alike gets vectors that point alike; the **cosine** says how much: 1 is the "
+            "same direction, 0 is nothing in common. Your words and sentences, one a line, are drawn on a plane "
+            "that keeps as much of their differences as a plane can (**PCA**, which turns the many numbers to their "
+            "two most telling directions). Close means *used alike*, not *true alike*. Then analogies: from *man* to "
+            "*king* is a step; the same step from *woman* should lead to *queen*."
         ),
         Text(
             "The last three lines say the same in two languages, and the opposite. Which two lie closest, and should "
@@ -290,15 +298,13 @@ STEPS = {
     6: Step(
         Text("Attention"),
         Text(
-            "How does a piece know about the others? In each **layer**, several **heads** let every piece look "
-            "at others "
-            "and take over a part of what they hold: hᵢ = Attention(hᵢ₋₁, hᵢ₋₁, hᵢ₋₁) + hᵢ₋₁. How much it looks "
-            "where is a "
-            "number, and each row adds up to 100 %. A **decoder**, which writes, may only look back. A "
-            "**BERT**, which judges, "
-            "looks both ways. A **translator** looks across, from its words to those of the source. Point at a "
-            "piece to see "
-            "where it looks."
+            "How does a piece know about the others? A model is a pile of **layers**, and in each of them several "
+            "**heads** let every piece look at others and take over a part of what they hold: hᵢ = Attention(hᵢ₋₁, "
+            "hᵢ₋₁, hᵢ₋₁) + hᵢ₋₁. Here hᵢ is what a piece holds after layer i; what it held before is kept, and "
+            "something is added. How much it looks where is a number, the **weight** of its attention, and those of a "
+            "piece add up to 100 %. A **decoder**, which writes, may only look back. A **BERT**, which judges texts "
+            "on the page Sentiment, looks both ways. A **translator** looks across, from its words to those of the "
+            "source. Point at a piece to see where it looks."
         ),
         Text("Compare head 0, the average, with single heads of the same layer. What does the average hide?"),
         Text(
@@ -313,12 +319,12 @@ STEPS = {
     7: Step(
         Text("Layer by layer"),
         Text(
-            "Each layer only adds something to what is there: the **residual stream** runs from the embedding "
-            "at the bottom "
-            "to the answer at the top. If the model had to speak after each layer, what would it say? This is the "
-            "**logit lens**. Read each column from the bottom upwards: it stands over a piece, and shows the "
-            "guess for the "
-            "next one; the darker, the surer. The bars tell by how much each layer changes the stream."
+            "Each layer only adds something to what is there: the **residual stream**, the numbers that a piece "
+            "holds, runs from the embedding at the bottom (layer 0) to the answer at the top. If the model had to "
+            "speak after each layer, what would it say? This is the **logit lens**: it turns what is there after a "
+            "layer into scores (logits) for the next piece, as the model does after its last one. Read each column "
+            "from the bottom upwards: it stands over a piece, and shows the guess for the next one; the darker, the "
+            "surer. The bars below tell by how much each layer changes the stream."
         ),
         Text("In which layer does the right word appear first, and where does the model become sure?"),
         Text(
@@ -331,13 +337,12 @@ STEPS = {
     8: Step(
         Text("Pre-training and fine-tuning"),
         Text(
-            "A model learns in two phases. **Pre-training**: it reads very much text and is moved, token by "
-            "token, so that "
-            "the surprise of step 3 becomes smaller. **Fine-tuning**: the same again on a little text of one "
-            "kind, a task. "
-            "Below, one beginning before, in the middle of and after a run of Fine-tune on this computer, and "
-            "the curve of "
-            "its surprise, the **loss**."
+            "A model learns in two phases. **Pre-training**: it reads very much text and its weights, the numbers in "
+            "it, are moved a little token by token, so that its surprise (step 3: how unlikely it found the token "
+            "that came) becomes smaller. A **step** is one such move, after some texts. **Fine-tuning**: the same "
+            "again on a little text of one kind, a task. Below, one beginning before, in the middle of and after a "
+            "run of Fine-tune on this computer, and the curve of its surprise, the **loss**: the lower, the better it "
+            "foretells."
         ),
         Text("Can I train one on my own computer? Does it understand? Can it be creative?"),
         Text(

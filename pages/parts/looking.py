@@ -20,6 +20,10 @@ from pages.parts.text import plain
 
 KEPT, STOPPED = "looked", "looked-stopped"
 MOST_KEPT = 24
+MOST_TOLD = 2_000
+"""Cells of a table that is drawn whole."""
+MOST_ROWS, HEIGHT = 12, 440
+"""Rows from which a table scrolls, and its height then in pixels."""
 
 
 def is_here(view: View, model_id: str) -> bool:
@@ -109,7 +113,7 @@ def show_behind(
 ) -> None:
     """The table behind a plot, as a file too, and the notebook's cell that gives the same figures."""
     with st.expander(_("Table and files"), icon=":material/table:", key=f"{key}-behind"):
-        st.dataframe(list(rows), hide_index=True, key=f"{key}-table")
+        show_rows(rows, f"{key}-table")
         st.download_button(
             _("Download CSV"), as_csv(rows), f"{key}.csv", "text/csv", icon=":material/download:", key=f"{key}-csv"
         )
@@ -117,6 +121,21 @@ def show_behind(
         if code:
             st.caption(_("A notebook's cell that gives the same figures with transformers:"))
             st.code(code, language="python")
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], key: str) -> None:
+    """A small table whole, as a screen reader reads tables; a large one to scroll and sort in, of which only what is in
+    view is there for a screen reader, and which the arrow keys walk through."""
+    if sum(map(len, rows)) > MOST_TOLD:
+        st.dataframe(list(rows), hide_index=True, key=key)
+        return
+    told = [{plain(name): plain(_in_words(cell)) for name, cell in row.items()} for row in rows]
+    st.table(told, hide_index=True, height=HEIGHT if len(told) > MOST_ROWS else "content")
+
+
+def _in_words(cell: Any) -> str:
+    """A number to four digits; an absent one is nothing."""
+    return "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell).replace("\n", "↵")
 
 
 def show_origin(result: Any) -> None:

@@ -192,7 +192,8 @@ def heads(habits: Any, habit: int) -> dict[str, Any]:
     """One habit of every head: layers down, heads across."""
     values = habits[..., habit]
     trace = {
-        "type": "heatmap", "z": np.round(values, 4).tolist(), "colorscale": SCALE, "zmin": 0, "xgap": 1, "ygap": 1,
+        "type": "heatmap", "z": np.round(values, 4).tolist(), "x0": 1, "y0": 1,  # as the controls count them
+        "colorscale": SCALE, "zmin": 0, "xgap": 1, "ygap": 1,
         "zmax": 1 if habit < 3 else None, "hovertemplate": _("layer {y}, head {x}", y="%{y}",
         x="%{x}") + ": %{z:.2f}<extra></extra>",
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -18,6 +18,18 @@ from pages.parts.text import plain
 def _quoted(piece: str) -> str:
     """A piece of text in quotes; one that is only space as the plots show it."""
     return repr(piece.strip() or piece.replace("\n", "↵").replace(" ", "·"))
+
+
+def say_costs(counts: Mapping[str, Mapping[str, float]]) -> None:
+    """Which language pays most and least by each tokenizer: {tokenizer: {language: tokens}}."""
+    told = []
+    for name, languages in counts.items():
+        least, most = min(languages, key=languages.__getitem__), max(languages, key=languages.__getitem__)
+        told.append(
+            _("{name}: {least} {few}, {most} {many}", name=name, least=least, few=f"{languages[least]:.0f}", most=most,
+              many=f"{languages[most]:.0f}")
+        )  # fmt: skip
+    st.markdown(plain(_("The fewest and the most tokens. {list}.", list="; ".join(told))))
 
 
 def say_choices(result: NextResult) -> None:
@@ -77,4 +89,7 @@ def say_turning(result: LensResult) -> None:
 def say_closest(result: MeaningResult) -> None:
     """Which lie nearest to each other."""
     pairs: Sequence[str] = [f"{one!r} – {other!r} {cosine:.2f}" for one, other, cosine in closest(result, 5)]
-    st.markdown(plain(_("Closest of all (1 is the same direction): {pairs}.", pairs="; ".join(pairs))))
+    words = _("Closest of all (1 is the same direction): {pairs}.", pairs="; ".join(pairs))
+    last = ", ".join(f"{one.text!r} {one.cosine:.2f}" for one in result.nearest[-1])
+    words += " " + _("Closest to the last line, {line}: {list}.", line=repr(result.texts[-1]), list=last)
+    st.markdown(plain(words))

@@ -26,9 +26,9 @@ from pages.parts import plots
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, capitalised, labelled
-from pages.parts.looking import look, show_behind, show_origin, show_plot
+from pages.parts.looking import look, show_behind, show_origin, show_plot, show_rows
 from pages.parts.picker import title_of
-from pages.parts.readings import say_choices, say_closest, say_contrast, say_habit, say_turning
+from pages.parts.readings import say_choices, say_closest, say_contrast, say_costs, say_habit, say_turning
 from pages.parts.text import plain, show_text
 from pages.parts.tokens import Piece as TokenPiece
 from pages.parts.tokens import hint_of, percent, show_pieces
@@ -43,6 +43,8 @@ DROPPED = {
     "top_p": Text("dropped by top-p"), "min_p": Text("dropped by min-p"),
 }  # fmt: skip
 PARTS = {"cross": Text("from translation to source"), "encoder": Text("inside the source")}
+MOST_SAID = 24
+"""Tokens of which a picture's description says where they look."""
 SHADES = ("#1f8a8433", "#d1603d33", "#6a7fc133", "#c9a22733")
 
 
@@ -60,7 +62,7 @@ def show_tokens(text: str, model_ids: Sequence[str], key: str) -> None:
         st.html(_strip(result.pieces))
         rows += [
             {_("Model"): name, _("Place"): place, _("Token"): piece.text, _("Id"): piece.id,
-            _("Vocabulary"): result.vocabulary}
+             _("Vocabulary"): result.vocabulary}
             for place, piece in enumerate(result.pieces)
         ]  # fmt: skip
     if rows:
@@ -89,7 +91,13 @@ def show_costs(model_ids: Sequence[str], key: str) -> None:
         name: {capitalised(_(NAMED[code])): float(count) for code, count in counts.items()}
         for name, counts in found.items()
     }
-    show_plot(plots.grouped(named, _("tokens")), f"{key}-costs", _("Tokens of one sentence in each language."))
+    say_costs(named)
+    told = "; ".join(
+        f"{name}: " + ", ".join(f"{language} {count:.0f}" for language, count in counts.items())
+        for name, counts in named.items()
+    )
+    alt = _("Tokens of one sentence in each language. {list}.", list=told)
+    show_plot(plots.grouped(named, _("tokens")), f"{key}-costs", alt)
     rows = [
         {_("Language"): capitalised(_(NAMED[code])), _("Sentence"): sentence}
         | {name: counts[code] for name, counts in found.items()}
@@ -180,11 +188,17 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
                                number=f"{worst.surprise_bits or 0:.1f}")))  # fmt: skip
     if len(found) == 2:
         say_contrast(*found.values())
-    show_plot(plots.chain_bars(found), key, _("The surprise of each token in bits, and their sum."))
+    told = "; ".join(
+        f"{name}: "
+        + ", ".join(f"{link.text.strip()} {link.surprise_bits or 0:.1f}" for link in result.links[:MOST_SAID])
+        for name, result in found.items()
+    )
+    alt = _("The surprise of each token in bits, and their sum. {list}.", list=told)
+    show_plot(plots.chain_bars(found), key, alt)
     rows = [
         {_("Text"): name, _("Token"): link.text, _("Id"): link.id, _("Probability"): link.probability,
          _("Surprise in bits"): link.surprise_bits, _("Sum in bits"): link.sum_bits,
-         _("Likeliest instead"): ", ".join(f"{rival.text.strip()} {rival.probability:.0%}" for rival in link.rivals)}
+         _("Likeliest instead"): ", ".join(f"“{rival.text.strip()}” {rival.probability:.1%}" for rival in link.rivals)}
         for name, result in found.items() for link in result.links
     ]  # fmt: skip
     show_behind(
@@ -232,10 +246,12 @@ def show_attention(text: str, model_id: str, key: str, source: str = "") -> None
     left, right = st.columns(2) if is_short else (None, st.container())
     if left:
         with left:
-            alt = _("Lines from each token to those that it looks at, in layer {layer}.", layer=layer + 1)
+            alt = _("Lines from each token to those that it looks at, in layer {layer}; most: {list}.", layer=layer + 1,
+                    list=_strongest(chosen, result))  # fmt: skip
             show_plot(plots.arcs(chosen, result.rows, result.columns), f"{key}-arcs", alt)
     with right:
-        alt = _("Attention weights of layer {layer} as a matrix, a row for each token that looks.", layer=layer + 1)
+        alt = _("Attention weights of layer {layer} as a matrix, a row for each token that looks. Most: {list}.",
+                layer=layer + 1, list=_strongest(chosen, result))  # fmt: skip
         show_plot(plots.matrix(chosen, result.rows, result.columns), f"{key}-matrix", alt)
     names = [f"{place} {piece.text}" for place, piece in enumerate(result.columns)]
     rows = [
@@ -245,6 +261,14 @@ def show_attention(text: str, model_id: str, key: str, source: str = "") -> None
     show_behind(rows, f"{key}-weights", "attention", model_id, request)
     _show_heads(result, key)
     show_origin(result)
+
+
+def _strongest(weights: Any, result: AttentionResult) -> str:
+    """Where each token looks most, of the first ones, in words."""
+    return ", ".join(
+        f"{piece.text.strip()} → {result.columns[int(line.argmax())].text.strip()} {line.max():.0%}"
+        for piece, line in zip(result.rows[:MOST_SAID], weights, strict=False)
+    )
 
 
 def _layer_and_head(model_id: str, part: str, key: str) -> tuple[int, int]:
@@ -292,7 +316,7 @@ def _show_heads(result: AttentionResult, key: str) -> None:
             4) for one in options}
             for layer, line in enumerate(habits) for head, value in enumerate(line)
         ]  # fmt: skip
-        st.dataframe(rows, hide_index=True, key=f"{key}-heads-table")
+        show_rows(rows, f"{key}-heads-table")
 
 
 def show_lens(text: str, model_id: str, key: str) -> None:
@@ -312,8 +336,10 @@ def show_lens(text: str, model_id: str, key: str) -> None:
     ]  # fmt: skip
     show_behind(rows, f"{key}-lens", "lens", model_id, request)
     figure = plots.change_line(result)
-    show_plot(figure, f"{key}-changes", _("By how much each layer moves the residual stream."))
-    moved = zip(figure["data"][0]["x"], figure["data"][0]["y"], strict=True)
+    moved = list(zip(figure["data"][0]["x"], figure["data"][0]["y"], strict=True))
+    alt = _("By how much each layer moves the residual stream. {list}.",
+            list=", ".join(f"{layer}: {share:.0%}" for layer, share in moved))  # fmt: skip
+    show_plot(figure, f"{key}-changes", alt)
     show_behind([{_("Layer"): layer, _("Change"): share} for layer, share in moved], f"{key}-changes")
     show_origin(result)
 
@@ -323,12 +349,22 @@ def show_counting(text: str, prompt: str, order: int, key: str) -> float | None:
     result = look("counting", CountingRequest(text, prompt, order))
     if result is None:
         return None
-    words = _("The table has counted what follows {contexts:,} different beginnings of up to {order} letters. Of the "
-              "end of yours it knows {context}, after which came:", contexts=result.contexts, order=order,
-              context=repr(result.context))  # fmt: skip
-    st.caption(plain(words))
+    words = _(counted(
+        "The table has counted what follows {contexts:,} different beginnings of {count} letter. Of the end of yours "
+        "it knows {context}, after which came: {list}.",
+        "The table has counted what follows {contexts:,} different beginnings of up to {count} letters. Of the end of "
+        "yours it knows {context}, after which came: {list}.", order, contexts=result.contexts,
+        context=repr(result.context),
+        list=", ".join(f"{one.text!r} {one.count}×" for one in result.followers),
+    ))  # fmt: skip
+    st.markdown(plain(words))
+    bits = "; ".join(f"{place}: {value:.2f}" for place, value in enumerate(result.bits_by_order, 1))
+    st.markdown(plain(_("Its surprise at your beginning, in bits per byte, by how many letters it looks back: {list}.",
+                        list=bits)))  # fmt: skip
     seen = {_("count"): {plots.named(one.text): float(one.count) for one in result.followers}}
-    show_plot(plots.grouped(seen, _("times")), f"{key}-counts", _("What followed the last letters, and how often."))
+    alt = _("What followed the last letters, and how often: {list}.",
+            list=", ".join(f"{one.text!r} {one.count}" for one in result.followers))  # fmt: skip
+    show_plot(plots.grouped(seen, _("times")), f"{key}-counts", alt)
     show_behind([{_("Letter"): one.text, _("Times"): one.count} for one in result.followers], f"{key}-counts")
     st.caption(_("It goes on by lot, letter by letter:"))
     show_text(prompt + result.continuation)
@@ -380,7 +416,11 @@ def show_masked(text: str, model_id: str, key: str) -> None:
         show_plot(
             plots.grouped(bars, _("probability")),
             f"{key}-{number}",
-            _("What could stand at mask {number}.", number=number),
+            _(
+                "What could stand at mask {number}: {list}.",
+                number=number,
+                list=", ".join(f"{one.text} {one.probability:.1%}" for one in mask),
+            ),
         )
         show_behind([{_("Word"): one.text, _("Probability"): one.probability} for one in mask], f"{key}-{number}")
 

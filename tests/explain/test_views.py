@@ -121,14 +121,18 @@ def test_counting_by_hand() -> None:
     table = Table(b"abab", 1)
     assert table.counts[b""] == {97: 2, 98: 2} and table.counts[b"a"] == {98: 2}
     alone = (2 + 2 / 256) / 6  # two of four letters, and two kinds that share what is left
-    assert table.probability(b"", 97) == pytest.approx(alone)
-    assert table.probability(b"xa", 98) == pytest.approx((2 + alone) / 3)
+    assert table.probability(b"", 97, 1) == pytest.approx(alone)
+    assert table.probability(b"xa", 98, 1) == pytest.approx((2 + alone) / 3)
     for context in (b"", b"a", b"zz"):
-        assert sum(table.probability(context, byte) for byte in range(256)) == pytest.approx(1)
+        assert sum(table.probability(context, byte, 1) for byte in range(256)) == pytest.approx(1)
     found = count(CountingRequest("abab", "aba", 1))
     assert found.continuation == "ba" * 60 and [(one.text, one.count) for one in found.followers] == [("b", 2)]
     seen, unseen = (count(CountingRequest(STORY, prompt, 4)).bits_per_byte for prompt in ("the baker", "xylophone"))
     assert seen < 3 < unseen
+    new = "In the morning the children came out of the school"
+    by_order = count(CountingRequest(STORY, new, 8)).bits_by_order
+    assert by_order[2] == min(by_order) < by_order[7], "more is not always better"
+    assert by_order[2] == count(CountingRequest(STORY, new, 3)).bits_per_byte
     with pytest.raises(InputError, match="order"):
         count(CountingRequest("a", "b", 99))
 

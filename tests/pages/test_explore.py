@@ -75,7 +75,7 @@ def test_a_step_draws_from_its_link_alone(open_page: Open, bench: Bench, step: i
     assert not app.exception and not app.error and not app.warning, said(app)
     drawn = figures(app)
     assert drawn and all(figure["alt"] and figure["saves"] for figure in drawn)
-    assert app.dataframe, "a table stands behind each plot"
+    assert app.table or app.dataframe, "a table stands behind each plot"
     assert "<b>bold" not in json.dumps([figure["data"] for figure in drawn])
     assert len([one for one in app.expander if one.label == "Answer"]) == 1
 
@@ -123,9 +123,9 @@ def test_the_free_mode_has_every_view(open_page: Open, bench: Bench, view: str) 
         again = open_page("explore", link=link | {"why": "".join(app.query_params["why"])})
         assert figures(again), "a link leads to what was found"
     elif view == "tokens":
-        assert app.dataframe
+        assert app.table
     else:
-        assert figures(app) and app.dataframe
+        assert figures(app) and app.table
 
 
 def test_attention_across_to_a_source(open_page: Open) -> None:

@@ -21,7 +21,7 @@ def pieces_of(tokenizer: Any, ids: Sequence[int], *, is_running: bool = True) ->
     else:
         texts = [_alone(decode([id]), str(name)) for id, name in zip(ids, names, strict=True)]
     return tuple(
-        Piece(str(name) if id in special else text or _raw(str(name)), int(id), id in special)
+        Piece(str(name) if id in special else text or _unread(tokenizer, int(id), str(name)), int(id), id in special)
         for id, name, text in zip(ids, names, texts, strict=True)
     )
 
@@ -32,7 +32,8 @@ def _alone(text: str, name: str) -> str:
     return "" if "\ufffd" in text else space + text
 
 
-def _raw(name: str) -> str:
-    """A token that is no text alone: its bytes."""
-    raw = bytes_of(name)
-    return name if raw is None else bytes_as_text(raw)
+def _unread(tokenizer: Any, id: int, name: str) -> str:
+    """A token that is no text alone: its bytes, or its name where it is a mark that texts do not have."""
+    whole = str(tokenizer.decode([id], skip_special_tokens=False))
+    raw = bytes_of(name) if not whole or "\ufffd" in whole else None
+    return (whole or name) if raw is None else bytes_as_text(raw)
