@@ -42,7 +42,7 @@ def clear_sample() -> None:
 def show_found(passage: str, found: AnswerResult) -> None:
     """The answer with how sure the model is, where it stands, and what came next."""
     if found.answer:
-        show_text(found.answer)
+        show_text(found.answer, is_headline=True)
         st.caption(capitalised(f"{confidence_in_words(found.score)} ({percent_in_words(found.score)})"))
     else:
         st.subheader(_("No answer in this text"), anchor=False)

@@ -67,12 +67,13 @@ resume(
 left, right = st.columns([7, 5], gap="large")
 with left:
     form, errors = st.container(), st.container()
+    with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+        words = st.slider(
+            _("Length in words"), MIN_WORDS, MAX_WORDS, SAMPLES[0].words, 5, key="words", bind="query-params",
+            on_change=changes(), help=_("Kept within 10 %; in Chinese and Japanese, characters."),
+        )  # fmt: skip
+        bullets = st.toggle(_("Bullets"), key="bullets", bind="query-params", on_change=changes(), width="content")
 with right:
-    words = st.slider(
-        _("Length in words"), MIN_WORDS, MAX_WORDS, SAMPLES[0].words, 5, key="words", bind="query-params",
-        on_change=changes(), help=_("Kept within 10 %; in Chinese and Japanese, characters."),
-    )  # fmt: skip
-    bullets = st.toggle(_("Bullets"), key="bullets", bind="query-params", on_change=changes())
     model = pick_model(APPLICATION, below=errors)
     beside_place = st.container()
     with st.expander(_("More settings"), icon=":material/tune:"):
@@ -91,7 +92,7 @@ with right:
 with left:
     with form, st.form("summarize", border=False):
         article = st.text_area(
-            _("Text"), SAMPLES[0].text, height=300, key="article", persist_state="session",
+            _("Text"), SAMPLES[0].text, height=240, key="article", persist_state="session",
             help=_("Up to {most:,} characters; a model that writes reads {written:,}.", most=MAX_CHARACTERS,
                    written=MAX_WRITTEN_CHARACTERS),
         )  # fmt: skip

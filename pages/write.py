@@ -84,13 +84,16 @@ resume(
     APPLICATION, KEY, ["about"],
     ["kind", "language", "genre", "tone", "form", "chapters", "system", *keys_of("write")],
 )  # fmt: skip
-controls, page = st.columns([5, 7], gap="large")
+kind = st.pills(
+    _("Kind"), list(KIND_NAMES), default="story", format_func=labelled(KIND_NAMES, "kind"), key="kind",
+    bind="query-params", on_change=fit_kind, required=True, label_visibility="collapsed", wrap=True,
+) or "story"  # fmt: skip
+if kind == "chat":  # what is said stands before the settings, on a phone too
+    page, controls = st.columns([7, 5], gap="large")
+else:
+    controls, page = st.columns([5, 7], gap="large")
 wide = st.container()
 with controls:
-    kind = st.pills(
-        _("Kind"), list(KIND_NAMES), default="story", format_func=labelled(KIND_NAMES, "kind"), key="kind",
-        bind="query-params", on_change=fit_kind, required=True, label_visibility="collapsed", wrap=True,
-    ) or "story"  # fmt: skip
     form, errors, front, examples = st.container(), st.container(), st.container(), st.container()
     with front:
         sampling = main_controls("write", write.TOKENS[kind])
@@ -156,7 +159,8 @@ else:
                 st.caption(_("Press Write. The text appears here as the model writes it."))
         if draft:
             drafts.note(KEY)
-            show_draft(draft, before, is_ready=model is not None)
+            if not draft.is_empty:
+                show_draft(draft, before, is_ready=model is not None)
             drafts.show_tree(KEY)
             if not draft.request.form:
                 offer_temperature(draft, sampling)

@@ -42,7 +42,7 @@ class Visits:
             return ""
         try:
             with self._lock:
-                visits = [Visit(key, title[:MAX_TITLE_CHARACTERS], time.time()), *self.of(visitor, page)]
+                visits = [Visit(key, _in_short(title), time.time()), *self.of(visitor, page)]
                 self._write(visitor, page, visits[:MAX_LISTED])
             self._delete(visits[MAX_LISTED:])
         except StorageError:
@@ -109,3 +109,8 @@ def _name(key: str) -> str:
 
 def _list_name(visitor: str, page: str) -> str:
     return f"visits of {visitor} on {page}"
+
+
+def _in_short(title: str) -> str:
+    """Its beginning, and that more followed."""
+    return title if len(title) <= MAX_TITLE_CHARACTERS else f"{title[: MAX_TITLE_CHARACTERS - 2].rstrip()} …"

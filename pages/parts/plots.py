@@ -52,23 +52,23 @@ def choices(result: NextResult, most: int = 15) -> dict[str, Any]:
     names = [named(one.text) for one in listed]
     colours = [FAINT if one.dropped_by else TEAL for one in listed]
     panels = [
-        (_("logit"), [one.logit for one in listed], "%{x:.2f}", "x", TEAL),
-        (_("÷ T"), [one.scaled for one in listed], "%{x:.2f}", "x2", TEAL),
-        (_("softmax"), [one.probability for one in listed], "%{x:.2%}", "x3", FAINT),
-        (_("kept"), [one.share for one in listed], "%{x:.2%}", "x4", TEAL),
+        (_("logit"), [one.logit for one in listed], "%{x:.2f}", "x"),
+        (_("÷ T"), [one.scaled for one in listed], "%{x:.2f}", "x2"),
+        (_("softmax"), [one.probability for one in listed], "%{x:.2%}", "x3"),
+        (_("kept"), [one.share for one in listed], "%{x:.2%}", "x4"),
     ]
     data = [
         {
             "type": "bar", "orientation": "h", "x": values, "y": list(range(len(names))), "name": name, "xaxis": axis,
-            "marker": {"color": colours if colour == TEAL else colour}, "hovertemplate": form, "showlegend": False,
+            "marker": {"color": colours}, "hovertemplate": form, "showlegend": False,
         }
-        for name, values, form, axis, colour in panels
+        for name, values, form, axis in panels
     ]  # fmt: skip
     layout: dict[str, Any] = {
         "height": 90 + 24 * len(names), "margin": MARGIN, "bargap": 0.25, "yaxis": _axis(names),
         "transition": {"duration": 250},
     }  # fmt: skip
-    for number, (name, _values, _form, axis, _colour) in enumerate(panels):
+    for number, (name, _values, _form, axis) in enumerate(panels):
         shares = number >= 2
         layout[axis.replace("x", "xaxis")] = {
             "domain": [0.26 * number, 0.26 * number + 0.22], "title": {"text": name}, "anchor": "y", "nticks": 3,

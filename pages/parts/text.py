@@ -14,19 +14,23 @@ STYLE = (
     "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.7;font-size:1.1rem;"
     "font-family:'Source Serif',Georgia,'Noto Serif CJK SC',serif;"
 )
+_HEADLINE = "font-size:1.3rem;font-weight:600;line-height:1.4;"
 _DOUBT = "text-decoration:underline dotted #c2410c 2px;text-underline-offset:.25rem;"
 LONGEST_WORD = 40
 _MARK = "background:#ffd54f;color:#17211f;border-radius:.25rem;padding:.05rem .15rem;"
 
 
-def show_text(text: str, place: Any = None, doubts: Sequence[tuple[int, int]] = (), why: str = "") -> None:
+def show_text(
+    text: str, place: Any = None, doubts: Sequence[tuple[int, int]] = (), why: str = "", *, is_headline: bool = False
+) -> None:
     """Draw text with its line breaks, exactly as it is; doubtful spans are underlined, with the reason as a tooltip."""
     drawn, at = "", 0
     for start, end in doubts:
         mark = f'<span title="{html.escape(why)}" style="{_DOUBT}">{html.escape(text[start:end])}</span>'
         drawn, at = drawn + html.escape(text[at:start]) + mark, end
     drawn += html.escape(text[at:])
-    (place or st).html(f'<div data-answer dir="auto" style="{STYLE}">{drawn or "&nbsp;"}</div>')
+    style = STYLE + (_HEADLINE if is_headline else "")
+    (place or st).html(f'<div data-answer dir="auto" style="{style}">{drawn or "&nbsp;"}</div>')
 
 
 def show_passage(passage: str, start: int, end: int, *, around: int = 700) -> None:
