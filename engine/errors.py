@@ -134,6 +134,11 @@ class NotReadyError(PeopleError):
     kind = "not_ready"
 
 
+def before_its_turn() -> NotReadyError:
+    """The error for a request that nobody waits for any more, or whose time passed."""
+    return NotReadyError("The request was stopped, or its time limit passed, before its turn came.", retry_seconds=1)
+
+
 class MemoryShortError(NotReadyError):
     """There is not enough memory for a model or a request."""
 

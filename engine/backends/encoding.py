@@ -22,10 +22,10 @@ from engine.backends.spans import Window, best_spans, make_windows
 from engine.backends.texts import Detokenizer
 from engine.errors import (
     InputError,
-    NotReadyError,
     PeopleError,
     TooLargeError,
     UnsupportedError,
+    before_its_turn,
     not_between,
 )
 from engine.inspections import Align, Score
@@ -297,7 +297,7 @@ class EncoderJobs:
         """One forward pass; jobs whose last piece this was are finished."""
         for work, _ in places:
             if work.job.is_cancelled:
-                work.fail(NotReadyError("The request was stopped, or its time limit passed, before its turn came."))
+                work.fail(before_its_turn())
         places = [(work, index) for work, index in places if not work.is_done]
         if not places:
             return

@@ -15,8 +15,9 @@ import numpy as np
 from engine.documents.passages import Passage
 from engine.documents.search import Vectors
 from engine.documents.shelf import Shelf
-from engine.errors import BusyError, NotFoundError, PeopleError
+from engine.errors import NotFoundError, PeopleError
 from engine.requests import Embed, Embedding
+from engine.serving.patience import Patience
 from engine.serving.protocol import Caller, Engine
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,6 @@ ENCODER = "multilingual-e5-small"
 """It knows a hundred languages, and was taught to tell questions from passages."""
 BATCH = 32
 """Passages of one call: as many as a stop may wait for."""
-TRIES, WAIT_SECONDS = 60, 2.0
-"""Of a batch while the model's queue is full."""
 MAX_ENDED = 500
 """Documents whose end is remembered."""
 
@@ -109,6 +108,7 @@ class Indexing:
             if work and not work.ended.is_set():
                 work.is_stopped, work.state = True, "stopped"
                 work.ended.set()
+                self._changed.notify_all()
 
     def vectors(self, owner: str, ids: Sequence[str]) -> tuple[Vectors | None, int]:
         """Vectors of the passages of documents, zeros where there are none yet, and how many there are.
@@ -186,8 +186,9 @@ class Indexing:
             self._end(work, "failed")
 
     def _asked(self, work: _Work, requests: Sequence[Embed]) -> Vectors | None:
-        """Their vectors; None where it was stopped meanwhile. Raises PeopleError."""
-        for attempt in range(TRIES):
+        """Their vectors; None where it was stopped meanwhile. A busy engine is waited for. Raises PeopleError."""
+        patience = Patience(lambda seconds: self._pause(work, seconds))
+        while not work.is_stopped:
             found: list[Embedding] = []
             items = self.engine.stream_all(ENCODER, requests, work.caller)
             try:
@@ -197,17 +198,16 @@ class Indexing:
                     if event.kind == "done":
                         found.append(event.result)
                 return np.array([one.vector for one in found], dtype=np.float16)
-            except BusyError:
-                if attempt + 1 == TRIES:
-                    raise
-                with self._changed:
-                    self._changed.wait_for(lambda: self._is_closed or work.is_stopped, WAIT_SECONDS)
-                if work.is_stopped:
-                    return None
+            except PeopleError as error:
+                patience.wait(error)
             finally:
                 with suppress(Exception):
                     items.close()  # type: ignore[attr-defined]
         return None
+
+    def _pause(self, work: _Work, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: work.is_stopped, seconds)
 
     def _end(self, work: _Work, state: State, error: PeopleError | None = None) -> None:
         with self._changed:

@@ -230,7 +230,7 @@ def test_a_visitors_question_comes_before_a_file(bench: Bench) -> None:
 
 def test_a_busy_engine_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(asking, "_wait", lambda job, house, seconds: waited.append(seconds))
+    monkeypatch.setattr(asking, "_pause", lambda job, house, seconds: waited.append(seconds))
     run = bench.engine.stream_all
 
     def stream_all(*arguments: Any, **options: Any) -> Any:

@@ -11,7 +11,8 @@ from benches import Bench, embedded_models
 from fakes import FakeBackend
 
 from engine.documents import Document, Page, Paragraph
-from engine.errors import NotReadyError
+from engine.errors import BusyError, NotReadyError
+from engine.requests import Event
 from engine.serving import indexing
 from engine.serving.indexing import ENCODER
 from engine.serving.protocol import Caller
@@ -87,6 +88,42 @@ def test_one_that_fails_says_why_and_can_be_begun_again(bench: Bench) -> None:
     del bench.plan[ENCODER]
     house.indexing.begin("home", kept.id, HOST)
     assert house.indexing.wait([kept.id], 30) and house.indexing.progress("home", kept.id).state == "done"
+
+
+def test_a_busy_engine_and_weights_on_their_way_are_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [BusyError("Full.", retry_seconds=0.01), NotReadyError("12 of 93 MB are here.", retry_seconds=0.01)]
+    inner = bench.engine.stream_all
+
+    def refusing(*arguments: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        yield from inner(*arguments)
+
+    monkeypatch.setattr(bench.engine, "stream_all", refusing)
+    kept = bench.house.documents.add("home", long(), "a.txt")
+    bench.house.indexing.begin("home", kept.id, HOST)
+    assert bench.house.indexing.wait([kept.id], 30) and not errors
+    assert bench.house.indexing.progress("home", kept.id).state == "done"
+
+
+def test_a_stop_ends_the_wait_for_a_busy_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    house, asked = bench.house, threading.Event()
+
+    def refusing(*_arguments: Any) -> Any:
+        asked.set()
+        yield 0, Event("queued")
+        raise BusyError("Full.", retry_seconds=60)
+
+    inner = bench.engine.stream_all
+    monkeypatch.setattr(bench.engine, "stream_all", refusing)
+    kept, other = (house.documents.add("home", long(), name) for name in ("a.txt", "b.txt"))
+    house.indexing.begin("home", kept.id, HOST)
+    assert asked.wait(30)
+    house.indexing.stop(kept.id)
+    monkeypatch.setattr(bench.engine, "stream_all", inner)
+    house.indexing.begin("home", other.id, HOST)  # which the same thread works on
+    assert house.indexing.wait([other.id], 30) and house.indexing.progress("home", other.id).state == "done"
+    assert house.indexing.progress("home", kept.id).state == "stopped"
 
 
 def test_one_whose_document_is_deleted_ends(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from engine.backends.pytorch.attributing import (
     not_by_layers,
     occluded,
 )
-from engine.errors import NotReadyError, PeopleError, UnsupportedError
+from engine.errors import PeopleError, UnsupportedError, before_its_turn
 from engine.inspections import Attend, Attention, Attribute, Attribution, Origin, Piece, Tokenize, Tokens, pack
 
 ORIGIN = Origin("float32", "int8")
@@ -67,7 +67,7 @@ def _attention(translator: Translator, title: str, job: Job) -> Attention:
 def _tell(job: Job, done: int, total: int) -> None:
     """How far it is. Raises NotReadyError where nobody waits any more."""
     if job.is_cancelled:
-        raise NotReadyError("The request was stopped, or its time limit passed, before its turn came.")
+        raise before_its_turn()
     job.emit(f"{done}/{total} ")
 
 

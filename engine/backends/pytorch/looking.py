@@ -22,7 +22,7 @@ from engine.backends.pytorch.generation import RowMaker
 from engine.backends.pytorch.pieces import pieces_of
 from engine.backends.pytorch.why import Whys
 from engine.backends.texts import Detokenizer, bytes_of
-from engine.errors import NotReadyError, UnsupportedError
+from engine.errors import UnsupportedError, before_its_turn
 from engine.inspections import (
     MOST_READ,
     MOST_TOKENS,
@@ -94,7 +94,7 @@ class Looks:
                 with self._watched(job):
                     result = self._kinds[job.request.task](job)
             except Stopped:
-                job.fail(NotReadyError("The request was stopped, or its time limit passed, before its turn came."))
+                job.fail(before_its_turn())
             except Exception as error:
                 job.fail(memory_short(self._title) if is_memory_error(error) else error)
             else:

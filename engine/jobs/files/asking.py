@@ -11,10 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from engine.errors import BusyError, LimitError, NotReadyError
+from engine.errors import PeopleError
 from engine.jobs.files.folder import DONE
 from engine.jobs.folder import Interrupted, Job, Stopped
 from engine.requests import Event
+from engine.serving.patience import Patience
 
 if TYPE_CHECKING:
     from engine.serving.compose import House
@@ -24,10 +25,8 @@ Ask = Callable[[Sequence[T]], Iterator[Event]]
 """Asks for pieces; the last event's result is a list of what was made of each, ready for JSON."""
 FIRST, MOST, CHUNK_SECONDS, GROWTH = 8, 2000, 3.0, 8
 """Pieces that are asked for at once: at first, at most, for how long they may take, and how much more the next time."""
-LOOK_SECONDS, WAIT_SECONDS = 0.05, 2.0
-"""Between two looks whether it is to stop; before what found the engine busy is asked for again."""
-PATIENCE_SECONDS = 3600.0
-"""For so long it waits for an engine that gives no answer."""
+LOOK_SECONDS = 0.05
+"""Between two looks whether it is to stop."""
 PACE_CHUNKS = 20
 
 
@@ -101,17 +100,13 @@ class _Begun(Generic[T]):
 
 def _answered(job: Job, house: House, chunk: Sequence[T], ask: Ask[T], begun: _Begun[T] | None = None) -> list[Any]:
     """What was made of a chunk that may have `begun`. A busy engine is waited for, then asked for less at a time."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    patience = Patience(lambda seconds: _pause(job, house, seconds))
     while True:
         try:
             given, begun = begun or _Begun(ask, chunk), None
             return _asked(job, house, given)
-        except LimitError:
-            raise
-        except (BusyError, NotReadyError) as error:
-            if time.monotonic() > end:
-                raise
-            _wait(job, house, min(60.0, error.retry_seconds or WAIT_SECONDS))
+        except PeopleError as error:
+            patience.wait(error)
         if len(chunk) > 1:
             half = len(chunk) // 2
             return [made for part in (chunk[:half], chunk[half:]) for made in _answered(job, house, part, ask)]
@@ -138,7 +133,7 @@ def check(job: Job, house: House) -> None:
         raise Interrupted
 
 
-def _wait(job: Job, house: House, seconds: float) -> None:
+def _pause(job: Job, house: House, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         check(job, house)

@@ -154,7 +154,7 @@ def _leg(engine: Engine, request: TranslateRequest, caller: Caller) -> Generator
         return [Translation(str(text), None, request.source, [], error.text) for text in request.text]
     assert result is not None
     if any(sentence.warning == LATE for one in result.translations for sentence in one.sentences):
-        raise NotReadyError(LATE)  # these are asked for again, fewer at a time
+        raise NotReadyError(LATE, retry_seconds=1)  # these are asked for again, fewer at a time
     return result.translations
 
 
