@@ -19,7 +19,7 @@ from engine.applications.answers import AnswerResult, AnswerSpan, FoundPassage, 
 from engine.applications.extracts import Place, Vectors
 from engine.applications.languages import NAMED, detect_language
 from engine.catalogue.models import Model
-from engine.documents.passages import sentences_of
+from engine.documents.sentences import sentences_of
 from engine.errors import UnsupportedError
 from engine.messages import Text
 from engine.requests import Embed, Event, Generate, Message, Sampling

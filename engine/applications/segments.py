@@ -8,31 +8,15 @@ from dataclasses import dataclass
 
 from engine.applications.code import is_code, opens_block
 from engine.applications.literals import prose
+from engine.documents.sentences import ends_of
 
 MAX_SENTENCE_CHARACTERS = 400
 """Longer sentences are cut at a comma or space: small translators lose the thread."""
 
-_CLOSERS = r"(?:[\"'”’“»)\]」』》）]|[\s\u00a0\u202f]»)*"
-_OPENERS = r"[\"'“„«‘¿¡(\[—–\-\s\u00a0]*"
 _PREFIX = re.compile(r"\s*(?:(?:[-*+•·–—>]|#{1,6}|\d{1,3}[.)、])\s+)*")
-_END = re.compile(rf"(?<![。！？])[。！？]++[”’」』》）»\"]*\s*|(?<![.!?…؟।])[.!?…؟।]++{_CLOSERS}\s+")
-_SPEECH_TAG = re.compile(r"[\u4e00-\u9fff]{0,3}(?:说|問|问|道|喊|叫)")
-"""What follows Chinese speech and belongs to its sentence: “你来吗？”他问。"""
-_GOES_ON = re.compile(rf"{_OPENERS}[a-zà-öø-ÿ]")
-_INITIAL = re.compile(r"(?:(?<!\S)[a-z]|\b[A-Z])\.$")
-_ORDINAL = re.compile(r"(?<!\S)\d{1,2}\.$")
-_TITLE = re.compile(
-    r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Gen|Sen|Lt|Col|Sgt|Capt|Rev|Mt|vs|cf|e\.g|i\.e|approx|MM|Mme|Mmes|Mlle|Hr|Fr|Dipl|Ing|bzw"
-    r"|ca|evtl|ggf|inkl|Sr|Sra|Srta|Dña|Ud|Uds|EE|env)\.$"
-)
-_BEFORE_NUMBER = re.compile(
-    r"\b(?:[Nn]o|[Nn]r|[Nn]úm|Fig|fig|[Vv]ol|pp?|[Aa]rt|Abs|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.$"
-)
 _SOFT = re.compile(r"[,;:，；：、]\s*|\s+")
 _PLAIN = re.compile(r"https?://\S+|www\.\S+|[^\s@]+@[^\s@]+\.\w+|[\W\d_]+")
 """A word without anything to translate: an address, a number, a sign."""
-
-
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -49,7 +33,6 @@ def split(text: str, language: str = "en") -> list[Segment]:
 
     Lines, blank lines, indentation, bullets and numbering are kept; so are segments without a letter, addresses, and
     code: between lines of three backticks, and lines that are nothing else.
-    In German a number with a point is taken for an ordinal (am 3. Mai).
     """
     segments: list[Segment] = []
     kept = ""
@@ -90,27 +73,9 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
 
 def _sentences(text: str, language: str) -> Iterator[str]:
     start = 0
-    for end in _END.finditer(text):
-        if _is_end(text, end, language):
-            yield from _short(text[start : end.end()])
-            start = end.end()
-    if start < len(text):
-        yield from _short(text[start:])
-
-
-def _is_end(text: str, end: re.Match[str], language: str) -> bool:
-    """Whether a sentence ends here: not behind an abbreviation, nor where it goes on in small letters."""
-    if end[0][0] in "。！？":
-        return not (end[0].rstrip()[-1] in "”」』" and _SPEECH_TAG.match(text, end.end()))
-    if _GOES_ON.match(text, end.end()):
-        return False
-    if not end[0].startswith(".") or end[0].startswith(".."):
-        return True
-    so_far = text[max(0, end.start() - 12) : end.start() + 1]
-    if _BEFORE_NUMBER.search(so_far):
-        return not text[end.end() : end.end() + 1].isdigit()
-    is_ordinal = language == "de" and _ORDINAL.search(so_far)
-    return not (is_ordinal or _INITIAL.search(so_far) or _TITLE.search(so_far))
+    for end in (*ends_of(text, language), len(text)):
+        yield from _short(text[start:end])
+        start = end
 
 
 def _short(sentence: str) -> Iterator[str]:

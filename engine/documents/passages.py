@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.documents import GAP, Document, Page, estimate_words
+from engine.documents.sentences import sentences_of
 
 WORDS, OVERLAP_WORDS = 130, 25
 """Of a passage, and of its end that the next one begins with; both in whole sentences."""
 MAX_SENTENCE_WORDS = 60
 """Longer ones, such as tables without an end, are cut between words."""
-_END = re.compile(r"[.!?…][\"'”’»)\]]*\s+(?=[^\sa-zà-ÿ])|[。！？]+[”’」』》）]*|\n+")
-_ABBREVIATED = re.compile(
-    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|Fig|vol|pp?|ca|vs|cf|e\.g|i\.e|etc|bzw|z\.B|d\.h)|(?<!\w)\d{1,2})\.\s+$"
-)
 
 
 @dataclass(frozen=True)
@@ -93,19 +90,6 @@ def _overlapping(words: list[int], after: int) -> int:
         first -= 1
         held += words[first]
     return first
-
-
-def sentences_of(text: str) -> list[tuple[int, int]]:
-    """Where each sentence of a text begins and ends; lines end one."""
-    start, found = 0, []
-    for end in _END.finditer(text):
-        if not _ABBREVIATED.search(text, start, end.end()) or "\n" in end[0]:
-            found.append((start, end.end()))
-            start = end.end()
-    found.append((start, len(text)))
-    return [
-        (a + len(body) - len(body.lstrip()), a + len(body.rstrip())) for a, b in found if (body := text[a:b]).strip()
-    ]
 
 
 def _short(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

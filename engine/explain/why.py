@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.documents.sentences import sentences_of
 from engine.explain.view import View, origin_in_words
 from engine.explain.view import stream as streamed
 from engine.inspections import Attribute, Attribution, Method, Piece
@@ -18,7 +19,6 @@ MOST_ERROR = 0.05
 """Share of the change from which the page says that the parts do not add up."""
 MOST_CHARACTERS = 700
 """Of a passage that is taken apart, some 160 tokens."""
-_BREAK = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\u201d]*\s+|\n+")
 _SPACE = "\u2581"
 """What stands for a space at the beginning of a piece."""
 _SPACELESS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -93,7 +93,7 @@ def around(text: str, start: int, end: int, most: int = MOST_CHARACTERS) -> str:
     if len(text) <= most:
         return text
     low, high = max(0, (start + end - most) // 2), min(len(text), (start + end + most) // 2)
-    cuts = [match.end() for match in _BREAK.finditer(text)]
+    cuts = [place for sentence in sentences_of(text) for place in sentence]
     first = min((cut for cut in cuts if low <= cut <= start), default=low)
     last = max((cut for cut in cuts if end <= cut <= high), default=high)
     return text[first:last].strip()
