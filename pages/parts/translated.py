@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from engine.applications.languages import NAMED
-from engine.catalogue.models import Model
 from engine.jobs.files import desk
 from engine.jobs.files.translating import ENDINGS, OUTPUTS, TranslateFile
 from engine.jobs.work import JobView
@@ -15,6 +14,7 @@ from engine.messages import Text, read
 from pages.parts.errors import errors_shown
 from pages.parts.files import begin, bring, choose_column, show_files
 from pages.parts.language import _, labelled
+from pages.parts.pair import Pair
 from pages.parts.picker import title_of
 from pages.parts.tables import as_csv
 from pages.parts.text import plain
@@ -43,7 +43,7 @@ def choose_glossary() -> list[str]:
     return [line for line in lines.splitlines() if line.strip()]
 
 
-def translate_files(source: str, target: str, model: Model | None, *, is_able: bool) -> None:
+def translate_files(pair: Pair) -> None:
     """A field for a file with its button, and the visitor's files."""
     left, right = st.columns([2, 3], gap="medium")
     with left, errors_shown():
@@ -57,12 +57,13 @@ def translate_files(source: str, target: str, model: Model | None, *, is_able: b
                     format_func=labelled(OUTPUT_NAMES, "translate_output"),
                 )  # fmt: skip
         glossary = choose_glossary()
+        is_ready = brought is not None and pair.is_able
         is_pressed = st.button(
-            _("Translate the file"), type="primary", icon=":material/translate:", disabled=not (brought and is_able)
+            _("Translate the file"), type="primary", icon=":material/translate:", disabled=not is_ready
         )
         if brought and is_pressed:
             order = TranslateFile(
-                source, target, model.id if model else None, column, has_names, output or "", glossary
+                pair.source, pair.target, pair.model_id, column, has_names, output or "", glossary
             )  # fmt: skip
             begin("translate", brought, order)
         words = _("Headings, lists, links, tables and time stamps stay; code and addresses are not translated.")

@@ -21,11 +21,11 @@ from engine.applications.words import (
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
+from pages.parts.pair import KEY
 from pages.parts.text import plain
 from pages.parts.visits import Exchange
 from pages.parts.words import Place, show_words
 
-KEY = "translation"
 WORD, VIEWS, FOUND, OTHERS = (f"{KEY}-{name}" for name in ("word", "views", "choices", "others"))
 """In the session: the word that was clicked; the words of the translation that is shown, the choices for that word, and
 other wordings of its sentence, each with what it was found for."""
