@@ -18,13 +18,18 @@ def is_there(engine: Engine) -> bool:
     return MODEL in engine.catalogue.models and engine.catalogue.is_ready(MODEL)
 
 
-def stream(engine: Engine, texts: Sequence[str], caller: Caller) -> Generator[Event, None, list[dict[str, float]]]:
-    """Yields signs of life; returns each text's emotions with their probabilities, likeliest first. Several may be true
-    of a text, or none. Raises NotFoundError where they cannot be named, and as the engine does."""
+def check(engine: Engine) -> None:
+    """Raise NotFoundError where they cannot be named."""
     if not is_there(engine):
         raise NotFoundError(
             "Emotions cannot be named here: their model is not on this machine. Ask without emotions.", "emotions"
         )  # fmt: skip
+
+
+def stream(engine: Engine, texts: Sequence[str], caller: Caller) -> Generator[Event, None, list[dict[str, float]]]:
+    """Yields signs of life; returns each text's emotions with their probabilities, likeliest first. Several may be true
+    of a text, or none. Raises NotFoundError where they cannot be named, and as the engine does."""
+    check(engine)
     found: dict[int, dict[str, float]] = {}
     for place, event in engine.stream_all(MODEL, [Classify(text) for text in texts], caller):
         if event.kind == "done":

@@ -25,7 +25,8 @@ def compare_edited(request: SentimentRequest, before: SentimentScore) -> None:
         with st.form("edit-form", border=False):
             edited = st.text_area(_("Changed text"), text, key=f"edit-{hash(text)}", height=140)
             is_asked = st.form_submit_button(_("Compare"), icon=":material/compare_arrows:")
-        now = replace(request, text=edited, by_sentence=False)
+        judge = request.model or (None if request.labels else before.model or None)
+        now = replace(request, text=edited, by_sentence=False, model=judge)  # the same, whatever language it looks now
         if is_asked and edited.strip() == text.strip():
             st.caption(_("Nothing is changed yet: edit the text above first."))
         elif is_asked:

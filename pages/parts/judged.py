@@ -8,63 +8,38 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine.applications.carriers import CarriedBy
-from engine.applications.sentiment import SentenceScore
-from engine.catalogue.models import Model
 from engine.documents.rewriting.rows import ENDINGS
 from engine.jobs.files import desk
 from engine.jobs.files.figures import BINS
-from engine.jobs.files.judging import SentimentFile
 from engine.jobs.work import JobView
 from engine.messages import Text
-from pages.parts.charts import colours_of, plain_label, stacked_bars
+from pages.parts.charts import colours_of, plain_label
 from pages.parts.engine import house
 from pages.parts.errors import errors_shown
 from pages.parts.files import OBJECTS, as_table, begin, bring, choose_column
-from pages.parts.labels import label_in_words
+from pages.parts.judging import Wishes
+from pages.parts.labels import emotion_in_words, label_in_words
 from pages.parts.language import _
-from pages.parts.sizes import confidence_in_words
 from pages.parts.text import plain
 
 MAX_NAMED, MAX_BARS = 6, 30
-OWN = Text("delivery: the parcel came late\nquality: it broke or was bad\nprice: it costs too much\nservice: the staff")
 ENDS = {"positive": Text("Most positive"), "negative": Text("Most negative")}
 PERIODS = {"day": Text("Day"), "week": Text("Week of"), "month": Text("Month of"), "year": Text("Year of")}
 _CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
-def choose_labels() -> list[str]:
-    """Labels of the visitor's own, a line each; none where the model's are meant."""
-    if not st.toggle(_("Labels of my own"), key="own_labels", bind="query-params"):
-        return []
-    lines = st.text_area(
-        _("Labels, one a line"), _(OWN), key="labels", persist_state="session", height=140,
-        help=_("A name, or a name and what it means: the multilingual encoder tells which one a text is most like."),
-    )  # fmt: skip
-    return [line for line in lines.splitlines() if line.strip()]
-
-
-def choose_words() -> bool:
-    """Whether the words that carried each judgement are wanted."""
-    return st.toggle(
-        _("Which words carried it"), key="carried", bind="query-params",
-        help=_("Each row is judged again without each of its words: about twenty times the work."),
-    )  # fmt: skip
-
-
-def bring_rows(model: Model | None, labels: list[str], *, is_there: bool, with_words: bool) -> None:
-    """A field for a file of rows with its columns and its button; without a model each row has its language's."""
+def judge_file(wishes: Wishes) -> None:
+    """A field for a file of rows with its columns and its button."""
     with errors_shown():
         brought = bring("review", (*ENDINGS, *OBJECTS))
         column, date, has_names = "", "", None
         if brought:
             brought = as_table(brought)
             column, date, has_names = choose_column("review", brought, has_dates=True)
-        is_ready = brought is not None and is_there
+        is_ready = brought is not None and wishes.is_there
         if st.button(_("Judge the file"), type="primary", icon=":material/balance:", disabled=not is_ready):
             assert brought
-            order = SentimentFile(model.id if model else None, column, date, labels, has_names, with_words)
-            begin("sentiment", brought, order)
+            begin("sentiment", brought, wishes.order(column, date, has_names))
 
 
 def is_many(lines: Sequence[str]) -> bool:
@@ -72,11 +47,10 @@ def is_many(lines: Sequence[str]) -> bool:
     return len(lines) > house().engine.settings.max_rows
 
 
-def judge_lines(lines: Sequence[str], model: Model | None, labels: list[str], *, with_words: bool) -> None:
+def judge_lines(lines: Sequence[str], wishes: Wishes) -> None:
     """Begin to judge pasted lines as a file."""
     st.session_state["rows_next"] = "file"
-    order = SentimentFile(model.id if model else None, labels=labels, with_words=with_words)
-    begin("sentiment", ("lines.txt", "\n".join(lines).encode()), order)
+    begin("sentiment", ("lines.txt", "\n".join(lines).encode()), wishes.order())
 
 
 def show_judged_file(job: JobView) -> None:
@@ -91,14 +65,30 @@ def show_judged_file(job: JobView) -> None:
         _draw_counts(counts, key=f"counts-{job.id}")
     if figures.get("over_time", {}).get("periods"):
         _draw_over_time(figures["over_time"], key=f"time-{job.id}")
+    if felt := figures.get("emotions"):
+        _show_emotions(felt, figures["rows"], key=f"emotions-{job.id}")
     if carriers := figures.get("words"):
         _show_carriers(carriers, key=f"words-{job.id}")
+    show_ends(figures.get("ends", {}), key=job.id)
+
+
+def show_ends(ends: Mapping[str, Sequence[Mapping[str, Any]]], *, key: str) -> None:
+    """The most positive rows and the most negative ones."""
     for label, title in ENDS.items():
-        if rows := figures.get("ends", {}).get(label):
+        if rows := ends.get(label):
             st.markdown(f"**{_(title)}**")
             table = [{_("Row"): one["row"], _("Balance"): one["balance"], _("Text"): one["text"]} for one in rows]
             shown = {_("Balance"): st.column_config.NumberColumn(format="%.2f")}
-            st.dataframe(table, column_config=shown, hide_index=True, key=f"{label}-{job.id}")
+            st.dataframe(table, column_config=shown, hide_index=True, key=f"{label}-{key}")
+
+
+def _show_emotions(felt: Mapping[str, int], rows: int, *, key: str) -> None:
+    """In how many rows each emotion is."""
+    st.markdown(f"**{_('Emotions')}**")
+    table = [{_("Emotion"): emotion_in_words(name), _("Rows"): count, _("Share"): count / rows}
+             for name, count in felt.items()]  # fmt: skip
+    shown = {_("Share"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)}
+    st.dataframe(table, column_config=shown, hide_index=True, key=key)
 
 
 def _show_carriers(words: Mapping[str, Sequence[Mapping[str, Any]]], *, key: str) -> None:
@@ -115,28 +105,6 @@ def _show_carriers(words: Mapping[str, Sequence[Mapping[str, Any]]], *, key: str
     shown = {_("Part"): st.column_config.NumberColumn(format="%+.2f")}
     st.dataframe(table, column_config=shown, hide_index=True, key=key)
     st.caption(_("By how much a row's label is less likely without the word, on average."))
-
-
-def words_in_words(words: Sequence[CarriedBy]) -> str:
-    """The words that carried a judgement, with their parts."""
-    return ", ".join(f"{one.word} {one.part:+.2f}" for one in words)
-
-
-def show_sentences(sentences: Sequence[SentenceScore], *, key: str) -> None:
-    """How each sentence of a text sounds by itself."""
-    if not sentences:
-        return
-    with st.expander(_("Sentence by sentence"), icon=":material/segment:"):
-        stacked_bars([one.scores for one in sentences[:MAX_BARS]], key=key)
-        table = [
-            {
-                _("Sounds"): label_in_words(one.label),
-                _("Confidence"): confidence_in_words(one.score),
-                _("Text"): one.text,
-            }
-            for one in sentences
-        ]
-        st.dataframe(table, hide_index=True, key=f"{key}-table")
 
 
 def _draw_histogram(bins: Mapping[str, Sequence[int]], *, key: str) -> None:
@@ -182,6 +150,14 @@ def _draw_over_time(found: Mapping[str, Any], *, key: str) -> None:
     figure.update_yaxes(tickformat=".0%", range=[0, 1])
     figure.update_xaxes(title=_(PERIODS[found["period"]]), type="category")
     _draw(figure, _("Share"), _("The share of each label over time."), key)
+    with st.expander(_("As a table"), icon=":material/table:", key=f"{key}-table-open"):
+        table = [
+            {_(PERIODS[found["period"]]): begin, _("Rows"): total}
+            | {label_in_words(label): one["counts"].get(label, 0) / total for label in labels}
+            for begin, one, total in zip(begins, periods, totals, strict=True)
+        ]
+        percent = {label_in_words(label): st.column_config.NumberColumn(format="percent") for label in labels}
+        st.dataframe(table, column_config=percent, hide_index=True, key=f"{key}-table")
     if found["unread"]:
         st.caption(_("Rows whose date could not be read: {count:,}.", count=found["unread"]))
 

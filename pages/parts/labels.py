@@ -23,9 +23,14 @@ EMOTIONS = {
 """GoEmotions' names (Demszky et al. 2020)."""
 
 
+def emotion_in_words(name: str) -> str:
+    """An emotion in the visitor's language; one of another model as it is."""
+    return _(EMOTIONS.get(name, "")) or name
+
+
 def emotions_in_words(found: Mapping[str, float]) -> str:
     """Emotions with their probabilities, likeliest first, in the visitor's language."""
-    return ", ".join(f"{_(EMOTIONS.get(name, name))} ({share:.0%})" for name, share in found.items()) or _("none")
+    return ", ".join(f"{emotion_in_words(name)} ({share:.0%})" for name, share in found.items()) or _("none")
 
 
 def label_in_words(label: str) -> str:

@@ -17,17 +17,17 @@ import pytest
 from benches import Bench, embedded_models, model
 from fakes import HOST, FakeBackend
 
-from engine.applications import APPLICATIONS
+from engine.applications import APPLICATIONS, emotions
 from engine.applications.translate import TranslateRequest
 from engine.errors import BusyError, ConflictError, InputError, LimitError, NotFoundError, PeopleError, TooLargeError
 from engine.files import write_json
 from engine.jobs import askers, work
 from engine.jobs.files import asking, desk
 from engine.jobs.files.desk import SentimentFile, TranslateFile
-from engine.jobs.files.figures import days_of, over_time
+from engine.jobs.files.figures import over_time
 from engine.jobs.folder import json_lines
 from engine.jobs.work import JobView
-from engine.requests import Generation, Score, Scoring
+from engine.requests import Classification, Generation, Score, Scoring
 from engine.serving import access
 from engine.serving.protocol import Caller
 
@@ -327,17 +327,23 @@ def test_words_that_carried_it_are_a_column_and_a_table(bench: Bench) -> None:
     assert desk.report(job)["rows"][0]["words"] == [["good", pytest.approx(0.85)]]
 
 
-@pytest.mark.parametrize(
-    ("texts", "days"),
-    [
-        (["2024-03-01T10:00", "x"], ["2024-03-01", None]),
-        (["1/2/2024", "25.12.2023"], ["2024-02-01", "2023-12-25"]),
-        (["1/2/2024", "12/25/2023"], ["2024-01-02", "2023-12-25"]),
-        (["31/02/2024", "1/2/24"], [None, "2024-02-01"]),
-    ],
-)
-def test_dates_are_read_as_they_are_written(texts: list[str], days: list[str | None]) -> None:
-    assert [day and day.isoformat() for day in days_of(texts)] == days
+def test_emotions_are_a_column_and_counted(bench: Bench) -> None:
+    rows = "review\na good film\na bad film\ngood\n\0\n".replace("\0", "x" * 20_001)
+    with pytest.raises(NotFoundError, match="Emotions cannot be named here"):
+        begin(bench, "r.csv", rows, SentimentFile(emotions=True))
+    bench.engine.catalogue.add(model(emotions.MODEL, architecture="classification", applications=()))
+
+    class Feeling(FakeBackend):
+        def _classify(self, job: Any) -> None:
+            found = ("joy", "neutral") if "good" in job.request.text else ("neutral",)
+            job.finish(Classification("joy", {"joy": 0.7, "neutral": 0.4}, found))
+
+    bench.plan[emotions.MODEL] = Feeling()
+    job = ended(bench, begin(bench, "r.csv", rows, SentimentFile(emotions=True)))
+    table = list(csv.DictReader(io.StringIO(desk.result_path(job).read_text())))
+    assert [row["emotions"] for row in table] == ["joy 0.70", "", "joy 0.70", ""] and "characters" in table[3]["note"]
+    assert desk.figures(job)["emotions"] == {"joy": 2}
+    assert desk.report(job)["rows"][0]["emotions"] == {"joy": 0.7}
 
 
 @pytest.mark.parametrize(("days", "period"), [(30, "day"), (200, "week"), (900, "month"), (4000, "year")])

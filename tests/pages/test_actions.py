@@ -107,6 +107,16 @@ def test_a_changed_text_is_compared(open_page: Open) -> None:
     assert app.session_state["edited"].request.text == "a bad one" and "Before" in drawn(app) and not app.exception
 
 
+def test_both_texts_of_a_comparison_have_one_judge(open_page: Open) -> None:
+    app = asked(open_page, "sentiment")
+    judge = app.session_state["judgement"].result.results[0].model
+    (field,) = [one for one in app.text_area if one.label == "Changed text"]
+    field.set_value("ein schlechter Film")
+    app = click(app, "Compare")
+    assert app.session_state["edited"].request.model == judge == app.session_state["edited"].result.model
+    assert "Taken out" in drawn(app) and "Put in" in drawn(app) and not app.exception
+
+
 def test_temperatures_beside_each_other(open_page: Open) -> None:
     app = opened(asked(open_page, "write"), "draft")
     app.pills(key="draft-compare-heats").set_value([0.0, 1.4]).run()

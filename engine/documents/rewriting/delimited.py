@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
+from engine.documents.dates import is_date
 from engine.documents.rewriting import MAX_UNIT_CHARACTERS, Made, Options, Unit
 from engine.documents.rewriting.plain import LETTER, Letters
 from engine.errors import InputError, TooLargeError
@@ -184,8 +185,7 @@ def _likelihood(name: str, cells: Sequence[str]) -> tuple[bool, float]:
 
 
 def _are_dates(cells: Sequence[str]) -> bool:
-    found = [cell for cell in cells if re.match(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b", cell)]
-    return len(found) * 2 > len(cells)
+    return sum(map(is_date, cells)) * 2 > len(cells)
 
 
 class Delimited:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from engine.applications.sentiment import LABELS
+from engine.documents.dates import days_of
 
 BINS, ENDS, SHOWN_CHARACTERS = 20, 10, 400
 """Of the histogram from -1 (negative) to 1; rows of each end that are shown, and of how many characters."""
@@ -17,7 +17,6 @@ MAX_CARRIERS = 15
 MAX_PERIODS = 36
 """Days are told up to so many, else weeks, months, or years."""
 PERIODS = ("day", "week", "month", "year")
-_PARTS = re.compile(r"(\d{1,4})[-./](\d{1,2})[-./](\d{1,4})")
 
 
 def figures_of(
@@ -30,22 +29,29 @@ def figures_of(
     if all(set(rows[place]["scores"]) == set(LABELS) for place in judged):
         balance = {place: rows[place]["scores"]["positive"] - rows[place]["scores"]["negative"] for place in judged}
         found["histogram"] = histogram([(balance[place], rows[place]["label"]) for place in judged])
-        ends = {
-            "negative": sorted(balance, key=lambda place: balance[place])[:ENDS],
-            "positive": sorted(balance, key=lambda place: -balance[place])[:ENDS],
-        }
-        found["ends"] = {
-            label: [
-                {"row": numbers[place] + 1, "balance": balance[place], "text": texts[place][:SHOWN_CHARACTERS]}
-                for place in places if balance[place] * (1 if label == "positive" else -1) > 0
-            ]
-            for label, places in ends.items()
-        }  # fmt: skip
+        found["ends"] = ends_of(balance, texts, numbers)
+    if any("emotions" in row for row in rows):
+        felt = Counter(name for place in judged for name in rows[place].get("emotions") or ())
+        found["emotions"] = dict(felt.most_common())
     if any(row.get("words") for row in rows):
         found["words"] = words_of(rows)
     if dates:
         found["over_time"] = over_time([(dates[place], rows[place]["label"]) for place in judged])
     return found
+
+
+def ends_of(
+    balance: Mapping[int, float], texts: Sequence[str], numbers: Sequence[int]
+) -> dict[str, list[dict[str, Any]]]:
+    """The most positive and the most negative rows by their balance from -1 to 1; each by its number, from 1."""
+    return {
+        label: [
+            {"row": numbers[place] + 1, "balance": balance[place], "text": texts[place][:SHOWN_CHARACTERS]}
+            for place in sorted(balance, key=lambda place: -sign * balance[place])[:ENDS]
+            if sign * balance[place] > 0
+        ]
+        for label, sign in (("negative", -1), ("positive", 1))
+    }
 
 
 def words_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -96,24 +102,3 @@ def _begin(day: date, period: str) -> str:
     if period == "month":
         return day.replace(day=1).isoformat()
     return day.replace(month=1, day=1).isoformat() if period == "year" else day.isoformat()
-
-
-def days_of(texts: Sequence[str]) -> list[date | None]:
-    """Dates as spreadsheets and forms write them. Whether the day or the month comes first is told by all of them."""
-    parts = [tuple(map(int, match.groups())) if (match := _PARTS.search(text)) else None for text in texts]
-    is_month_first = any(one and one[0] <= 12 < one[1] <= 31 for one in parts if one and one[0] <= 31)
-    return [_day(one, is_month_first=is_month_first) if one else None for one in parts]
-
-
-def _day(parts: tuple[int, ...], *, is_month_first: bool) -> date | None:
-    first, second, third = parts
-    if first > 31:
-        year, month, day = first, second, third
-    elif is_month_first:
-        year, month, day = third, first, second
-    else:
-        year, month, day = third, second, first
-    try:
-        return date(year + 2000 * (year < 100), month, day)
-    except ValueError:
-        return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from engine.applications import labels, sentiment
+from engine.applications import emotions, labels, sentiment
 from engine.applications.sentiment import SentimentRequest, SentimentResult
 from engine.documents.rewriting import Options, Unit
 from engine.errors import InputError, TooLargeError
@@ -39,6 +39,8 @@ class SentimentFile:
     """Whether the first row names the columns; null tells by what stands there."""
     with_words: bool = False
     """Whether the words that carried each judgement are told, which takes as long again for each word of a row."""
+    emotions: bool = False
+    """Whether the emotions of each row are named too, where their model is here."""
 
     @property
     def options(self) -> Options:
@@ -51,6 +53,8 @@ def check_order(engine: Engine, order: SentimentFile) -> None:
     sentiment.APPLICATION.choose(engine.catalogue, order.model)
     if order.labels:
         labels.checked(order.labels)
+    if order.emotions:
+        emotions.check(engine)
 
 
 def work(job: Job, house: House) -> dict[str, Any]:
@@ -72,7 +76,9 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
     texts = list(dict.fromkeys(unit.text for unit in chunk))
     found: dict[str, dict[str, Any]] = {}
     try:
-        request = SentimentRequest(texts, order.model, labels=order.labels, with_words=order.with_words)
+        request = SentimentRequest(
+            texts, order.model, labels=order.labels, emotions=order.emotions, with_words=order.with_words
+        )  # fmt: skip
         for event in sentiment.stream(engine, request, caller):
             if event.kind != "done":
                 yield event
@@ -81,6 +87,8 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
             for text, score in zip(texts, result.results, strict=True):
                 warning = score.warning.as_json() if score.warning else None
                 found[text] = {"label": score.label, "scores": score.scores, "warning": warning}
+                if order.emotions:
+                    found[text]["emotions"] = score.emotions
                 if order.with_words:
                     found[text]["words"] = [[one.word, one.part] for one in score.words]
     except (InputError, TooLargeError) as error:  # of every text
@@ -91,12 +99,7 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
 def _finished(job: Job, files: FileFolder, units: Sequence[Unit]) -> dict[str, Any]:
     """Write the file with its new columns, last of all; what is told of it."""
     rows = files.done()
-    own = list(next((row["scores"] for row in rows if row["scores"]), {}))
-    names = ["label", "confidence", *(f"P({label})" for label in own)]
-    has_notes = any(row["warning"] for row in rows)
-    has_words = any(row.get("words") for row in rows)
-    names += (["words"] if has_words else []) + (["note"] if has_notes else [])
-    cells = [_cells(row, own, has_words=has_words, has_notes=has_notes) for row in rows]
+    names, cells = new_columns(rows)
     content = files.with_columns(names, cells)
     figures = figures_of([unit.text for unit in units], rows, files.told["numbers"], files.told["dates"])
     name = f"{PurePosixPath(files.name).stem}.judged{files.told['ending']}"
@@ -108,9 +111,20 @@ def _finished(job: Job, files: FileFolder, units: Sequence[Unit]) -> dict[str, A
             "notes": files.told.get("notes", [])}  # fmt: skip
 
 
-def _cells(row: Mapping[str, Any], labels: Sequence[str], *, has_words: bool, has_notes: bool) -> list[str]:
-    shares = row["scores"]
-    best = max(shares.values(), default=0.0)
-    own = [row["label"], f"{best:.4f}", *(f"{shares.get(label, 0.0):.4f}" for label in labels)]
-    own += [", ".join(f"{word} {part:+.2f}" for word, part in row.get("words", ()))] if has_words else []
-    return [*own, str(read(row["warning"]))] if has_notes else own
+def new_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """What a file gets beside its own columns: their names, and each row's cells. What no row has gets none."""
+    labels = list(next((row["scores"] for row in rows if row["scores"]), {}))
+    columns: dict[str, list[str]] = {
+        "label": [row["label"] for row in rows],
+        "confidence": [f"{max(row['scores'].values(), default=0.0):.4f}" for row in rows],
+    }
+    columns |= {f"P({label})": [f"{row['scores'].get(label, 0.0):.4f}" for row in rows] for label in labels}
+    if any("emotions" in row for row in rows):
+        columns["emotions"] = [
+            ", ".join(f"{name} {share:.2f}" for name, share in row.get("emotions", {}).items()) for row in rows
+        ]
+    if any(row.get("words") for row in rows):
+        columns["words"] = [", ".join(f"{word} {part:+.2f}" for word, part in row.get("words", ())) for row in rows]
+    if any(row["warning"] for row in rows):
+        columns["note"] = [str(read(row["warning"])) for row in rows]
+    return list(columns), [list(cells) for cells in zip(*columns.values(), strict=True)]
