@@ -12,7 +12,7 @@ from engine.messages import Text
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
 from pages.parts.document_answers import as_asked, follow_up, show_over_documents
-from pages.parts.documents import choose_documents, suggest_questions
+from pages.parts.documents import choose_documents
 from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised
@@ -20,6 +20,7 @@ from pages.parts.picker import pick_model
 from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
+from pages.parts.suggestions import Asked, suggest_questions
 from pages.parts.text import plain, show_passage, show_text
 from pages.parts.visits import Exchange, answer_of, is_tried, resume
 from pages.parts.why import offer_why
@@ -109,10 +110,9 @@ with left:
             disabled=model is None or (is_over and not ids),
         )  # fmt: skip
     with examples:
-        if is_over:
-            suggest_questions(ids, model.id if model else None, "question")
-        else:
+        if not is_over:
             offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
+        suggest_questions(Asked(model.id if model else None, ids, "" if is_over else passage), "question")
 
 now = None
 if model and is_over and ids:

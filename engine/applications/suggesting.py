@@ -1,20 +1,22 @@
-"""Questions to ask documents: a model reads passages and asks, and a question stays that its passage answers."""
+"""Questions to ask documents or a text: a model reads passages and asks; those stay that their passage answers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.applications.citing import WRITERS
 from engine.applications.languages import NAMED, detect_language
 from engine.catalogue.models import Model
-from engine.documents.passages import Passage
+from engine.documents import Document, Page, Paragraph, estimate_words
+from engine.documents.passages import Passage, passages_of
 from engine.documents.search import tokens_of
+from engine.documents.sentences import sentences_of
 from engine.errors import InputError
-from engine.requests import Event, Extract, Generate, Message, Sampling
+from engine.requests import Event, Extract, Generate, Message, Sampling, clean_text
 from engine.serving.access import owner_of
 from engine.serving.protocol import Caller, Engine
 
@@ -31,27 +33,40 @@ SHOTS = (
      "How do bees find their way on cloudy days?"),
 )  # fmt: skip
 ORDER = "Ask one short question that the text answers. Name what it is about."
-SENTENCES = re.compile(r"[^?？]*[?？]")
+SENTENCES, LEAST_WORDS = 2, 8
+"""Of each piece of a text that is too short for several passages; and words that a piece must have."""
+_QUESTION = re.compile(r"[^?？]*[?？]")
 
 
 @dataclass(frozen=True)
 class Suggestions:
-    """Questions that the documents answer, as the model `reader` found."""
+    """Questions that the passages answer, as the model `reader` found."""
 
     questions: list[str]
     writer: str
 
 
-def suggest(house: House, engine: Engine, ids: Sequence[str], reader: str, caller: Caller) -> Iterator[Event]:
-    """Yields each question as text when it is found to be answered, a line each; the result is `Suggestions`.
-
-    Raises NotFoundError for documents that are not the caller's, and what the engine raises.
-    """
+def passages_in(house: House, ids: Sequence[str], caller: Caller) -> list[Passage]:
+    """Those of the caller's documents. Raises InputError for none, NotFoundError for another's."""
     owner = owner_of(house.settings, caller)
     passages = [one for id in ids for one in house.documents.passages(owner, id)]
     if not passages:
         raise InputError("Name at least one document to look in.", "documents")
-    chosen = spread(passages, TRIES)
+    return passages
+
+
+def passages_of_text(engine: Engine, text: str) -> list[Passage]:
+    """Those of a text. Raises InputError or TooLargeError."""
+    text = clean_text(text, "text", engine.settings.max_text_characters)
+    return passages_of(Document("", (Page(1, (Paragraph(text),)),)))
+
+
+def suggest(engine: Engine, passages: Sequence[Passage], reader: str, caller: Caller) -> Iterator[Event]:
+    """Yields each question as text when it is found to be answered, a line each; the result is `Suggestions`.
+
+    Raises what the engine raises.
+    """
+    chosen = spread(passages if len(passages) >= QUESTIONS else parted(passages), TRIES)
     language = detect_language(" ".join(one.text for one in chosen[:3]), NAMED).code
     writer = engine.catalogue.find(WRITERS.get(language, WRITERS[""]))
     found: list[str] = []
@@ -69,6 +84,18 @@ def suggest(house: House, engine: Engine, ids: Sequence[str], reader: str, calle
         if len(found) == QUESTIONS:
             break
     yield Event("done", result=Suggestions(found, writer.id))
+
+
+def parted(passages: Sequence[Passage]) -> list[Passage]:
+    """Passages of a few sentences each, so that something different is asked about each."""
+    found: list[Passage] = []
+    for passage in passages:
+        places = sentences_of(passage.text)
+        for first in range(0, len(places), SENTENCES):
+            start, end = places[first][0], places[min(first + SENTENCES, len(places)) - 1][1]
+            text = passage.text[start:end]
+            found.append(replace(passage, start=passage.start + start, end=passage.start + end, text=text))
+    return [one for one in found if estimate_words(one.text) >= LEAST_WORDS] or list(passages)
 
 
 def spread(passages: Sequence[Passage], count: int) -> list[Passage]:
@@ -91,7 +118,7 @@ def asked(model: Model, passage: Passage) -> Generate:
 
 def bare(text: str) -> str:
     """The first question of a text; "" where there is none of sensible length."""
-    match = SENTENCES.match(text.strip())
+    match = _QUESTION.match(text.strip())
     question = " ".join(match[0].split()).lstrip("0123456789.-) ") if match else ""
     is_fit = MIN_WORDS <= len(question.split()) <= MAX_WORDS or re.search(r"[\u3040-\u9fff]{4}", question)
     return question if is_fit and len(question) < 200 else ""

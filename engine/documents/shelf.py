@@ -148,6 +148,8 @@ class Shelf:
 
     def _value(self, owner: str, id: str) -> dict[str, Any]:
         value = self.storage.read(_name(id)) if owner and 0 < len(id) <= 64 else None
+        if value is None:
+            self._let_go(id)
         if value is None or value["owner"] != _hash(owner):
             raise _gone()
         return value
@@ -173,6 +175,10 @@ class Shelf:
         names += [_name(id, VECTORS, number) for number in range(facts["parts"])]
         for name in (_name(id), _name(id, VECTORS), *names):
             self.storage.delete(name)
+        self._let_go(id)
+
+    def _let_go(self, id: str) -> None:
+        """Hold nothing of a document in memory any more."""
         with self._lock:
             self._passages.pop(id, None)
             self._vectors.pop(id, None)

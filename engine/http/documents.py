@@ -5,7 +5,7 @@ Questions over them go to `/api/answer`, with their ids under `documents`.
 """
 # Without `from __future__ import annotations`: the endpoints' types are known only when they are made.
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from engine.applications.answer import APPLICATION, MAX_QUESTION_CHARACTERS
 from engine.applications.answers import FoundPassage
 from engine.applications.over_documents import find, found_of
-from engine.applications.suggesting import Suggestions, suggest
+from engine.applications.suggesting import Suggestions, passages_in, passages_of_text, suggest
 from engine.documents import MAX_BYTES
 from engine.documents.shelf import Kept
 from engine.errors import InputError, NotFoundError
@@ -29,6 +29,7 @@ from engine.http.streams import in_thread, results_of
 from engine.requests import Event, clean_text
 from engine.serving import access
 from engine.serving.compose import House
+from engine.serving.protocol import Caller
 
 PATH = "/api/documents"
 MAX_FOUND = 50
@@ -64,10 +65,11 @@ class SearchBody(FirstFault, BaseModel):
 
 
 class QuestionsBody(FirstFault, BaseModel):
-    """Documents to be asked about."""
+    """Documents to be asked about, or a text in their place."""
 
     model_config = ConfigDict(extra="forbid")
-    documents: list[str]
+    documents: list[str] = []
+    text: str = ""
 
 
 class FoundPassages(BaseModel):
@@ -171,11 +173,17 @@ class _Desk:
         yield Event("done", result={"passages": [asdict(found_of(hit)) for hit in hits], "note": note})
 
     async def questions(self, body: QuestionsBody, request: Request) -> Suggestions:
-        """Questions that the documents answer, made by a model and checked by the reader."""
-        caller = caller_of(self.house, request)
-        events = suggest(self.house, self.house.engine, body.documents, APPLICATION.default_model, caller)
-        (found,) = await results_of(request, events)
+        """Questions that the documents or the text answer, made by a model and checked by the reader."""
+        (found,) = await results_of(request, self._suggested(body, caller_of(self.house, request)))
         return Suggestions(found.questions, found.writer)
+
+    def _suggested(self, body: QuestionsBody, caller: Caller) -> Iterator[Event]:
+        if body.text and body.documents:
+            raise InputError("Send documents or a text, not both.", "text")
+        engine = self.house.engine
+        is_text = bool(body.text)
+        passages = passages_of_text(engine, body.text) if is_text else passages_in(self.house, body.documents, caller)
+        yield from suggest(engine, passages, APPLICATION.default_model, caller)
 
     def owner(self, request: Request) -> str:
         """Raises ForbiddenError."""

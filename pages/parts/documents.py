@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from engine.applications.suggesting import suggest
 from engine.documents import ENDINGS
 from engine.documents.shelf import Kept
 from engine.errors import PeopleError
@@ -19,10 +17,9 @@ from engine.sizes import seconds_in_words
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown, show_error
 from pages.parts.language import _
-from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain
 
-UPLOADER, LEFT_OUT, STOPPED, SUGGESTED = "documents_turn", "documents_left_out", "documents_stopped", "suggested"
+UPLOADER, LEFT_OUT, STOPPED = "documents_turn", "documents_left_out", "documents_stopped"
 DRAW_SECONDS = 1.0
 
 
@@ -160,31 +157,3 @@ def _delete(id: str) -> None:
 def _forget() -> None:
     for one in house().documents.of(owner()):
         _delete(one.id)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Documents that questions are wanted on."""
-
-    ids: tuple[str, ...]
-    reader: str
-
-
-def suggest_questions(ids: list[str], reader: str | None, question: str) -> None:
-    """Have a model suggest questions; a click puts one into the field of that key."""
-    if st.button(_("Suggest questions"), icon=":material/lightbulb:", type="tertiary", disabled=not (ids and reader)):
-        ask(SUGGESTED, _Asked(tuple(ids), str(reader)), is_kept=False)
-
-    def fill(words: str) -> None:
-        st.session_state[question] = words
-
-    def finished(answer: Any) -> bool:
-        for words in answer.result.questions:
-            st.button(plain(words), key=f"suggested-{words}", on_click=fill, args=(words,))
-        return True
-
-    answer = show_answer(
-        SUGGESTED, lambda engine, asked, who: suggest(house(), engine, asked.ids, asked.reader, who), finished=finished
-    )
-    if answer and answer.state == "done" and not answer.result.questions:
-        st.caption(_("No question came that its own passage answers."))

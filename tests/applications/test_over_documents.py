@@ -13,6 +13,7 @@ from engine.applications import answer, citing, over_documents, suggesting
 from engine.applications.answers import AnswerRequest, AnswerResult
 from engine.applications.follow_ups import completed, leans
 from engine.documents import Document, Page, Paragraph
+from engine.documents.passages import Passage
 from engine.errors import ForbiddenError, InputError, NotFoundError, PeopleError, UnsupportedError
 from engine.requests import Embedding, Generation
 from engine.serving.access import owner_of
@@ -213,14 +214,36 @@ def test_only_questions_that_their_passage_answers_are_suggested(bench: Bench) -
     writer = Writer()
     writer.said = "Who was it that built Lindholm?"
     bench.plan["smollm2-135m-instruct"] = writer
-    events = list(suggesting.suggest(bench.house, bench.house.engine, [bring(bench, HARBOUR)], "answer-minilm", HOST))
+    engine = bench.house.engine
+
+    def passages(text: str) -> list[Passage]:
+        return suggesting.passages_in(bench.house, [bring(bench, text)], HOST)
+
+    events = list(suggesting.suggest(engine, passages(HARBOUR), "answer-minilm", HOST))
     assert events[-1].result.questions == ["Who was it that built Lindholm?"]
     assert [event.text for event in events if event.kind == "text"] == ["Who was it that built Lindholm?\n"]
     writer.said = "Is it true that elephants dance?"
-    *_, last = suggesting.suggest(bench.house, bench.house.engine, [bring(bench, OTHER)], "answer-minilm", HOST)
+    *_, last = suggesting.suggest(engine, passages(OTHER), "answer-minilm", HOST)
     assert last.result.questions == []
     with pytest.raises(InputError, match="at least one document"):
-        list(suggesting.suggest(bench.house, bench.house.engine, [], "answer-minilm", HOST))
+        suggesting.passages_in(bench.house, [], HOST)
+
+
+def test_a_short_text_is_asked_about_piece_by_piece(bench: Bench) -> None:
+    text = " ".join(f"Lindholm number {number} has a harbour with three long piers of wood." for number in range(6))
+    (whole,) = passages = suggesting.passages_of_text(bench.house.engine, text)
+    pieces = suggesting.parted(passages)
+    assert len(pieces) == 3 and all(text[one.start : one.end] == one.text for one in pieces)
+    (short,) = suggesting.parted(suggesting.passages_of_text(bench.house.engine, "Too short. Yes."))
+    assert short.text == "Too short. Yes."
+    writer = Writer()
+    writer.said = "Who was it that built Lindholm?"
+    bench.plan["smollm2-135m-instruct"] = writer
+    *_, last = suggesting.suggest(bench.house.engine, passages, "answer-minilm", HOST)
+    asked = [str(request) for request in writer.seen]
+    assert last.result.questions == [writer.said] and len(asked) == 3 and "number 5" in asked[2] and whole.text == text
+    with pytest.raises(InputError):
+        suggesting.passages_of_text(bench.house.engine, " ")
 
 
 @pytest.mark.parametrize(

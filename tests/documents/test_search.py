@@ -109,6 +109,23 @@ def test_a_document_is_its_owners_alone_and_can_be_deleted(storage: Database) ->
         shelf.index("me", [kept.id])
 
 
+def test_a_document_ends_with_its_time(tmp_path: Path) -> None:
+    clock = [1_000.0]
+    storage = Database("", tmp_path, 10**7, now=lambda: clock[0])
+    shelf = Shelf(storage, 60, 1, 10_000)
+    kept = shelf.add("me", document("One. Two."), "a.txt")
+    shelf.keep_vectors("me", kept.id, np.array([[0.5, 1]], dtype=np.float16))
+    assert shelf.index("me", [kept.id]).passages and shelf.of("me") == [kept]
+    clock[0] += 61
+    assert shelf.of("me") == []
+    for look in (shelf.read, shelf.find, shelf.passages, shelf.vectors):
+        with pytest.raises(NotFoundError, match="its time ended"):
+            look("me", kept.id)
+    assert not (shelf._passages or shelf._vectors or shelf._indexes), "nothing of it stays in memory"
+    shelf.add("me", document("Three."), "b.txt")  # there is room again
+    storage.close()
+
+
 def test_vectors_are_kept_with_their_document(storage: Database) -> None:
     shelf = Shelf(storage, 60, 5, 10_000)
     kept = shelf.add("me", document("One. Two.", "Three."), "a.txt")

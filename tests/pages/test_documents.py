@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from benches import Bench, embedded_models
+from fakes import FakeBackend
 from streamlit.testing.v1 import AppTest
 
 from engine.documents import Document, Page, Paragraph
 from engine.messages import Text
+from engine.requests import Generation
 from pages.parts import engine as parts_engine
 from tests.pages.test_pages import click, drawn
 
@@ -91,6 +94,23 @@ def test_what_was_right_is_kept_without_texts(open_page: Open, bench: Bench) -> 
     pills.set_value("wrong passage").run()
     (entry,) = bench.house.storage.listed("feedback")
     assert entry.value == {"page": "answer", "model": "answer-minilm", "is_good": False, "reason": "wrong passage"}
+
+
+def test_questions_are_suggested_for_documents_and_for_a_passage(open_page: Open, bench: Bench) -> None:
+    class Writer(FakeBackend):
+        def _generate(self, job: Any) -> None:
+            job.finish(Generation("Who was it that built Lindholm?", "stop", 1, 1, job.request.sampling.as_dict()))
+
+    bench.plan["smollm2-135m-instruct"] = Writer()
+    app = open_page("answer", passage="The harbour of Lindholm was built in 1742 by Karin Ostberg.")
+    app = click(app, "Suggest questions")
+    app = click(app, "Who was it that built Lindholm?")
+    assert app.text_input(key="question").value == "Who was it that built Lindholm?" and not app.exception
+    app.text_area(key="passage").set_value("Music is played in the sheds of the town.").run()
+    assert "Who was it that built Lindholm?" not in [button.label for button in app.button], "it is of another text"
+    bring(bench, HARBOUR)
+    app = click(open_page("answer", **OVER), "Suggest questions")
+    assert "Who was it that built Lindholm?" in [button.label for button in app.button] and not app.exception
 
 
 def test_everything_that_is_kept_holds_documents_and_takes_them_along(open_page: Open, bench: Bench) -> None:
