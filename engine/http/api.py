@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from engine import __version__
-from engine.http import BARE_PATHS, allowance, applications, clients, documents, figures, files, jobs, openai
+from engine.http import BARE_PATHS, allowance, applications, clients, documents, feedback, figures, files, jobs, openai
 from engine.http.errors import ErrorAnswer, handle_errors
 from engine.http.stopping import is_stopping
 from engine.http.streams import in_thread
@@ -32,6 +32,7 @@ def make_app(house: House) -> FastAPI:
     app.include_router(openai.routes(house))
     app.include_router(files.routes(house))
     app.include_router(documents.routes(house))
+    app.include_router(feedback.routes(house))
     handle_errors(app, applications.body_bytes(house), files.body_bytes(house) | documents.body_bytes(house))
     clients.welcome(app, house.settings, BARE_PATHS)
     _serve_docs(app)
