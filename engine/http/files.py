@@ -152,7 +152,8 @@ class _Work:
     async def result(self, job_id: str, request: Request) -> Response:
         """The file that came of it."""
         path = await in_thread(lambda: desk.result_path(self.view(job_id, request)))
-        named = f"attachment; filename*=UTF-8''{quote(path.name)}"
+        plain = path.name.encode("ascii", "replace").decode().translate({ord(sign): "_" for sign in '?"\\'})
+        named = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(path.name)}"
         return FileResponse(path, media_type="application/octet-stream", headers={"Content-Disposition": named})
 
     async def report(self, job_id: str, request: Request) -> Response:

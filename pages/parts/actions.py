@@ -11,10 +11,10 @@ from engine.applications.snippets import FILE, as_json, body_of, curl, is_long, 
 from engine.applications.takeaway import FORMAT_NAMES, MIMES, Takeaway
 from pages.parts.again import redraw
 from pages.parts.beside import Can, Draw, offer_beside, show_beside
-from pages.parts.engine import house
 from pages.parts.feedback import offer_thumbs
 from pages.parts.language import _, spoken
 from pages.parts.share import origin
+from pages.parts.snippets import show_code
 from pages.parts.streaming import Doubts
 from pages.parts.visits import HERE, Exchange, Here, answer_of
 
@@ -61,13 +61,10 @@ def _offer_code(here: Here, answer: Exchange) -> None:
         return
     body = body_of(here.application, answer.request, answer.result)
     with opened:
-        st.caption(_("What you just did, asked of the HTTP API with the same settings and seed:"))
-        st.code(curl(origin(), here.application, body), language="bash", wrap_lines=True)
-        st.code(python(origin(), here.application, body), language="python", wrap_lines=True)
+        words = _("What you just did, asked of the HTTP API with the same settings and seed:")
+        show_code(words, curl(origin(), here.application, body), python(origin(), here.application, body))
         if is_long(body):
             st.download_button(
                 FILE, as_json(body), FILE, "application/json", icon=":material/download:",
                 key=f"{here.answer}-code-body", on_click="ignore",
             )  # fmt: skip
-        if house().settings.api_needs_key:
-            st.caption(_("This site's API wants a key from its host: add the header `Authorization: Bearer …`."))

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 import streamlit as st
 
+from engine.applications.takeaway import FORMAT_NAMES
 from engine.jobs import work
-from engine.jobs.files import desk
+from engine.jobs.files import desk, snippets
 from engine.jobs.files.desk import Order
 from engine.jobs.work import JobView
-from engine.messages import counted
+from engine.messages import counted, said
 from engine.serving.access import REFUSALS
 from engine.training.formats import read_apart
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import LOOK_SECONDS, stop_button
-from pages.parts.language import _
+from pages.parts.language import _, spoken
 from pages.parts.notices import watch
 from pages.parts.runs import STATES
+from pages.parts.share import origin
 from pages.parts.sizes import seconds_in_words, size_in_words
+from pages.parts.snippets import show_code
 from pages.parts.text import plain
 
 OBJECTS = (".json", ".jsonl", ".ndjson")
@@ -155,6 +159,8 @@ def _draw_ended(job: JobView, show: Callable[[JobView], None], *, is_open: bool)
                 _("Download {name}", name=plain(path.name)), path.read_bytes, path.name, icon=":material/download:",
                 type="primary" if is_open else "secondary", key=f"result-{job.id}", on_click="ignore",
             )  # fmt: skip
+            _offer_report(job)
+            _offer_code(job)
         if job.can_resume and st.button(_("Go on"), key=f"resume-{job.id}", icon=":material/play_arrow:"):
             with errors_shown():
                 work.resume(house().settings, job.id, house(), caller())
@@ -167,6 +173,23 @@ def _draw_ended(job: JobView, show: Callable[[JobView], None], *, is_open: bool)
         if opened.open:
             with opened:
                 show(job)
+
+
+def _offer_report(job: JobView) -> None:
+    """Everything that was made of it; the file itself has a field for what it had before."""
+    st.download_button(
+        _(FORMAT_NAMES["json"]), lambda: json.dumps(said(desk.report(job), spoken()), ensure_ascii=False, indent=1),
+        f"{PurePosixPath(job.title).stem}.json", "application/json", icon=":material/data_object:",
+        key=f"report-{job.id}", on_click="ignore",
+    )  # fmt: skip
+
+
+def _offer_code(job: JobView) -> None:
+    opened = st.popover(_("Code"), icon=":material/terminal:", key=f"code-{job.id}", on_change="rerun")
+    if opened.open:
+        with opened:
+            words = _("What you just did, by the HTTP API: bring the file, wait, and fetch what came of it:")
+            show_code(words, snippets.curl(origin(), job), snippets.python(origin(), job))
 
 
 def _facts(job: JobView) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +12,15 @@ from typing import Any
 
 import pytest
 from benches import Bench, embedded_models
-from fakes import FakeBackend
+from fakes import HOST, FakeBackend
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from engine.http import routes
 from engine.http.callers import HOST_COOKIE
 from engine.jobs import work
+from engine.jobs.files import desk, snippets
+from engine.jobs.files.judging import SentimentFile
 from engine.jobs.kinds import kinds
 
 PATIENCE_SECONDS = 60
@@ -75,6 +80,30 @@ def test_a_file_is_judged_and_fetched(bench: Bench) -> None:
         assert [one["id"] for one in client.get("/api/files").json()] == [job["id"]]
         assert client.delete(f"/api/files/{job['id']}").status_code == 204
         assert client.get(f"/api/files/{job['id']}").status_code == 404 and client.get("/api/files").json() == []
+
+
+NASTY = b'id,what is "said"\n1,it\'s good $HOME\n2,bad `date`\n'
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_the_code_that_pages_show_makes_the_same_file(
+    bench: Bench, address: str, tmp_path: Path, language: str
+) -> None:
+    if language == "curl" and not (shutil.which("curl") and shutil.which("sh")):
+        pytest.skip("there is no curl on this machine")
+    order = SentimentFile(column="2", labels=["good: it's $HOME", "bad"], has_names=True, with_words=True)
+    job_id = desk.begin(bench.house, "sentiment", "it's a «file».csv", NASTY, order, HOST)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (view := work.read(bench.house.settings, job_id)).is_alive:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    (tmp_path / view.title).write_bytes(NASTY)
+    code = getattr(snippets, language)(address, view)
+    command = ["sh", "-c", code] if language == "curl" else [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert ran.returncode == 0, ran.stderr
+    result = desk.result_path(view)
+    assert (tmp_path / result.name).read_bytes() == result.read_bytes() and b"good" in result.read_bytes()
 
 
 def test_a_file_is_translated_stopped_and_gone_on_with(bench: Bench) -> None:

@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from benches import Bench
+from benches import Bench, model
 from fakes import HOST, FakeBackend
 from streamlit.testing.v1 import AppTest
 
+from engine.applications import emotions
 from engine.jobs import work
 from engine.jobs.files import desk
+from engine.requests import Classification
 from tests.pages.test_pages import click, drawn
 
 Open = Callable[..., AppTest]
@@ -105,6 +108,13 @@ def test_a_file_of_rows_is_judged_with_charts(bench: Bench, open_page: Open) -> 
     app = app.run()
     assert not app.exception and "120 positive, 60 negative" in drawn(app)
     assert len(app.get("plotly_chart")) == 2 and "Most negative" in drawn(app)
+    (shares,) = (one.value for one in app.dataframe if "Day" in one.value.columns)
+    assert list(shares["Rows"]) == [7] * 12 + [6] * 16 and shares["positive"][0] == pytest.approx(4 / 7)
+    (job,) = desk.jobs_of(bench.house, "sentiment", HOST)
+    app.session_state[f"code-{job.id}"] = True
+    app = app.run()
+    assert any("/api/sentiment/file?name=films.csv&column=review&date=day" in code.value for code in app.code)
+    assert "Everything (JSON)" in [button.label for button in app.get("download_button")] and not app.exception
 
 
 def test_words_that_carried_the_rows_are_shown(bench: Bench, open_page: Open) -> None:
@@ -119,6 +129,34 @@ def test_words_that_carried_the_rows_are_shown(bench: Bench, open_page: Open) ->
     app = open_page("sentiment", rows="many", carried=True, review="a good film\na bad film")
     app = click(app, "Judge")
     assert list(app.dataframe[0].value["Words"]) == ["good +0.85", ""]
+
+
+def test_pasted_lines_show_both_ends(open_page: Open) -> None:
+    lines = "\n".join(f"{'good' if number % 3 else 'bad'} {number}" for number in range(40))
+    app = click(open_page("sentiment", rows="many", review=lines), "Judge")
+    words = drawn(app)
+    assert "Most positive" in words and "Most negative" in words and not app.exception
+    ends = [one.value for one in app.dataframe if "Balance" in one.value.columns]
+    assert list(ends[0]["Row"])[:2] == [2, 3] and ends[1]["Row"][0] == 1
+    few = click(open_page("sentiment", rows="many", review="good\nbad"), "Judge")
+    assert "Most positive" not in drawn(few), "a table of a few lines says it already"
+
+
+def test_emotions_of_a_file_are_counted_on_the_page(bench: Bench, open_page: Open) -> None:
+    bench.engine.catalogue.add(model(emotions.MODEL, architecture="classification", applications=()))
+
+    class Feeling(FakeBackend):
+        def _classify(self, job: Any) -> None:
+            job.finish(Classification("joy", {"joy": 0.7, "neutral": 0.4}, ("joy",)))
+
+    bench.plan[emotions.MODEL] = Feeling()
+    app = open_page("sentiment", rows="file", emotions=True)
+    app.file_uploader(key="review_file").upload("a.csv", b"review\na good film\na bad film\n").run()
+    app = click(app, "Judge the file")
+    ended(bench, "sentiment")
+    app = app.run()
+    (table,) = (one.value for one in app.dataframe if "Emotion" in one.value.columns)
+    assert list(table["Emotion"]) == ["joy"] and list(table["Rows"]) == [2] and not app.exception
 
 
 @pytest.mark.parametrize(

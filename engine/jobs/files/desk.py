@@ -132,6 +132,11 @@ def application_of(view: JobView) -> str:
     return found
 
 
+def order_of(view: JobView) -> dict[str, Any]:
+    """What was ordered, by the fields of its kind."""
+    return dict(read_object(view.folder / "config.json").get("order") or {})
+
+
 def told_result(view: JobView) -> dict[str, Any]:
     """What a job tells of its result, its sentences as texts."""
     return {**view.result, "notes": [read(note) for note in view.result.get("notes") or ()]}
