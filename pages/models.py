@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import streamlit as st
 
 from engine import __version__
 from engine.applications import APPLICATIONS
-from engine.catalogue.cards import card_of
-from engine.catalogue.models import Model
 from engine.messages import Text
-from engine.serving import footprints
-from pages.parts.engine import caller, house, may
+from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, labelled
 from pages.parts.picker import as_model_id, facts, fetch_button, title_of
 from pages.parts.share import header
 from pages.parts.sizes import size_in_words
-from pages.parts.status import part_of, what_it_does
+from pages.parts.stock import confirm_deletion, in_memory, show_card, size_in_memory, size_on_disk
 from pages.parts.text import plain
 
 engine = house().engine
@@ -32,69 +27,6 @@ STATES = {
 header(_("Models"), _("Every model the pages can use: where it is, what it takes, under which licence."))
 if not may("delete"):
     st.info(_("This is a public site: downloads and deletions are off."), icon=":material/lock:")
-
-
-@st.fragment(run_every=2)
-def in_memory() -> None:
-    """What is loaded and how it does, redrawn on its own."""
-    status = engine.status()
-    footprints.note(house(), status)
-    device, memory, cache = st.columns(3)
-    device.metric(_("Device"), status.device.upper(), border=True)
-    words = part_of(status.used_bytes, status.budget_bytes)
-    memory.metric(
-        _("Memory for models"), words, border=True, help=_("What is set aside for models. Idle ones make room.")
-    )
-    words = size_in_words(house().store.size_bytes())
-    cache.metric(_("Cache folder"), words, border=True, help=_("Weights kept on disk."))
-    if not status.models:
-        st.caption(_("Nothing is in memory. The first request loads its model."))
-    for model in status.models:
-        with st.container(border=True):
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{plain(model.title)}**", width="stretch")
-                key = f"unload-{model.id}-{model.runtime}"
-                if may("unload") and st.button(_("Unload"), key=key, icon=":material/eject:"):
-                    with errors_shown():
-                        engine.unload(model.id, caller())
-                        st.rerun(scope="fragment")
-            st.caption(what_it_does(model))
-
-
-@st.dialog(_("Delete a model"))
-def confirm_deletion(model: Model) -> None:
-    """Ask once more; the files are gone afterwards."""
-    facts = {"model": plain(model.title), "size": size_in_words(house().store.disk_bytes(model.id))}
-    st.write(_("Delete {model} ({size}) from this machine? It can be downloaded again.", **facts))
-    if st.button(_("Delete"), type="primary", icon=":material/delete:"):
-        with errors_shown():
-            house().delete(model.id, caller())
-            st.rerun()
-
-
-def size_on_disk(model: Model) -> str:
-    """What its files take; "" while there are none."""
-    is_here = house().store.availability(model.id).state == "ready"
-    return size_in_words(house().store.disk_bytes(model.id)) if is_here else ""
-
-
-def size_in_memory(model: Model) -> str:
-    """What it took when it was last in memory; "" while it was not."""
-    measured = footprints.measured(house(), model.id)
-    return size_in_words(measured) if measured else ""
-
-
-def show_card(model: Model) -> None:
-    """Data, licence, figures, limits and credits, once somebody wants to read them."""
-    with st.expander(_("Its card"), icon=":material/article:", key="card", on_change="rerun") as opened:
-        if opened.open:
-            card = card_of(model)
-            st.markdown(
-                re.sub(r"^#+ ", "#### ", card, flags=re.MULTILINE)
-                if card
-                else _("Its makers keep its card: {page}", page=model.licence_url)
-            )
-
 
 in_memory()
 st.subheader(_("Download or delete"), anchor=False)

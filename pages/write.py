@@ -6,16 +6,16 @@ import streamlit as st
 
 from engine.applications import write
 from engine.applications.languages import LANGUAGES
-from engine.applications.write import APPLICATION, SAMPLES, Kind, WriteRequest
-from engine.messages import Text
+from engine.applications.write import APPLICATION, SAMPLES, WriteRequest
 from pages.parts import colours, drafts, forms
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
 from pages.parts.chat import show_chat, system_prompt
 from pages.parts.decoding import keys_of, main_controls, more_controls
 from pages.parts.examples import offer_examples
+from pages.parts.kinds import ABOUT, GENRES, KIND_NAMES, TONES, example_name, fill, fit_kind
 from pages.parts.language import _, labelled
-from pages.parts.picker import pick_model, title_of
+from pages.parts.picker import pick_model
 from pages.parts.ranking import rank_beside
 from pages.parts.share import header
 from pages.parts.streaming import show_answer
@@ -24,60 +24,6 @@ from pages.parts.visits import Exchange, answer_of, is_tried, resume
 from pages.parts.written import opening_of, show_draft
 
 KEY = "draft"
-KIND_NAMES: dict[Kind, Text] = {
-    "story": Text("Story"),
-    "poem": Text("Poem"),
-    "lyrics": Text("Lyrics"),
-    "slogan": Text("Slogan"),
-    "free": Text("Free"),
-    "chat": Text("Chat"),
-}
-ABOUT: dict[Kind, Text] = {
-    "story": Text("What is the story about?"),
-    "poem": Text("What is the poem about?"),
-    "lyrics": Text("What are the lyrics about?"),
-    "slogan": Text("What is the slogan about?"),
-    "free": Text("Beginning, which the model continues"),
-    "chat": Text("Your message"),
-}
-GENRES = {
-    "": Text("any"), "fantasy": Text("fantasy"), "adventure": Text("adventure"), "mystery": Text("mystery"),
-    "science fiction": Text("science fiction"), "romance": Text("romance"), "comedy": Text("comedy"),
-    "horror": Text("horror"), "fairy tale": Text("fairy tale"),
-}  # fmt: skip
-TONES = {
-    "": Text("any"), "cheerful": Text("cheerful"), "calm": Text("calm"), "melancholic": Text("melancholic"),
-    "dramatic": Text("dramatic"), "playful": Text("playful"), "hopeful": Text("hopeful"), "dark": Text("dark"),
-}  # fmt: skip
-"""What is offered; others can be asked for."""
-
-
-def fill(sample: WriteRequest) -> None:
-    """Take over a sample, its model and its settings."""
-    words = {"kind": sample.kind, "form": sample.form, "about": sample.text, "genre": sample.genre, "tone": sample.tone}
-    numbers = {
-        "write_temperature": sample.temperature,
-        "write_max_new_tokens": sample.max_new_tokens or write.TOKENS[sample.kind],
-    }
-    writer = sample.model or write.default_model(sample.kind, sample.language)
-    st.session_state.update(words | numbers | {"language": sample.language, "writer": writer})
-
-
-def example_name(sample: WriteRequest) -> str:
-    if sample.model:
-        return f"{title_of(sample.model)}: {sample.text}"
-    if sample.language == "en":
-        return _(KIND_NAMES[sample.kind])
-    return _("{kind} in {language}", kind=KIND_NAMES[sample.kind], language=LANGUAGES[sample.language])
-
-
-def fit_kind() -> None:
-    """The model and the length that suit a newly chosen kind or language."""
-    chosen = st.session_state["kind"] or "story"
-    st.session_state["writer"] = write.default_model(chosen, st.session_state["language"])
-    st.session_state["write_max_new_tokens"] = write.TOKENS[chosen]
-    st.session_state["form"] = ""
-
 
 header(_(APPLICATION.title), _("Choose what to write, set the temperature, and watch the words arrive one by one."))
 resume(

@@ -55,4 +55,4 @@ def _stream(engine: Engine, asked: Asked, caller: Caller) -> Iterator[Event]:
     passages = (
         passages_of_text(engine, asked.passage) if is_text else passages_in(house(), asked.documents, caller)
     )  # fmt: skip
-    return suggest(engine, passages, str(asked.reader), caller)
+    yield from suggest(engine, passages, str(asked.reader), caller)
