@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
@@ -11,13 +9,13 @@ from pathlib import PurePosixPath
 import streamlit as st
 
 from engine.applications.takeaway import FORMAT_NAMES
+from engine.documents.rewriting.objects import ENDINGS as OBJECTS
 from engine.jobs import work
 from engine.jobs.files import desk, snippets
 from engine.jobs.files.desk import Order
 from engine.jobs.work import JobView
 from engine.messages import counted, said
 from engine.serving.access import REFUSALS
-from engine.training.formats import read_apart
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import LOOK_SECONDS, stop_button
@@ -29,8 +27,6 @@ from pages.parts.sizes import seconds_in_words, size_in_words
 from pages.parts.snippets import show_code
 from pages.parts.text import plain
 
-OBJECTS = (".json", ".jsonl", ".ndjson")
-"""Files of rows that are read as tables first."""
 SHOWN = 10
 """Files of a list."""
 
@@ -53,20 +49,6 @@ def bring(key: str, endings: Sequence[str]) -> Brought | None:
     return (file.name, file.getvalue()) if file is not None else None
 
 
-def as_table(brought: Brought) -> Brought:
-    """Rows of objects as CSV; other files as they are. Raises what is wrong with them."""
-    name, content = brought
-    path = PurePosixPath(name)
-    if path.suffix.lower() not in OBJECTS:
-        return brought
-    table = read_apart(content, name)
-    file = io.StringIO()
-    writer = csv.DictWriter(file, table.columns)
-    writer.writeheader()
-    writer.writerows(dict(row) for row in table.rows)
-    return f"{path.stem}.csv", file.getvalue().encode()
-
-
 def choose_column(key: str, brought: Brought, *, has_dates: bool = False) -> tuple[str, str, bool | None]:
     """The column of text, that of dates, and whether the first row names them, of a table; of others ("", "", None)."""
     name, content = brought
@@ -81,8 +63,9 @@ def choose_column(key: str, brought: Brought, *, has_dates: bool = False) -> tup
         first = columns.index(head.dates[0]) + 1 if head.dates else 0
         chosen = st.selectbox(_("Dates, for shares over time"), [none, *columns], first, key=f"{key}_date")
         date = "" if chosen == none else str(chosen)
-    has_names = st.toggle(_("The first row names the columns"), head.has_names, key=f"{key}_names")
-    return str(column), date, has_names
+    if PurePosixPath(name).suffix.lower() in OBJECTS:  # whose rows name them
+        return str(column), date, None
+    return str(column), date, st.toggle(_("The first row names the columns"), head.has_names, key=f"{key}_names")
 
 
 def begin(application: str, brought: Brought, order: Order) -> None:

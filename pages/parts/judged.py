@@ -16,7 +16,7 @@ from engine.messages import Text
 from pages.parts.charts import colours_of, plain_label
 from pages.parts.engine import house
 from pages.parts.errors import errors_shown
-from pages.parts.files import OBJECTS, as_table, begin, bring, choose_column
+from pages.parts.files import begin, bring, choose_column
 from pages.parts.judging import Wishes
 from pages.parts.labels import emotion_in_words, label_in_words
 from pages.parts.language import _
@@ -31,10 +31,9 @@ _CONFIG = {"displaylogo": False, "displayModeBar": False}
 def judge_file(wishes: Wishes) -> None:
     """A field for a file of rows with its columns and its button."""
     with errors_shown():
-        brought = bring("review", (*ENDINGS, *OBJECTS))
+        brought = bring("review", ENDINGS)
         column, date, has_names = "", "", None
         if brought:
-            brought = as_table(brought)
             column, date, has_names = choose_column("review", brought, has_dates=True)
         is_ready = brought is not None and wishes.is_there
         if st.button(_("Judge the file"), type="primary", icon=":material/balance:", disabled=not is_ready):

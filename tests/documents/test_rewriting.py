@@ -17,7 +17,7 @@ from engine.documents.rewriting import Made, Options, Rewriter, Unit
 from engine.documents.rewriting.delimited import Grid
 from engine.documents.rewriting.placing import placed
 from engine.documents.rewriting.reading import read_content
-from engine.documents.rewriting.rows import Rows
+from engine.documents.rewriting.rows import Rows, grid_of
 from engine.errors import PeopleError
 
 MARKDOWN = """---
@@ -372,3 +372,40 @@ def test_rows_of_a_table_get_more_columns() -> None:
 def test_lines_become_a_table(name: str, content: bytes, texts: list[str], out: bytes) -> None:
     rows = Rows(content, name, Options())
     assert rows.texts == texts and rows.written(["label"], [["a"]] * len(texts)) == out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"id": 1, "text": "good, I say"}, {"text": "bad\\nnews", "more": [1, "é"]}]',
+        '{"id": 1, "text": "good, I say"}\n{"text": "bad\\nnews", "more": [1, "é"]}\n',
+        '{"rows": [{"id": 1, "text": "good, I say"}, {"text": "bad\\nnews", "more": [1, "é"]}], "count": 2}',
+    ],
+    ids=["list", "lines", "under a name"],
+)
+def test_rows_of_json_become_a_table(content: str) -> None:
+    rows = Rows(content.encode(), "a.json", Options(column="text"))
+    assert rows.texts == ["good, I say", "bad\nnews"] and rows.grid.head.columns == ("id", "text", "more")
+    out = rows.written(["label"], [["positive"], ["negative"]]).decode()
+    assert out == 'id,text,more,label\n1,"good, I say",,positive\n,"bad\nnews","[1, ""é""]",negative\n'
+    head = grid_of(content[:45], "a.json", is_head=True).head
+    assert head.columns[:2] == ("id", "text") and head.has_names
+
+
+def test_texts_of_json_are_rows_too() -> None:
+    assert Rows(b'["good", "bad"]', "a.json", Options()).texts == ["good", "bad"]
+    tagged = b'{"tags": ["x"], "text": "good"}\n{"tags": [{"a": 1}], "text": "bad"}\n'
+    assert Rows(tagged, "a.jsonl", Options()).texts == ["good", "bad"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('[{"text": "good"}, {"text": "ba', "at line 1: this is not JSON"), ('[{"text": "good"}', "this is not JSON"),
+        ('{"text": "good"}\n{text: 1}\n', "at line 2: this is not JSON"), ("[1, 2]", "at row 1: each row must be"),
+        ("[" * 100_000, "not JSON"), ("[]", "holds no text"), ('[{"a": null}]', "holds no text"),
+    ],
+)  # fmt: skip
+def test_bad_json_gets_its_sentence(content: str, sentence: str) -> None:
+    with pytest.raises(PeopleError, match=sentence):
+        Rows(content.encode(), "a.json", Options())

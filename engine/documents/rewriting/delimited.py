@@ -44,9 +44,11 @@ class Head:
 
 
 class Grid:
-    """A table's cells, each where it stands. Raises InputError where a quote is never closed."""
+    """A table's cells, each where it stands; `has_names` says that the first row names the columns, None that nobody
+    knows. Raises InputError where a quote is never closed."""
 
-    def __init__(self, text: str, name: str = "", *, is_head: bool = False) -> None:
+    def __init__(self, text: str, name: str = "", *, is_head: bool = False, has_names: bool | None = None) -> None:
+        self.has_names = has_names
         said = re.match(r'"?sep=(.)"?[ ,;\t]*\n', text, re.IGNORECASE)
         self.text, self.first = text, said.end() if said else 0
         self.mark = said[1] if said else "\t" if name.lower().endswith(".tsv") else separator(text[self.first :])
@@ -110,7 +112,7 @@ class Grid:
             raise InputError("is empty.")
         width = max(map(len, rows))
         first, below = rows[0], rows[1:]
-        has_names = looks_like_names(first, below)
+        has_names = looks_like_names(first, below) if self.has_names is None else self.has_names
         names = [*first, *[""] * (width - len(first))] if has_names else [""] * width
         columns = unique(names)
         body = below if has_names else rows

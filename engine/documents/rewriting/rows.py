@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 
 from engine.documents import check_bytes
 from engine.documents.kinds import kind_of
-from engine.documents.rewriting import Options
+from engine.documents.rewriting import Options, objects
 from engine.documents.rewriting.delimited import Grid
 from engine.documents.rewriting.plain import Letters
 from engine.errors import InputError, UnsupportedError
 
-ENDINGS = (".csv", ".tsv", ".txt")
+ENDINGS = (".csv", ".tsv", ".txt", *objects.ENDINGS)
 """Of the files whose rows can be judged."""
 
 
@@ -28,7 +28,7 @@ class Rows:
         if kind := kind_of(content):
             raise UnsupportedError("is {kind}, whatever its name says. Save its rows as CSV.", kind=kind)
         self.letters = Letters(content)
-        self.grid = _lines(self.letters.text) if ending == ".txt" else Grid(self.letters.text, name)
+        self.grid = _lines(self.letters.text) if ending == ".txt" else grid_of(self.letters.text, name)
         if not self.grid.rows:
             raise InputError("holds no text to work on.")
         self.has_names = self.grid.head.has_names if options.has_names is None else options.has_names
@@ -58,6 +58,13 @@ class Rows:
         """The table with more columns, whose cells are those of the rows with text."""
         rows = dict(zip(self.numbers, cells, strict=True))
         return self.letters.encoded(with_columns(self.grid, rows, names, self.has_names))
+
+
+def grid_of(text: str, name: str, *, is_head: bool = False) -> Grid:
+    """A table, or rows of objects as one. Raises InputError or TooLargeError."""
+    if PurePosixPath(name).suffix.lower() in objects.ENDINGS:
+        return Grid(objects.as_csv(text, is_head=is_head), has_names=True)
+    return Grid(text, name, is_head=is_head)
 
 
 def _lines(text: str) -> Grid:

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from engine.documents.rewriting.delimited import Grid, Head
+from engine.documents.rewriting import objects
+from engine.documents.rewriting.delimited import Head
 from engine.documents.rewriting.plain import Letters
 from engine.documents.rewriting.rows import ENDINGS as ROW_ENDINGS
+from engine.documents.rewriting.rows import grid_of
 from engine.errors import ConflictError, InputError, NotFoundError, TooLargeError, UnsupportedError
 from engine.files import write_json
 from engine.jobs import work
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 Order = TranslateFile | SentimentFile
 MAX_NAME_BYTES = 150
+TABLES = (".csv", ".tsv", *objects.ENDINGS)
 HEAD_BYTES = 65_536
 """Of a table, by which its columns are told."""
 
@@ -98,12 +101,12 @@ def _check(house: House, service: FileService, name: str, content: bytes) -> Non
 
 def head_of(name: str, content: bytes) -> Head | None:
     """What a table's first rows tell; None of a file that is none. Raises InputError."""
-    if PurePosixPath(name).suffix.lower() not in (".csv", ".tsv"):
+    if PurePosixPath(name).suffix.lower() not in TABLES:
         return None
     with about(name):
         first = content[:HEAD_BYTES]
         whole = first if len(content) <= HEAD_BYTES else first[: first.rfind(b"\n") + 1] or first
-        return Grid(Letters(whole).text, name, is_head=True).head
+        return grid_of(Letters(whole).text, name, is_head=len(content) > HEAD_BYTES).head
 
 
 def jobs_of(house: House, application: str, caller: Caller) -> list[JobView]:
