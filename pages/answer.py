@@ -105,14 +105,19 @@ with left:
             )  # fmt: skip
         else:
             passage = st.text_area(_("Passage"), SAMPLES[0].context, height=240, key="passage", persist_state="session")
-        is_asked = st.form_submit_button(
-            _("Find the answer"), type="primary", icon=":material/search:",
-            disabled=model is None or (is_over and not ids),
-        )  # fmt: skip
+        cannot = model is None or (is_over and not ids)
+        with st.container(horizontal=True):
+            is_asked = st.form_submit_button(
+                _("Find the answer"), type="primary", icon=":material/search:", disabled=cannot
+            )
+            is_wanted = st.form_submit_button(
+                _("Suggest questions"), type="tertiary", icon=":material/lightbulb:", disabled=cannot
+            )
     with examples:
         if not is_over:
             offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
-        suggest_questions(Asked(model.id if model else None, ids, "" if is_over else passage), "question")
+        wanted = Asked(model.id if model else "", ids, "" if is_over else passage)
+        suggest_questions(wanted, "question", is_wanted=is_wanted)
 
 now = None
 if model and is_over and ids:

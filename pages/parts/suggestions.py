@@ -23,15 +23,14 @@ KEY = "suggested"
 class Asked:
     """What questions are wanted on: documents, or a passage; and who is to find that they are answered."""
 
-    reader: str | None
+    reader: str
     documents: list[str] = field(default_factory=list)
     passage: str = ""
 
 
-def suggest_questions(now: Asked, question: str) -> None:
-    """Have a model suggest questions; a click puts one into the field of that key."""
-    is_ready = bool(now.reader and (now.documents or now.passage.strip()))
-    if st.button(_("Suggest questions"), icon=":material/lightbulb:", type="tertiary", disabled=not is_ready):
+def suggest_questions(now: Asked, question: str, *, is_wanted: bool) -> None:
+    """Have a model suggest questions where they are wanted; a click puts one into the field of that key."""
+    if is_wanted:
         ask(KEY, now, is_kept=False)
     known = answer_of(KEY)
     if known is None or known.request != now:  # of another text
@@ -51,8 +50,8 @@ def suggest_questions(now: Asked, question: str) -> None:
 
 
 def _stream(engine: Engine, asked: Asked, caller: Caller) -> Iterator[Event]:
-    is_text = bool(asked.passage)
-    passages = (
-        passages_of_text(engine, asked.passage) if is_text else passages_in(house(), asked.documents, caller)
-    )  # fmt: skip
-    yield from suggest(engine, passages, str(asked.reader), caller)
+    if asked.documents:
+        passages = passages_in(house(), asked.documents, caller)
+    else:
+        passages = passages_of_text(engine, asked.passage)
+    yield from suggest(engine, passages, asked.reader, caller)

@@ -47,7 +47,9 @@ def test_passages_are_searched_and_questions_suggested(client: TestClient, bench
     assert one["page"] == 1 and "wooden" in one["text"] and found["note"] == ""
     assert client.post("/api/documents/search", json={**body, "count": 99}).status_code == 400
     assert client.post("/api/documents/questions", json={"documents": ids}).json()["writer"] == "smollm2-135m-instruct"
-    of_text = client.post("/api/documents/questions", json={"text": "The pier of Lindholm is wooden."})
+    of_text = client.post(
+        "/api/documents/questions", json={"text": "The pier of the harbour is wooden, and it was built by hand."}
+    )
     assert of_text.status_code == 200 and of_text.json()["writer"] == "smollm2-135m-instruct"
     for body in ({}, {"text": " "}, {"text": "The pier.", "documents": ids}):
         assert client.post("/api/documents/questions", json=body).status_code == 400

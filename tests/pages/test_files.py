@@ -113,7 +113,10 @@ def test_a_file_of_rows_is_judged_with_charts(bench: Bench, open_page: Open) -> 
     (job,) = desk.jobs_of(bench.house, "sentiment", HOST)
     app.session_state[f"code-{job.id}"] = True
     app = app.run()
-    assert any("/api/sentiment/file?name=films.csv&column=review&date=day" in code.value for code in app.code)
+    assert any(
+        "/api/sentiment/file?name=films.csv&model=sentiment-minilm&column=review&date=day" in code.value
+        for code in app.code
+    )
     assert "Everything (JSON)" in [button.label for button in app.get("download_button")] and not app.exception
 
 
