@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from engine.catalogue import hub
 from engine.errors import InputError, NotFoundError, NotReadyError, TooLargeError, UnsupportedError
@@ -49,13 +49,18 @@ class Found:
     files: tuple[DataFile, ...]
 
 
-def find(dataset_id: str, split: str, timeout_seconds: float) -> Found:
-    """The files of a split. Raises InputError, NotFoundError, ConflictError (gated) or NotReadyError (no network)."""
+def find(dataset_id: str, split: str, timeout_seconds: float, *, is_owners: bool) -> Found:
+    """The files of a split; the token of this server's owner goes with the owner's own wishes alone.
+
+    Raises InputError, NotFoundError, ConflictError (gated) or NotReadyError (no network).
+    """
     repository, configuration = _parse(dataset_id)
     if not re.fullmatch(r"[\w.-]{1,60}", split):
         raise InputError("split must be a name such as train, validation or test.", param="split")
     return _within(
-        timeout_seconds * 2 + 5, repository, lambda: _find(repository, configuration, split, timeout_seconds)
+        timeout_seconds * 2 + 5,
+        repository,
+        lambda: _find(repository, configuration, split, timeout_seconds, _token(is_owners)),
     )
 
 
@@ -89,10 +94,17 @@ def _within(seconds: float, repository: str, work: Callable[[], T]) -> T:
     raise hub.hub_error(error, repository, PARAM) from error
 
 
-def _find(repository: str, configuration: str, split: str, timeout_seconds: float) -> Found:
+def _token(is_owners: bool) -> Literal[False] | None:
+    """What has the Hub's client send the token that it finds, or none."""
+    return None if is_owners else False
+
+
+def _find(
+    repository: str, configuration: str, split: str, timeout_seconds: float, token: Literal[False] | None
+) -> Found:
     from huggingface_hub import HfApi, errors
 
-    api = HfApi(library_name="parlance")
+    api = HfApi(library_name="parlance", token=token)
     main = api.dataset_info(repository, files_metadata=True, timeout=timeout_seconds)
     try:
         info = api.dataset_info(repository, revision=CONVERTED, files_metadata=True, timeout=timeout_seconds)
@@ -158,23 +170,27 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
 
 
-def fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The bytes of a file. Raises TooLargeError beyond `max_bytes`, NotReadyError when the network fails."""
+def fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float, *, is_owners: bool) -> bytes:
+    """The bytes of a file, with the token as `find`. Raises TooLargeError beyond `max_bytes`, NotReadyError when the
+    network fails."""
     if file.size_bytes > max_bytes:
         raise _too_large(file, max_bytes)
     try:
-        return _fetch(found, file, max_bytes, timeout_seconds)
+        return _fetch(found, file, max_bytes, timeout_seconds, _token(is_owners))
     except Exception as error:
         raise hub.hub_error(error, found.id, PARAM) from error
 
 
-def _fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float) -> bytes:
+def _fetch(
+    found: Found, file: DataFile, max_bytes: int, timeout_seconds: float, token: Literal[False] | None
+) -> bytes:
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
     url = hf_hub_url(found.id, file.path, repo_type="dataset", revision=found.commit)
     content, end = bytearray(), time.monotonic() + MAX_FILE_SECONDS
-    with get_session().stream("GET", url, headers=build_hf_headers(), timeout=timeout_seconds) as response:
+    headers = build_hf_headers(token=token)
+    with get_session().stream("GET", url, headers=headers, timeout=timeout_seconds) as response:
         hf_raise_for_status(response)
         for chunk in response.iter_bytes(1 << 16):
             content += chunk

@@ -19,6 +19,7 @@ import pytest
 from fakes import HOST, VISITOR
 
 from engine.errors import ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
+from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.training import formats
 from engine.training.formats import Table, _base, _parquet, fetch_dataset, read_table
@@ -227,12 +228,14 @@ class FakeHub:
         self.repositories: dict[str, dict[str, dict[str, bytes]]] = {}
         self.status: dict[str, int] = {}
         self.asked: list[str] = []
+        self.tokens: set[str | None] = set()
         self.is_slow, self.cuts = False, 0
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 hub.asked.append(self.path)
+                hub.tokens.add(self.headers.get("Authorization"))
                 if hub.is_slow:
                     time.sleep(5)
                 hub.answer(self, unquote(urlparse(self.path).path).strip("/").split("/"))
@@ -408,6 +411,17 @@ def test_a_public_site_fetches_nothing(hub: FakeHub) -> None:
     with pytest.raises(ConflictError, match="off on this public site"):
         fetch_dataset("me/films", "train", Settings(), VISITOR)
     assert hub.asked == []
+
+
+@pytest.mark.parametrize(("role", "sent"), [("host", "Bearer hf_of-the-owner"), ("member", None)])
+def test_the_owners_token_goes_with_the_owners_wishes_alone(
+    hub: FakeHub, apart: list[str], monkeypatch: pytest.MonkeyPatch, role: Any, sent: str | None
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of-the-owner")
+    hub.repositories["me/own"] = {"main": {"train.csv": CSV.encode()}}
+    caller = Caller("ann", role, grants=frozenset({"fetch data"}))
+    assert len(fetch_dataset("me/own", "train", Settings(network_timeout_seconds=5.0), caller).rows) == 40
+    assert hub.tokens == {sent} and len(hub.asked) > 2
 
 
 def test_without_a_network_it_fails_in_seconds(

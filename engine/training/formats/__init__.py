@@ -115,13 +115,14 @@ def fetch_dataset(dataset_id: str, split: str, settings: Settings, caller: Calle
     from engine.training import hub_files
 
     check(caller, "fetch data")
-    found = hub_files.find(dataset_id, split, settings.network_timeout_seconds)
+    seconds, is_owners = settings.network_timeout_seconds, caller.role == "host"
+    found = hub_files.find(dataset_id, split, seconds, is_owners=is_owners)
     tables: list[Table] = []
     left = MAX_BYTES
     for file in found.files:
         if tables and file.size_bytes > left:
             break
-        content = hub_files.fetch(found, file, left, settings.network_timeout_seconds)
+        content = hub_files.fetch(found, file, left, seconds, is_owners=is_owners)
         left -= len(content)
         tables.append(read_apart(content, file.name))
     note = Text(
