@@ -13,6 +13,8 @@ from pathlib import Path
 from engine.errors import InputError
 
 PREFIX = "PARLANCE_"
+SECRETS = ("PARLANCE_DATABASE", "PARLANCE_METRICS_TOKEN")
+"""Variables with a password in them, which are the server's own: no process that it starts gets them."""
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder."""
 

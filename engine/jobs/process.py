@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from engine import priority
-from engine.settings import ROOT
+from engine.settings import ROOT, SECRETS
 
 Process = subprocess.Popen[bytes]
 
@@ -92,7 +92,7 @@ def clean_environment(has_network: bool = False, has_tokens: bool = False) -> di
 
 
 def _is_kept(name: str, has_network: bool) -> bool:
-    if name in TOKEN_VARIABLES:
+    if name in TOKEN_VARIABLES or name in SECRETS:
         return False
     is_of_network = name.startswith(NETWORK_BEGINNINGS) or name.upper() in PROXIES
     return name in KEPT or name.startswith(KEPT_BEGINNINGS) or (has_network and is_of_network)

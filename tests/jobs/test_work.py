@@ -333,6 +333,7 @@ def test_a_visitors_work_ends_with_the_server(
 def test_a_child_gets_a_clean_environment(monkeypatch: pytest.MonkeyPatch, has_network: bool, has_tokens: bool) -> None:
     kept = {"PATH": "/bin", "PARLANCE_THREADS": "2", "CUDA_VISIBLE_DEVICES": "0", "LC_ALL": "C"}
     secrets = {"AWS_SECRET_ACCESS_KEY": "1", "OPENAI_API_KEY": "2", "DATABASE_URL": "3", "SMTP_PASSWORD": "4"}
+    secrets |= {"PARLANCE_DATABASE": "postgresql://parlance:5@localhost/parlance", "PARLANCE_METRICS_TOKEN": "6"}
     network = {"https_proxy": "http://proxy", "PIP_INDEX_URL": "http://index", "SSL_CERT_FILE": "/a.pem"}
     tokens = {"HF_TOKEN": "5", "HUGGING_FACE_HUB_TOKEN": "6"}
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
