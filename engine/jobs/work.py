@@ -13,6 +13,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ LEFT_SECONDS = 3600.0
 FAULTS = (400, 413, 422)
 """Statuses of errors that come again however often the same is tried."""
 MAX_KEPT = 200
-"""Jobs whose folders are kept after their end, each kind's as long as that says."""
+"""Jobs of one kind whose folders are kept after their end, as long as the kind says. Whoever begins very many of those
+that visitors may begin has nobody's work of another kind swept away."""
 
 _threads: dict[Path, threading.Thread] = {}
 """Of this server, by the folder of the job that each works on."""
@@ -382,8 +384,10 @@ def _sweep(settings: Settings) -> None:
     drop_left((_folder(settings) / MAKING).glob("*"))
     finish_deletions(_folder(settings))
     newest_first = sorted(reading.folders(_folder(settings), ID), key=lambda path: -path.stat().st_mtime)
-    for number, path in enumerate(newest_first):
-        is_old = number >= MAX_KEPT or time.time() - path.stat().st_mtime > _kept_seconds(path)
+    counts: Counter[str] = Counter()
+    for path in newest_first:
+        counts[kind := str(read_json(path / "job.json").get("kind"))] += 1
+        is_old = counts[kind] > MAX_KEPT or time.time() - path.stat().st_mtime > _kept_seconds(path)
         if is_old and not ((view := _safe(path)) and view.is_alive):
             with suppress(OSError):
                 shutil.rmtree(set_aside(path), ignore_errors=True)

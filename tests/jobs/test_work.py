@@ -376,6 +376,22 @@ def test_jobs_that_ended_long_ago_are_swept_away(settings: Settings) -> None:
     assert [view.id for view in work.listed(settings)] == [new]
 
 
+def test_many_jobs_of_one_kind_sweep_none_of_another_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What visitors may begin as often as they like makes room for its own kind."""
+    bench = Bench()
+    other = ended(settings, ask(settings, bench, ["one"]))
+    monkeypatch.setattr(work, "MAX_KEPT", 2)
+    counted = [ended(settings, begin(settings, subject=str(number))) for number in range(4)]
+    wait_until(lambda: all((job.folder / "exit.json").exists() for job in counted))
+    for number, job in enumerate([other, *counted]):
+        os.utime(job.folder, (now := time.time() - 60 + number, now))
+    work._sweep(settings)
+    assert {view.id for view in work.listed(settings)} == {other.id, *(job.id for job in counted[-2:])}
+    bench.engine.close()
+
+
 # In the server.
 
 
