@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -23,11 +24,15 @@ from pages.parts.engine import house
 from pages.parts.errors import page_failed
 from pages.parts.serving import door, origin
 
+log = logging.getLogger(__name__)
+
 WARM_UP_SECONDS = 3.0
 """From the server's start to the loading of the large libraries: the first page is drawn before."""
 TURN_SECONDS = 0.001
 """How long a thread that computes in Python keeps another waiting: a quick answer passes from thread to thread ten
 times, and each would wait for Python's own 5 ms beside a page that is being drawn."""
+SWEEP_SECONDS = 70.0
+"""From the start on: a process of another server on the same folder has given a sign of life by then."""
 BUSY_SECONDS = 0.25
 """Between two looks whether somebody waits for an answer, whom that loading would slow down."""
 
@@ -66,6 +71,20 @@ def _take_up(home: House) -> None:
     work.take_up(home.settings, home)
 
 
+def _sweep(home: House, is_over: threading.Event) -> None:
+    """Clear up what processes left half-written that were killed, once those at work elsewhere had time to be seen."""
+    from engine.jobs import work
+    from engine.training import runs
+
+    if is_over.wait(SWEEP_SECONDS):
+        return
+    for room in (work, runs):
+        try:
+            room.sweep(home.settings)
+        except OSError:  # nobody waits for it
+            log.warning("the runs folder could not be cleared up", exc_info=True)
+
+
 def _tell_host(home: House) -> None:
     """Print the address that makes a browser the host's, where a public site has no sign-in."""
     if path := signing_path(home):
@@ -86,6 +105,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     is_over = threading.Event()
     threading.Thread(target=_take_up, args=(home,), daemon=True).start()
     threading.Thread(target=_warm_up, args=(home, is_over), daemon=True).start()
+    threading.Thread(target=_sweep, args=(home, is_over), daemon=True).start()
     threading.Thread(target=tidying.tidy, args=(is_over,), daemon=True).start()
     try:
         with http.ended_by_signals():

@@ -48,6 +48,38 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def settle(folder: Path) -> None:
+    """Clear up in a folder what a process that was killed left halfway: what had a name before gets it back where
+    nothing has taken its place, and what is half-written goes."""
+    for before in folder.glob(f"*{BEFORE}"):
+        final = before.with_name(before.name.removesuffix(BEFORE))
+        if final.exists():
+            remove(before)
+        else:
+            before.rename(final)
+    for part in folder.glob(f"*{PART}"):
+        remove(part)
+    sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what bears the number of a process that was killed while it wrote it."""
+    for end in ("part", "old", "new"):
+        for path in folder.glob(f"*.{end}"):
+            number = path.name.split(".")[-2]
+            if number.isdigit() and not is_writers(int(number), path):
+                remove(path)
+
+
+def is_writers(number: int, path: Path) -> bool:
+    """Whether the process of that number may be the one that writes there: it is there, and began before."""
+    import psutil  # type: ignore[import-untyped]
+
+    with suppress(psutil.NoSuchProcess, OSError):
+        return bool(psutil.Process(number).create_time() <= path.stat().st_mtime + 1)
+    return False
+
+
 def remove(path: Path) -> None:
     """A file or a folder with all that is in it."""
     if path.is_dir():
@@ -56,7 +88,8 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-DELETED = ".deleted-"
+DELETED, PART, BEFORE = ".deleted-", ".part", ".before"
+"""Of names: what is to be deleted begins so, what is being written ends so, and what that takes the place of."""
 
 
 def set_aside(folder: Path) -> Path:
@@ -76,7 +109,9 @@ def finish_deletions(parent: Path) -> None:
 @contextmanager
 def placed(final: Path) -> Iterator[Path]:
     """A new folder to fill, which gets its name when it is whole and on the disk; what had the name goes afterwards."""
-    temporary, before = (final.with_name(f"{final.name}{end}") for end in (".part", ".before"))
+    temporary, before = (final.with_name(f"{final.name}{end}") for end in (PART, BEFORE))
+    if before.exists() and not final.exists():  # a kill came between the two renames below
+        before.rename(final)
     for path in (temporary, before):
         remove(path)
     temporary.mkdir(parents=True)

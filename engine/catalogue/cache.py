@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.catalogue.copies import sweep
 from engine.catalogue.transfer import Transfer, sha256
 from engine.errors import ConflictError
-from engine.files import folder_bytes, read_json, sync, write_json
+from engine.files import folder_bytes, read_json, sweep, sync, write_json
 from engine.files import sha256 as digest_of
 from engine.messages import Text
 

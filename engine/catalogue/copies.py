@@ -18,9 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
-from engine.files import read_json, remove, sha256, sync, write_json
+from engine.files import read_json, remove, sha256, sweep, sync, write_json
 from engine.settings import current
 
 STAMP = "made_from.json"
@@ -157,22 +155,6 @@ def _is_whole(copy: Path) -> bool:
         if read_json(_digests(copy)) == _hashed(copy):
             _whole.add(copy)
             return True
-    return False
-
-
-def sweep(home: Path) -> None:
-    """Delete what processes left half-written in a folder that were killed."""
-    for end in ("part", "old", "new"):
-        for path in home.glob(f"*.{end}"):
-            number = path.name.split(".")[-2]
-            if number.isdigit() and not _is_at_work(int(number), path):
-                remove(path)
-
-
-def _is_at_work(number: int, path: Path) -> bool:
-    """Whether the process of that number may be the one that writes there: it began before."""
-    with suppress(psutil.NoSuchProcess, OSError):
-        return bool(psutil.Process(number).create_time() <= path.stat().st_mtime + 1)
     return False
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from engine.files import placed, read_json, remove
+from engine.files import placed, read_json, settle
 from engine.messages import Text
 from engine.serving.protocol import Caller, Role
 
@@ -122,8 +122,7 @@ class Job:
 
     def clean(self) -> None:
         """Remove what a kill or a full disk left half-written."""
-        for path in self.folder.glob("*.part"):
-            remove(path)
+        settle(self.folder)
 
 
 def is_silent(folder: Path) -> bool:

@@ -13,8 +13,7 @@ import shutil
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,8 +24,8 @@ from filelock import FileLock, Timeout
 
 from engine import errors
 from engine.errors import BusyError, ConflictError, NotFoundError, NotReadyError
-from engine.files import finish_deletions, read_json, set_aside, write_json
-from engine.jobs import process, reading
+from engine.files import read_json, set_aside, write_json
+from engine.jobs import process, reading, sweeping
 from engine.jobs.askers import FOLDER, asker, check_asker, check_own, check_today, describe, is_askers
 from engine.jobs.child import perform
 from engine.jobs.failures import is_disk_full
@@ -34,14 +33,13 @@ from engine.jobs.folder import AT_ONCE, BEAT_FILE, KEPT_FIELDS, LIVE, STOP_FILE,
 from engine.jobs.kinds import JobKind, kinds
 from engine.jobs.launching import IsHere, launch
 from engine.jobs.reading import Standing
+from engine.jobs.sweeping import MAKING
 from engine.messages import Text, counted
 from engine.serving.access import check
 from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.sizes import seconds_in_words, size_in_words
 
-MAKING = ".making"
-"""In the folder of jobs, of those that are still being made."""
 HOST = Caller(role="host")
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 MAX_LIVE = 4
@@ -50,13 +48,8 @@ MAX_ASKING = 16
 """The same of those that are threads of the server."""
 ROOM_BYTES = 512 * 2**20
 """Free disk space without which nothing is started."""
-LEFT_SECONDS = 3600.0
-"""After this long, what an interrupted creation left is swept away."""
 FAULTS = (400, 413, 422)
 """Statuses of errors that come again however often the same is tried."""
-MAX_KEPT = 200
-"""Jobs of one kind whose folders are kept after their end, as long as the kind says. Whoever begins very many of those
-that visitors may begin has nobody's work of another kind swept away."""
 
 _threads: dict[Path, threading.Thread] = {}
 """Of this server, by the folder of the job that each works on."""
@@ -199,7 +192,7 @@ def take_up(settings: Settings, house: Any) -> list[str]:
 
 
 def _taken_up(settings: Settings, house: Any) -> Iterator[str]:
-    for path in reading.folders(_folder(settings), ID):
+    for path in _paths(settings):
         with suppress(NotFoundError, OSError, ValueError):
             kind, status = kind_of(path), read_json(path / "status.json")
             is_ours = kind.runs_in == "server" and kind.can_resume and status.get("state") in LIVE
@@ -223,7 +216,7 @@ def kind_of(folder: Path) -> JobKind:
 
 def listed(settings: Settings) -> list[JobView]:
     """All jobs of this folder, newest first."""
-    views = [view for path in reading.folders(_folder(settings), ID) if (view := _safe(path))]
+    views = [view for path in _paths(settings) if (view := _safe(path))]
     return sorted(views, key=lambda view: -view.created)
 
 
@@ -371,32 +364,19 @@ def _check_start(settings: Settings, kind: str, subject: str, caller: Caller) ->
     check_room(_folder(settings))
 
 
-def drop_left(paths: Iterable[Path]) -> None:
-    """Delete what was left halfway long ago."""
-    for path in paths:
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+def sweep(settings: Settings) -> None:
+    """What a server does after its start: drop what nobody needs any more, and settle what kills left half-written."""
+    _sweep(settings)
+    for path in _paths(settings):
+        sweeping.tidy(path)
 
 
 def _sweep(settings: Settings) -> None:
-    """Drop jobs that ended long ago, those beyond the limit, and what was left halfway."""
-    drop_left((_folder(settings) / MAKING).glob("*"))
-    finish_deletions(_folder(settings))
-    newest_first = sorted(reading.folders(_folder(settings), ID), key=lambda path: -path.stat().st_mtime)
-    counts: Counter[str] = Counter()
-    for path in newest_first:
-        counts[kind := str(read_json(path / "job.json").get("kind"))] += 1
-        is_old = counts[kind] > MAX_KEPT or time.time() - path.stat().st_mtime > _kept_seconds(path)
-        if is_old and not ((view := _safe(path)) and view.is_alive):
-            with suppress(OSError):
-                shutil.rmtree(set_aside(path), ignore_errors=True)
+    sweeping.sweep(_paths(settings), _folder(settings))
 
 
-def _kept_seconds(folder: Path) -> float:
-    with suppress(NotFoundError):
-        return kind_of(folder).kept_seconds
-    return JobKind.kept_seconds
+def _paths(settings: Settings) -> list[Path]:
+    return reading.folders(_folder(settings), ID)
 
 
 def _folder(settings: Settings) -> Path:

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from engine.backends.ct2.conversion import NAME as COPY
 from engine.errors import ConflictError, NotFoundError, not_among
-from engine.files import read_json
+from engine.files import PART, read_json, settle
 from engine.jobs import reading
 from engine.jobs.folder import Job
 from engine.training import cards, tasks
@@ -46,7 +46,7 @@ def export(folder: Path, kind: Kind, target: Path) -> Path:
     """
     name = f"{folder.resolve().name}-{kind}"
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target, prefix=".export-") as temporary:
+    with tempfile.TemporaryDirectory(PART, ".export-", target) as temporary:
         files = Path(temporary) / name
         gather(folder, kind, files)
         return _zipped(files, target / f"{name}.zip")
@@ -56,8 +56,7 @@ def work(job: Job) -> dict[str, str]:
     """The work of a job: the zip of the run that its config names, into `exports/` of that run."""
     folder, kind = job.folder.parents[1] / job.config["run"], job.config["kind"]
     target = folder / "exports" / kind
-    for left in target.glob(".export-*"):  # by an earlier one that was stopped
-        shutil.rmtree(left, ignore_errors=True)
+    settle(target)  # what an earlier one left that was stopped
     return {"file": export(folder, kind, target).name}
 
 
@@ -136,7 +135,7 @@ def _gguf_adapter(folder: Path, facts: Facts, files: Path) -> str:
 def _onnx(folder: Path, facts: Facts, files: Path) -> str:
     from engine.training.onnx_export import to_onnx
 
-    with tempfile.TemporaryDirectory(dir=files.parent) as temporary:
+    with tempfile.TemporaryDirectory(PART, dir=files.parent) as temporary:
         model = folder / "model"
         if _needs_its_encoder(folder):
             model = Path(temporary)
@@ -183,7 +182,7 @@ def _without_paths(value: Any, base_id: str) -> Any:
 
 def _zipped(files: Path, file: Path) -> Path:
     """Pack a folder; weights hardly shrink, so they are only stored."""
-    part = file.with_name(f".{file.name}.part")
+    part = file.with_name(f".{file.name}{PART}")
     try:
         with zipfile.ZipFile(part, "w") as archive:
             for path in sorted(files.rglob("*")):

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.catalogue import hub
 from engine.errors import ConflictError, InputError, NotFoundError, PeopleError, not_among
+from engine.files import PART
 from engine.jobs import work as jobs
 from engine.jobs.folder import Job
 from engine.messages import Text
@@ -85,16 +86,17 @@ def work(job: Job) -> dict[str, str]:
     os.environ |= QUIET
     order = job.config
     try:
-        return {"address": upload(job.folder.parents[1] / order["run"], order, job.secret)}
+        return {"address": upload(job.folder.parents[1] / order["run"], order, job.secret, job.folder)}
     except PeopleError:
         raise
     except Exception as error:
         raise told(error, order["repository"]) from error
 
 
-def upload(folder: Path, order: dict[str, Any], token: str) -> str:
+def upload(folder: Path, order: dict[str, Any], token: str, scratch: Path) -> str:
     """Check the token, make the repository, upload files and card in one commit; returns the address.
 
+    The files lie in a folder of `scratch` meanwhile, which is cleared up there should the process be killed.
     A repository that was made for an upload that then failed is removed again. Raises PeopleError or the Hub's errors.
     """
     from huggingface_hub import HfApi
@@ -103,7 +105,7 @@ def upload(folder: Path, order: dict[str, Any], token: str) -> str:
     api = HfApi(token=token)
     owner = api.whoami()["name"]
     repository = order["repository"] if "/" in order["repository"] else f"{owner}/{order['repository']}"
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(PART, dir=scratch) as temporary:
         files = Path(temporary) / "files"
         facts = gather(folder, order["kind"], files)
         address = str(api.create_repo(repository, private=order["is_private"]))

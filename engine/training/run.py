@@ -14,7 +14,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 from safetensors import SafetensorError, safe_open
 
-from engine.files import read_json, remove
+from engine.files import read_json, settle
 from engine.jobs.folder import Job, end_last_line
 from engine.messages import Text
 
@@ -56,8 +56,7 @@ class Run(Job):
     def clean(self) -> None:
         """Remove what a kill or a full disk left half-written."""
         super().clean()
-        for path in self.folder.glob("checkpoints/*.part"):
-            remove(path)
+        settle(self.folder / "checkpoints")
 
 
 def checkpoints(folder: Path) -> dict[int, Path]:

@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError
 from engine.files import finish_deletions, read_json, set_aside, write_json
-from engine.jobs import askers
+from engine.jobs import askers, reading
 from engine.jobs import work as jobs
 from engine.jobs.folder import Job, json_lines
+from engine.jobs.sweeping import drop_left, is_at_work, tidy
 from engine.messages import Text, counted
 from engine.requests import clean_text
 from engine.serving import access
 from engine.serving.protocol import Caller
 from engine.settings import Settings
 from engine.training import average, serving, tasks
-from engine.training.config import TrainingConfig, make_config
+from engine.training.config import RUN_ID, TrainingConfig, make_config
 from engine.training.findings import Finding
 from engine.training.run import KEPT
 from engine.training.views import FINDINGS_FILE, RunView, listed, read, run_folder
@@ -330,13 +331,23 @@ def _held(settings: Settings, run_id: str, caller: Caller) -> Iterator[Path]:
         yield folder
 
 
+def sweep(settings: Settings) -> None:
+    """What a server does after its start: as before a creation, and settle what kills left half-written in runs."""
+    runs = settings.runs_folder.absolute()
+    _sweep(runs)
+    at_work = {job.subject.split("/")[0] for job in jobs.listed(settings) if is_at_work(job.folder)}
+    for folder in reading.folders(runs, RUN_ID):
+        if folder.name not in at_work:
+            tidy(folder, "checkpoints", "exports/*")
+
+
 def _sweep(runs: Path) -> None:
     """Finish deletions that were interrupted, and drop what creations left halfway and locks of runs that are gone."""
     finish_deletions(runs)
     for path in runs.glob(".?*.lock"):
         if not (runs / path.name[1:].removesuffix(".lock")).exists():
             path.unlink(missing_ok=True)
-    jobs.drop_left(runs.glob(".new-*"))
+    drop_left(runs.glob(".new-*"))
 
 
 def _settings_of(view: RunView) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import pytest
 from fakes import HOST, VISITOR
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError
+from engine.files import write_json
 from engine.jobs import reading, work
 from engine.jobs.folder import STOP_FILE
 from engine.jobs.kinds import average, training
@@ -280,6 +281,23 @@ def test_killed_at_any_moment_nothing_that_was_done_is_lost(
     else:
         jobs.start(settings, run_id)
     assert steps_of(wait_for(settings, run_id, "finished")) == list(range(1, 61))
+
+
+def test_what_a_kill_left_half_written_in_a_run_is_settled(settings: Settings) -> None:
+    run_id, at_work = make(settings), make(settings, "another")
+    for name in (run_id, at_work):
+        folder = settings.runs_folder / name
+        for place in ("checkpoints/checkpoint-5.part", "exports/onnx/.export-x.part", "served.part", "model.before"):
+            (folder / place).mkdir(parents=True)
+        (folder / "exports" / "onnx" / f".{name}.zip.part").touch()
+    pid = {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
+    write_json(settings.runs_folder / at_work / "status.json", {"state": "running", **pid})
+    (settings.runs_folder / f".new-{run_id}").mkdir()
+    os.utime(settings.runs_folder / f".new-{run_id}", (1, 1))
+    jobs.sweep(settings)
+    assert not list((settings.runs_folder / run_id).rglob("*.part")) and (settings.runs_folder / run_id / "model").is_dir()
+    assert len(list((settings.runs_folder / at_work).rglob("*.part"))) == 4
+    assert not (settings.runs_folder / f".new-{run_id}").exists()
 
 
 PARENT = """

@@ -19,7 +19,7 @@ from benches import Bench
 from fakes import HOST, VISITOR
 
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
-from engine.jobs import askers, child, folder, launching, process, turns, work
+from engine.jobs import askers, child, folder, launching, process, sweeping, turns, work
 from engine.jobs.folder import BEAT_FILE, STOP_FILE, Job
 from engine.jobs.kinds import HEAVY, JobKind, kinds
 from engine.jobs.work import JobView
@@ -376,13 +376,33 @@ def test_jobs_that_ended_long_ago_are_swept_away(settings: Settings) -> None:
     assert [view.id for view in work.listed(settings)] == [new]
 
 
+def test_what_a_kill_left_half_written_is_settled_and_nothing_of_one_at_work(settings: Settings) -> None:
+    jobs = [begin(settings, 1000, 0.05, subject=str(number)) for number in range(2)]
+    views = [wait_until(lambda id=id: (view := work.read(settings, id)).status.get("queue") and view) for id in jobs]
+    killed, other = views if views[0].state == "running" else views[::-1]
+    process.kill_group(killed.status["pid"])
+    ended(settings, killed.id)
+    for view in (killed, other):
+        for name in ("half.part", "result.part", "result.before"):
+            (view.folder / name).mkdir()
+            (view.folder / name / "piece").write_text(name)
+    (killed.folder / f"status.json.{2**22 + 1}.new").touch()
+    work.sweep(settings)
+    assert (killed.folder / "half.part").exists(), "it gave a sign of life just now, perhaps on another machine"
+    age(killed.folder)
+    work.sweep(settings)
+    assert not list(killed.folder.glob("*.part")) and not list(killed.folder.glob("*.new"))
+    assert (killed.folder / "result" / "piece").read_text() == "result.before", "a kill came between two renames"
+    assert len(list(other.folder.glob("*.part"))) == 2
+
+
 def test_many_jobs_of_one_kind_sweep_none_of_another_away(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What visitors may begin as often as they like makes room for its own kind."""
     bench = Bench()
     other = ended(settings, ask(settings, bench, ["one"]))
-    monkeypatch.setattr(work, "MAX_KEPT", 2)
+    monkeypatch.setattr(sweeping, "MAX_KEPT", 2)
     counted = [ended(settings, begin(settings, subject=str(number))) for number in range(4)]
     wait_until(lambda: all((job.folder / "exit.json").exists() for job in counted))
     for number, job in enumerate([other, *counted]):

@@ -6,22 +6,35 @@ Such a text is the application's own; nothing that anybody typed is in it.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
 from engine.backends.ggml.llama import LlamaEnded
 from engine.backends.ggml.slots import ANY, Place
+from engine.files import is_writers, remove
 
 LEAST_CHARACTERS = 40
 """Of a text, for which a state is worth a file."""
 WAIT_SECONDS = 2.0
 """For a state that is being made: a crowd that presses at once would read the text once for each."""
+FOLDER = "parlance-slots-"
+"""What the names of their folders begin with, before the number of the process."""
 MOST_STATES = 16
 """Of one model; each is some tens of kilobytes a token."""
+
+
+def _sweep(folder: Path) -> None:
+    """Delete the folders of processes that were killed."""
+    for path in folder.glob(f"{FOLDER}*-*"):
+        number = path.name.removeprefix(FOLDER).partition("-")[0]
+        if number.isdigit() and not is_writers(int(number), path):
+            remove(path)
 
 
 class Beginnings:
@@ -30,7 +43,8 @@ class Beginnings:
     def __init__(self) -> None:
         self._folder = ""
         with suppress(OSError):
-            self._folder = tempfile.mkdtemp(prefix="parlance-slots-")
+            _sweep(Path(tempfile.gettempdir()))
+            self._folder = tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-")
         self._files: dict[str, str] = {}
         """By text; "" while somebody makes it."""
         self._numbers, self._changed = count(), threading.Condition()
