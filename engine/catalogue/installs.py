@@ -67,8 +67,9 @@ class Installs:
             return False
         child, end = process.start(process.python(*command), nice=NICE), time.monotonic() + MAX_SECONDS
         try:
-            while child.poll() is None and time.monotonic() < end and not self._is_over.wait(LOOK_SECONDS):
-                pass
+            with process.watched(child):
+                while child.poll() is None and time.monotonic() < end and not self._is_over.wait(LOOK_SECONDS):
+                    pass
         finally:
             process.end(child)
         return child.returncode == 0

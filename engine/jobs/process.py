@@ -7,17 +7,24 @@ Face libraries. Ending it ends whatever it has started itself.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
+import psutil  # type: ignore[import-untyped]
+
 from engine import priority
 from engine.settings import ROOT, SECRETS
+
+log = logging.getLogger(__name__)
 
 Process = subprocess.Popen[bytes]
 
@@ -40,6 +47,10 @@ PROXIES = {f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL", "NO", "FTP")}
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 END_SECONDS = 2.0
 """For a process to end by itself once it was asked to."""
+HUNG_SECONDS, LEAST_COMPUTED_SECONDS = 60.0, 0.1
+"""A child that somebody waits for hangs where it has moved nothing for so long, and computed less than that."""
+LOOK_SECONDS, LONGEST_LOOK_SECONDS = 1.0, 5.0
+"""Between two looks at it, and what counts of a longer time between two."""
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -106,6 +117,60 @@ def end(process: Process) -> None:
             process.wait(END_SECONDS)
     kill_group(process.pid)
     process.wait()
+
+
+class Watch:
+    """Whether a child does anything that somebody waits for, where it cannot say so itself: compute, read or write.
+
+    Time counts only as far as this process looked: a machine that slept has let nobody work.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._process: psutil.Process | None = None
+        with suppress(psutil.Error):
+            self._process = psutil.Process(pid)
+        self._looked, self._silent_seconds = time.monotonic(), 0.0
+        self._computed, self._moved = self._signs()
+
+    def is_hung(self) -> bool:
+        """Whether it has done nothing for HUNG_SECONDS, to be asked again and again."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._silent_seconds += min(now - self._looked, LONGEST_LOOK_SECONDS)
+            self._looked = now
+            computed, moved = self._signs()
+            if computed - self._computed >= LEAST_COMPUTED_SECONDS or moved != self._moved:
+                self._computed, self._moved, self._silent_seconds = computed, moved, 0.0
+        return self._process is not None and self._silent_seconds >= HUNG_SECONDS
+
+    def _signs(self) -> tuple[float, tuple[int, ...]]:
+        """Seconds that it has computed, and bytes that it has read and written."""
+        if self._process is None:
+            return 0.0, ()
+        try:
+            times, counts = self._process.cpu_times(), getattr(self._process, "io_counters", tuple)()
+        except psutil.Error:  # it is gone, which others see
+            return 0.0, ()
+        return times.user + times.system, tuple(counts)
+
+
+@contextmanager
+def watched(child: Process) -> Iterator[None]:
+    """Kill the child where it hangs while this waits for it."""
+    is_over, watch = threading.Event(), Watch(child.pid)
+
+    def look() -> None:
+        while not is_over.wait(LOOK_SECONDS):
+            if watch.is_hung():
+                log.warning("process %d has done nothing for a minute and is ended", child.pid)
+                kill_group(child.pid)
+                return
+
+    threading.Thread(target=look, name="child-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def kill_group(pid: int) -> None:

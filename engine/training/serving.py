@@ -227,7 +227,9 @@ def _convert(config: TrainingConfig, folder: Path, target: Path, job: Job | None
     arguments = [str(folder / "model"), str(target / GGUF_FILE), *(["--base", str(base)] if base else [])]
     child = process.start(process.python("engine.training.gguf_export", *arguments), log=said)
     try:
-        if _wait(child, job) == 0:
+        with process.watched(child):
+            status = _wait(child, job)
+        if status == 0:
             read_header(target / GGUF_FILE)
             return True
         words = said.read_text(encoding="utf-8", errors="replace").strip()[-500:]

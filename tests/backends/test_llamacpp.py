@@ -40,10 +40,11 @@ pytest.importorskip("gguf")
 from engine.backends import memory
 from engine.backends.ggml import backend as backend_module
 from engine.backends.ggml.backend import LlamaCppBackend
-from engine.backends.ggml.llama import Llama
+from engine.backends.ggml.llama import Llama, LlamaEnded
 from engine.backends.ggml.memory import needed_bytes
 from engine.backends.ggml.tokens import tokens_of
 from engine.backends.gguf import read_header
+from engine.jobs import process
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
 from tests.backends.checkpoints import KeptJob, entry
 
@@ -475,6 +476,70 @@ def test_who_had_no_word_when_the_process_was_killed_gets_anothers(file: Path, m
         text(backend, "a")
     assert len(killed) == 5, "not for ever"
     backend.close()
+
+
+@pytest.fixture
+def is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that somebody waits for hangs after half a second."""
+    monkeypatch.setattr(process, "HUNG_SECONDS", 0.5)
+    monkeypatch.setattr(process, "LOOK_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize("way", ["stream", "post"])
+def test_a_process_that_hangs_is_ended_and_another_answers(
+    file: Path, monkeypatch: pytest.MonkeyPatch, is_impatient: None, way: str
+) -> None:
+    backend = open_file(file, slots=1)
+    asked: dict[str, Any] = {"messages": (Message("user", "de"),)} if way == "post" else {"prompt": "a"}
+    said, ask_it, hung = text(backend, **asked), getattr(Llama, way), []
+
+    def hang_first(llama: Llama, *about: Any) -> Any:
+        if not hung:
+            hung.append(llama.pid)
+            os.kill(llama.pid, signal.SIGSTOP)
+        return ask_it(llama, *about)
+
+    monkeypatch.setattr(Llama, way, hang_first)
+    assert text(backend, **asked) == said and backend.pid not in hung and not psutil.pid_exists(hung[0])
+    backend.close()
+
+
+def test_a_process_that_hangs_in_the_midst_of_an_answer_ends_it(file: Path, is_impatient: None) -> None:
+    backend = open_file(file, slots=2)
+    pid = backend.pid
+
+    class Stopping(KeptJob):
+        def emit(self, text: str, token: Any = None) -> None:
+            os.kill(pid, signal.SIGSTOP)
+            super().emit(text, token)
+
+    job = Stopping(Generate("a", sampling=Sampling(max_new_tokens=250, temperature=0)))
+    backend.run([job])
+    assert isinstance(job.error, NotReadyError) and "begins anew" in str(job.error)
+    assert text(backend, "a", max_new_tokens=1) == "b" and backend.pid != pid
+    backend.close()
+
+
+def test_a_process_that_hangs_while_it_loads_is_ended(is_impatient: None) -> None:
+    llama = Llama()
+    os.kill(llama.pid, signal.SIGSTOP)
+    with pytest.raises(LlamaEnded):
+        llama.load({}, "key")
+    llama.close()
+
+
+def test_a_process_that_computes_does_not_hang(is_impatient: None) -> None:
+    busy, idle = (
+        process.start([sys.executable, "-c", code]) for code in ("while True: pass", "import time; time.sleep(60)")
+    )
+    watches = [process.Watch(child.pid) for child in (busy, idle)]
+    end = time.monotonic() + 30
+    while not watches[1].is_hung():
+        assert not watches[0].is_hung() and time.monotonic() < end
+        time.sleep(0.02)
+    for child in (busy, idle):
+        process.end(child)
+    assert not process.Watch(busy.pid).is_hung()
 
 
 def test_two_that_grow_at_once_do_not_both_take_the_memory_that_is_there_for_one(

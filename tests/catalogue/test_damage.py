@@ -133,8 +133,12 @@ def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypa
     assert steps == ["sync result.part", "rename result.part", f"sync {tmp_path.name}"]
 
 
-def test_a_copy_that_hangs_does_not_hold_the_others_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.catalogue.installs.MAX_SECONDS", 0.2)
+@pytest.mark.parametrize("limit", ["engine.catalogue.installs.MAX_SECONDS", "engine.jobs.process.HUNG_SECONDS"])
+def test_a_copy_that_hangs_does_not_hold_the_others_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(limit, 0.5)
+    monkeypatch.setattr("engine.jobs.process.LOOK_SECONDS", 0.05)
     installs = Installs(lambda *_: [["timeit", "-n1", "-s", "import time", "time.sleep(60)"]], Settings())
     installs.begin(MODEL, tmp_path)
     installs._threads[0].join(20)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from subprocess import TimeoutExpired
@@ -18,9 +20,12 @@ from urllib.parse import urlsplit
 from engine import priority
 from engine.jobs import process
 
+log = logging.getLogger(__name__)
+
 LOOK_SECONDS = 0.25
 """How often a request without news is asked whether anybody still waits for it."""
-ASK_SECONDS = 30.0
+ASK_SECONDS, ANSWER_SECONDS = 30.0, 90.0
+"""To be connected, and to the first byte of what is no completion; who hangs is ended before that."""
 GONE_SECONDS = 1.0
 PIECE_BYTES = 2**16
 Take = Callable[[dict[str, Any]], bool]
@@ -87,8 +92,9 @@ class Llama:
         connection = http.client.HTTPConnection(*self._address, timeout=ASK_SECONDS)
         try:
             connection.request("POST", path, json.dumps(body), {"Authorization": f"Bearer {self._key}"})
+            self._wait(connection.sock)
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
-        except (ConnectionError, http.client.HTTPException):
+        except (ConnectionError, TimeoutError, http.client.HTTPException):
             raise self._ended() from None
         finally:
             connection.close()
@@ -98,16 +104,40 @@ class Llama:
         self, body: dict[str, Any], take: Callable[[dict[str, Any]], bool], is_wanted: Callable[[], bool]
     ) -> None:
         """Hand each chunk of a completion to `take` until that returns True or nobody wants more. Raises LlamaEnded."""
+        watch = process.Watch(self.pid)
+
+        def is_waited_for() -> bool:
+            self._end_if_hung(watch)
+            return is_wanted()
+
         try:
             with socket.create_connection(self._address, ASK_SECONDS) as line:
                 line.sendall(self._request("/v1/completions", json.dumps(body).encode()))
                 line.settimeout(LOOK_SECONDS)
-                for chunk in _chunks(line, is_wanted):
+                for chunk in _chunks(line, is_waited_for):
                     if chunk is None or take(chunk):
                         return
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             pass
         raise self._ended()
+
+    def _wait(self, line: socket.socket) -> None:
+        """Wait for the first byte of an answer. Raises TimeoutError."""
+        watch, end = process.Watch(self.pid), time.monotonic() + ANSWER_SECONDS
+        line.settimeout(LOOK_SECONDS)
+        while time.monotonic() < end:
+            with suppress(TimeoutError):
+                line.recv(1, socket.MSG_PEEK)
+                break
+            self._end_if_hung(watch)
+        line.settimeout(ASK_SECONDS)
+
+    def _end_if_hung(self, watch: process.Watch) -> None:
+        """Kill the process where it does nothing though somebody waits: all its requests end with that, and another
+        begins."""
+        if watch.is_hung():
+            log.warning("llama.cpp's process %d has done nothing for a minute and is ended", self.pid)
+            process.kill_group(self.pid)
 
     def _request(self, path: str, body: bytes) -> bytes:
         head = (
@@ -122,7 +152,8 @@ class Llama:
 
     def _said(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        with process.watched(self._process):
+            line = self._process.stdout.readline()
         if not line:
             raise LlamaEnded(self._process.wait())
         said: dict[str, Any] = json.loads(line)
