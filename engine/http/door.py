@@ -47,6 +47,10 @@ DOCS_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 )
 UNKNOWN_HOST = Text("This server does not go by the name {name}. Whoever runs it can add it to PARLANCE_ALLOWED_HOSTS.")
+NOT_MEANT = Text(
+    "Everybody on the network could use this server as its host. Set PARLANCE_IS_PUBLIC=1 to serve strangers, "
+    "PARLANCE_IS_NETWORK_TRUSTED=1 to trust them all, or have it listen on localhost alone."
+)
 UNKNOWN_ORIGIN = Text("Pages of {name} may not ask this server.")
 NOT_THERE = Text("There is no {path}. /api/docs lists what there is.")
 NOT_SO = Text("{path} cannot be asked for like that. /api/docs lists what there is.")
@@ -57,12 +61,13 @@ def check_listening(address: str | None, settings: Settings) -> bool:
     """Whether the server listens on the network; raises InputError where that is neither public nor meant."""
     if address and is_loopback(address):
         return False
-    if access.caller_of(settings, address or "").role == "host" and not settings.is_network_trusted:
-        raise InputError(
-            "Everybody on the network could use this server as its host. Set PARLANCE_IS_PUBLIC=1 to serve strangers, "
-            "PARLANCE_IS_NETWORK_TRUSTED=1 to trust them all, or leave out --server.address."
-        )
+    if not _is_network_meant(settings):
+        raise InputError(NOT_MEANT)
     return True
+
+
+def _is_network_meant(settings: Settings) -> bool:
+    return access.caller_of(settings).role != "host" or settings.is_network_trusted
 
 
 def is_loopback(address: str) -> bool:
@@ -79,6 +84,7 @@ class Door:
     def __init__(self, app: ASGIApp, settings: Settings, page_policy: str, origins: Sequence[str] = ()) -> None:
         self.app = app
         self.hosts = (*LOCAL_NAMES, *_listed(settings.allowed_hosts.lower()))
+        self.is_network_meant = _is_network_meant(settings)
         self.frames = _listed(settings.frame_ancestors)
         self.page_policy = page_policy
         self.is_keeping = settings.storage_bytes > 0
@@ -109,6 +115,8 @@ class Door:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
+        if not self.is_network_meant and _came_by_network(scope):
+            return refused(scope, 403, "forbidden", NOT_MEANT)
         if not self.is_known(host):
             return refused(scope, 403, "forbidden", UNKNOWN_HOST, name=host)
         is_asking = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
@@ -212,6 +220,12 @@ def refused(scope: Scope, status: int, kind: str, sentence: Text, **facts: str) 
 
 def _is_api(path: str) -> bool:
     return any(path == place or path.startswith(f"{place}/") for place in API)
+
+
+def _came_by_network(scope: Scope) -> bool:
+    """Whether the connection came to an address that others reach, however the server was begun."""
+    address = str((scope.get("server") or [""])[0]).removeprefix("::ffff:")
+    return _is_number(address) and not is_loopback(address)
 
 
 def _is_number(name: str) -> bool:

@@ -213,6 +213,35 @@ def test_the_network_is_served_only_where_that_is_meant(
         check_listening(address, settings)
 
 
+@pytest.mark.parametrize(
+    ("address", "changed", "status"),
+    [
+        ("127.0.0.1", {}, 200), ("::1", {}, 200), ("::ffff:127.0.0.1", {}, 200), ("/run/parlance.sock", {}, 200),
+        ("192.168.1.7", {}, 403), ("fe80::1", {}, 403), ("192.168.1.7", {"is_network_trusted": True}, 200),
+        ("192.168.1.7", {"is_public": True}, 200),
+    ],
+)  # fmt: skip
+def test_another_server_that_listens_to_the_network_lets_nobody_in_either(
+    bench: Bench, address: str, changed: dict[str, Any], status: int
+) -> None:
+    """`uvicorn app:app --host 0.0.0.0` passes by what Streamlit's own start checks."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    with served(bench, **changed) as client:
+        scope = {
+            "type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"192.168.1.7:8501")],
+            "query_string": b"", "root_path": "", "server": (address, 8501),
+        }  # fmt: skip
+        client.portal.call(client.app, scope, receive, send)
+    assert sent[0]["status"] == status
+
+
 def test_origins_that_the_host_lists_ask_and_read_through_the_door(bench: Bench) -> None:
     listed = read_settings({"PARLANCE_ALLOWED_ORIGINS": "https://a.example, https://b.example"}).allowed_origins
     bench.local.settings = replace(bench.engine.settings, allowed_origins=listed)
