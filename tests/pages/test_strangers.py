@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from engine.jobs import work
 from engine.jobs.askers import FOLDER
 from engine.requests import Generate, Sampling
 from engine.training import runs
+from pages.parts import engine, signing
 from tests.pages.test_finetune import make_run
 from tests.pages.test_pages import click
 
@@ -29,7 +30,8 @@ Open = Callable[..., AppTest]
 TITLE, NOTE, LOG, SAID = "Diagnoses of 2026", "for the board alone", "loss of the board", "held out for the board"
 SECRETS = (TITLE, NOTE, LOG, SAID, "model.zip")
 PAGES: list[tuple[str, dict[str, str]]] = [
-    *((name, {}) for name in ("home", "translate", "summarize", "write", "sentiment", "answer", "models")),
+    *((name, {}) for name in ("home", "translate", "summarize", "write", "sentiment", "answer", "models", "explore")),
+    ("explore", {"mode": "free"}),
     *(("finetune", {"tune_view": view}) for view in ("new", "runs")),
     *(("finetune", {"tune_view": "one", "after": step}) for step in ("compare", "export", "use")),
 ]
@@ -68,6 +70,19 @@ def everything(app: AppTest) -> str:
     return "\n".join(str(node.proto) for node in app._tree if hasattr(node, "proto"))
 
 
+def click_everything(app: AppTest, secrets: Sequence[str]) -> set[str]:
+    """Press each button once, also what is greyed out, and look at all that comes; the labels."""
+    clicked = set[str]()
+    while buttons := [button for button in app.button if button.label not in clicked]:
+        clicked.add(buttons[0].label)
+        buttons[0].proto.disabled = False  # a stranger's own client need not heed it
+        buttons[0].click().run()
+        assert not app.exception, app.exception
+        for secret in secrets:
+            assert secret not in everything(app)
+    return clicked
+
+
 @pytest.mark.parametrize(
     ("name", "chosen"), PAGES, ids=lambda value: value if isinstance(value, str) else "-".join(value.values())
 )
@@ -76,18 +91,33 @@ def test_a_stranger_who_clicks_everything_sees_and_changes_nothing(
 ) -> None:
     settings = bench.engine.settings
     before = files_of(settings.runs_folder)
-    app, clicked = open_page(name, **(chosen | {"run": run_id} if chosen else {})), set[str]()
-    while buttons := [button for button in app.button if button.label not in clicked]:
-        clicked.add(buttons[0].label)
-        buttons[0].proto.disabled = False  # a stranger's own client need not heed it
-        buttons[0].click().run()
-        assert not app.exception, app.exception
-        for secret in (*SECRETS, str(tmp_path)):
-            assert secret not in everything(app)
+    app = open_page(name, **(chosen | {"run": run_id} if chosen else {}))
+    clicked = click_everything(app, (*SECRETS, str(tmp_path)))
     assert clicked or name in ("home", "models")
     assert bench.engine.is_loaded("gemma-3-270m") and bench.store.fetched == []
     assert {job.kind for job in work.listed(settings)} <= {taking_apart.KIND}, "a visitor may only ask why"
     assert files_of(settings.runs_folder) == before, "a file of the host's was changed"
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"), [("models", {}), *(page for page in PAGES if page[0] == "finetune")],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
+)  # fmt: skip
+def test_a_member_sees_and_changes_nothing_of_the_hosts_either(
+    open_page: Open, bench: Bench, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    chosen: dict[str, str],
+) -> None:  # fmt: skip
+    """But for what the host lists in PARLANCE_MEMBERS_MAY: downloads, data sets, files, pins."""
+    bench.local.settings = replace(bench.engine.settings, hosts="ann@example.org", members="*@example.org")
+    told = {"is_logged_in": True, "email": "ben@example.org", "exp": 9e9}
+    for module in (engine, signing):
+        monkeypatch.setattr(module, "claims", lambda: told)
+    before = files_of(bench.engine.settings.runs_folder)
+    app = open_page(name, **(chosen | {"run": run_id} if chosen else {}))
+    assert "member" in everything(app)
+    click_everything(app, (*SECRETS, str(tmp_path)))
+    assert bench.engine.is_loaded("gemma-3-270m") and not work.listed(bench.engine.settings)
+    assert files_of(bench.engine.settings.runs_folder) == before
 
 
 def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from engine.requests import Embed
 from engine.serving.access import ACTIONS, Action, caller_of, check, may
 from engine.settings import Settings
 
+MEMBER = caller_of(Settings(is_public=True), "member", role="member")
 ALLOWED = {("visitor", "ask"), ("visitor", "fetch embedded"), *(("host", action) for action in ACTIONS)}
+ALLOWED |= {("member", action) for action in ("ask", "fetch embedded", "fetch", "fetch data", "upload", "pin")}
 
 
-@pytest.mark.parametrize("caller", [HOST, VISITOR], ids=lambda caller: caller.role)
+@pytest.mark.parametrize("caller", [HOST, MEMBER, VISITOR], ids=lambda caller: caller.role)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_of_every_caller(caller: object, action: Action) -> None:
     is_allowed = (caller.role, action) in ALLOWED  # type: ignore[attr-defined]
