@@ -87,11 +87,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _orphan_watch(job: Job, kind: JobKind) -> Callable[[], None]:
-    """Ends a visitor's work that leaves nothing when the server is gone, which would end it when its asker goes."""
+    """Ends the work of a visitor or member that leaves nothing when the server is gone, which would end it when its
+    asker goes."""
     parent = os.getppid()
 
     def look() -> None:
-        if os.getppid() != parent and not kind.is_kept and job.caller.role == "visitor":
+        if os.getppid() != parent and not kind.is_kept and job.caller.role != "host":
             with job.writing:
                 job.update("stopped")
                 kill_group(os.getpid())

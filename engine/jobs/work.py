@@ -159,7 +159,7 @@ def start(settings: Settings, folder: Path, *, house: Any = None, secret: str = 
         _threads[folder] = threading.Thread(target=_perform, args=(job, kind, house), name=folder.name, daemon=True)
         _threads[folder].start()
     else:
-        is_kept = kind.is_kept or asker(folder).get("role") != "visitor"
+        is_kept = kind.is_kept or asker(folder).get("role") == "host"
         launch(settings, folder, kind, now, secret, None if is_kept else is_here)
 
 

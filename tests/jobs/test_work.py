@@ -288,8 +288,8 @@ def test_a_visitor_begins_no_job_and_ends_none_of_others(settings: Settings, kin
     assert work.read(settings, job_id).is_alive
 
 
-@pytest.mark.parametrize("who", ["host", "visitor"])
-def test_what_leaves_nothing_ends_when_the_visitor_goes(
+@pytest.mark.parametrize("who", ["host", "member", "visitor"])
+def test_what_leaves_nothing_ends_when_its_asker_goes(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: Any
 ) -> None:
     monkeypatch.setattr(launching, "GONE_SECONDS", 0.2)
@@ -301,7 +301,7 @@ def test_what_leaves_nothing_ends_when_the_visitor_goes(
     job_id = begin(settings, 1000, 0.02, caller=Caller("ada", who), is_here=here.is_set)
     wait_until(lambda: work.read(settings, job_id).progress > 0.02)
     here.clear()
-    if who == "visitor":
+    if who != "host":
         assert ended(settings, job_id).state == "stopped"
         return
     step = work.read(settings, job_id).progress
@@ -311,7 +311,7 @@ def test_what_leaves_nothing_ends_when_the_visitor_goes(
 
 
 @pytest.mark.parametrize(("role", "is_kept", "is_ended"), [
-    ("visitor", False, True), ("visitor", True, False), ("host", False, False),
+    ("visitor", False, True), ("visitor", True, False), ("member", False, True), ("host", False, False),
 ])  # fmt: skip
 def test_a_visitors_work_ends_with_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Any, is_kept: bool, is_ended: bool

@@ -40,7 +40,7 @@ class JobKind:
     action: Action = "work"
     """What its asker must be allowed to do."""
     is_kept: bool = True
-    """Leaves something worth keeping; where not, a visitor's ends when its asker goes."""
+    """Leaves something worth keeping; where not, it ends when its asker goes, unless that is the host."""
     is_own: bool = False
     """Nobody but its asker and the site's host sees, stops or deletes it; each asker has a few at a time."""
     kept_seconds: float = 7 * 24 * 3600.0
