@@ -119,6 +119,7 @@ class Cache:
         write_json(files / MANIFEST, dict(notes) | {"id": model_id, "files": _stamp(files, digests)})
         final = self.whole(model_id)
         final.parent.mkdir(parents=True, exist_ok=True)
+        sync(files)
         self.remove(final)
         files.rename(final)
         sync(final.parent, is_deep=False)

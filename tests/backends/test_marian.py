@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from engine.backends.marian.model import EOS, UNKNOWN, Shape, pad
 from engine.backends.marian.published import FormatError, read_model, read_shortlist
 from engine.backends.marian.quick import ENGINES, INPUT, QuickStudent, measure_inputs
 from engine.backends.marian_students import TASKS
+from engine.catalogue import copies
 from engine.catalogue.sources.folder import Folder
 from engine.catalogue.sources.package import Package
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
@@ -153,6 +155,35 @@ def test_the_copy_is_made_once_and_answers_alike(tmp_path: Path) -> None:
         == ask(again, Generate(TEXTS[0], sampling=GREEDY))[0].text
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [CONVERTED]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "without hashes"])
+def test_a_damaged_copy_is_made_again(tmp_path: Path, damage: str) -> None:
+    digests = publish(tmp_path)
+    open_student("Tiny", tmp_path, digests)
+    file, hashes = tmp_path / CONVERTED / WEIGHTS, tmp_path / CONVERTED / copies.DIGESTS
+    whole, facts = file.read_bytes(), file.stat()
+    if damage == "without hashes":  # as earlier versions made it
+        hashes.unlink()
+    else:
+        flipped = whole[:-99] + bytes(255 - byte for byte in whole[-99:])
+        file.write_bytes(flipped if damage == "flipped" else whole[: len(whole) // 2])
+        os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    copies._whole.clear()  # another process
+    open_student("Tiny", tmp_path, digests)
+    assert file.read_bytes() == whole and hashes.is_file()
+
+
+def test_a_copy_of_files_where_nothing_can_be_written_lies_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = publish(tmp_path / "published")
+    monkeypatch.setattr(copies.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(copies, "current", lambda: Settings(cache_folder=tmp_path / "cache"))
+    open_student("Tiny", tmp_path / "published", digests)
+    assert not (tmp_path / "published" / CONVERTED).exists()
+    (copy,) = (tmp_path / "cache" / copies.FOLDER).glob(f"*/{CONVERTED}")
+    assert (copy / WEIGHTS).is_file()
 
 
 def test_a_trained_student_is_kept_with_a_scale_for_each_row(tmp_path: Path) -> None:

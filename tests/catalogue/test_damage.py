@@ -123,6 +123,16 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(
     assert steps == ["sync .part", "rename", "sync "] and file().is_file()
 
 
+def test_a_download_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr("engine.catalogue.cache.sync", lambda path, **_: steps.append(f"sync {path.name}"))
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda old, new: steps.append(f"rename {old.name}") or rename(old, new))
+    (tmp_path / "files").mkdir()
+    Cache(tmp_path).install("tiny", tmp_path / "files", {}, {})
+    assert steps == ["sync files", "rename files", "sync models"]
+
+
 def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     monkeypatch.setattr(files, "sync", lambda path, **_: steps.append(f"sync {path.name}"))

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,11 +24,14 @@ from engine.backends.marian.published import FormatError, Quantized, Weights, re
 from engine.backends.marian.quick import INPUT, QuickStudent, is_possible, rounded
 from engine.backends.marian.shortlist import Network, Shortlist
 from engine.catalogue.checkpoints import STUDENT
+from engine.catalogue.copies import Copy
 from engine.errors import InputError, NotReadyError
 from engine.files import read_json
 
 CONVERTED = "student"
 """The converted copy's folder, inside the folder of the published files."""
+LAYOUT = 1
+"""To be raised when this module converts in another way."""
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SCALE = ".scale"
 OFFSETS, WORDS = "shortlist.offsets", "shortlist.ids"
@@ -102,6 +103,11 @@ def open_student(title: str, folder: Path, digests: Mapping[str, str] | None = N
         raise InputError(
             "{title} cannot be read: {reason}. Download it again.", param="model", title=title, reason=str(error)
         ) from error
+    except OSError as error:
+        raise InputError(
+            "{model} could not be unpacked: {reason}. Free disk space or download it again, then try again.",
+            param="model", model=title, reason=error.strerror or str(error),
+        ) from error  # fmt: skip
 
 
 def is_student(folder: Path) -> bool:
@@ -111,26 +117,13 @@ def is_student(folder: Path) -> bool:
 
 
 def converted(title: str, folder: Path, digests: Mapping[str, str]) -> Path:
-    """The folder with the published files' weights as safetensors, made now where it is not there.
+    """The folder with the published files' weights as safetensors, made now where it is not there, and again where it
+    is damaged. Files are read only when their sha256 is known. Raises OSError."""
 
-    It appears by renaming, also when two processes make it at once. Files are read only when their sha256 is known.
-    """
-    final = folder / CONVERTED
-    if (final / CONFIG).is_file():
-        return final
-    contents = {name: _checked(title, folder / name, digest) for name, digest in digests.items()}
-    part = folder / f".{CONVERTED}.{os.getpid()}.part"
-    try:
-        part.mkdir()
-        _convert(contents, part)
-        try:
-            part.rename(final)
-        except OSError:
-            if not (final / CONFIG).is_file():  # else another process was quicker
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return final
+    def write(published: Path, target: Path) -> None:
+        _convert({name: _checked(title, published / name, digest) for name, digest in digests.items()}, target)
+
+    return Copy(CONVERTED, write, lambda _: {"layout": LAYOUT}).made(folder)
 
 
 def _checked(title: str, path: Path, digest: str) -> bytes:
