@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, replace
@@ -18,6 +19,7 @@ from fakes import FakeBackend
 from streamlit.testing.v1 import AppTest
 
 from engine.jobs import work
+from engine.jobs.folder import BEAT_FILE
 from engine.jobs.kinds import average, training
 from engine.settings import Settings
 from engine.training import formats, tasks
@@ -473,6 +475,36 @@ def test_a_stop_says_when_it_ends_and_offers_to_end_it_now(
     assert jobs.read(settings, run_id).state == "stopped" and "Resume" in labels(app) and not app.error
     assert any("Stopped" in words and "Long" in words for words in [*told, *(toast.value for toast in app.toast)])
     assert not app.switch_page("home.py").run().exception
+
+
+def test_a_run_that_hangs_is_told_and_ended_from_the_page_and_the_next_goes_on(
+    open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLANCE_STAND_IN_SECONDS", "0.1")
+    values = {"task": "classification", "base": "minilm-l6", **defaults("classification"), "max_steps": 500}
+    hung, waiting = (jobs.create(settings, values, ROWS, ROWS[:5], title=title) for title in ("Hung", "Next"))
+    jobs.start(settings, hung)
+    wait_until(lambda: jobs.read(settings, hung).state == "running")
+    jobs.start(settings, waiting)
+    wait_until(lambda: "queued" in jobs.read(settings, waiting).status)
+    folder, pid = jobs.run_folder(settings, hung), jobs.read(settings, hung).status["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+    def a_minute_later() -> None:
+        for name in (BEAT_FILE, "status.json"):
+            os.utime(folder / name, (time.time() - 70, time.time() - 70))
+
+    a_minute_later()
+    assert "does not answer" in drawn(open_page("finetune", tune_view="runs"))
+    app = open_page("finetune", tune_view="one", run=hung)
+    assert "no sign of life for a minute" in drawn(app)
+    app = click(app, "Stop")
+    assert jobs.read(settings, hung).is_alive, "it does not hear"
+    app = click(app, "Stop now")
+    wait_until(lambda: jobs.read(settings, hung).state == "stopped")
+    wait_until(lambda: jobs.read(settings, waiting).state == "running")
+    assert not app.run().exception and "does not answer" not in drawn(open_page("finetune", tune_view="runs"))
 
 
 @pytest.mark.parametrize("typed", ["../../etc", "no-such-run", "Gone (20200101-000000-abcdef)"])
