@@ -1,18 +1,21 @@
 """What breaks beneath a running server, and whether it works again by itself: `python -m benchmarks.faults ROW ...`.
 
-Rows: child and process (kill -9), database (a real PostgreSQL, killed and gone for `--gone` seconds), disk (full),
-cache (damaged copies), clock (set back a day), rolling (one server replaced by the next). A line of JSON each.
+Rows: child and process (kill -9), hung (SIGSTOP), database (a real PostgreSQL, killed and gone for `--gone` seconds),
+disk (full), cache (damaged copies), clock (set back a day), nowhere (packets vanish), rolling (one server replaced by
+the next). A line of JSON each.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -31,6 +34,7 @@ from benchmarks.browsers import Answer, Browser
 from benchmarks.demo import WRITE_LABEL
 from benchmarks.load import SMALL, Server, ask, prompt, server, stream
 from benchmarks.pages import end, launch, wait
+from benchmarks.sides import ROOT
 
 GONE_SECONDS, DAY_SECONDS = 60.0, 86_400
 DISK_BYTES = 24 * 2**20
@@ -74,6 +78,34 @@ def child() -> Told:
             ends = Counter(said(each.result()[0]) for each in asked)
         again, link = write(ours)
         return {"pages": ends, "next": said(again), "its_link_opens": opens(ours, link, again)}
+
+
+def hung() -> Told:
+    """SIGSTOP of the process that holds a model, while four pages show its answers and a fifth asks."""
+    with server() as ours:
+        write(ours)
+        with ThreadPoolExecutor(5) as pool:
+            asked = [pool.submit(write, ours, 400) for _ in range(4)]
+            time.sleep(6)
+            stopped = [one for one in ours.tree()[1:] if _sent(one, signal.SIGSTOP)]
+            began = time.monotonic()
+            fifth = pool.submit(write, ours)
+            status = ask(ours.host, "/healthz")[0]
+            ends = Counter(said(each.result()[0]) for each in asked)
+            seconds = time.monotonic() - began
+            words = said(fifth.result()[0])
+        left = [one.pid for one in stopped if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        return {
+            "pages": ends, "seconds": seconds, "healthz": status, "who_asked_then": words, "hung_left": len(left),
+            "next": said(write(ours)[0]),
+        }  # fmt: skip
+
+
+def _sent(one: Any, number: int) -> bool:
+    with suppress(psutil.Error):
+        one.send_signal(number)
+        return True
+    return False
 
 
 def process() -> Told:
@@ -239,6 +271,48 @@ def _date(ours: Server) -> str:
     return str(connection.getresponse().getheader("date"))
 
 
+NOWHERE = """
+mount --bind "$1" /etc/resolv.conf
+ip link set lo up && ip link add nowhere type dummy && ip link set nowhere up
+ip address add 192.0.2.2/24 dev nowhere && ip route add default via 192.0.2.1
+exec "$2" -c "$3" "$4"
+"""
+"""In a network of its own, all packets that leave this machine vanish, those to whoever knows names too."""
+OPENED = """
+import json, sys, time
+from urllib.parse import urlsplit
+from benchmarks.browsers import Browser
+from benchmarks.pages import end, launch, wait
+began = time.monotonic()
+process, address = launch("app.py", PARLANCE_CACHE_FOLDER=sys.argv[1], PARLANCE_STORAGE_FOLDER=sys.argv[1])
+try:
+    wait(address)
+    told = {"start_s": time.monotonic() - began}
+    for name in ("first_page_s", "next_page_s"):
+        began = time.monotonic()
+        with Browser(urlsplit(address).netloc, "write"):
+            told[name] = time.monotonic() - began
+    print(json.dumps(told))
+finally:
+    end(process)
+"""
+
+
+def nowhere() -> Told:
+    """Packets vanish on their way out, and no model is there yet: how long the start takes, and a page with its
+    handshake."""
+    with folder() as kept:
+        names = Path(kept) / "resolv.conf"
+        names.write_text("nameserver 192.0.2.53\n")
+        command = ["unshare", "--net", "--mount", "sh", "-e", "-c", NOWHERE, "sh", str(names), sys.executable, OPENED]
+        command.append(kept)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return {"skipped": done.stderr.strip().rpartition("\n")[2]}
+        found: Told = json.loads(done.stdout)
+        return found
+
+
 def rolling() -> Told:
     """A public server is told to end while it answers pages and streams, and another goes on with what is kept."""
     with folder() as kept:
@@ -289,7 +363,7 @@ def _is_host(ours: Server, cookie: str) -> bool:
 
 
 ROWS: dict[str, Callable[..., Told]] = {
-    row.__name__: row for row in (child, process, database, disk, cache, clock, rolling)
+    row.__name__: row for row in (child, hung, process, database, disk, cache, clock, nowhere, rolling)
 }
 
 
