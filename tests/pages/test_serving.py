@@ -49,6 +49,11 @@ def test_a_bare_start_listens_on_this_machine_alone() -> None:
     assert read_config()["server.address"] == "localhost"
 
 
+def test_programs_have_one_way_in() -> None:
+    read = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert read["server"]["enableAgentApi"] is False, "which keeps to no limit of ours, and would say so by its default"
+
+
 def test_the_network_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     with socket.socket() as free:
