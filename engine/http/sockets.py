@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 HEAD_SECONDS = 20.0
 """For all of a request up to its body; a connection that takes longer is closed."""
+LEAST_TAKEN_BYTES, SLOW_LOOKS = 10_000, 3
+"""Of an answer that waits to be taken, in so many seconds; a client that took less at so many looks is given up."""
+ACKNOWLEDGED = 120
+"""Where Linux tells it in its facts on a connection (struct tcp_info)."""
 MAX_CONNECTIONS = 2000
 """Open at a time, fewer where the system lets a process have fewer files. A browser has up to seven."""
 MAX_FILES = 16_384
@@ -40,10 +45,12 @@ def allowed_files() -> int:
 
 
 def watch(most: int) -> None:
-    """Have connections to servers that this event loop creates later closed when a request's head does not come.
+    """Have connections to servers that this event loop creates later closed when a request's head does not come, or
+    its answer is not taken.
 
-    uvicorn ends a connection that says nothing after an answer, but not one that says half of something. Of more than
-    `most` the one goes that has waited longest, so that nobody can keep others out by holding connections.
+    uvicorn ends a connection that says nothing after an answer, but not one that says half of something, nor one that
+    takes nothing of its answer. Of more than `most` the one goes that has waited longest, so that nobody can keep
+    others out by holding connections.
     """
     loop = asyncio.get_running_loop()
     create_server = loop.create_server
@@ -83,16 +90,30 @@ def _is_waiting(protocol: Any) -> bool:
     return protocol.cycle is None or bool(protocol.cycle.response_complete)
 
 
-def _look(protocol: Any, loop: asyncio.AbstractEventLoop, before: Any) -> None:
-    """Close the connection if it was waiting for the same head at the last look; look again later otherwise."""
+def _look(protocol: Any, loop: asyncio.AbstractEventLoop, before: Any, taken: int = 0, slow: int = 0) -> None:
+    """Close the connection if it was waiting for the same head at the last look, or if nobody takes its answer; look
+    again later otherwise. `taken` is what the client had of it then, `slow` at how many looks it was too little."""
     transport, cycle = protocol.transport, protocol.cycle
-    if transport.is_closing() or transport.get_protocol() is not protocol:  # a WebSocket by now
+    if transport.get_protocol() is not protocol:  # a WebSocket by now, or gone
         return
-    now = cycle if cycle is None or cycle.response_complete else _ANSWERING
-    if now is before and now is not _ANSWERING:
+    left, now_taken = transport.get_write_buffer_size(), _acknowledged(transport)
+    slow = slow + 1 if left and now_taken - taken < LEAST_TAKEN_BYTES else 0
+    if transport.is_closing() and not left:
+        return
+    is_answering = left > 0 or (cycle is not None and not cycle.response_complete)
+    now = _ANSWERING if is_answering else cycle
+    if slow >= SLOW_LOOKS or (now is before and now is not _ANSWERING):
         transport.abort()
     else:
-        loop.call_later(HEAD_SECONDS, _look, protocol, loop, now)
+        loop.call_later(HEAD_SECONDS, _look, protocol, loop, now, now_taken, slow)
+
+
+def _acknowledged(transport: Any) -> int:
+    """Bytes that the client's system has taken of all that was sent to it; 0 where this one does not tell."""
+    with suppress(AttributeError, OSError, struct.error):
+        info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKNOWLEDGED + 8)
+        return int(struct.unpack_from("Q", info, ACKNOWLEDGED)[0])
+    return 0
 
 
 def send_at_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -78,8 +78,29 @@ async def ended(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> bytes:
         return await asyncio.wait_for(_whole(reader), 30)
 
 
+@pytest.mark.parametrize("pieces", [1, 400])
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_an_answer_that_nobody_takes_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, pieces: int, is_taken: bool
+) -> None:
+    monkeypatch.setattr(sockets, "HEAD_SECONDS", 0.1)
+    size = 24_000_000
+
+    async def ask() -> int:
+        async with served([b"x" * (size // pieces)] * pieces) as connect:
+            reader, writer = await connect()
+            writer.write(WHOLE)
+            if not is_taken:
+                writer.transport.pause_reading()
+                await asyncio.sleep(1.5)  # seven looks
+                writer.transport.resume_reading()
+            return len(await asyncio.wait_for(_whole(reader, 0.002 if is_taken else 0), 30))
+
+    assert (run(ask()) > size) is is_taken
+
+
 @asynccontextmanager
-async def served() -> AsyncIterator[Callable[[], Coroutine[Any, Any, Any]]]:
+async def served(pieces: Sequence[bytes] = (b"at last",)) -> AsyncIterator[Callable[[], Coroutine[Any, Any, Any]]]:
     """Connects to a server whose answers take 0.3 seconds, and whose WebSocket hears all."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -91,7 +112,8 @@ async def served() -> AsyncIterator[Callable[[], Coroutine[Any, Any, Any]]]:
             return
         await asyncio.sleep(0.3)
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"at last"})
+        for place, piece in enumerate(pieces, 1):
+            await send({"type": "http.response.body", "body": piece, "more_body": place < len(pieces)})
 
     writers: list[asyncio.StreamWriter] = []
 
@@ -158,9 +180,10 @@ def test_a_process_may_have_as_many_files_as_the_system_lets_it() -> None:
     assert most == sockets.allowed_files() and most > 64
 
 
-async def _whole(reader: asyncio.StreamReader) -> bytes:
+async def _whole(reader: asyncio.StreamReader, pause_seconds: float = 0) -> bytes:
     pieces = []
     with suppress(ConnectionResetError):
         while piece := await reader.read(2**16):
             pieces.append(piece)
+            await asyncio.sleep(pause_seconds)
     return b"".join(pieces)
