@@ -22,7 +22,8 @@ MIMES: dict[Format, str] = {
     "json": "application/json",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What spreadsheets take for the beginning of a formula, the last four in the width of Chinese letters."""
 ROWS = ("results", "translations", "sentences", "alternatives")
 """Fields of results that are tables."""
 

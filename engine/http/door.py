@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from engine.http.pace import Paced
 from engine.http.visitors import greet
 from engine.messages import Text
 from engine.serving import access
+from engine.serving.allowances import network_of
 from engine.settings import Settings
 
 API = ("/api", "/v1", "/healthz", "/readyz", "/metrics")
@@ -33,6 +35,8 @@ LOCAL_NAMES = ("localhost", "*.localhost")
 FIRST_SECONDS = 30.0
 BYTES_A_SECOND = 10_000
 """A body has FIRST_SECONDS, and more while it comes at this pace."""
+MAX_PAGES = 500
+"""Open at a time at one network address: a quarter of all connections, so that nobody can hold them all."""
 MAX_SHOWN_CHARACTERS = 100
 _PLAIN_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]]+)(:\d+)?")
 HEADERS = {
@@ -85,6 +89,8 @@ class Door:
         self.app = app
         self.hosts = (*LOCAL_NAMES, *_listed(settings.allowed_hosts.lower()))
         self.is_network_meant = _is_network_meant(settings)
+        self.pages: Counter[str] = Counter()
+        """Open ones by their visitors' network address."""
         self.frames = _listed(settings.frame_ancestors)
         self.page_policy = page_policy
         self.is_keeping = settings.storage_bytes > 0
@@ -101,7 +107,7 @@ class Door:
         if scope["type"] == "websocket":
             if refusal is not None:
                 return await send({"type": "websocket.close", "code": 1008})  # before it is accepted: status 403
-            return await self.app(scope, Paced(receive), send)
+            return await self._page(scope, Paced(receive), send)
         body = _Body(receive)
         answer = _Response(scope, send, self.headers(scope["path"]), body, self.is_keeping)
         try:
@@ -111,6 +117,19 @@ class Door:
                 raise
         if body.is_too_slow and not answer.is_begun:
             await answer.replace(refused(scope, 408, "too_slow", TOO_SLOW))
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The line of an open page, which lasts as long as its visitor likes: one address has so many at a time."""
+        network = network_of(str((scope.get("client") or [""])[0]))
+        if self.pages[network] >= MAX_PAGES:
+            return await send({"type": "websocket.close", "code": 1013})
+        self.pages[network] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.pages[network] -= 1
+            if not self.pages[network]:
+                del self.pages[network]
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)

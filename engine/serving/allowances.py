@@ -112,7 +112,7 @@ class Allowances:
         yield kind(own, namespace=use), f"visitor {caller.id}", OWN[use]
         if caller.address and caller.role == "visitor":
             shared = kind(most * settings.address_visitors, namespace=use)
-            yield shared, f"address {_network(caller.address)}", SHARED[use]
+            yield shared, f"address {network_of(caller.address)}", SHARED[use]
 
     def _error(self, use: Use, item: RateLimitItem, who: str, refusal: Text) -> LimitError:
         wait = self._wait(item, self._limiter.get_window_stats(item, who).reset_time)
@@ -133,7 +133,7 @@ class Allowances:
         return FixedWindowRateLimiter(Counts(self.storage))
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """An address of IPv6 is one of as many as its network has, which is one customer's."""
     with suppress(ValueError):
         if ipaddress.ip_address(address).version == 6:

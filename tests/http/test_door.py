@@ -22,6 +22,7 @@ from engine.errors import InputError
 from engine.http import Door, check_listening, door, routes
 from engine.http.visitors import COOKIE, visitor_of
 from engine.settings import Settings, read_settings
+from tests.http.test_sockets import run
 
 POLICY = "default-src 'self'"
 
@@ -89,6 +90,39 @@ def enters(client: TestClient, headers: dict[str, str]) -> bool:
             return bool(socket.receive_text() == "in")
     except WebSocketDisconnect:
         return False
+
+
+def test_one_address_cannot_hold_all_pages(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MAX_PAGES", 3)
+    closed: list[int] = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await over.wait()
+
+    async def send(message: Any) -> None:
+        closed.append(message["code"])
+
+    async def visit() -> None:
+        nonlocal over
+        over, around = asyncio.Event(), Door(page, bench.house.settings, POLICY)
+
+        def scope(client: str) -> dict[str, Any]:
+            return {
+                "type": "websocket", "path": "/_stcore/stream", "headers": [(b"host", b"localhost")],
+                "client": (client, 1),
+            }  # fmt: skip
+
+        addresses = ["203.0.113.9"] * 4 + ["203.0.113.8"] + [f"2001:db8::{number}" for number in range(5)]
+        held = [asyncio.create_task(around(scope(address), None, send)) for address in addresses]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert closed == [1013] * 3 and sum(task.done() for task in held) == 3
+        over.set()
+        await asyncio.gather(*held)
+        assert not around.pages
+
+    over = asyncio.Event()
+    run(visit())
 
 
 @pytest.mark.parametrize(
