@@ -145,13 +145,13 @@ class Watch:
 
     def _signs(self) -> tuple[float, tuple[int, ...]]:
         """Seconds that it has computed, and bytes that it has read and written."""
-        if self._process is None:
-            return 0.0, ()
-        try:
-            times, counts = self._process.cpu_times(), getattr(self._process, "io_counters", tuple)()
-        except psutil.Error:  # it is gone, which others see
-            return 0.0, ()
-        return times.user + times.system, tuple(counts)
+        if self._process is not None:
+            try:
+                times, counts = self._process.cpu_times(), getattr(self._process, "io_counters", tuple)()
+                return times.user + times.system, tuple(counts)
+            except psutil.Error:  # it is gone, which others see; its number may be another's soon
+                self._process = None
+        return 0.0, ()
 
 
 @contextmanager

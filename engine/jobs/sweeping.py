@@ -30,11 +30,11 @@ def sweep(folders: Iterable[Path], jobs: Path) -> None:
     """Drop jobs that ended long ago, those beyond the limit, and what was left halfway; `folders` are all jobs'."""
     drop_left((jobs / MAKING).glob("*"))
     finish_deletions(jobs)
-    counts: Counter[str] = Counter()
+    counts, known = Counter[str](), kinds()
     for path in sorted(folders, key=lambda path: -path.stat().st_mtime):
         kind = str(read_json(path / "job.json").get("kind"))
         counts[kind] += 1
-        kept_seconds = kinds().get(kind, JobKind).kept_seconds
+        kept_seconds = known.get(kind, JobKind).kept_seconds
         is_old = counts[kind] > MAX_KEPT or time.time() - path.stat().st_mtime > kept_seconds
         if is_old and not is_at_work(path):
             with suppress(OSError):
