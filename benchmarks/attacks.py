@@ -19,13 +19,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import psutil  # type: ignore[import-untyped]
+import streamlit
 
 from benchmarks.pages import browser, end, launch, wait
 from engine.training import tasks
@@ -46,7 +47,8 @@ BODIES = {
     "9,000 numbers as content, 18 kB": ("/v1/chat/completions", CHAT % FEW_ONES),
     "9,000 numbers as stop, 18 kB": ("/v1/completions", TEXT % FEW_ONES),
 }
-CONNECTIONS, HEAD_SECONDS = 600, 25.0
+CONNECTIONS, HEAD_SECONDS, UNTAKEN_SECONDS = 600, 25.0, 110.0
+STATIC = Path(streamlit.__file__).parent / "static" / "static"
 FILES, FILE_BYTES = 20, 45 * MB
 PART = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
 ANSWERED_SECONDS, WARM_SECONDS = 150.0, 15.0
@@ -153,6 +155,47 @@ def half_sent(address: str) -> str:
     for one in held:
         one.close()
     return f"{left} of {CONNECTIONS} open after {HEAD_SECONDS:.0f} s"
+
+
+def untaken(address: str) -> str:
+    """Connections that ask for a large file and take nothing of it."""
+    port = int(address.rpartition(":")[2])
+    largest = max((STATIC / "js").glob("*.js"), key=lambda path: path.stat().st_size)
+    held = []
+    for _ in range(CONNECTIONS):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", port))
+        one.sendall(f"GET /static/js/{largest.name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        held.append(one)
+    time.sleep(UNTAKEN_SECONDS)
+    own = psutil.net_connections("tcp")
+    left = sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in own)
+    for one in held:
+        one.close()
+    return f"{left} of {CONNECTIONS} open after {UNTAKEN_SECONDS:.0f} s"
+
+
+def pages_held(address: str) -> str:
+    """Pages that one address opens, and then one of another."""
+    from websockets.exceptions import WebSocketException
+    from websockets.sync.client import connect
+
+    host, port = address.removeprefix("http://"), int(address.rpartition(":")[2])
+    opened: list[Any] = []
+
+    def visit(own: str) -> bool:
+        line = socket.create_connection(("127.0.0.1", port), source_address=(own, 0))
+        try:
+            opened.append(connect(f"ws://{host}/_stcore/stream", sock=line, origin=address, subprotocols=["streamlit"]))  # type: ignore[arg-type,list-item]
+        except (WebSocketException, OSError):
+            return False
+        return True
+
+    with ExitStack() as over:
+        over.callback(lambda: [one.close() for one in opened])
+        count = sum(visit("127.0.0.1") for _ in range(CONNECTIONS))
+        return f"{count} of {CONNECTIONS} let in, another address: {visit('127.0.0.2')}"
 
 
 def _is_open(connection: socket.socket) -> bool:
@@ -264,6 +307,8 @@ def attacks(folder: Path) -> Iterator[tuple[str, Attack]]:
         yield name, _watched(partial(body, path=path, content=content))
     yield "9,000 numbers as stop, from eight clients for 5 s", _watched(flood)
     yield f"{CONNECTIONS} half-sent requests", _watched(half_sent)
+    yield f"{CONNECTIONS} answers that nobody takes", _watched(untaken)
+    yield f"{CONNECTIONS} pages of one address", _watched(pages_held)
     for title, name, content in files():
         yield title, partial(brought, name=name, content=content, folder=folder)
     yield f"{FILES} × 45 MB into a session without a place for files", _watched(stuffed)
