@@ -181,9 +181,7 @@ def fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float, 
         raise hub.hub_error(error, found.id, PARAM) from error
 
 
-def _fetch(
-    found: Found, file: DataFile, max_bytes: int, timeout_seconds: float, token: Literal[False] | None
-) -> bytes:
+def _fetch(found: Found, file: DataFile, max_bytes: int, timeout_seconds: float, token: Literal[False] | None) -> bytes:
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 

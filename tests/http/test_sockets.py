@@ -80,9 +80,7 @@ async def ended(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> bytes:
 
 @pytest.mark.parametrize("pieces", [1, 400])
 @pytest.mark.parametrize("is_taken", [False, True])
-def test_an_answer_that_nobody_takes_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, pieces: int, is_taken: bool
-) -> None:
+def test_an_answer_that_nobody_takes_is_given_up(monkeypatch: pytest.MonkeyPatch, pieces: int, is_taken: bool) -> None:
     monkeypatch.setattr(sockets, "HEAD_SECONDS", 0.1)
     size = 24_000_000
 

@@ -396,9 +396,7 @@ def test_what_a_kill_left_half_written_is_settled_and_nothing_of_one_at_work(set
     assert len(list(other.folder.glob("*.part"))) == 2
 
 
-def test_many_jobs_of_one_kind_sweep_none_of_another_away(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_jobs_of_one_kind_sweep_none_of_another_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """What visitors may begin as often as they like makes room for its own kind."""
     bench = Bench()
     other = ended(settings, ask(settings, bench, ["one"]))
