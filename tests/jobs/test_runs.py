@@ -295,6 +295,7 @@ def test_what_a_kill_left_half_written_in_a_run_is_settled(settings: Settings) -
     (settings.runs_folder / f".new-{run_id}").mkdir()
     os.utime(settings.runs_folder / f".new-{run_id}", (1, 1))
     jobs.sweep(settings)
+    write_json(settings.runs_folder / at_work / "status.json", {"state": "stopped"})  # whose process is this one
     killed = settings.runs_folder / run_id
     assert not list(killed.rglob("*.part")) and (killed / "model").is_dir()
     assert len(list((settings.runs_folder / at_work).rglob("*.part"))) == 4
