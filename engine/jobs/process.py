@@ -147,7 +147,8 @@ class Watch:
         """Seconds that it has computed, and bytes that it has read and written."""
         if self._process is not None:
             try:
-                times, counts = self._process.cpu_times(), getattr(self._process, "io_counters", tuple)()
+                times = self._process.cpu_times()
+                counts: tuple[int, ...] = getattr(self._process, "io_counters", tuple)()
                 return times.user + times.system, tuple(counts)
             except psutil.Error:  # it is gone, which others see; its number may be another's soon
                 self._process = None

@@ -16,7 +16,7 @@ from engine.applications.languages import NAMED
 from engine.catalogue.models import Model
 from engine.errors import ConflictError, NotFoundError
 from engine.files import read_json
-from engine.jobs import askers, work
+from engine.jobs import askers, sweeping, work
 from engine.jobs.work import JobView
 from engine.messages import Text
 from engine.training import beginning, splitting, tasks
@@ -144,7 +144,7 @@ def start_check(values: Mapping[str, Any], splits: Splits) -> None:
     """Have a job measure time and memory on the real model, in a folder made as a run's. Raises PeopleError."""
     settings, of = house().settings, subject(values, splits)
     forget_check()
-    making = replace(settings, runs_folder=settings.runs_folder.absolute() / askers.FOLDER / work.MAKING)
+    making = replace(settings, runs_folder=settings.runs_folder.absolute() / askers.FOLDER / sweeping.MAKING)
     rows = (splits.usable_train, splits.usable_validation)
     run_id = jobs.create(making, values, *rows, title=_("Check"), caller=caller())
     job = work.adopt(
