@@ -49,7 +49,7 @@ def say_where(name: str) -> None:
 def choose_view() -> str:
     """Which view."""
     titles = {name: view.title for name, view in VIEWS.items() if view.needs}
-    name: str = st.segmented_control(
+    name: str = st.pills(
         _("View"), list(titles), default="attention", key="view", bind="query-params", required=True,
         format_func=labelled(titles, "view"),
     )  # fmt: skip

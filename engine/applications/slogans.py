@@ -47,7 +47,7 @@ def compose(engine: Engine, order: Commission, caller: Caller) -> Generator[Even
         if len(heap.kept) >= WANTED:
             break
     note = Text(
-        "{kept} of {count} kept; dropped: {doubles} doubles, {stock} with stock phrases, {others} no slogans",
+        "{kept} of {count} kept; dropped: {doubles} too alike, {stock} with stock phrases, {others} other than slogans",
         kept=min(WANTED, len(heap.kept)), count=desk.candidates, doubles=heap.doubles, stock=heap.stock,
         others=heap.others,
     )  # fmt: skip

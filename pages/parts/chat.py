@@ -15,6 +15,7 @@ from pages.parts.language import _
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import show_text
 from pages.parts.visits import Exchange, answer_of, leave
+from pages.parts.written import facts_in_words
 
 ANSWERER = "assistant"
 
@@ -73,6 +74,8 @@ def _show(key: str, errors: Any) -> Exchange | None:
             show_text(turn.content)
     with st.chat_message(ANSWERER):
         show_answer(key, APPLICATION.stream, errors=errors, names={"text": _("Your message")})
+        if talk.result:
+            st.caption(facts_in_words(talk.result))
     with st.container(horizontal=True):
         st.button(_("Another answer"), icon=":material/refresh:", key="chat-again")
         st.button(_("New chat"), icon=":material/add_comment:", key="chat-new", on_click=leave, args=(key,))

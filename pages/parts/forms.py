@@ -19,7 +19,7 @@ from pages.parts.visits import Exchange
 
 FREE = Text("As the model likes")
 _ROW = "display:flex;flex-wrap:wrap;gap:0 1rem;justify-content:space-between;"
-_SIDE = "font-family:'Source Sans',sans-serif;font-size:.85rem;opacity:.8;white-space:nowrap;"
+_SIDE = "font-family:'Source Sans',sans-serif;font-size:.85rem;opacity:.8;white-space:nowrap;margin-left:auto;"
 
 
 def choose_form(kind: Kind, language: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def choose_form(kind: Kind, language: str) -> dict[str, Any]:
 def name_missing(kind: Kind, language: str) -> None:
     """Say which forms of the kind there are in other languages alone."""
     missing = [one for one in formed.BY_KIND.get(kind, ()) if language not in formed.languages_of(one)]
-    names = ", ".join(f"{_(formed.TITLES[one])} ({_languages(one)})" for one in missing)
+    names = "; ".join(f"{_(formed.TITLES[one])} ({_languages(one)})" for one in missing)
     if missing:
         st.caption(_("Not in {language}: {forms}", language=LANGUAGES[language], forms=names))
 

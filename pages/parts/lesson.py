@@ -94,7 +94,7 @@ def _tokens(text: str) -> None:
 
 def _decoder(key: str) -> str | None:
     """The decoder that the step looks into; None where it is not here."""
-    model_id: str = st.segmented_control(
+    model_id: str = st.pills(
         _("Model"), list(DECODERS), default=SMALL, key=key, bind="query-params", required=True,
         format_func=labelled(DECODERS, key),
     )  # fmt: skip
@@ -116,7 +116,7 @@ def _chain(text: str) -> None:
 
 
 def _attention(text: str) -> None:
-    model_id = st.segmented_control(
+    model_id = st.pills(
         _("Model"), list(ATTENTION_MODELS), default=SMALL, key="model6", bind="query-params", required=True,
         format_func=labelled(ATTENTION_MODELS, "model6"),
     )  # fmt: skip
@@ -166,7 +166,7 @@ def _is_from_nothing(model: Model) -> bool:
 
 
 def _meaning(text: str) -> None:
-    model_id = st.segmented_control(
+    model_id = st.pills(
         _("Model"), list(ENCODERS), default=next(iter(ENCODERS)), key="model5", bind="query-params", required=True,
         format_func=labelled(ENCODERS, "model5"),
     )  # fmt: skip

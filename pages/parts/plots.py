@@ -18,6 +18,7 @@ from engine.explain.meaning import MeaningResult
 from engine.inspections import Piece
 from pages.parts.curves import PALETTE
 from pages.parts.language import _
+from pages.parts.text import width_of
 
 TEAL, CORAL, FAINT = PALETTE[0], PALETTE[1], "rgba(128,140,136,.45)"
 SCALE = [[0.0, "#eef6f4"], [0.25, "#7cc4bd"], [0.6, "#1f8a84"], [1.0, "#0b3b45"]]
@@ -31,6 +32,8 @@ MOST_PARTS = 40
 """Of a text that are drawn; the table has all."""
 LEAST_ARC = 0.04
 """Weight below which no arc is drawn."""
+PHONE_PLANE, LETTER_WIDTH, LABEL_ROOM = np.array([240.0, 330.0]), 6.0, 0.15
+"""Pixels of a plane of points on a phone, of a letter of its names, and the share of its width left at each end."""
 MARGIN = {"l": 8, "r": 12, "t": 36, "b": 40}
 
 
@@ -238,16 +241,48 @@ def points(result: MeaningResult) -> dict[str, Any]:
     hover = ["<br>".join(f"{escape(one.text[:60])} {one.cosine:.2f}" for one in near) for near in result.nearest]
     trace = {
         "type": "scatter", "mode": "markers+text", "x": plane[:, 0].tolist(), "y": plane[:, 1].tolist(), "text": names,
-        "textposition": "top center", "marker": {"color": TEAL, "size": 9}, "hovertext": hover, "cliponaxis": False,
+        "textposition": _label_places(plane, names), "marker": {"color": TEAL, "size": 9}, "hovertext": hover,
+        "cliponaxis": False,
         "hovertemplate": "%{text}<br>%{hovertext}<extra></extra>",
     }  # fmt: skip
     bare = {"showticklabels": False, "automargin": True}
     low, high = float(plane[:, 0].min()), float(plane[:, 0].max())
-    room = 0.15 * (high - low or 1)  # for half a label at both ends
+    room = LABEL_ROOM * (high - low or 1)  # for half a label at both ends
     across = bare | {"title": {"text": _("first component")}, "range": [low - room, high + room]}
     layout = {"height": 440, "margin": MARGIN, "xaxis": across,
               "yaxis": bare | {"title": {"text": _("second component")}}, "hovermode": "closest"}  # fmt: skip
     return {"data": [trace], "layout": layout}
+
+
+def _label_places(plane: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Where each name stands beside its point (n, 2): where it covers least of the points and of the names before."""
+    spread = np.ptp(plane, axis=0)
+    pixels = (plane - plane.min(0)) / np.where(spread > 0, spread, 1) * PHONE_PLANE
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in pixels]
+    places: list[str] = []
+    for (x, y), name in zip(pixels, names, strict=True):
+        wide = LETTER_WIDTH * width_of(name)
+        offered = {
+            "top center": (x - wide / 2, y + 5, x + wide / 2, y + 19),
+            "bottom center": (x - wide / 2, y - 19, x + wide / 2, y - 5),
+            "middle right": (x + 7, y - 7, x + 7 + wide, y + 7),
+            "middle left": (x - 7 - wide, y - 7, x - 7, y + 7),
+        }
+        room = LABEL_ROOM * PHONE_PLANE[0]
+        costs = {
+            place: sum(_covered(box, other) for other in taken)
+            + 14 * (max(0.0, -room - box[0]) + max(0.0, box[2] - PHONE_PLANE[0] - room))
+            for place, box in offered.items()
+        }
+        places.append(min(costs, key=lambda place: costs[place]))
+        taken.append(offered[places[-1]])
+    return places
+
+
+def _covered(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Square pixels that two boxes (left, low, right, high) have in common."""
+    across, up = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, across) * max(0.0, up)
 
 
 def speaking(parts: Sequence[Any]) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def test_ten_slogans_without_doubles_and_stock(guided: Any) -> None:
     result = run(guided, WriteRequest("a bakery", "slogan", form="slogans"))
     lines = result.text.split("\n")
     assert len(lines) == 10 and lines[0].startswith("1. ") and "Unlock" not in result.text
-    assert "1 doubles, 1 with stock phrases, 2 no slogans" in str(result.note)
+    assert "1 too alike, 1 with stock phrases, 2 other than slogans" in str(result.note)
     assert guided.backend.seen[0].messages[-1].content == "Write a slogan of at most eight words for a bakery."
 
 
@@ -211,7 +211,7 @@ def test_slogans_that_say_the_same(one: str, other: str, wanted: bool) -> None:
 def test_fewer_slogans_than_ten_are_said(guided: Any) -> None:
     guided.backend.say = lambda request: "Bread before dawn"
     result = run(guided, WriteRequest("a bakery", "slogan", form="slogans"))
-    assert result.text == "1. Bread before dawn" and str(result.note).startswith("1 of 32 kept; dropped: 31 doubles")
+    assert result.text == "1. Bread before dawn" and str(result.note).startswith("1 of 32 kept; dropped: 31 too alike")
 
 
 @pytest.mark.parametrize(("language", "headings"), [("en", "[Verse 2]"), ("fr", "[Couplet 2]"), ("zh", "[第2段]")])
