@@ -13,7 +13,7 @@ from engine.applications.commission import AT_ONCE, Commission, Desk, Made, mean
 from engine.applications.habits import cost_of, habits_of
 from engine.applications.support import overlap
 from engine.applications.tidy import Tidy, last_end
-from engine.messages import Text
+from engine.messages import Text, counted
 from engine.requests import Event, Generate, Message, Sampling
 from engine.serving.protocol import Caller, Engine
 
@@ -69,10 +69,14 @@ def compose(engine: Engine, order: Commission, caller: Caller) -> Generator[Even
         yield book.progress(number + 2)
         chapter = yield from _chapter(book, number, text)
         text += chapter
-    note = Text(
-        "outline, characters and {count} chapters; {retries} chapters told again, since they repeated an earlier one",
-        count=order.chapters, retries=book.retries,
-    )  # fmt: skip
+    note = Text("outline, characters and {chapters} chapters", chapters=order.chapters)
+    if book.retries:
+        note = counted(
+            "outline, characters and {chapters} chapters; {count} chapter told again, since it repeated an earlier one",
+            "outline, characters and {chapters} chapters; {count} chapters told again, since they repeated an earlier "
+            "one",
+            book.retries, chapters=order.chapters,
+        )  # fmt: skip
     return Made(text.rstrip(), book.desk.new_tokens, note)
 
 
