@@ -47,7 +47,9 @@ def ready(catalogue: Catalogue, models: Iterable[Model]) -> list[Model]:
 
 
 def best_route(models: Iterable[Model], source: str, target: str) -> Route | None:
-    """The best of these models for a pair, which are to be here; None where there is none."""
+    """The best of these models for a pair, which are to be here; None where there is none, and for a language alone."""
+    if source == target:
+        return None
     return max(_routes(list(models), source, target), key=lambda route: route.quality, default=None)
 
 

@@ -90,8 +90,10 @@ def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, 
         return request.source, request.target
     here = ready(catalogue, APPLICATION.models(catalogue))
     known = [code for code in NAMED if code != request.target and best_route(here, code, request.target)]
-    guesses = [detect_language(text, [*known, request.target]) for text in texts[:MAX_GUESSED]]
-    return next((guess for guess in guesses if guess.is_allowed), guesses[0]).code, request.target
+    guesses = [detect_language(_words_of(text), [*known, request.target]) for text in texts[:MAX_GUESSED]]
+    able = [guess for guess in guesses if guess.is_allowed]
+    others = [guess for guess in able if guess.code != request.target]
+    return [*others, *able, *guesses][0].code, request.target
 
 
 MAX_GUESSED = 20
@@ -109,6 +111,8 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     if found := best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target):
         return found
     default = APPLICATION.choose(catalogue, None)
+    if source == target and target in NAMED and target not in languages_of(default):
+        raise _is_already_in(target)
     given = {target} if request.source == "auto" else {source, target}
     if {source, target} <= NAMED.keys() and source != target and not given <= set(languages_of(default)):
         raise _no_route(catalogue, source, target)
@@ -129,6 +133,11 @@ def check_direction(catalogue: Catalogue, request: TranslateRequest) -> None:
         way(catalogue, replace(request, text="-"))
     elif request.target not in NAMED:
         raise not_among("target", request.target, NAMED)
+
+
+def _is_already_in(target: str) -> InputError:
+    words = "The text is already in {language}. Choose another target language."
+    return InputError(words, param="target", language=NAMED[target])
 
 
 def _no_route(catalogue: Catalogue, source: str, target: str) -> UnsupportedError:
@@ -296,8 +305,7 @@ def _detected(catalogue: Catalogue, model: Model, text: str, target: str) -> tup
     Raises InputError for a text in another language, with what translates it where there is something.
     """
     allowed = [model.pair[0]] if model.pair else languages_of(model)
-    words = prose(text)
-    guess = detect_language(words if _LETTER.search(words) else text, [*allowed, target])
+    guess = detect_language(_words_of(text), [*allowed, target])
     if guess.is_allowed and guess.probability >= SURE:
         return guess.code, False
     if guess.is_allowed:
@@ -327,6 +335,12 @@ def _not_done(catalogue: Catalogue, model: Model, source: str, target: str) -> I
     )  # fmt: skip
 
 
+def _words_of(text: str) -> str:
+    """What tells the language: the text without addresses, code and the like, unless it is nothing else."""
+    words = prose(text)
+    return words if _LETTER.search(words) else text
+
+
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -344,10 +358,7 @@ def _direction(catalogue: Catalogue, model: Model, request: TranslateRequest, te
         first = next(code for code in known if code != target)
         source, is_guessed = _detected(catalogue, model, text, target) if has_words else (first, False)
     if source == target:
-        raise InputError(
-            "The text is already in {language}. Choose another target language.",
-            param="target", language=NAMED[target],
-        )  # fmt: skip
+        raise _is_already_in(target)
     if model.sources and source not in model.sources:
         raise UnsupportedError(
             "{model} translates only from {languages}. Choose that source or another model.",

@@ -17,7 +17,7 @@ from pages.parts.text import plain
 
 def show_route(source: str, target: str) -> Route | None:
     """Say in a line what translates the pair, offer what is clearly better, and return what is here."""
-    if source not in NAMED:  # nothing to tell it by yet
+    if source not in NAMED or source == target:  # nothing to tell it by yet, or nothing to translate
         return None
     catalogue, models = house().catalogue, APPLICATION.models(house().catalogue)
     at_hand = ready(catalogue, models)
@@ -53,10 +53,10 @@ def _way(route: Route) -> str:
 def _offer(route: Route, target: str, *, is_better: bool) -> None:
     """Each leg that is missing, with what it costs and brings, and its button."""
     for model in missing(house().catalogue, route):
-        language = NAMED[target if target in (model.pair or ()) else (model.pair or (target,))[0]]
-        named = {"language": language, "family": "Firefox Translations"}
+        pair = f"{_(NAMED[model.pair[0]])} → {_(NAMED[model.pair[1]])}" if model.pair else _(NAMED[target])
+        named = {"pair": pair, "family": "Firefox Translations"}
         facts = [
-            _("Better for {language}: {family}", **named) if is_better else _("For {language}: {family}", **named),
+            _("Better for {pair}: {family}", **named) if is_better else _("For {pair}: {family}", **named),
             size_in_words(model.source.download_bytes(model)),
             plain(_(model.licence)),
             _bleu(model),

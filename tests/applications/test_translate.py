@@ -286,6 +286,19 @@ def test_a_detected_language_is_reported_a_guess_as_one(
 
 
 @pytest.mark.parametrize(
+    ("text", "target", "source"),
+    [("Hola {name}, escribe a ana@example.org a las 12:30. `code()` <eos>", "pt", "es"),
+     (["Bom dia a todos, tudo bem?", "Good morning to all of you."], "pt", "en")],
+)  # fmt: skip
+def test_the_way_is_chosen_by_the_words_alone_and_never_from_a_language_to_itself(
+    text: str | list[str], target: str, source: str
+) -> None:
+    assert translate.direction_of(read_catalogue(), TranslateRequest(text, target=target))[0] == source
+    with pytest.raises(InputError, match="already in Portuguese"):
+        translate.route_for(read_catalogue(), TranslateRequest("Bom dia a todos, tudo bem com você?", target="pt"))
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [("Jó reggelt kívánok, hogy van?", r"looks Hungarian.*Download Firefox Translations hu → en \(16 MB\)"),
      ("Jó napot", "looks Hungarian.*hu → en"), ("明日は天気がいいです。", "Japanese.*ja → en"),

@@ -113,9 +113,9 @@ def students(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_translate_names_its_way_and_offers_a_better_one(open_page: Open, bench: Bench, students: set[str]) -> None:
     app = open_page("translate", **{"from": "en", "to": "fr"})
     assert "which translates by examples: makeshift" in drawn(app)
-    assert "French: Firefox Translations, 26 MB, MPL 2.0, BLEU 40.0 on FLORES devtest by Mozilla" in drawn(app).replace(
-        "\\", ""
-    )
+    assert "English → French: Firefox Translations, 26 MB, MPL 2.0, BLEU 40.0 on FLORES devtest by Mozilla" in drawn(
+        app
+    ).replace("\\", "")
     app = click(app, "Download")
     assert bench.store.fetched == ["mozilla-en-fr"]
     students.clear()
