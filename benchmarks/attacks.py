@@ -169,8 +169,9 @@ def untaken(address: str) -> str:
         one.sendall(f"GET /static/js/{largest.name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         held.append(one)
     time.sleep(UNTAKEN_SECONDS)
-    own = psutil.net_connections("tcp")
-    left = sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in own)
+    ours = {one.getsockname()[1] for one in held}
+    ends = [one.raddr.port for one in psutil.net_connections("tcp") if one.raddr and one.laddr.port == port]
+    left = len(ours & set(ends))
     for one in held:
         one.close()
     return f"{left} of {CONNECTIONS} open after {UNTAKEN_SECONDS:.0f} s"
@@ -187,7 +188,7 @@ def pages_held(address: str) -> str:
     def visit(own: str) -> bool:
         line = socket.create_connection(("127.0.0.1", port), source_address=(own, 0))
         try:
-            asked_for: Any = {"origin": address, "subprotocols": ["streamlit"]}
+            asked_for: Any = {"origin": address, "subprotocols": ["streamlit"], "legacy": True}
             opened.append(connect(f"ws://{host}/_stcore/stream", sock=line, **asked_for))
         except (WebSocketException, OSError):
             return False
