@@ -46,14 +46,17 @@ const library = (address) => window.parlancePlotly ??= new Promise((done, failed
 const themed = (root, layout) => {
   const style = getComputedStyle(root);
   const value = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  const axis = { gridcolor: value("border-color"), linecolor: value("border-color"), zeroline: false };
+  const line = value("border-color"), faint = /^#[0-9a-f]{6}$/i.test(line) ? `${line}40` : line;
+  const axis = { gridcolor: faint, linecolor: line, zeroline: false };
+  const names = new Set(["xaxis", "yaxis", ...Object.keys(layout).filter((name) => /^[xy]axis/.test(name))]);
+  const axes = Object.fromEntries([...names].map((name) => [name, { ...axis, ...layout[name] }]));
   const ground = value("background-color");
   return {
     ...layout, paper_bgcolor: ground, plot_bgcolor: ground,
     font: { color: value("text-color"), family: value("font") || "sans-serif", size: 12 },
     hoverlabel: { bgcolor: value("secondary-background-color"), font: { color: value("text-color") } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: value("gray-text-color"), activecolor: value("primary-color") },
-    xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
+    ...axes,
   };
 };
 export default function ({ data, parentElement }) {
