@@ -102,7 +102,11 @@ def _look(protocol: Any, loop: asyncio.AbstractEventLoop, before: Any, taken: in
         return
     is_answering = left > 0 or (cycle is not None and not cycle.response_complete)
     now = _ANSWERING if is_answering else cycle
-    if slow >= SLOW_LOOKS or (now is before and now is not _ANSWERING):
+    if slow >= SLOW_LOOKS:  # what was not taken is not the system's to go on offering either
+        with suppress(AttributeError, OSError):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    elif now is before and now is not _ANSWERING:
         transport.abort()
     else:
         loop.call_later(HEAD_SECONDS, _look, protocol, loop, now, now_taken, slow)
