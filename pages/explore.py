@@ -12,7 +12,7 @@ from pages.parts.language import _, labelled
 from pages.parts.lesson import ON, STEPS, show_step
 from pages.parts.picker import pick_model
 from pages.parts.share import header
-from pages.parts.text import plain
+from pages.parts.text import in_short, plain
 from pages.parts.views import show_view
 
 MODES = {"lesson": Text("Lesson"), "free": Text("Free")}
@@ -101,11 +101,11 @@ def show_free() -> None:
     if beside == "none":
         show_view(name, text, model.id, "free", source)
         return
-    pairs = ((text, model, "free"), (other_text, other, "other"))
+    pairs = ((text, model, "free"), (other_text, other, "second"))
     for column, (own, shown, key) in zip(st.columns(2, gap="large"), pairs, strict=True):
         with column:
             if shown and own.strip():
-                st.markdown(f"**{plain(shown.title)}**")
+                st.markdown(f"**{plain(shown.title if beside == 'model' else in_short(own, 60))}**")
                 show_view(name, own, shown.id, key, source)
 
 

@@ -21,6 +21,7 @@ GLOSSARY = (
     (Text("Head"), Text("one of several parts of a layer that look at other tokens, each in its own way.")),
     (Text("Attention"), Text("how much a token looks at each of the others, in shares that add up to 100 %.")),
     (Text("Residual stream"), Text("what a token holds on its way through the layers; each layer adds to it.")),
+    (Text("Dot (·)"), Text("in pictures a space: a token that begins with one begins a word.")),
     (Text("Loss"), Text("the surprise that training makes smaller.")),
     (Text("Decoder, encoder"), Text("a decoder goes on with a text and looks back; an encoder reads a whole text.")),
     (Text("bfloat16, q4_1"), Text("how exactly weights are stored: in 16 bits each, in about 5.")),

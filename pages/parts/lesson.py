@@ -151,7 +151,9 @@ def _counting(text: str) -> None:
             rows.append({_("Who"): title_of(model_id), _("Bits per byte"): bits and f"{bits:.2f}"})
     st.table([{name: plain(cell or "") for name, cell in row.items()} for row in rows])
     if not own:
-        st.caption(_("A tiny model of your own would stand here too."))
+        st.caption(
+            _("A tiny model of your own stands here too, once it was trained from nothing and put to use there.")
+        )
         st.page_link("finetune.py", label=_("Train one on Fine-tune"), icon=":material/model_training:")
 
 
@@ -348,7 +350,7 @@ STEPS = {
         Text(
             "The article's three questions. **On my own computer**: a tiny one, and the fine-tuning of a small "
             "one, yes: "
-            "look at the run's time and at what it cost. A large one costs millions of times as much. "
+            "look at the run's time and at what it cost. A large one costs billions of times as much. "
             "**Understanding**: ask step 2 to go on from *17 + 25 =* or *The opposite of hot is not*; what was never "
             "written like this often comes out wrong, since the model knows what is said and not what is true. "
             "**Creativity**: it draws what is possible by lot. A higher temperature gives what nobody has "

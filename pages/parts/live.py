@@ -179,7 +179,7 @@ def _charts(run: RunView) -> None:
     places = [*st.columns([3, 2][: len(large)]), *(st.columns(len(small)) if small else ())]
     for name, place in zip([*large, *small], places, strict=True):
         with place:
-            curves.draw(figures[name], key=f"curve-{name}", alt=_alt(figures[name]))
+            curves.draw(figures[name], key=f"curve-{name}", alt=alt_of(figures[name]))
     _downloads(run, list(figures.values()))
 
 
@@ -213,7 +213,8 @@ def figures_of(run: RunView, weight: float, is_log: bool) -> dict[str, dict[str,
     return figures
 
 
-def _alt(figure: Mapping[str, Any]) -> str:
+def alt_of(figure: Mapping[str, Any]) -> str:
+    """What a chart of lines shows, for who does not see it: where each begins and ends."""
     ends = [
         _("{name} from {first} to {last}", name=t["name"], first=f"{t['y'][0]:.3g}", last=f"{t['y'][-1]:.3g}")
         for t in figure["data"]

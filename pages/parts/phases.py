@@ -11,16 +11,18 @@ import streamlit as st
 from engine.jobs import work
 from engine.training import retelling, views
 from engine.training.views import RunView
-from pages.parts.curves import points_of
+from pages.parts.curves import points_of, smoothed
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
 from pages.parts.jobs import show_failure, show_job
 from pages.parts.language import _
-from pages.parts.live import figures_of
+from pages.parts.live import alt_of, figures_of
 from pages.parts.looking import show_behind, show_plot
 from pages.parts.sizes import seconds_in_words
 from pages.parts.text import plain, show_text
 
+SMOOTHING = 0.6
+"""Of the curve, as on Fine-tune: how much of the steps before each counts."""
 GPT3 = 6 * 175e9 * 300e9
 """Operations of training GPT-3: 175 billion weights, 300 billion tokens (Brown et al. 2020)."""
 
@@ -40,9 +42,17 @@ def show_phases() -> None:
     if run.past_weights and may("compare"):
         _retell(run)
     if run.metrics:
-        figure = figures_of(run, 0.6, False)["loss"]
-        show_plot(figure, "phases-loss", _("The loss of the run, step by step."))
-        rows = [{_("Step"): step, _("Loss"): loss} for step, loss in points_of(run.metrics, "loss")]
+        figure = figures_of(run, SMOOTHING, False)["loss"]
+        show_plot(figure, "phases-loss", alt_of(figure))
+        st.caption(_("*Training*: of the texts that it learns from; smoothed, the faint line is as measured. "
+                     "*Validation*: of texts that are held back, from which it never learns."))  # fmt: skip
+        training, validation = (dict(points_of(run.metrics, name)) for name in ("loss", "eval_loss"))
+        smooth = dict(smoothed(list(training.items()), SMOOTHING))
+        rows = [
+            {_("Step"): step, _("Training, as measured"): training.get(step), _("Training, smoothed"): smooth.get(step),
+             _("Validation"): validation.get(step)}
+            for step in sorted({*training, *validation})
+        ]  # fmt: skip
         show_behind(rows, "phases-loss")
     _show_cost(run)
     st.page_link("finetune.py", label=_("Start another on Fine-tune"), icon=":material/model_training:")
@@ -97,14 +107,26 @@ def _show_cost(run: RunView) -> None:
     if not count or not seen:
         return
     cost = 6 * count * seen
-    facts = {"n": f"{count:,}", "d": f"{seen:,.0f}", "cost": f"{cost:.1e}", "times": f"{GPT3 / cost:.0e}"}
+    facts = {
+        "n": f"{count:,}",
+        "d": f"{seen:,.0f}",
+        "cost": _power(cost),
+        "times": _power(GPT3 / cost),
+        "large": _power(GPT3),
+    }
     started, ended = (run.metrics[place].get("time") for place in (0, -1))
     if started and ended:
         st.markdown(_("It took {time} on this computer.", time=seconds_in_words(float(ended) - float(started))))
     words = _(
         "What it cost: 6 · N · D, six operations for each of N = {n} weights and each of about D = {d} tokens that "
-        "were read: {cost} operations. GPT-3 took about 3e+23, {times} times as many. That is the article's *very "
+        "were read: {cost} operations. GPT-3 took about {large}, {times} times as many. That is the article's *very "
         "high* cost.",
         **facts,
     )
     st.markdown(words)
+
+
+def _power(number: float) -> str:
+    """As 3.5·10¹²."""
+    digits, exponent = f"{number:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}·10" + str(int(exponent)).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))

@@ -13,6 +13,7 @@ from engine.explain.lens import LensResult, turning
 from engine.explain.meaning import MeaningResult, closest
 from pages.parts.language import _
 from pages.parts.text import plain
+from pages.parts.tokens import percent
 
 
 def _quoted(piece: str) -> str:
@@ -37,6 +38,10 @@ def say_choices(result: NextResult) -> None:
     best = ", ".join(f"{_quoted(one.text)} {one.share:.0%}" for one in result.choices[:3] if one.share)
     words = _("Drawn by lot from {kept:,} of {all:,} pieces: {list}.",
               kept=result.kept, all=result.vocabulary, list=best)  # fmt: skip
+    others = result.kept - sum(one.share > 0 for one in result.choices)
+    if others > 0:
+        words += " " + _("The {count:,} unlikely ones that follow have {share} together.", count=others,
+                         share=percent(max(0.0, 1 - sum(one.share for one in result.choices))))  # fmt: skip
     st.markdown(plain(words))
 
 

@@ -34,6 +34,8 @@ COSTS = {
     "occlusion": Text("What it costs: the text is read once for each token, each time without that one."),
 }  # fmt: skip
 LEVELS = {"words": Text("Words"), "sentences": Text("Sentences"), "tokens": Text("Tokens")}
+MOST_USEFUL = 0.3
+"""Share of the change from which parts that miss it are no hint any more."""
 MOST_WORDS = 120
 """Of a text that can be asked about."""
 
@@ -117,7 +119,11 @@ def _ask(request: WhyRequest, key: str) -> None:
             bind="query-params", width=220,
         )  # fmt: skip
     request = replace(request, rival=rival, method=method)  # type: ignore[arg-type]
-    st.caption(" ".join([_(COSTS[method]), _("It goes on when you leave the page.")]))
+    costs = [_(COSTS[method]), _("It goes on when you leave the page.")]
+    if method == "gradients" and _methods(request)[0] == "layers":
+        costs.append(_("For a next word its parts often miss the change by a third or by far more; layer by layer they "
+                       "add up."))  # fmt: skip
+    st.caption(" ".join(costs))
     is_pressed = st.button(_("Find out"), key=f"{key}-go", icon=":material/psychology_alt:")
     if is_pressed:
         st.query_params[ASKED] = request.name
@@ -156,8 +162,11 @@ def _result(request: WhyRequest, *, is_pressed: bool) -> WhyResult | None:
 
 def _show(request: WhyRequest, result: WhyResult, key: str) -> None:
     answer, rival = (repr(one.strip()) if one else _("no answer") for one in (result.answer, result.rival))
-    words = _("Why {answer} and not {rival}? The difference of their logits is {after}, and {before} without the text.",
-              answer=answer, rival=rival, after=f"{result.after:.2f}", before=f"{result.before:.2f}")  # fmt: skip
+    words = _(
+        "Why {answer} and not {rival}? The difference of their logits (scores) is {after}, and {before} without the "
+        "text.",
+        answer=answer, rival=rival, after=f"{result.after:.2f}", before=f"{result.before:.2f}",
+    )  # fmt: skip
     st.markdown(plain(words))
     level = st.segmented_control(
         _("Told by"), list(LEVELS), default="words", key=f"{key}-level", bind="query-params", required=True,
@@ -180,8 +189,11 @@ def _say_error(request: WhyRequest, result: WhyResult) -> None:
     if result.is_exact:
         st.caption(plain(_("The parts add up to the change but for {share}.", share=share)))
         return
-    words = _("The parts miss the change by {share}, more than {most}: take them as a hint only.", share=share,
-              most=f"{MOST_ERROR:.0%}")  # fmt: skip
+    if result.error >= MOST_USEFUL:
+        words = _("The parts miss the change by {share}: they do not explain this answer.", share=share)
+    else:
+        words = _("The parts miss the change by {share}, more than {most}: take them as a hint only.", share=share,
+                  most=f"{MOST_ERROR:.0%}")  # fmt: skip
     if request.method != "layers" and "layers" in _methods(request):
         words += " " + _("The method Layer by layer adds up.")
     st.warning(plain(words), icon=":material/warning:")

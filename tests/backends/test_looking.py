@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AddedToken
 
 from engine.backends.pytorch import attributing, relevance
+from engine.backends.pytorch.pieces import pieces_of
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.inspections import HABITS, MOST_TOKENS, Attend, Attribute, Lens, Next, Score, Tokenize
 from tests.backends import checkpoints
@@ -141,6 +144,13 @@ def test_a_text_is_cut_as_the_tokenizer_cuts_it(models: dict[str, Any], name: st
     assert all(piece.is_special == (piece.id in special) and piece.text for piece in found.pieces)
     if name == "gpt2":
         assert found.pieces[-1].text.strip() and any(piece.text.startswith("<0x") for piece in found.pieces)
+
+
+def test_a_mark_that_texts_do_not_have_is_shown_by_its_name(models: dict[str, Any]) -> None:
+    tokenizer = copy.deepcopy(models["gpt2"].tokenizer)
+    tokenizer.add_tokens([AddedToken("<filename>", special=True)])
+    (piece,) = pieces_of(tokenizer, [tokenizer.convert_tokens_to_ids("<filename>")], is_running=False)
+    assert piece.text == "<filename>"
 
 
 def test_what_cannot_be_looked_into_is_said(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,3 +228,27 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
     page.get_by_role("button", name="Find the answer").hover()
     page.wait_for_timeout(300)  # the colours change slowly
     assert page.evaluate(CONTRAST) == []
+
+
+def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, need: Need) -> None:
+    need("sentiment-minilm")
+    page = visit(f"{address}/explore?step=6&look=yes&model6={quote('BERT: looks both ways')}")
+    for label in ("Table and files", "What each head is in the habit of"):
+        page.get_by_text(label, exact=True).click()
+    cells = "(table) => [...table.rows].slice(1).map((row) => [...row.cells].map((cell) => cell.textContent))"
+    tables = [one.evaluate(cells) for one in (page.get_by_role("table").first, page.get_by_role("table").nth(1))]
+    matrix = page.get_by_role("img", name=re.compile("as a matrix")).evaluate("(chart) => chart.data[0].z")
+    told = [[float(cell) for cell in row[1:]] for row in tables[0]]
+    assert told == [pytest.approx(row, abs=1e-3) for row in matrix]
+    assert all(sum(row) == pytest.approx(1, abs=5e-3) for row in told)
+    heads = page.get_by_role("img", name=re.compile("A habit of every head")).evaluate("(chart) => chart.data[0]")
+    drawn = {
+        (layer, head): value
+        for layer, line in enumerate(heads["z"], heads["y0"]) for head, value in enumerate(line, heads["x0"])
+    }  # fmt: skip
+    assert {(int(row[0]), int(row[1])): float(row[2]) for row in tables[1]} == pytest.approx(drawn, abs=1e-3)
+    for link in ("step=1&look=yes&text1=A+b", "step=4&look=yes"):  # what each further plot says of itself has figures
+        page.goto(f"{address}/explore?{link}")
+        expect(page.locator(".js-plotly-plot").first).to_have_attribute("aria-label", re.compile("[0-9]"))
+        page.get_by_text("Table and files", exact=True).last.click()
+        expect(page.get_by_role("table").last.get_by_role("cell").first).to_be_visible()

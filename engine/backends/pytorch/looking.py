@@ -156,6 +156,8 @@ class Looks:
         own = [None, *logprobs[:-1].gather(1, read.ids[0, 1:, None])[:, 0].tolist()]
         ids_read = read.ids[0].tolist()
         texts, names = Detokenizer(self._decode).pieces(ids_read), self._tokenizer.convert_ids_to_tokens(ids_read)
+        if read.pieces[0].is_special:  # a mark of the beginning, which nothing is asked of
+            texts[0] = read.pieces[0].text
         raws = [None if text else bytes_of(str(name)) for text, name in zip(texts, names, strict=True)]
         found = map(Token, texts, ids_read, own, [(), *ranked], raws)
         return Scoring(tuple(found), origin=self._origin)
