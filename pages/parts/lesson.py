@@ -187,13 +187,14 @@ STEPS = {
         Text("Text becomes pieces"),
         Text(
             "A model reads no letters and no words. A **tokenizer** cuts the text into pieces from a fixed list, the "
-            "**vocabulary**; a piece is called a **token**, and each has a number, its **id**, the small one behind it "
-            "below. The list was made from much text: what was frequent there is one piece, what was rare several, so "
-            "that a tokenizer made from English needs more pieces for other languages. It matters, since a "
-            "model takes only so many pieces at once, needs time for each, and whoever sells its answers counts them. "
-            "Marks such as *<bos>* and *</s>* are added at the beginning and end; *<0xC3>* is a byte, a part of a "
-            "character that has no piece of its own. A tokenizer that does not even have bytes for a script gives all "
-            "of it one and the same id, **unknown**, and what you typed is lost: its few pieces are no gain."
+            "**vocabulary**; a piece is called a **token**, and each has a number, its **id**, the small one behind "
+            "it below. The list was made from much text: what was frequent there is one piece, what was rare several, "
+            "so that a tokenizer made from English needs more pieces for other languages. It matters, since a model "
+            "takes only so many pieces at once, needs time for each, and whoever sells its answers counts them. Marks "
+            "such as *<bos>*, *</s>*, *[CLS]* and *[SEP]* are added at the beginning and end, and not counted below; "
+            "*<0xC3>* is a byte, a part of a character that has no piece of its own. A tokenizer that does not even "
+            "have bytes for a script gives all of it one and the same id, **unknown** (*[UNK]*), and what you typed "
+            "is lost: its few pieces are no gain."
         ),
         Text(
             "Type a name, a long number, or a sentence in another language. Who pays more pieces, and why "
@@ -213,9 +214,11 @@ STEPS = {
             "All that a language model does is this: after a text it gives every piece of its vocabulary a score, the "
             "**logit**. Scores are divided by the **temperature** T and made into probabilities that add up to 100 % "
             "(**softmax**): a T below 1 makes the likely ones likelier, above 1 all more alike, and T = 0 stands for "
-            "taking the first. Then filters drop the unlikely ones (**top-k** keeps the k likeliest, **top-p** as many "
-            "as have that probability together, **min-p** those that have that share of the likeliest one's), and one "
-            "of those that are kept is drawn by lot. Move the sliders and look at the bars."
+            "taking the first. Then filters drop the unlikely ones (**top-k** keeps the k likeliest, **top-p** as "
+            "many as have that probability together, **min-p** those that have that share of the likeliest one's), "
+            "and one of those that are kept is drawn by lot; a filter at 0, or top-p at 1, drops nothing. Move the "
+            "sliders and look at the bars: what they take from the likely pieces goes to thousands of others, most of "
+            "which make no sense here."
         ),
         Text("Which temperature makes the model always say the same? And what do you need to make it say nonsense?"),
         Text(
@@ -230,15 +233,14 @@ STEPS = {
     3: Step(
         Text("The chain rule"),
         Text(
-            "How likely is a whole text? The probability of the first word, times that of the second after the "
-            "first, times "
-            "that of the third after both: P(w₁ … wₙ) = ∏ P(wᵢ | w₁ … wᵢ₋₁). Products become tiny, so one adds up "
-            "**surprise** instead: a piece of probability ½ surprises by 1 bit, one of ¼ by 2 bits. "
-            "**Perplexity** is among "
-            "how many equally likely pieces the model seems to choose at each place. **Bits per byte** is the "
-            "surprise over "
-            "the text's length (a letter is a byte, an accented one two), and can be compared between models with "
-            "different pieces. The dotted line adds up."
+            "How likely is a whole text? The probability of the first word, times that of the second after the first, "
+            "times that of the third after both: P(w₁ … wₙ) = ∏ P(wᵢ | w₁ … wᵢ₋₁). Products become tiny, so one adds "
+            "up **surprise** instead: a piece of probability ½ surprises by 1 bit, one of ¼ by 2 bits. **Perplexity** "
+            "is among how many equally likely pieces the model seems to choose at each place. **Bits per byte** is "
+            "the surprise over the text's length (a letter is a byte, an accented one two), and can be compared "
+            "between models with different pieces. The dotted line adds up. Where a model has no mark for the "
+            "beginning, the first piece has nothing before it and is left out. And surprise is not strangeness: it "
+            "tells what this model expected, which need not be what you would."
         ),
         Text("Change one word to make the sentence strange. Where does the surprise rise: only at that word?"),
         Text(
@@ -254,12 +256,13 @@ STEPS = {
         Text("Counting before networks"),
         Text(
             "Before there were networks one counted: how often did *e* follow *th*? Such an **n-gram** table needs no "
-            "training but counting. Yours is made of your text below, in a moment; its beginning is a new sentence, "
-            "which does not stand in the text. The further the table looks back, the fewer of the new sentence's "
-            "beginnings it has ever seen; where it has seen none, it can only look back less. Then the same beginning "
-            "goes to a tiny network, if one was trained here, and to Gemma with 270 million **weights** (the numbers "
-            "that were learned). **Bits per byte** tells how surprised each one is by your beginning, for each of its "
-            "letters (bytes): lower is better, and 8 would be to know nothing."
+            "training but counting. Yours is made of your text below, and tried on the beginning of a sentence that "
+            "does not stand in it. The further the table looks back, the fewer of that sentence's places it has ever "
+            "seen; where it has seen none, it looks back less. And what it has seen once or twice it takes for nearly "
+            "certain, so that any other letter surprises it all the more. Then the same beginning goes to a tiny "
+            "network, if one was trained here, and to Gemma with 270 million **weights** (the numbers that were "
+            "learned). **Bits per byte** tells how surprised each one is by your beginning, for each of its letters "
+            "(bytes): lower is better, and 8 would be to know nothing."
         ),
         Text(
             "Let the table look back 1, 4 and 8 letters, and watch what it writes and its bits per byte. Why is more "
@@ -279,9 +282,11 @@ STEPS = {
         Text(
             "Inside the model, a piece is no id any more but a **vector**: a list of hundreds of numbers, the "
             "**embedding**. What is used alike gets vectors that point alike; the **cosine** says how much: 1 is the "
-            "same direction, 0 is nothing in common. Your words and sentences, one a line, are drawn on a plane "
-            "that keeps as much of their differences as a plane can (**PCA**, which turns the many numbers to their "
-            "two most telling directions). Close means *used alike*, not *true alike*. Then analogies: from *man* to "
+            "same direction. Compare them with each other rather than with 0, since the vectors of one model all "
+            "point a little alike: the multilingual one gives even what has nothing in common about 0.75. Your words "
+            "and sentences, one a line, are drawn on a plane that keeps as much of their differences as a plane can "
+            "(**PCA**, which turns the many numbers to their two most telling directions; how much of the differences "
+            "is left, the picture says). Close means *used alike*, not *true alike*. Then analogies: from *man* to "
             "*king* is a step; the same step from *woman* should lead to *queen*."
         ),
         Text(

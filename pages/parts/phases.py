@@ -119,8 +119,8 @@ def _show_cost(run: RunView) -> None:
         st.markdown(_("It took {time} on this computer.", time=seconds_in_words(float(ended) - float(started))))
     words = _(
         "What it cost: 6 · N · D, six operations for each of N = {n} weights and each of about D = {d} tokens that "
-        "were read: {cost} operations. GPT-3 took about {large}, {times} times as many. That is the article's *very "
-        "high* cost.",
+        "were read: {cost} operations. GPT-3 took about {large}, {times} times as many: that is why the cost of a "
+        "large model is called very high.",
         **facts,
     )
     st.markdown(words)

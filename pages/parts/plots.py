@@ -211,7 +211,7 @@ def heads(habits: Any, habit: int) -> dict[str, Any]:
 def lens_table(result: LensResult, most_words: int = 14) -> dict[str, Any]:
     """The likeliest word after each layer and token, its probability as colour; the last layer on top."""
     probabilities = np.exp(result.logprobs.values())
-    words = [[named(place[0]) for place in layer] for layer in result.words]
+    words = [[place[0] for place in layer] for layer in result.words]
     hover = [
         ["<br>".join(f"{named(word)} {probabilities[layer, token, rank]:.1%}" for rank, word in enumerate(place))
          for token, place in enumerate(places)]
@@ -224,7 +224,7 @@ def lens_table(result: LensResult, most_words: int = 14) -> dict[str, Any]:
         "ygap": 1,
     }  # fmt: skip
     if len(result.tokens) <= most_words:
-        short = [[word if len(word) <= 9 else f"{word[:8]}…" for word in layer] for layer in words]
+        short = [[named(word if len(word) <= 9 else f"{word[:8]}…") for word in layer] for layer in words]
         trace |= {"text": short, "texttemplate": "%{text}", "textfont": {"size": 11}}
     layout = {
         "height": 120 + 22 * len(words), "margin": MARGIN,

@@ -9,11 +9,15 @@ from engine.explain.chain import ChainRequest
 from engine.messages import Text
 from pages.parts.language import _
 from pages.parts.looking import go_on, is_here, look
+from pages.parts.picker import title_of
 from pages.parts.text import show_text
 
 MODEL, WRITER = "gemma-3-270m", "smollm2-135m-instruct"
 TRIALS = {
-    "17 + 25 =": Text("It has seen many sums and calculates none: digits that often follow each other come."),
+    "17 + 25 =": Text(
+        "It has seen many sums and learned no rule for them: digits come that often stand after such signs. Often they "
+        "are wrong, and now and then they are right by luck."
+    ),
     "The opposite of hot is not": Text("*Not* turns the meaning round, but the words around it stay the likely ones."),
     "My sister has two brothers, me and one more. So my sister's brothers are, together with my sister,": Text(
         "To answer one would have to count people; it continues a sentence that sounds like many others."
@@ -27,23 +31,31 @@ TEMPERATURES = {0.0: Text("T = 0: the likeliest"), 0.8: Text("T = 0.8"), 1.8: Te
 
 def show_questions() -> None:
     """Understanding and creativity; the run above has answered the first."""
-    st.subheader(_("The article's three questions"), anchor=False)
+    st.subheader(_("Three questions to end with"), anchor=False)
     words = _(
         "**Can I train one on my own computer?** Yes, a tiny one: the run above, or the one that you start, says how "
-        "long it took and what it cost. On two cores a tiny model learns simple stories in about four minutes."
+        "long it took and what it cost. A processor with two cores and nothing else to do needs about four minutes for "
+        "it, in which it learns how words and sentences look, and hardly what they mean."
     )
     st.markdown(words)
     if not is_here(VIEWS["next"], MODEL):
         return
-    st.markdown(_("**Does it understand?** Choose a beginning, and judge how it goes on."))
+    words = _(
+        "**Does it understand?** It foretells what usually stands there. Where the usual is also true, that looks like "
+        "understanding; where it is not, one sees the difference. Choose a beginning, and judge how {model} goes on.",
+        model=title_of(MODEL),
+    )
+    st.markdown(words)
     prompt = st.selectbox(_("Where it fails"), list(TRIALS), key="trial8", bind="query-params")
     if st.button(_("Let it go on"), key="try8", icon=":material/psychology_alt:") or st.session_state.get("tried8"):
         st.session_state["tried8"] = True
         show_text(prompt + go_on(MODEL, prompt))
         st.caption(_(TRIALS[prompt]))
     words = _(
-        "**Can it be creative?** The same beginning at three temperatures, and how surprised the model itself is by "
-        "what it drew: that is the price."
+        "**Can it be creative?** The same beginning at three temperatures, written by {model}. The more bits of "
+        "surprise, the less usual its words were: with new ideas comes nonsense, which is their price, and which of "
+        "the two it is a reader has to say.",
+        model=title_of(WRITER),
     )
     st.markdown(words)
     if st.button(_("Write three"), key="write8", icon=":material/edit:") or st.session_state.get("wrote8"):

@@ -298,7 +298,10 @@ def _say_kind(result: AttentionResult) -> None:
     said = {
         "causal": _("Causal: a token looks only at itself and those before it, so the upper right stays empty."),
         "both ways": _("Both ways: each token looks at all others, before and behind it."),
-        "cross": _("Across: each word of the translation looks at the words of its source. That is word alignment."),
+        "cross": _(
+            "Across: each word of the translation looks at the words of its source. In the last layer that comes close "
+            "to word alignment, which word is whose translation; in others a head may look a word too early or late."
+        ),
     }
     st.caption(said[result.kind])
 
@@ -311,6 +314,10 @@ def _show_heads(result: AttentionResult, key: str) -> None:
         )
         habits = result.habits.values()
         show_plot(plots.heads(habits, habit), f"{key}-heads", _("A habit of every head: layers down, heads across."))
+        if result.kind != "cross":
+            st.caption(
+                _("For the second token the first one is also the one before, so habits may add up to over 100 %.")
+            )
         rows = [
             {_("Layer"): layer + 1, _("Head"): head + 1} | {_(HABITS[one]): round(float(value[one]),
             4) for one in options}

@@ -153,6 +153,12 @@ def test_a_mark_that_texts_do_not_have_is_shown_by_its_name(models: dict[str, An
     assert piece.text == "<filename>"
 
 
+def test_what_a_tokenizer_does_not_know_is_a_piece_of_the_text() -> None:
+    tokenizer = checkpoints.wordpiece()
+    pieces = pieces_of(tokenizer, tokenizer("好")["input_ids"])
+    assert [(piece.text, piece.is_special) for piece in pieces] == [("[CLS]", True), ("[UNK]", False), ("[SEP]", True)]
+
+
 def test_what_cannot_be_looked_into_is_said(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     long = "bad " * 200
     for request, error in (

@@ -20,10 +20,17 @@ def pieces_of(tokenizer: Any, ids: Sequence[int], *, is_running: bool = True) ->
         texts = Detokenizer(decode).pieces(ids)
     else:
         texts = [_alone(decode([id]), str(name)) for id, name in zip(ids, names, strict=True)]
+    added = special - _unknown(tokenizer)
     return tuple(
-        Piece(str(name) if id in special else text or _unread(tokenizer, int(id), str(name)), int(id), id in special)
+        Piece(str(name) if id in special else text or _unread(tokenizer, int(id), str(name)), int(id), id in added)
         for id, name, text in zip(ids, names, texts, strict=True)
     )
+
+
+def _unknown(tokenizer: Any) -> set[int]:
+    """The token that stands for text of which there is no piece, where it is none that is added as well."""
+    added = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id}
+    return {tokenizer.unk_token_id} - added - {None}
 
 
 def _alone(text: str, name: str) -> str:
