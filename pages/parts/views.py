@@ -11,7 +11,6 @@ import streamlit as st
 
 from engine.applications.languages import NAMED
 from engine.explain import tokens
-from engine.explain.attention import AttentionRequest, AttentionResult
 from engine.explain.chain import ChainRequest, ChainResult
 from engine.explain.choosing import from_generate
 from engine.explain.counting import CountingRequest
@@ -23,28 +22,24 @@ from engine.inspections import Piece
 from engine.messages import Text, counted
 from engine.requests import Generate, Sampling
 from pages.parts import plots
+from pages.parts.attention import show_attention
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
-from pages.parts.language import _, capitalised, labelled
-from pages.parts.looking import look, show_behind, show_origin, show_plot, show_rows
+from pages.parts.language import _, capitalised
+from pages.parts.looking import look, show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
-from pages.parts.readings import say_choices, say_closest, say_contrast, say_costs, say_habit, say_turning
+from pages.parts.readings import say_choices, say_closest, say_contrast, say_costs, say_turning
 from pages.parts.text import plain, show_text
 from pages.parts.tokens import Piece as TokenPiece
 from pages.parts.tokens import hint_of, percent, show_pieces
 from pages.parts.why import show_why
 
-HABITS = {
-    0: Text("looks at the first token"), 1: Text("looks at itself"), 2: Text("looks at the token before"),
-    3: Text("over how many tokens it spreads"),
-}  # fmt: skip
 DROPPED = {
     "": Text("kept"), "temperature": Text("dropped: T is 0"), "top_k": Text("dropped by top-k"),
     "top_p": Text("dropped by top-p"), "min_p": Text("dropped by min-p"),
 }  # fmt: skip
-PARTS = {"cross": Text("from translation to source"), "encoder": Text("inside the source")}
 MOST_SAID = 24
-"""Tokens of which a picture's description says where they look."""
+"""Tokens that a picture's description tells."""
 SHADES = ("#1f8a8433", "#d1603d33", "#6a7fc133", "#c9a22733")
 
 
@@ -178,14 +173,7 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
         with column:
             if len(found) > 1:
                 st.markdown(f"**{plain(name)}**")
-            show_pieces(_links(result), f"{key}-words-{name}", None, label=_("The text, token by token"))
-            one, two, three = st.columns(3)
-            one.metric(_("Surprise, all together"), _("{number} bit", number=f"{result.sum_bits:.1f}"))
-            two.metric(_("Perplexity"), f"{result.perplexity:.1f}")
-            three.metric(_("Bits per byte"), f"{result.bits_per_byte:.2f}")
-            worst = max(result.links, key=lambda link: link.surprise_bits or 0)
-            st.caption(plain(_("Most surprising: {token} with {number} bit.", token=repr(worst.text.strip()),
-                               number=f"{worst.surprise_bits or 0:.1f}")))  # fmt: skip
+            _show_sums(result, f"{key}-words-{name}")
     if len(found) == 2:
         say_contrast(*found.values())
     told = "; ".join(
@@ -212,6 +200,18 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
                      "given text; transformers does."))  # fmt: skip
 
 
+def _show_sums(result: ChainResult, key: str) -> None:
+    """A text's tokens by their probability, and what comes of all of them."""
+    show_pieces(_links(result), key, None, label=_("The text, token by token"))
+    one, two, three = st.columns(3)
+    one.metric(_("Surprise, all together"), _("{number} bit", number=f"{result.sum_bits:.1f}"))
+    two.metric(_("Perplexity"), f"{result.perplexity:.1f}")
+    three.metric(_("Bits per byte"), f"{result.bits_per_byte:.2f}")
+    worst = max(result.links, key=lambda link: link.surprise_bits or 0)
+    st.caption(plain(_("Most surprising: {token} with {number} bit.", token=repr(worst.text.strip()),
+                       number=f"{worst.surprise_bits or 0:.1f}")))  # fmt: skip
+
+
 def _links(result: ChainResult) -> list[TokenPiece]:
     """Tokens coloured by their probability, with what was likely in their place."""
     pieces = []
@@ -220,110 +220,6 @@ def _links(result: ChainResult) -> list[TokenPiece]:
         rivals = [(rival.text, percent(rival.probability)) for rival in link.rivals]
         pieces.append(TokenPiece(link.text, number, hint, link.probability, rivals))
     return pieces
-
-
-def show_attention(text: str, model_id: str, key: str, source: str = "") -> None:
-    """A layer's heads as matrix and as arcs, and what every head is in the habit of."""
-    model = house().catalogue.find(model_id)
-    is_pair = model.architecture == "seq2seq"
-    part = ""
-    if is_pair and source:
-        part = st.segmented_control(
-            _("Attention"), list(PARTS), default="cross", key=f"{key}-part", bind="query-params", required=True,
-            format_func=labelled(PARTS, f"{key}-part"),
-        )  # fmt: skip
-    layer, head = _layer_and_head(model_id, part, key)
-    request = AttentionRequest(text, source, layer, part, model_id)  # type: ignore[arg-type]
-    result: AttentionResult | None = look("attention", request)
-    if result is None:
-        return
-    _remember(model_id, part, result, key)
-    weights = result.weights.values().astype(np.float64)
-    chosen = weights.mean(0) if head == 0 else weights[min(head, result.heads) - 1]
-    _say_kind(result)
-    say_habit(result, min(head, result.heads))
-    is_short = max(len(result.rows), len(result.columns)) <= plots.MOST_CELLS
-    left, right = st.columns(2) if is_short else (None, st.container())
-    if left:
-        with left:
-            alt = _("Lines from each token to those that it looks at, in layer {layer}; most: {list}.", layer=layer + 1,
-                    list=_strongest(chosen, result))  # fmt: skip
-            show_plot(plots.arcs(chosen, result.rows, result.columns), f"{key}-arcs", alt)
-    with right:
-        alt = _("Attention weights of layer {layer} as a matrix, a row for each token that looks. Most: {list}.",
-                layer=layer + 1, list=_strongest(chosen, result))  # fmt: skip
-        show_plot(plots.matrix(chosen, result.rows, result.columns), f"{key}-matrix", alt)
-    names = [f"{place} {piece.text}" for place, piece in enumerate(result.columns)]
-    rows = [
-        {_("Looks"): f"{place} {piece.text}"} | dict(zip(names, np.round(line, 4).tolist(), strict=True))
-        for place, (piece, line) in enumerate(zip(result.rows, chosen, strict=True))
-    ]
-    show_behind(rows, f"{key}-weights", "attention", model_id, request)
-    _show_heads(result, key)
-    show_origin(result)
-
-
-def _strongest(weights: Any, result: AttentionResult) -> str:
-    """Where each token looks most, of the first ones, in words."""
-    return ", ".join(
-        f"{piece.text.strip()} → {result.columns[int(line.argmax())].text.strip()} {line.max():.0%}"
-        for piece, line in zip(result.rows[:MOST_SAID], weights, strict=False)
-    )
-
-
-def _layer_and_head(model_id: str, part: str, key: str) -> tuple[int, int]:
-    """The layer, from 0, and the head, from 1; head 0 is their mean."""
-    layers, heads = st.session_state.get(f"{key}-shape-{model_id}-{part}", (6, 4))
-    for name, most in ((f"{key}-layer", layers), (f"{key}-head", heads)):
-        if st.session_state.get(name, 0) > most:
-            st.session_state[name] = most
-    left, right = st.columns(2)
-    layer = left.number_input(_("Layer"), 1, layers, key=f"{key}-layer", bind="query-params")
-    head = right.number_input(
-        _("Head (0: the average of all)"), 0, heads, value=1, key=f"{key}-head", bind="query-params",
-        help=_("Each head looks by a rule of its own; their average hides that."),
-    )  # fmt: skip
-    return int(layer) - 1, int(head)
-
-
-def _remember(model_id: str, part: str, result: AttentionResult, key: str) -> None:
-    """How many layers and heads the model turned out to have, for the controls above."""
-    name, shape = f"{key}-shape-{model_id}-{part}", (result.layers, result.heads)
-    if st.session_state.get(name) != shape:
-        st.session_state[name] = shape
-        st.rerun()
-
-
-def _say_kind(result: AttentionResult) -> None:
-    said = {
-        "causal": _("Causal: a token looks only at itself and those before it, so the upper right stays empty."),
-        "both ways": _("Both ways: each token looks at all others, before and behind it."),
-        "cross": _(
-            "Across: each word of the translation looks at the words of its source. In the last layer that comes close "
-            "to word alignment, which word is whose translation; in others a head may look a word too early or late."
-        ),
-    }
-    st.caption(said[result.kind])
-
-
-def _show_heads(result: AttentionResult, key: str) -> None:
-    options = [0, 3] if result.kind == "cross" else list(HABITS)
-    with st.expander(_("What each head is in the habit of"), icon=":material/grid_view:", key=f"{key}-heads-open"):
-        habit = st.selectbox(
-            _("Habit"), options, format_func=labelled(HABITS, f"{key}-habit"), key=f"{key}-habit", bind="query-params"
-        )
-        habits = result.habits.values()
-        show_plot(plots.heads(habits, habit), f"{key}-heads", _("A habit of every head: layers down, heads across."))
-        if result.kind != "cross":
-            st.caption(
-                _("For the second token the first one is also the one before, so habits may add up to over 100 %.")
-            )
-        rows = [
-            {_("Layer"): layer + 1, _("Head"): head + 1} | {_(HABITS[one]): round(float(value[one]),
-            4) for one in options}
-            for layer, line in enumerate(habits) for head, value in enumerate(line)
-        ]  # fmt: skip
-        show_rows(rows, f"{key}-heads-table")
 
 
 def show_lens(text: str, model_id: str, key: str) -> None:
