@@ -31,6 +31,8 @@ from engine.messages import Text
 from engine.requests import Event, Generate, clean_texts
 from engine.serving.protocol import Caller, Engine
 from engine.sizes import size_in_words
+MAX_GUESSED = 20
+"""Rows of a batch by whose languages its model is chosen."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,6 @@ def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, 
     able = [guess for guess in guesses if guess.is_allowed]
     others = [guess for guess in able if guess.code != request.target]
     return [*others, *able, *guesses][0].code, request.target
-
-
-MAX_GUESSED = 20
-"""Rows of a batch by whose languages its model is chosen."""
 
 
 def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
