@@ -31,6 +31,7 @@ from engine.messages import Text
 from engine.requests import Event, Generate, clean_texts
 from engine.serving.protocol import Caller, Engine
 from engine.sizes import size_in_words
+
 MAX_GUESSED = 20
 """Rows of a batch by whose languages its model is chosen."""
 
