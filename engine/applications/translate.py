@@ -94,9 +94,8 @@ def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, 
     here = ready(catalogue, APPLICATION.models(catalogue))
     known = [code for code in NAMED if code != request.target and best_route(here, code, request.target)]
     guesses = [detect_language(_words_of(text), [*known, request.target]) for text in texts[:MAX_GUESSED]]
-    able = [guess for guess in guesses if guess.is_allowed]
-    others = [guess for guess in able if guess.code != request.target]
-    return [*others, *able, *guesses][0].code, request.target
+    guesses.sort(key=lambda guess: (not guess.is_allowed, guess.code == request.target))
+    return guesses[0].code, request.target
 
 
 def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:

@@ -14,6 +14,7 @@ from engine.explain.counting import STORY
 from engine.explain.meaning import ANALOGIES, SENTENCES, WORDS
 from engine.explain.tokens import BYTES, SIDE_BY_SIDE
 from engine.messages import Text
+from pages.parts.attention import show_attention
 from pages.parts.engine import house
 from pages.parts.glossary import GLOSSARY
 from pages.parts.language import _, labelled
@@ -22,16 +23,7 @@ from pages.parts.phases import show_phases
 from pages.parts.picker import title_of
 from pages.parts.questions import show_questions
 from pages.parts.text import plain, show_text
-from pages.parts.views import (
-    show_attention,
-    show_chain,
-    show_costs,
-    show_counting,
-    show_lens,
-    show_meaning,
-    show_next,
-    show_tokens,
-)
+from pages.parts.views import show_chain, show_costs, show_counting, show_lens, show_meaning, show_next, show_tokens
 
 ON = "look"
 SMALL, GEMMA, JUDGE = "smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm"
