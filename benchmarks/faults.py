@@ -73,8 +73,7 @@ def child() -> Told:
             asked = [pool.submit(write, ours, 400) for _ in range(8)]
             time.sleep(6)
             for one in ours.tree()[1:]:
-                with suppress(psutil.Error):
-                    one.kill()
+                _sent(one, signal.SIGKILL)
             ends = Counter(said(each.result()[0]) for each in asked)
         again, link = write(ours)
         return {"pages": ends, "next": said(again), "its_link_opens": opens(ours, link, again)}

@@ -52,13 +52,12 @@ class CountingResult:
 
 
 class Table:
-    """Counts of what followed each context of up to `order` bytes."""
+    """Counts of what followed each context of up to MOST_ORDER bytes; who asks says how far to look back."""
 
-    def __init__(self, text: bytes, order: int) -> None:
-        self.order = order
+    def __init__(self, text: bytes) -> None:
         self.counts: dict[bytes, Counter[int]] = defaultdict(Counter)
         for place, byte in enumerate(text):
-            for length in range(min(order, place) + 1):
+            for length in range(min(MOST_ORDER, place) + 1):
                 self.counts[text[place - length : place]][byte] += 1
 
     def probability(self, context: bytes, byte: int, order: int) -> float:
@@ -78,16 +77,20 @@ class Table:
         shares = [self.probability(text[max(0, place - order) : place], byte, order) for place, byte in enumerate(text)]
         return -sum(map(math.log2, shares)) / len(text)
 
-    def longest(self, context: bytes) -> bytes:
-        """The end of a context, as long as it was seen."""
-        lengths = range(min(self.order, len(context)), -1, -1)
+    def contexts(self, order: int) -> int:
+        """How many of up to `order` bytes were seen."""
+        return sum(len(context) <= order for context in self.counts)
+
+    def longest(self, context: bytes, order: int) -> bytes:
+        """The end of a context, as long as it was seen, and of `order` bytes at most."""
+        lengths = range(min(order, len(context)), -1, -1)
         return next(end for length in lengths if (end := context[len(context) - length :]) in self.counts or not end)
 
-    def write(self, prompt: bytes, count: int, seed: int) -> bytes:
+    def write(self, prompt: bytes, count: int, seed: int, order: int) -> bytes:
         """Go on, each byte drawn by how often it followed."""
         lot, written = random.Random(seed), prompt
         for _ in range(count):
-            seen = self.counts[self.longest(written)]
+            seen = self.counts[self.longest(written, order)]
             written += bytes(lot.choices(list(seen), list(seen.values())))
         return written[len(prompt) :]
 
@@ -98,16 +101,15 @@ def count(request: CountingRequest) -> CountingResult:
         raise not_between("order", 1, MOST_ORDER)
     text = clean_text(request.text, "text", MOST_CHARACTERS).encode()
     prompt = clean_text(request.prompt, "prompt", MOST_CHARACTERS).encode()
-    longest = Table(text, MOST_ORDER)
-    by_order = [longest.surprise(prompt, order) for order in range(1, MOST_ORDER + 1)]
-    table = Table(text, request.order)
-    context = table.longest(prompt)
+    table = Table(text)
+    by_order = [table.surprise(prompt, order) for order in range(1, MOST_ORDER + 1)]
+    context = table.longest(prompt, request.order)
     followers = [
         Follower(_shown(bytes([byte])), number) for byte, number in table.counts[context].most_common(FOLLOWERS)
     ]
-    continuation = table.write(prompt, WRITTEN, request.seed).decode(errors="ignore")
+    continuation = table.write(prompt, WRITTEN, request.seed, request.order).decode(errors="ignore")
     return CountingResult(
-        continuation, _shown(context), followers, len(table.counts), by_order[request.order - 1], by_order
+        continuation, _shown(context), followers, table.contexts(request.order), by_order[request.order - 1], by_order
     )
 
 

@@ -21,7 +21,7 @@ HABITS = {
 }  # fmt: skip
 PARTS = {"cross": Text("from translation to source"), "encoder": Text("inside the source")}
 MOST_SAID = 24
-"""Of tokens, of which is told in words where they look most."""
+"""Tokens that a picture's description tells."""
 
 
 def show_attention(text: str, model_id: str, key: str, source: str = "") -> None:

@@ -22,7 +22,7 @@ from engine.inspections import Piece
 from engine.messages import Text, counted
 from engine.requests import Generate, Sampling
 from pages.parts import plots
-from pages.parts.attention import show_attention
+from pages.parts.attention import MOST_SAID, show_attention
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, capitalised
@@ -38,8 +38,6 @@ DROPPED = {
     "": Text("kept"), "temperature": Text("dropped: T is 0"), "top_k": Text("dropped by top-k"),
     "top_p": Text("dropped by top-p"), "min_p": Text("dropped by min-p"),
 }  # fmt: skip
-MOST_SAID = 24
-"""Tokens that a picture's description tells."""
 SHADES = ("#1f8a8433", "#d1603d33", "#6a7fc133", "#c9a22733")
 
 

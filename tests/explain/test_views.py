@@ -118,7 +118,7 @@ def test_every_view_answers(bench: Bench) -> None:
 
 
 def test_counting_by_hand() -> None:
-    table = Table(b"abab", 1)
+    table = Table(b"abab")
     assert table.counts[b""] == {97: 2, 98: 2} and table.counts[b"a"] == {98: 2}
     alone = (2 + 2 / 256) / 6  # two of four letters, and two kinds that share what is left
     assert table.probability(b"", 97, 1) == pytest.approx(alone)

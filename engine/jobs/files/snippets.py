@@ -8,10 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from engine.jobs.files import desk
+from engine.jobs.folder import LIVE
 from engine.jobs.work import JobView
-
-ALIVE = ("queued", "preparing", "running")
-"""States in which there is something to wait for."""
 
 
 def order_of(view: JobView) -> desk.Order:
@@ -42,7 +40,7 @@ def curl(address: str, view: JobView) -> str:
         [
             f"JOB=$(curl -fsS --data-binary {given} {shlex.quote(address + path_of(view))})",
             """ID=$(printf %s "$JOB" | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')""",
-            f"""while curl -fsS {about} | grep -Eq '"state":"({"|".join(ALIVE)})"'; do sleep 1; done""",
+            f"""while curl -fsS {about} | grep -Eq '"state":"({"|".join(LIVE)})"'; do sleep 1; done""",
             f"curl -fsS -o {made} {about}/result",
         ]
     )
@@ -62,7 +60,7 @@ def python(address: str, view: JobView) -> str:
             "with urllib.request.urlopen(request) as answer:",
             "    job = json.load(answer)",
             f'about = "{address}/api/files/" + job["id"]',
-            f'while job["state"] in {ALIVE!r}:',
+            f'while job["state"] in {LIVE!r}:',
             "    time.sleep(1)",
             "    with urllib.request.urlopen(about) as answer:",
             "        job = json.load(answer)",
