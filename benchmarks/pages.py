@@ -33,7 +33,7 @@ QUIET_SECONDS = 1.0
 """Without a message from the browser for so long, an act causes no run."""
 MODEL = "smollm2-135m-instruct"
 STUDENT = "firefox-en-pt"
-TYPED = {"book": "livro", "house": "casa", "car": "carro", "table": "mesa", "dog": "cã", "ship": "navio"}
+TYPED = {"book": "livro", "house": "casa", "car": "carro", "bicycle": "bicicleta", "dog": "cã", "ship": "navio"}
 """What ends the last of six sentences, and how the translation must then go on."""
 TYPED_TEXT = (
     "The train leaves at nine. My sister lives in a small town. We had coffee at the station. "

@@ -1,6 +1,7 @@
 """Trains a head on the multilingual encoder, and the encoder's layers with it, in pieces that go on from a checkpoint.
 
 Word embeddings stay as they are and dropout is left out: on a processor its random numbers cost half of the time.
+With `--mixed` matrix products are in bfloat16 and weights stay in float32: on a processor with AMX 1.4 times as fast.
 """
 
 from __future__ import annotations
@@ -95,8 +96,10 @@ class Trainer:
         head_rate: float,
         learns: Learns = all_but_embeddings,
         collate: Collate = padded,
+        is_mixed: bool = False,
     ) -> None:
         self.module, self.task, self.progress, self.collate = module.train(), task, Progress(), collate
+        self.is_mixed = is_mixed
         base = f"{module.base_model_prefix}.encoder."
         for name, value in module.named_parameters():
             value.requires_grad_(learns(name))
@@ -111,7 +114,8 @@ class Trainer:
     def step(self, features: Sequence[Feature], rate: float) -> float:
         """One batch; its loss."""
         batch = self.collate(features)
-        loss = self.task.loss(self.module, batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.is_mixed):
+            loss = self.task.loss(self.module, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self.named.values()), 1.0)
         warm = min(1.0, (self.progress.steps + 1) / WARM_STEPS)
@@ -211,6 +215,7 @@ def read_options(description: str | None, tokens: float, **more: str) -> argpars
     parser.add_argument("--tokens", type=float, default=tokens, help="to be seen in all, over all pieces")
     parser.add_argument("--finish", type=float, help="tokens over which the rate falls to nothing, into RUN/finished")
     parser.add_argument("--seconds", type=float, default=CHECKPOINT_SECONDS, help="between two checkpoints")
+    parser.add_argument("--mixed", action="store_true", help="matrix products in bfloat16 (processors with AMX)")
     for name, told in more.items():
         parser.add_argument(f"--{name}", nargs="*", default=[], help=told)
     options = parser.parse_args()
@@ -221,7 +226,7 @@ def read_options(description: str | None, tokens: float, **more: str) -> argpars
 
 def run(options: argparse.Namespace, module: Any, task: HeadTask, rates: tuple[float, float], **about: Any) -> Trainer:
     """Train or finish as the options say; the trainer, which `about` tells more, holds what came of it."""
-    trainer = Trainer(module, task, *rates, **about)
+    trainer = Trainer(module, task, *rates, is_mixed=options.mixed, **about)
     if not trainer.load(options.run):
         print("from the encoder, without a checkpoint", flush=True)
     if options.finish is None:

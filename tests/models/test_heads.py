@@ -166,6 +166,18 @@ def test_a_reader_learns_goes_on_from_its_checkpoint_and_ships(
     assert shipped.config.null_threshold == 0.4 and shipped.config.base == "multilingual-e5-small"
 
 
+def test_matrix_products_in_bfloat16_learn_too_and_weights_stay_in_float32(data: Path, encoder: Path) -> None:
+    torch.manual_seed(1)
+    module = packed.load(encoder, "AutoModelForQuestionAnswering", **NO_DROPOUT)
+    task = answers.Answers(read_rows(data), load_tokenizer("small", encoder))
+    trainer, batch = Trainer(module, task, 3e-3, 3e-3, is_mixed=True), next(task.batches(0))
+    kinds = set[torch.dtype]()
+    module.qa_outputs.register_forward_hook(lambda part, given, made: kinds.add(made.dtype))
+    losses = [trainer.step(batch, 1.0) for _ in range(12)]
+    assert losses[-1] < losses[0] and kinds == {torch.bfloat16}
+    assert {value.dtype for value in trainer.named.values()} == {torch.float32}
+
+
 def test_the_temperature_is_that_of_the_right_shares() -> None:
     """Logits four times too far apart: of three answers one is wrong."""
     rows = [(torch.tensor([4 * 0.6931, 0.0]), right) for right in (0, 0, 1)]
