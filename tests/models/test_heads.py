@@ -166,7 +166,11 @@ def test_a_reader_learns_goes_on_from_its_checkpoint_and_ships(
     assert shipped.config.null_threshold == 0.4 and shipped.config.base == "multilingual-e5-small"
 
 
-def test_matrix_products_in_bfloat16_learn_too_and_weights_stay_in_float32(data: Path, encoder: Path) -> None:
+def test_matrix_products_in_bfloat16_learn_too_and_weights_stay_in_float32(
+    data: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "WINDOW", 60)
+    monkeypatch.setattr(answers, "STRIDE", 20)
     torch.manual_seed(1)
     module = packed.load(encoder, "AutoModelForQuestionAnswering", **NO_DROPOUT)
     task = answers.Answers(read_rows(data), load_tokenizer("small", encoder))
