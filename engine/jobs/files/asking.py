@@ -46,38 +46,65 @@ class Pace:
 
 
 def work_off(job: Job, house: House, pieces: Sequence[T], done: int, ask: Ask[T]) -> None:
-    """Ask for all pieces from the `done` first ones on; what came of a chunk is on the disk before the next.
+    """Ask for all pieces from the `done` first ones on; what came of a chunk is on the disk before its turn is over.
 
     Raises Stopped, Interrupted where the server ends, LimitError where an allowance is used up.
     """
-    most = min(MOST, house.engine.settings.max_rows)
-    size, pace = min(FIRST, most), Pace()
+    most, pace = min(MOST, house.engine.settings.max_rows), Pace()
     pace.note(done)
     _tell(job, pace, done, len(pieces))
-    ahead = _Begun(ask, pieces[done : done + size])
+    line = _Line(ask, pieces, done, min(FIRST, most))
     try:
         while done < len(pieces):
-            chunk = ahead.chunk
-            made = _answered(job, house, chunk, ask, ahead)
-            seconds = max(0.01, time.monotonic() - ahead.began)
-            size = max(1, min(most, GROWTH * size, round(len(chunk) * CHUNK_SECONDS / seconds)))
-            done += len(chunk)
-            ahead = _Begun(ask, pieces[done : done + size])
+            chunk, began = line.take(), time.monotonic()
+            made = _answered(job, house, chunk.pieces, ask, chunk, line)
+            seconds = max(0.01, time.monotonic() - began)
+            line.size = max(1, min(most, GROWTH * line.size, round(len(made) * CHUNK_SECONDS / seconds)))
+            line.half_seconds = seconds / 2
+            done += len(made)
+            line.begin_next()
             _keep(job, made)
             pace.note(done)
             _tell(job, pace, done, len(pieces))
     finally:
-        ahead.close()
+        line.close()
+
+
+class _Line(Generic[T]):
+    """The pieces in their order, `size` at a time. The next ones are asked for while the model is at those before:
+    what is done to a chunk before and after the model costs it no time."""
+
+    def __init__(self, ask: Ask[T], pieces: Sequence[T], start: int, size: int) -> None:
+        self._ask, self._pieces, self._start, self.size = ask, pieces, start, size
+        self._next: _Begun[T] | None = None
+        self.half_seconds = CHUNK_SECONDS / 2
+        """When to ask for the next chunk, from the turn of one on."""
+
+    def begin_next(self) -> None:
+        """Ask for the next chunk, if that has not been done."""
+        if self._next is None:
+            chunk = self._pieces[self._start : self._start + self.size]
+            self._start += len(chunk)
+            self._next = _Begun(self._ask, chunk)
+
+    def take(self) -> _Begun[T]:
+        """The next chunk, whose turn it is now."""
+        self.begin_next()
+        assert self._next is not None
+        begun, self._next = self._next, None
+        return begun
+
+    def close(self) -> None:
+        """Free what it holds of the model."""
+        if self._next is not None:
+            self._next.close()
 
 
 class _Begun(Generic[T]):
-    """A chunk that is asked for at once, so that the model works on it while the one before is kept.
-
-    What is wrong shows when its events are read.
-    """
+    """A chunk that is asked for at once; what is wrong shows when its events are read."""
 
     def __init__(self, ask: Ask[T], chunk: Sequence[T]) -> None:
-        self.chunk, self.began = chunk, time.monotonic()
+        self.pieces = chunk
         self._events = ask(chunk) if chunk else iter(())
         self._first: list[Event] = []
         self._error: Exception | None = None
@@ -98,28 +125,34 @@ class _Begun(Generic[T]):
             self._events.close()
 
 
-def _answered(job: Job, house: House, chunk: Sequence[T], ask: Ask[T], begun: _Begun[T] | None = None) -> list[Any]:
+def _answered(
+    job: Job, house: House, chunk: Sequence[T], ask: Ask[T], begun: _Begun[T] | None, line: _Line[T]
+) -> list[Any]:
     """What was made of a chunk that may have `begun`. A busy engine is waited for, then asked for less at a time."""
     patience = Patience(lambda seconds: _pause(job, house, seconds))
     while True:
         try:
             given, begun = begun or _Begun(ask, chunk), None
-            return _asked(job, house, given)
+            return _asked(job, house, given, line)
         except PeopleError as error:
             patience.wait(error)
         if len(chunk) > 1:
             half = len(chunk) // 2
-            return [made for part in (chunk[:half], chunk[half:]) for made in _answered(job, house, part, ask)]
+            parts = chunk[:half], chunk[half:]
+            return [made for part in parts for made in _answered(job, house, part, ask, None, line)]
 
 
-def _asked(job: Job, house: House, begun: _Begun[T]) -> list[Any]:
+def _asked(job: Job, house: House, begun: _Begun[T], line: _Line[T]) -> list[Any]:
     """The result of the last event. Closing the events frees what they hold of the model at once."""
-    looked = 0.0
+    looked, half = 0.0, time.monotonic() + line.half_seconds
     with closing(begun):
         for event in begun:
-            if time.monotonic() - looked > LOOK_SECONDS:
+            now = time.monotonic()
+            if now - looked > LOOK_SECONDS:
                 check(job, house)
-                looked = time.monotonic()
+                looked = now
+            if now > half:
+                line.begin_next()
             if event.kind == "done":
                 result: list[Any] = event.result
     return result
