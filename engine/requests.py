@@ -6,6 +6,7 @@ Applications build these from what a person typed; backends work on them. Nothin
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -353,6 +354,10 @@ class Event:
     result: Any = None
 
 
+_CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+"""Unicode's classes Cc and Cs, but for line feed and tab."""
+
+
 def clean_text(text: object, param: str, max_characters: int, *, can_be_empty: bool = False) -> str:
     """Check a text that a person sent, and return it in NFC without control characters (line feed and tab stay).
 
@@ -366,8 +371,7 @@ def clean_text(text: object, param: str, max_characters: int, *, can_be_empty: b
             param=param, field=param, count=len(text), limit=max_characters,
         )  # fmt: skip
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
-    normal = unicodedata.normalize("NFC", kept)
+    normal = unicodedata.normalize("NFC", _CONTROLS.sub("", text))
     if not normal.strip() and not can_be_empty:
         raise InputError("{field} is empty. Type some text first.", param=param, field=param)
     return normal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Any
 
 import pytest
@@ -51,6 +52,13 @@ def test_clean_text_keeps_every_language_and_drops_control_characters() -> None:
     assert clean_text("héllo\x00\x1b[31m 你好 👩‍👩‍👧 שלום\r\nb\tc", "text", 100) == "héllo[31m 你好 👩‍👩‍👧 שלום\nb\tc"
     assert clean_text("e\u0301", "text", 100) == "é"
     assert clean_text("lone \ud800 surrogate", "text", 100) == "lone  surrogate"
+
+
+def test_clean_text_drops_the_classes_cc_and_cs_alone() -> None:
+    everything = "".join(map(chr, range(0x3000))) + "".join(map(chr, range(0xD7F0, 0xE010)))
+    kept = "".join(c for c in everything if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    cleaned = clean_text(everything.replace("\r", ""), "text", len(everything))
+    assert cleaned == unicodedata.normalize("NFC", kept)
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t ", "\x00\x07"])

@@ -32,6 +32,8 @@ def known_words(words: Iterable[str]) -> dict[str, float]:
 
 def strange_letters(text: str, code: str) -> int:
     """How many letters of the text, beyond a to z and each counted once, that language does not write."""
+    if text.isascii():
+        return 0
     found = {letter for letter in text.casefold() if letter.isalpha() and not letter.isascii()}
     return len(found - _letters().get(code, frozenset()))
 

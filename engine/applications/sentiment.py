@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from engine.applications import Application, carriers, emotions, labels
@@ -261,6 +262,7 @@ def in_our_labels(scores: Mapping[str, float]) -> dict[str, float]:
     return mapped
 
 
+@lru_cache(256)
 def _our_label(label: str) -> str | None:
     if stars := re.fullmatch(r"([1-5]) stars?", label.lower()):
         return LABELS[(int(stars[1]) > 2) + (int(stars[1]) > 3)]
