@@ -63,8 +63,11 @@ with controls:
     sampling |= more_controls("write")
 if kind == "chat":
     with page:
-        now = model and WriteRequest("", kind, language=language, system=system, model=model.id, **sampling)
-        show_chat(KEY, now or None, errors)
+        now = None
+        if model:
+            settings = {"system": system, "model": model.id, **sampling}
+            now = WriteRequest("", kind, language=language, is_finished=True, **settings)
+        show_chat(KEY, now, errors)
         offer_actions(KEY)
 else:
     with form, st.form("write", border=False):

@@ -42,6 +42,8 @@ OPENINGS: dict[str, dict[str, str]] = _PROMPTS["openings"]
 
 MORE_TOKENS = 0.15
 """Share of the length that may be spent beyond it to end a sentence."""
+STOPS = (Text("it stops in mid-sentence; Continue goes on"), Text("it stops in mid-sentence; ask it to go on"))
+"""What is said of a text that could not be ended, and of an answer in a chat."""
 TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40, "free": 200, "chat": 200}
 """A sensible length of each kind; of a story in chapters, of each of them."""
 
@@ -205,7 +207,7 @@ def _ended(
             yield Event("done", result=result)
             return
     end = last_end(shown, is_verse=is_verse)
-    words = Text("it stops in mid-sentence; Continue goes on")
+    words = STOPS[request.kind == "chat"]
     if end is not None and end > len(shown) // 2:
         shown, words = shown[:end], Text("cut back to its last whole sentence")
         yield Event("replace", text=shown)
@@ -275,7 +277,8 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
     sampling = _sampling(request)
     if request.kind == "chat":
         said = [Message(turn.role, turn.content) for turn in request.turns]
-        turns = checked_turns([*said, Message("user", text)], max_characters)
+        said += [Message("user", text), *([Message("assistant", continuation)] if continuation else [])]
+        turns = checked_turns(said, max_characters)
         return Generate(messages=(*_system(request), *turns), sampling=sampling)
     if is_asked(model):
         prompt = text if request.kind == "free" else _order(request, text)

@@ -1,18 +1,21 @@
 """A changed setting asks again by itself, where an answer is quick: at home, and only after a first answer.
 
+What is typed waits for the button, in a form or not.
+
 Streamlit's sliders tell of a change once they have rested for 200 ms, and a new run of the page ends the one before,
 which cancels its work.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import streamlit as st
 
 from pages.parts.engine import house, may
 from pages.parts.streaming import ask
-from pages.parts.visits import HERE, Here, answer_of, difference
+from pages.parts.visits import HERE, TYPED, Here, answer_of, difference
 
 QUICK_SECONDS = 0.5
 Change = Literal["rerun", "ignore"]
@@ -42,10 +45,14 @@ def _changes() -> Change:
 
 
 def ask_again(key: str, now: Any) -> None:
-    """Ask with the new settings, if the last answer under this key was quick and the text is still the same."""
+    """Ask with the new settings, if the last answer under this key was quick and the text is still the same.
+
+    Of what was typed since, the answer's own stays until the button is pressed.
+    """
     answer = answer_of(key)
     if now is None or answer is None or answer.seconds is None or answer.state in ("asked", "failed"):
         return
+    now = replace(now, **{name: getattr(answer.request, name) for name in TYPED if hasattr(now, name)})
     seconds = answer.seconds * _growth(answer.request, now)
     is_at_hand = now.model == answer.request.model or (now.model and house().engine.is_loaded(now.model))
     if seconds < QUICK_SECONDS and is_at_hand and may("ask while typing") and difference(answer, now) == "settings":

@@ -47,10 +47,10 @@ def ask(key: str, request: Any, *, is_kept: bool = True) -> None:
     st.session_state[key] = Exchange(request, inputs=take_inputs(key), visit=None if is_kept else "", seconds=took)
 
 
+_SETTINGS = Text("For the settings before. Press the button to ask anew.")
 BEFORE = {
-    "text": Text("For the text before. Press the button to ask anew."),
-    "settings": Text("For the settings before. Press the button to ask anew."),
-}
+    "text": Text("For the text before. Press the button to ask anew."), "settings": _SETTINGS, "typed": _SETTINGS
+}  # fmt: skip
 """What stands above an answer whose inputs have changed since."""
 
 

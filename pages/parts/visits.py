@@ -37,6 +37,9 @@ MOST_BESIDE = 4
 """Answers beside the first."""
 IGNORED = {"seed", "continuation", "rivals"}
 """Of requests, when it is asked whether they are the same."""
+TEXTS = {"text", "question", "context"}
+TYPED = {"labels", "glossary", "system", "reference", "stop"}
+"""Fields of requests that are typed too, beside the settings."""
 HERE, PAGE, ARRIVED, TRIED = "visit_here", "visit_page", "visit_arrived", "visit_tried"
 CAME_BACK = "came_back"
 """In the session: its browser had a page of an earlier server open, and sends what stands in its inputs."""
@@ -187,7 +190,7 @@ def keep_beside(answer: Exchange, others: Sequence[Exchange]) -> None:
 
 
 def difference(answer: Exchange, now: Any) -> str:
-    """Which of the inputs are others than those of the answer: "" for none, "text" or "settings"."""
+    """Which of the inputs are others than those of the answer: "" for none, "text", "settings", or "typed" alone."""
     if now is None:
         return ""
     before, after = asdict(answer.request), asdict(now)
@@ -195,8 +198,9 @@ def difference(answer: Exchange, now: Any) -> str:
     drawn = getattr(answer.result, "settings", {}).get("seed")
     if after.get("seed") not in (None, before.get("seed"), drawn):
         changed.add("seed")
-    texts = {name for name in changed if name in ("text", "question", "context")}
-    return "text" if texts else "settings" if changed else ""
+    if changed & TEXTS:
+        return "text"
+    return "settings" if changed - TYPED else "typed" if changed else ""
 
 
 def is_new(key: str, now: Any) -> bool:

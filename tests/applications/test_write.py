@@ -53,6 +53,8 @@ def test_what_is_written_is_carried_on() -> None:
         "It rose slowly and",
     )
     assert asked(request, "gemma-3-270m").prompt.endswith(".\n\nIt rose slowly and")
+    chat = asked(WriteRequest("Why?", "chat", system="Be brief.", continuation="Boats are"))
+    assert [turn.content for turn in chat.messages] == ["Be brief.", "Why?", "Boats are"]
     free = WriteRequest("Once upon", "free", continuation=" a time")
     assert asked(free).prompt == asked(free, "gpt2").prompt == "Once upon a time"
 
@@ -136,7 +138,10 @@ def test_no_token_markup_or_broken_character_is_shown(house, written: str, shown
      ("story", "All in one long sentence", " that goes on", "All in one long sentence", "stops in mid-sentence"),
      ("free", "Ana. A word that is in the midd", "le of it", "Ana. A word that is in the midd", "stops in mid-sent"),
      ("poem", "The snow\nis on", " the hill\nand", "The snow\nis on the hill", "10 tokens more"),
-     ("slogan", "Wake up to", " it.", "Wake up to", "")],
+     ("slogan", "Wake up to", " it.", "Wake up to", ""),
+     ("chat", "Boats float. They are", " light. And so", "Boats float. They are light.", "7 tokens more"),
+     ("chat", "Boats float well. They are", " light and so on", "Boats float well.", "cut back"),
+     ("chat", "Boats and then more", " boats and", "Boats and then more", "ask it to go on")],
 )  # fmt: skip
 def test_a_text_ends_with_a_sentence_where_the_page_asks(
     house, kind: str, first: str, then: str, text: str, ending: str

@@ -9,6 +9,7 @@ import pytest
 from benches import Bench, model
 from streamlit.testing.v1 import AppTest
 
+from engine.applications import emotions
 from tests.pages.test_pages import click, drawn
 
 Open = Callable[..., AppTest]
@@ -145,6 +146,34 @@ def test_a_much_longer_answer_and_a_changed_text_wait_for_their_button(open_page
     app.slider(key="write_max_new_tokens").set_value(304)
     app.text_area(key="about").set_value("another thing").run()
     assert app.session_state["draft"].request.text != "another thing"
+
+
+@pytest.mark.parametrize(
+    ("page", "key", "typed", "setting", "value"),
+    [("sentiment", "labels", "late\nearly", "emotions", True), ("translate", "glossary", "dog = chien", "to", "de"),
+     ("write", "system", "Be brief.", "write_temperature", 0.2), ("write", "write_stop", "so", "write_top_p", 0.5),
+     ("summarize", "reference", "It is short.", "words", 100)],
+)  # fmt: skip
+def test_what_is_typed_beside_the_text_waits_for_the_button(
+    open_page: Open, bench: Bench, page: str, key: str, typed: str, setting: str, value: object
+) -> None:
+    bench.engine.catalogue.add(model(emotions.MODEL, architecture="classification", applications=()))
+    name = PAGES[page][0]
+    app = click(open_page(page, own_labels=True) if page == "sentiment" else open_page(page), PAGES[page][1])
+    before = app.session_state[name]
+    before.seconds = 0.1
+    fields = app.text_input if key == "write_stop" else app.text_area
+    fields(key=key).set_value(typed)
+    app.run()
+    assert app.session_state[name] is before and "For the settings before" in drawn(app) and not app.exception
+    app.session_state[setting] = value
+    app.run()
+    after = app.session_state[name]
+    assert after is not before, "a setting asks by itself, with what had been typed when the button was pressed"
+    field = key.removeprefix("write_")
+    assert getattr(after.request, field) == getattr(before.request, field)
+    app = click(app, PAGES[page][1])
+    assert typed.splitlines()[0] in str(getattr(app.session_state[name].request, field)) and not app.exception
 
 
 def test_strangers_press_the_button(open_page: Open, bench: Bench) -> None:

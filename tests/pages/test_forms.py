@@ -102,6 +102,21 @@ def test_a_chat_hands_on_what_was_said(open_page: Open, poet: Poet) -> None:
     assert not app.exception and not app.chat_message and "kept" not in app.query_params
 
 
+def test_an_answer_in_a_chat_ends_with_a_sentence_and_says_how(open_page: Open, bench: Bench) -> None:
+    class Talker(FakeBackend):
+        def _generate(self, job: Any) -> None:
+            text = " wet here. And" if job.request.messages[-1].role == "assistant" else "It rains. It is"
+            job.emit(text)
+            job.finish(Generation(text, "length", 5, 5, job.request.sampling.as_dict(), 0.01, 50.0))
+
+    backend = bench.plan["smollm2-135m-instruct"] = Talker()
+    app = say(open_page("write", kind="chat", system="Be brief."), "How is it there?")
+    assert app.session_state["draft"].text == "It rains. It is wet here." and not app.exception
+    assert "It rains. It is wet here." in drawn(app) and "more to end a sentence" in drawn(app)
+    assert [turn.role for turn in backend.seen[-1].messages] == ["system", "user", "assistant"]
+    assert backend.seen[-1].sampling.max_new_tokens == 30, "at most 15 % more"
+
+
 def test_what_is_said_in_a_chat_is_no_markup(open_page: Open, poet: Poet) -> None:
     app = say(open_page("write", kind="chat"), NASTY)
     assert not app.exception and "<script>" not in drawn(app) and "<img" not in drawn(app)
