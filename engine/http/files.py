@@ -21,6 +21,7 @@ from engine.http.language import said
 from engine.http.streams import in_thread
 from engine.jobs import work
 from engine.jobs.files import desk
+from engine.jobs.files.comparing import Comparison, compare
 from engine.jobs.work import JobView
 from engine.messages import Text
 from engine.serving import access
@@ -160,6 +161,10 @@ class _Work:
         """What was made of each piece so far: sentences with their warnings, or labels; and the figures of all."""
         return Json(said(await in_thread(lambda: desk.report(self.view(job_id, request)))))
 
+    async def comparison(self, job_id: str, other_id: str, request: Request) -> Comparison:
+        """Two results of the same file, by other models or with other settings: where they differ."""
+        return await in_thread(lambda: compare(self.view(job_id, request), self.view(other_id, request)))
+
 
 def _add_jobs(router: APIRouter, house: House) -> None:
     begun = _Work(house)
@@ -171,6 +176,7 @@ def _add_jobs(router: APIRouter, house: House) -> None:
         ("/files/{job_id}", begun.delete, "DELETE", 204),
         ("/files/{job_id}/result", begun.result, "GET", 200),
         ("/files/{job_id}/report", begun.report, "GET", 200),
+        ("/files/{job_id}/comparison/{other_id}", begun.comparison, "GET", 200),
     ]
     for path, answer, method, status in paths:
         router.add_api_route(path, answer, methods=[method], status_code=status, tags=["Files"])

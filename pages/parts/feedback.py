@@ -23,16 +23,21 @@ REASONS: dict[bool, dict[str, Text]] = {
 def offer_thumbs(answer: Exchange) -> None:
     """Two thumbs for the answer of the page, and once one is given, what for."""
     here: Here | None = st.session_state.get(HERE)
-    if here is None or answer.result is None or not house().settings.storage_bytes:
+    if here is not None and answer.result is not None:
+        model = str(getattr(answer.result, "model", ""))
+        take_thumb(f"thumb-{answer.visit or id(answer)}", here.application.id, model)
+
+
+def take_thumb(name: str, page: str, model: str) -> None:
+    """The same for what goes by that name."""
+    if not house().settings.storage_bytes:
         return
-    name = f"thumb-{answer.visit or id(answer)}"
-    model = str(getattr(answer.result, "model", ""))
 
     def take() -> None:
         if (thumb := st.session_state.get(name)) is not None:
             said = [st.session_state.get(f"{name}-why-{bool(thumb)}"), st.session_state.get(f"{name}-words")]
             reason = ": ".join(str(part).strip() for part in said if part)
-            house().feedback.take(visitor(), here.application.id, model, name, is_good=bool(thumb), reason=reason)
+            house().feedback.take(visitor(), page, model, name, is_good=bool(thumb), reason=reason)
 
     st.feedback(key=name, on_change=take)
     if st.session_state.get(name) is None:

@@ -18,6 +18,7 @@ from engine.messages import counted, said
 from engine.serving.access import REFUSALS
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown
+from pages.parts.feedback import take_thumb
 from pages.parts.jobs import LOOK_SECONDS, stop_button
 from pages.parts.language import _, spoken
 from pages.parts.notices import watch
@@ -26,6 +27,7 @@ from pages.parts.share import origin
 from pages.parts.sizes import seconds_in_words, size_in_words
 from pages.parts.snippets import show_code
 from pages.parts.text import plain
+from pages.parts.twins import offer_other_model, show_twins
 
 SHOWN = 10
 """Files of a list."""
@@ -70,7 +72,10 @@ def choose_column(key: str, brought: Brought, *, has_dates: bool = False) -> tup
 
 def begin(application: str, brought: Brought, order: Order) -> None:
     """Begin to work on a file; the page is drawn anew with it at the top of the list."""
-    job_id = desk.begin(house(), application, *brought, order, caller())
+    _draw_begun(desk.begin(house(), application, *brought, order, caller()))
+
+
+def _draw_begun(job_id: str) -> None:
     watch(work.read(house().settings, job_id).folder)
     st.rerun()
 
@@ -144,11 +149,15 @@ def _draw_ended(job: JobView, show: Callable[[JobView], None], *, is_open: bool)
             )  # fmt: skip
             _offer_report(job)
             _offer_code(job)
+            if begun := offer_other_model(job):
+                _draw_begun(begun)
         if job.can_resume and st.button(_("Go on"), key=f"resume-{job.id}", icon=":material/play_arrow:"):
             with errors_shown():
                 work.resume(house().settings, job.id, house(), caller())
                 st.rerun()
         st.button(_("Delete"), key=f"delete-{job.id}", icon=":material/delete:", on_click=_delete, args=(job.id,))
+        if job.state == "finished":
+            take_thumb(f"thumb-{job.id}", desk.application_of(job), " ".join(job.result.get("models") or ()))
     if job.state == "finished":
         opened = st.expander(
             _("What came of it"), is_open, icon=":material/query_stats:", key=f"open-{job.id}", on_change="rerun"
@@ -156,6 +165,7 @@ def _draw_ended(job: JobView, show: Callable[[JobView], None], *, is_open: bool)
         if opened.open:
             with opened:
                 show(job)
+                show_twins(job)
 
 
 def _offer_report(job: JobView) -> None:

@@ -20,6 +20,7 @@ from pages.parts.files import begin, bring, choose_column
 from pages.parts.judging import Wishes
 from pages.parts.labels import emotion_in_words, label_in_words
 from pages.parts.language import _
+from pages.parts.picker import title_of
 from pages.parts.text import plain
 
 MAX_NAMED, MAX_BARS = 6, 30
@@ -55,6 +56,8 @@ def judge_lines(lines: Sequence[str], wishes: Wishes) -> None:
 def show_judged_file(job: JobView) -> None:
     """Counts, a histogram, shares over time where there are dates, and the rows at both ends."""
     figures = desk.figures(job)
+    if models := job.result.get("models"):
+        st.caption(_("Judged by {models}", models=plain(", ".join(map(title_of, models)))))
     counts = figures.get("counts") or {}
     words = ", ".join(f"{count:,} {plain(label_in_words(label))}" for label, count in list(counts.items())[:MAX_NAMED])
     st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)

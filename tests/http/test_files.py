@@ -82,6 +82,21 @@ def test_a_file_is_judged_and_fetched(bench: Bench) -> None:
         assert client.get(f"/api/files/{job['id']}").status_code == 404 and client.get("/api/files").json() == []
 
 
+def test_two_results_of_a_file_are_compared(bench: Bench) -> None:
+    with client_of(bench) as client:
+        ids = [
+            ended(client, bring(client, f"/api/sentiment/file?name=r.csv{labels}", b"text\ngood\nbad\n")["id"])["id"]
+            for labels in ("", "&labels=positive&labels=other")
+        ]
+        found = client.get(f"/api/files/{ids[0]}/comparison/{ids[1]}").json()
+        assert found["rows"] == 2 and found["same"] + len(found["differences"]) == 2
+        assert {"row", "source", "one", "other", "one_score", "other_score"} == set(found["differences"][-1])
+        other = ended(client, bring(client, "/api/sentiment/file?name=r.csv", b"text\nfine\n")["id"])["id"]
+        answer = client.get(f"/api/files/{ids[0]}/comparison/{other}")
+        assert answer.status_code == 409 and "same file" in answer.json()["error"]["message"]
+        assert client.get(f"/api/files/{ids[0]}/comparison/none").status_code == 404
+
+
 NASTY = b'id,what is "said"\n1,it\'s good $HOME\n2,bad `date`\n'
 
 

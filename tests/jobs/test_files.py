@@ -22,7 +22,7 @@ from engine.applications.translate import TranslateRequest
 from engine.errors import BusyError, ConflictError, InputError, LimitError, NotFoundError, PeopleError, TooLargeError
 from engine.files import write_json
 from engine.jobs import askers, work
-from engine.jobs.files import asking, desk
+from engine.jobs.files import asking, comparing, desk
 from engine.jobs.files.desk import SentimentFile, TranslateFile
 from engine.jobs.files.figures import over_time
 from engine.jobs.folder import json_lines
@@ -316,6 +316,44 @@ def test_rows_are_judged_with_figures(bench: Bench) -> None:
     assert [one["row"] for one in figures["ends"]["positive"]] == [2, 4]
     assert sum(map(sum, figures["histogram"].values())) == 4
     assert len(bench.backends["sentiment-minilm"].seen) == 3  # what is equal is asked once
+
+
+class Grumbler(FakeBackend):
+    """Finds nothing good."""
+
+    def _classify(self, job: Any) -> None:
+        job.finish(Classification("negative", {"negative": 0.8, "neutral": 0.1, "positive": 0.1}))
+
+
+def test_two_results_of_a_file_are_told_apart_row_by_row(bench: Bench) -> None:
+    bench.engine.catalogue.add(model("grumbler", architecture="classification", applications=("sentiment",)))
+    bench.plan["grumbler"] = Grumbler()
+    first = ended(bench, begin(bench, "r.csv", "id,review\n1,a good film\n2,\n3,a bad film\n", SentimentFile()))
+    assert first.result["models"] == ["sentiment-minilm"] and comparing.twins(bench.house, first, HOST) == []
+    assert [one.id for one in comparing.others(bench.house, first)] == ["grumbler"]
+    second = ended(bench, comparing.begin_again(bench.house, first, "grumbler", HOST))
+    assert desk.order_of(second) == SentimentFile("grumbler") and comparing.twins(bench.house, second, BOB) == []
+    assert [one.id for one in comparing.twins(bench.house, second, HOST)] == [first.id]
+    found = comparing.compare(first, second)
+    assert (found.rows, found.same) == (2, 1)
+    assert found.differences == [comparing.Difference(2, "a good film", "positive", "negative", 0.9, 0.8)]
+    own = ended(bench, begin(bench, "r.csv", "id,review\n1,a good film\n", SentimentFile(labels=["late", "early"])))
+    assert comparing.others(bench.house, own) == [] and comparing.twins(bench.house, own, HOST) == []
+    with pytest.raises(ConflictError, match="same file"):
+        comparing.compare(own, first)
+
+
+def test_translations_of_a_file_are_compared_within_a_language(bench: Bench) -> None:
+    bench.engine.catalogue.add(model("one-way", architecture="seq2seq", applications=("translate",), pair=("en", "fr")))
+    bench.engine.catalogue.add(model("other", architecture="seq2seq", applications=("translate",), pair=("en", "de")))
+    order = TranslateFile("en", "fr", "gemma-3-270m")
+    first = ended(bench, begin(bench, "a.txt", "Good day.\n\n42\n\nIt rains.", order))
+    assert [one.id for one in comparing.others(bench.house, first)] == ["one-way"]
+    second = ended(bench, comparing.begin_again(bench.house, first, "one-way", HOST))
+    found = comparing.compare(first, second)
+    assert [each.source for each in found.differences] == ["Good day.", "It rains."] and found.differences[1].row == 2
+    german = ended(bench, begin(bench, "a.txt", "Good day.\n\n42\n\nIt rains.", replace(order, target="de")))
+    assert not comparing.are_alike(first, german)
 
 
 def test_words_that_carried_it_are_a_column_and_a_table(bench: Bench) -> None:

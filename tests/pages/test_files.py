@@ -120,6 +120,44 @@ def test_a_file_of_rows_is_judged_with_charts(bench: Bench, open_page: Open) -> 
     assert "Everything (JSON)" in [button.label for button in app.get("download_button")] and not app.exception
 
 
+def test_a_file_is_judged_by_another_model_too_and_both_are_compared(bench: Bench, open_page: Open) -> None:
+    class Grumbler(FakeBackend):
+        def _classify(self, job: Any) -> None:
+            job.finish(Classification("negative", {"negative": 0.8, "neutral": 0.1, "positive": 0.1}))
+
+    bench.engine.catalogue.add(model("grumbler", architecture="classification", applications=("sentiment",)))
+    bench.plan["grumbler"] = Grumbler()
+    app = open_page("sentiment", rows="file", judge="sentiment-minilm")
+    app.file_uploader(key="review_file").upload("a.csv", b"review\na good film\na bad film\n").run()
+    app = click(app, "Judge the file")
+    ended(bench, "sentiment")
+    (first,) = desk.jobs_of(bench.house, "sentiment", HOST)
+    app.session_state[f"compare-{first.id}"] = True
+    app = click(app.run(), "Work on the file with it too")
+    ended(bench, "sentiment")
+    app = app.run()
+    second, _ = desk.jobs_of(bench.house, "sentiment", HOST)
+    assert desk.order_of(second).model == "grumbler" and "Judged by Grumbler" in drawn(app)
+    app = app.selectbox(key=f"twin-{second.id}").select_index(0).run()
+    assert "1 of 2 rows or paragraphs are the same (50%)" in drawn(app) and not app.exception
+    (table,) = (one.value for one in app.dataframe if "Source" in one.value.columns)
+    assert list(table["Grumbler"]) == ["negative"] and list(table["Source"]) == ["a good film"]
+
+
+def test_a_thumb_for_a_file_is_kept_with_its_reason(bench: Bench, open_page: Open) -> None:
+    app = open_page("translate", input="file", **{"from": "en", "to": "fr"})
+    app.file_uploader(key="translate_file").upload("a.txt", b"It rains.").run()
+    app = click(app, "Translate the file")
+    ended(bench, "translate")
+    (thumbs,) = app.run().feedback
+    app = thumbs.set_value(0).run()
+    (reasons,) = [one for one in app.pills if "-why-" in (one.key or "")]
+    reasons.set_value("badly said").run()
+    (kept,) = bench.house.feedback.reasons()
+    assert (kept["page"], kept["reason"], kept["is_good"]) == ("translate", "badly said", False)
+    assert kept["model"] == "gemma-3-270m" and not app.exception
+
+
 def test_words_that_carried_the_rows_are_shown(bench: Bench, open_page: Open) -> None:
     app = open_page("sentiment", rows="file", carried=True)
     app.file_uploader(key="review_file").upload("a.csv", b"review\na good film\na bad film\n").run()

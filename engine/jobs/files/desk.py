@@ -135,9 +135,11 @@ def application_of(view: JobView) -> str:
     return found
 
 
-def order_of(view: JobView) -> dict[str, Any]:
-    """What was ordered, by the fields of its kind."""
-    return dict(read_object(view.folder / "config.json").get("order") or {})
+def order_of(view: JobView) -> Order:
+    """What was ordered, as it stands in the job's folder."""
+    named = read_object(view.folder / "config.json").get("order") or {}
+    order: Order = SERVICES[application_of(view)].order(**named)
+    return order
 
 
 def told_result(view: JobView) -> dict[str, Any]:

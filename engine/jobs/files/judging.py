@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -86,7 +87,7 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
             result: SentimentResult = event.result
             for text, score in zip(texts, result.results, strict=True):
                 warning = score.warning.as_json() if score.warning else None
-                found[text] = {"label": score.label, "scores": score.scores, "warning": warning}
+                found[text] = {"label": score.label, "scores": score.scores, "warning": warning, "model": score.model}
                 if order.emotions:
                     found[text]["emotions"] = score.emotions
                 if order.with_words:
@@ -107,8 +108,9 @@ def _finished(job: Job, files: FileFolder, units: Sequence[Unit]) -> dict[str, A
         (folder / name).write_bytes(content)
         write_json(folder / FIGURES, figures)
     doubtful = sum(bool(row["warning"]) for row in rows)
+    judges = Counter(row["model"] for row in rows if row.get("model"))
     return {"file": name, "rows": len(rows), "doubtful": doubtful, "counts": figures["counts"],
-            "notes": files.told.get("notes", [])}  # fmt: skip
+            "models": [model for model, _ in judges.most_common()], "notes": files.told.get("notes", [])}  # fmt: skip
 
 
 def new_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:

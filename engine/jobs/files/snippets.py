@@ -12,16 +12,9 @@ from engine.jobs.folder import LIVE
 from engine.jobs.work import JobView
 
 
-def order_of(view: JobView) -> desk.Order:
-    """What was ordered, as it stands in the job's folder."""
-    service = desk.SERVICES[desk.application_of(view)]
-    order: desk.Order = service.order(**desk.order_of(view))
-    return order
-
-
 def path_of(view: JobView) -> str:
     """Where the file is brought to: the order stands in the address, but for what it says anyway."""
-    order = order_of(view)
+    order = desk.order_of(view)
     plain = type(order)()
     named: dict[str, Any] = {field.name: getattr(order, field.name) for field in fields(order)}
     said = {name: _said(value) for name, value in named.items() if value != getattr(plain, name)}
