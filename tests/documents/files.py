@@ -78,6 +78,18 @@ def docx(body: str, parts: dict[str, bytes] | None = None) -> bytes:
     return out.getvalue()
 
 
+def bomb(megabytes: int) -> bytes:
+    """A Word document of a few KB a MB that unpacks to so many MB."""
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("word/document.xml", "w") as part,
+    ):
+        for _ in range(megabytes):
+            part.write(bytes(2**20))
+    return out.getvalue()
+
+
 def paragraph(text: str, style: str = "", before: str = "") -> str:
     """A paragraph's XML."""
     properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""

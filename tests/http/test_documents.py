@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from benches import Bench, embedded_models
-from documents.files import docx, paragraph, pdf
+from documents.files import bomb, docx, encrypted, of_many, paragraph, pdf
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -75,6 +75,12 @@ def test_all_are_deleted_at_once(client: TestClient) -> None:
     [
         (b"", "a.txt", 400, "a.txt is empty"), (b"\x89PNG\r\n", "a.txt", 422, "is a picture"),
         (b"hello", "a.exe", 422, "is of no known kind"), (b"hello", "a.pdf", 400, "is no PDF"),
+        (b"1\n00:00:aa --> x\nHi\n", "a.srt", 422, "is of no known kind"), (b"one\ntwo\n", "a.csv", 422, "of no known"),
+        (pdf([["A page."]])[:200], "a.pdf", 400, "damaged or cut off"),
+        (encrypted(pdf([["A page."]]), "secret"), "a.pdf", 400, "with a password"),
+        (of_many(10_000), "a.pdf", 413, "has 10,000 pages; the limit is 2,000"),
+        (docx(paragraph("x" * 5000))[:-300], "a.docx", 400, "damaged or cut off"),
+        (bomb(65), "a.docx", 413, "unpacks to more than 64 MB"),
     ],
 )  # fmt: skip
 def test_bad_files_get_their_sentence(client: TestClient, content: bytes, name: str, status: int, words: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from benches import Bench, embedded_models
+from documents.files import bomb, docx, encrypted, of_many, paragraph, pdf
 from fakes import HOST, FakeBackend
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -20,6 +21,7 @@ from engine.http import routes
 from engine.http.callers import HOST_COOKIE
 from engine.jobs import work
 from engine.jobs.files import desk, snippets
+from engine.jobs.files.folder import SOURCE
 from engine.jobs.files.judging import SentimentFile
 from engine.jobs.kinds import kinds
 
@@ -166,10 +168,42 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> N
     closed(bench)
 
 
-def test_any_bytes_are_a_body(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.docx", bytes(range(256)) * 8, "no docx file"), ("a.docx", docx(paragraph("x" * 5000))[:-300], "cut off"),
+        ("a.docx", bomb(513), "unpacks to more than 512 MB"), ("a.pdf", pdf([["A page."]])[:200], "cut off"),
+        ("a.pdf", encrypted(pdf([["A page."]]), "secret"), "with a password"),
+        ("a.pdf", of_many(10_000), "has 10,000 pages; the limit is 2,000"),
+        ("a.srt", b"1\n00:00:aa,000 --> 00:00:03,500\nHello\n", "at line 2: these times cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_fails_with_its_sentence_and_can_be_had_back(
+    bench: Bench, name: str, content: bytes, words: str
+) -> None:
     with client_of(bench) as client:
-        job = ended(client, bring(client, "/api/translate/file?name=a.docx", bytes(range(256)) * 8)["id"])
-        assert job["state"] == "failed" and "no docx file" in job["error"]
+        brought = bring(client, f"/api/translate/file?name={name}&source=en&target=fr", content)
+        job = ended(client, brought["id"])
+        assert job["state"] == "failed" and words in job["error"] and job["error"].startswith(name)
+        assert (work.read(bench.house.settings, job["id"]).folder / SOURCE).read_bytes() == content
+        assert client.get(f"/api/files/{job['id']}/result").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b'id,text\n1,"abc\n2,def\n', "a quote is opened and never closed"),
+        ("a.csv", b"a,b\n1,2\n", "holds no text"), ("a.json", b'[{"text": "good"}, {"te', "this is not JSON"),
+        ("a.csv", b"It is good.\nIt is bad.\n", ""),
+    ],
+)  # fmt: skip
+def test_a_bad_table_fails_with_its_sentence_and_one_of_one_column_is_judged(
+    bench: Bench, name: str, content: bytes, words: str
+) -> None:
+    with client_of(bench) as client:
+        job = ended(client, bring(client, f"/api/sentiment/file?name={name}", content)["id"])
+        assert job["state"] == ("failed" if words else "finished") and words in (job["error"] or "")
+        assert words or job["result"]["counts"] == {"positive": 1, "negative": 1}
 
 
 def test_nobody_sees_anothers_file(tmp_path: Path) -> None:

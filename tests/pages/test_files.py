@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,14 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture(autouse=True)
 def folder(bench: Bench, tmp_path: Path) -> Iterator[None]:
-    bench.local.settings = replace(bench.local.settings, runs_folder=tmp_path / "runs")
+    with kept_in(bench, tmp_path):
+        yield
+
+
+@contextmanager
+def kept_in(bench: Bench, folder: Path) -> Iterator[None]:
+    """Have a bench's jobs in this folder; waits until they have ended."""
+    bench.local.settings = replace(bench.local.settings, runs_folder=folder / "runs")
     yield
     bench.house.ending.set()
     wait_until(lambda: not work._threads)
