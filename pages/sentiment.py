@@ -42,7 +42,7 @@ def show_judgement(now: SentimentRequest | None) -> None:
             show_judged(answer)
             if isinstance(answer.request.text, str):
                 (score,) = answer.result.results
-                compare_edited(answer.request, score)
+                compare_edited(answer, score)
                 if not answer.request.labels:
                     offer_why(WhyRequest(answer.request.text, score.label, model=answer.result.model), "why-label")
     offer_actions(KEY, show_judged)

@@ -1,15 +1,34 @@
-"""A translation beside somebody's own: BLEU, chrF and TER as sacreBLEU counts them, the whole and by sentence."""
+"""A translation beside somebody's own: BLEU, chrF and TER as sacreBLEU counts them, the whole and by sentence.
+
+No page of its own: Translate shows it, and the API tells it as `/api/translate/reference`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
+from engine.applications import Application
+from engine.applications.languages import NAMED
 from engine.applications.segments import split
 from engine.applications.sentences import Translation
-from engine.errors import InputError
+from engine.applications.translate import APPLICATION as TRANSLATE
+from engine.errors import InputError, TooLargeError, not_among
 from engine.evaluation.metrics import MetricScore, translation_scores
-from engine.requests import clean_text
+from engine.messages import Text
+from engine.requests import Event, clean_text, clean_texts
+from engine.serving.protocol import Caller, Engine
+
+
+@dataclass(frozen=True)
+class ReferenceRequest:
+    """A translation, whole or as its sentences, and a reference in the same language, an ISO 639-1 code."""
+
+    text: str | list[str]
+    reference: str
+    target: str
+    sources: list[str] = field(default_factory=list)
+    """Of the sentences, where they are told apart; they only come back beside them."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +52,62 @@ class Comparison:
 def compare(translation: Translation, reference: str, target: str, max_characters: int) -> Comparison:
     """A translation with a reference in the same language. Raises InputError, TooLargeError for an unusable one."""
     words = clean_text(reference, "reference", max_characters)
-    made = [one.text for one in translation.sentences if one.text.strip()]
-    if not made:
+    if not (request := request_of(translation, words, target)).text:
         raise InputError("There is no translation to compare with. Translate a text first.", "reference")
-    given = [segment.text for segment in split(words, target) if segment.text]
+    return _compared(list(request.text), request.sources, words, target)
+
+
+def request_of(translation: Translation, reference: str, target: str) -> ReferenceRequest:
+    """What asks the same of the API."""
+    told = [one for one in translation.sentences if one.text.strip()]
+    return ReferenceRequest([one.text for one in told], reference, target, [one.source for one in told])
+
+
+def stream(engine: Engine, request: ReferenceRequest, caller: Caller) -> Iterator[Event]:
+    """Its one event's result is a Comparison. Raises InputError or TooLargeError naming the field."""
+    settings = engine.settings
+    if request.target not in NAMED:
+        raise not_among("target", request.target, NAMED)
+    made = clean_texts(request.text, "text", settings.max_text_characters, settings.max_rows)
+    reference = clean_text(request.reference, "reference", settings.max_text_characters)
+    for name, texts in (("text", made), ("sources", request.sources)):
+        if sum(map(len, texts)) > settings.max_text_characters:
+            raise TooLargeError(
+                "{field} has over {limit:,} characters. Send a part of it.", name, field=name,
+                limit=settings.max_text_characters,
+            )  # fmt: skip
+    if isinstance(request.text, str):
+        made = _cut(made[0], request.target)
+    sources = request.sources if len(request.sources) == len(made) else [""] * len(made)
+    yield Event("done", result=_compared(made, sources, reference, request.target))
+
+
+def _compared(made: Sequence[str], sources: Sequence[str], reference: str, target: str) -> Comparison:
+    given = _cut(reference, target)
     if len(given) != len(made):
         return Comparison(translation_scores([" ".join(made)], [" ".join(given)], target), [])
-    sources = [one.source for one in translation.sentences if one.text.strip()]
     pairs = [_pair(*three, target) for three in zip(sources, made, given, strict=True)]
     return Comparison(translation_scores(made, given, target), pairs)
+
+
+def _cut(text: str, target: str) -> list[str]:
+    return [segment.text for segment in split(text, target) if segment.text]
 
 
 def _pair(source: str, text: str, reference: str, target: str) -> Pair:
     found: Sequence[MetricScore] = translation_scores([text], [reference], target)
     return Pair(source, text, reference, {one.name: one.score for one in found})
+
+
+PART = Application(
+    id="translate/reference",
+    title=Text("Against a reference"),
+    summary=Text("BLEU, chrF and TER of a translation, the whole and by sentence."),
+    icon="rule",
+    architectures=TRANSLATE.architectures,
+    default_model=TRANSLATE.default_model,
+    request_type=ReferenceRequest,
+    result_type=Comparison,
+    stream=stream,
+    samples=(ReferenceRequest("Le chat dort. Il pleut.", "Le chat dort. Il pleut beaucoup.", "fr"),),
+)

@@ -65,11 +65,12 @@ class SearchBody(FirstFault, BaseModel):
 
 
 class QuestionsBody(FirstFault, BaseModel):
-    """Documents to be asked about, or a text in their place."""
+    """Documents to be asked about, or a text in their place; `model` reads whether a question is answered."""
 
     model_config = ConfigDict(extra="forbid")
     documents: list[str] = []
     text: str = ""
+    model: str | None = None
 
 
 class FoundPassages(BaseModel):
@@ -183,7 +184,7 @@ class _Desk:
         engine = self.house.engine
         is_text = bool(body.text)
         passages = passages_of_text(engine, body.text) if is_text else passages_in(self.house, body.documents, caller)
-        yield from suggest(engine, passages, APPLICATION.default_model, caller)
+        yield from suggest(engine, passages, APPLICATION.choose(engine.catalogue, body.model).id, caller)
 
     def owner(self, request: Request) -> str:
         """Raises ForbiddenError."""

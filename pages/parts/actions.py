@@ -7,14 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from engine.applications.snippets import FILE, as_json, body_of, curl, is_long, python
+from engine.applications.snippets import body_of
 from engine.applications.takeaway import FORMAT_NAMES, MIMES, Takeaway
 from pages.parts.again import redraw
-from pages.parts.beside import Can, Draw, offer_beside, show_beside
+from pages.parts.beside import Can, Draw, asked_beside, name_beside, offer_beside, show_beside
 from pages.parts.feedback import offer_thumbs
 from pages.parts.language import _, spoken
-from pages.parts.share import origin
-from pages.parts.snippets import show_code
+from pages.parts.snippets import Deeds, offer_code
 from pages.parts.streaming import Doubts
 from pages.parts.visits import HERE, Exchange, Here, answer_of
 
@@ -33,7 +32,7 @@ def offer_actions(
         return
     with st.container(horizontal=True, vertical_alignment="center", key=f"{key}-actions"):
         _offer_download(here, answer)
-        _offer_code(here, answer)
+        offer_code(here.answer, _deeds(key, here, answer))
         offer_beside(key, here.application, answer, can)
         if not getattr(answer.request, "documents", ()):  # which are judged in other words
             offer_thumbs(answer)
@@ -55,16 +54,10 @@ def _offer_download(here: Here, answer: Exchange) -> None:
             )  # fmt: skip
 
 
-def _offer_code(here: Here, answer: Exchange) -> None:
-    opened = st.popover(_("Code"), icon=":material/terminal:", key=f"{here.answer}-code", on_change="rerun")
-    if not opened.open:
-        return
-    body = body_of(here.application, answer.request, answer.result)
-    with opened:
-        words = _("What you just did, asked of the HTTP API with the same settings and seed:")
-        show_code(words, curl(origin(), here.application, body), python(origin(), here.application, body))
-        if is_long(body):
-            st.download_button(
-                FILE, as_json(body), FILE, "application/json", icon=":material/download:",
-                key=f"{here.answer}-code-body", on_click="ignore",
-            )  # fmt: skip
+def _deeds(key: str, here: Here, answer: Exchange) -> Deeds:
+    """The answer, those that were asked beside it, and what else was asked about it."""
+    deeds = {_("The answer"): (here.application.id, body_of(here.application, answer.request, answer.result))}
+    for other in asked_beside(key).values():
+        name = name_beside(answer.request, other.request)
+        deeds[name] = here.application.id, body_of(here.application, other.request, other.result)
+    return {**deeds, **answer.deeds}

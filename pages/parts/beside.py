@@ -110,7 +110,7 @@ def show_beside(
     spots = {}
     for (name, other), column in zip(asked.items(), st.columns(len(asked)), strict=True):
         with column, st.container(border=True, key=f"answer-beside-{name}"):
-            st.markdown(f"**{plain(_title(main.request, other.request))}**")
+            st.markdown(f"**{plain(name_beside(main.request, other.request))}**")
             spots[name] = Spot(other, st.empty(), st.empty(), lead_of(other.request)), st.container()
     stream = application.of(house())
     work_together({name: spot for name, (spot, below) in spots.items()}, stream)
@@ -143,7 +143,7 @@ def _like(main: Exchange, other: Exchange) -> Any:
     return replace(main.request, **kept)
 
 
-def _title(main: Any, other: Any) -> str:
+def name_beside(main: Any, other: Any) -> str:
     """What is different about it."""
     parts = [title_of(other.model)] if other.model and other.model != main.model else []
     if getattr(other, "temperature", None) != getattr(main, "temperature", None):

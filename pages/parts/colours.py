@@ -13,6 +13,7 @@ from pages.parts.drafts import COLOURED, RIVALS, is_coloured, told_of
 from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
 from pages.parts.language import _
+from pages.parts.snippets import note_deed
 from pages.parts.tokens import pieces_of, show_pieces
 from pages.parts.visits import Exchange
 
@@ -74,6 +75,7 @@ def tell_tokens(answer: Exchange) -> list[Any]:
     result = _written(asked, lambda part: _("Asking how likely each word was: {percent}", percent=f"{part:.0%}"))
     if result is not None and result.text == answer.text:
         answer.result = replace(answer.result, tokens=result.tokens, probability=result.probability)
+        note_deed(answer, _("Probabilities"), APPLICATION, asked, result)
     else:
         st.session_state[FAILED] = answer
     return told_of(answer)

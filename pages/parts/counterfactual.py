@@ -11,15 +11,17 @@ from engine.applications.changes import changed_words
 from engine.applications.sentiment import APPLICATION, SentimentRequest, SentimentScore
 from pages.parts.labels import label_in_words
 from pages.parts.language import _, capitalised
+from pages.parts.snippets import note_deed
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain, show_text
-from pages.parts.visits import answer_of
+from pages.parts.visits import Exchange, answer_of
 
 KEY = "edited"
 
 
-def compare_edited(request: SentimentRequest, before: SentimentScore) -> None:
+def compare_edited(main: Exchange, before: SentimentScore) -> None:
     """A field with the text to be changed, and what it sounds like then."""
+    request: SentimentRequest = main.request
     text = str(request.text)
     with st.expander(_("Change the text and compare"), icon=":material/compare_arrows:", key="edit-open"):
         with st.form("edit-form", border=False):
@@ -36,6 +38,7 @@ def compare_edited(request: SentimentRequest, before: SentimentScore) -> None:
             return
         answer = show_answer(KEY, APPLICATION.stream)
         if answer and answer.result:
+            note_deed(main, _("The changed text"), APPLICATION, now, answer.result)
             _draw(text, edited, before, answer.result.results[0])
 
 

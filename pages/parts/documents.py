@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.applications.snippets import curl_document, python_document
 from engine.documents import ENDINGS
 from engine.documents.shelf import Kept
 from engine.errors import PeopleError
@@ -17,6 +18,8 @@ from engine.sizes import seconds_in_words
 from pages.parts.engine import caller, house, may
 from pages.parts.errors import errors_shown, show_error
 from pages.parts.language import _
+from pages.parts.share import origin
+from pages.parts.snippets import show_code
 from pages.parts.text import plain
 
 UPLOADER, LEFT_OUT, STOPPED = "documents_turn", "documents_left_out", "documents_stopped"
@@ -86,10 +89,23 @@ def _list(was_moving: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             days = house().settings.document_days
             st.caption(_("Yours alone, and kept for {days:g} days.", days=days), width="stretch")
+            _offer_code(documents)
             if len(documents) > 1:
                 st.button(_("Delete all"), icon=":material/delete:", type="tertiary", on_click=_forget)
         if was_moving and not any(progress.state in ("waiting", "working") for _, progress in found):
             st.rerun()
+
+
+def _offer_code(documents: list[Kept]) -> None:
+    """The code that brings the latest document, looks how far it is, and deletes it."""
+    if not documents:
+        return
+    opened = st.popover(_("Code"), icon=":material/terminal:", type="tertiary", key="documents-code", on_change="rerun")
+    if opened.open:
+        with opened:
+            words = _("Bring a document, see how far its index is, and delete it, by the HTTP API:")
+            name = documents[0].name
+            show_code(words, curl_document(origin(), name), python_document(origin(), name))
 
 
 def _show(one: Kept, progress: Progress) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.applications.snippets import body_of
 from engine.explain import VIEWS, notebook
 from engine.explain.view import View
 from engine.requests import Generate, Sampling
@@ -15,6 +16,7 @@ from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown, show_error
 from pages.parts.language import _
 from pages.parts.picker import offer
+from pages.parts.snippets import show_request
 from pages.parts.tables import as_csv
 from pages.parts.text import plain
 
@@ -111,7 +113,7 @@ def show_plot(figure: Mapping[str, Any], key: str, alt: str) -> None:
 def show_behind(
     rows: Sequence[Mapping[str, Any]], key: str, view: str = "", model_id: str = "", request: Any = None
 ) -> None:
-    """The table behind a plot, as a file too, and the notebook's cell that gives the same figures."""
+    """The table behind a plot, as a file too, and the code that gives the same figures."""
     with st.expander(_("Table and files"), icon=":material/table:", key=f"{key}-behind"):
         show_rows(rows, f"{key}-table")
         st.download_button(
@@ -121,6 +123,9 @@ def show_behind(
         if code:
             st.caption(_("A notebook's cell that gives the same figures with transformers:"))
             st.code(code, language="python")
+        if view and request:
+            words = _("The same, asked of the HTTP API:")
+            show_request(words, VIEWS[view].id, body_of(VIEWS[view], request), key)
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], key: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications.reference import Comparison, compare
+from engine.applications.reference import PART, Comparison, compare, request_of
 from engine.applications.sentences import Translation
 from engine.messages import Text
 from pages.parts.engine import house
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
+from pages.parts.pair import KEY
+from pages.parts.snippets import note_deed
+from pages.parts.visits import answer_of
 
 HELP = {
     "BLEU": Text("Words and runs of words that both share, 0 to 100: higher is better."),
@@ -28,6 +31,9 @@ def compare_with_reference(translation: Translation, target: str) -> None:
             with errors_shown():
                 limit = house().engine.settings.max_text_characters
                 _draw(compare(translation, reference, target, limit))
+                if answer := answer_of(KEY):
+                    asked = request_of(translation, reference, target)
+                    note_deed(answer, _("Compare with a reference"), PART, asked)
 
 
 def _draw(found: Comparison) -> None:

@@ -12,6 +12,7 @@ from engine.requests import Event
 from engine.serving.protocol import Caller, Engine
 from pages.parts.engine import house
 from pages.parts.language import _
+from pages.parts.snippets import offer_code
 from pages.parts.streaming import ask, show_answer
 from pages.parts.text import plain
 from pages.parts.visits import Exchange, answer_of
@@ -45,8 +46,12 @@ def suggest_questions(now: Asked, question: str, *, is_wanted: bool) -> None:
         return True
 
     answer = show_answer(KEY, _stream, finished=finished)
-    if answer and answer.state == "done" and not answer.result.questions:
+    if answer is None or answer.state != "done":
+        return
+    if not answer.result.questions:
         st.caption(_("No question came that its own passage answers."))
+    body = {"documents": now.documents} if now.documents else {"text": now.passage}
+    offer_code(KEY, {_("Suggest questions"): ("documents/questions", {**body, "model": now.reader})})
 
 
 def _stream(engine: Engine, asked: Asked, caller: Caller) -> Iterator[Event]:

@@ -10,6 +10,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, Literal
@@ -61,6 +62,8 @@ class Exchange:
     """The page's inputs by key, as they stood."""
     seconds: float | None = None
     """How long the last answer that came whole here took, loading not counted."""
+    deeds: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """What else was asked about it, by name, as the API takes it."""
     visit: str | None = None
     """The key under which it is kept; "" where it could not be, None until it was tried."""
 
@@ -151,6 +154,14 @@ def keep(key: str, answer: Exchange) -> None:
         )
     st.session_state[here.known] = answer.visit
     _into_address(here, answer.visit)
+
+
+def keep_again(answer: Exchange) -> None:
+    """Have what is kept of an answer hold it as it is now, where it is this visitor's own."""
+    here: Here | None = st.session_state.get(HERE)
+    if here is not None and answer.visit:
+        with suppress(StorageError):
+            house().visits.add(visitor(), answer.visit, here.application.id, record_of(here.application, answer))
 
 
 def record_of(application: Application[Any, Any], answer: Exchange) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
+from engine.applications.sentences import Sentence
+from engine.applications.wordings import PART, WordingsRequest
 from engine.applications.words import (
     CHOICES,
     Choice,
@@ -22,8 +25,9 @@ from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.pair import KEY
+from pages.parts.snippets import note_deed
 from pages.parts.text import plain
-from pages.parts.visits import Exchange
+from pages.parts.visits import Exchange, keep_again
 from pages.parts.words import Place, show_words
 
 WORD, VIEWS, FOUND, OTHERS = (f"{KEY}-{name}" for name in ("word", "views", "choices", "others"))
@@ -60,12 +64,20 @@ def _take(answer: Exchange, place: Place, text: str) -> None:
     (done,) = answer.result.translations
     done = exchanged(done, place[0], text)
     answer.text, answer.result = done.text, replace(answer.result, translations=[done])
+    keep_again(answer)
     _choose(None)
     st.rerun()
 
 
 def _way(answer: Exchange) -> Way:
     return way_of(answer.result, str(answer.request.target))
+
+
+def _note(answer: Exchange, sentence: Sentence, name: str, **wanted: Any) -> None:
+    """Have the code below the translation hold what was wanted of the sentence."""
+    way = _way(answer)
+    request = WordingsRequest(sentence.source, sentence.text, way.source, way.target, way.model, way.via, **wanted)
+    note_deed(answer, name, PART, request)
 
 
 def _offer_words(answer: Exchange, place: Place) -> None:
@@ -75,6 +87,7 @@ def _offer_words(answer: Exchange, place: Place) -> None:
         with st.spinner(_("Looking for other words")):
             found = alternatives(house().engine, _way(answer), sentence, place[1], caller())
         st.session_state[FOUND] = asked, found
+        _note(answer, sentence, _("Other words"), start=place[1])
     choices: Sequence[Choice] = st.session_state[FOUND][1]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_("Instead:") if choices else _("No other word fits here."), width="content")
@@ -85,6 +98,7 @@ def _offer_words(answer: Exchange, place: Place) -> None:
                 if not text:
                     with st.spinner(_("Writing the rest")):
                         text = rewritten(house().engine, _way(answer), sentence, choice.beginning, caller())
+                    _note(answer, sentence, _("The rest written anew"), beginning=choice.beginning)
                 _take(answer, place, text)
 
 
@@ -97,6 +111,7 @@ def _offer_others(answer: Exchange, place: Place) -> None:
         with st.spinner(_("Looking for other wordings")):
             found = others(house().engine, _way(answer), sentence, CHOICES, caller())
         st.session_state[OTHERS] = asked, found
+        _note(answer, sentence, _("The whole sentence in other words"), others=CHOICES)
         st.rerun()
     found = st.session_state[OTHERS][1]
     st.caption(_("In other words, likely ones first:") if found else _("The model knows no other wording."))

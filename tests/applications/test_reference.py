@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from typing import Any
 
-from engine.applications.reference import compare
+import pytest
+from fakes import HOST
+
+from engine.applications.reference import PART, ReferenceRequest, compare, request_of
 from engine.applications.sentences import Sentence, Translation
-from engine.errors import InputError, TooLargeError
+from engine.errors import InputError, PeopleError, TooLargeError
 from engine.evaluation.metrics import translation_scores
 
 MADE = Translation(
@@ -44,3 +48,23 @@ def test_what_is_no_reference_is_told(reference: str, error: type[Exception]) ->
         compare(MADE, reference, "fr", 1000)
     with pytest.raises(InputError, match="no translation"):
         compare(Translation("", None, "en"), "Le chat.", "fr", 1000)
+
+
+def test_the_api_compares_as_the_page_does(house: Any) -> None:
+    reference = "Le chat dort. Le soleil brille."
+    page = compare(MADE, reference, "fr", 1000)
+    asked = request_of(MADE, reference, "fr")
+    assert PART.run(house.engine, asked, HOST) == page
+    whole = PART.run(house.engine, ReferenceRequest(MADE.text, reference, "fr"), HOST)
+    assert whole.scores == page.scores and [pair.source for pair in whole.pairs] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [({"target": "xx"}, "target"), ({"reference": " "}, "reference"), ({"text": []}, "text"),
+     ({"text": ["x" * 1500] * 2}, "text"), ({"sources": ["x" * 1500] * 2}, "sources")],
+)  # fmt: skip
+def test_what_cannot_be_compared_names_its_field(house: Any, changes: dict[str, Any], param: str) -> None:
+    with pytest.raises(PeopleError) as caught:
+        PART.run(house.engine, replace(ReferenceRequest("Il pleut.", "Il pleut.", "fr"), **changes), HOST)
+    assert caught.value.param == param

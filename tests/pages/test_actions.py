@@ -59,6 +59,45 @@ def test_a_thumb_is_kept_with_its_reason(open_page: Open, bench: Bench, page: st
     assert kept["reason"] == "made up: it has no such name" and kept["page"] == page and not app.exception
 
 
+def bodies(app: AppTest, key: str) -> dict[str, str]:
+    """The curl line of each thing that was done, by its name."""
+    app.session_state[f"{key}-code"] = True
+    app.run()
+    found = {}
+    for name in app.selectbox(key=f"{key}-code-of").options:
+        app.selectbox(key=f"{key}-code-of").set_value(name).run()
+        (found[name],) = [code.value for code in app.code if code.value.startswith("curl ")]
+    return found
+
+
+def test_what_stands_beside_an_answer_has_its_code(open_page: Open) -> None:
+    found = bodies(asked(open_page, "summarize"), "summary")
+    first, second = found.values()
+    assert next(iter(found)) == "The answer" and "multilingual-e5-small" in first and "/api/summarize" in first
+    assert "smollm2-135m-instruct" in second and '"seed"' in second and "/api/summarize" in second
+
+
+def test_a_changed_text_and_a_reference_have_their_code(open_page: Open) -> None:
+    app = asked(open_page, "sentiment")
+    next(one for one in app.text_area if one.label == "Changed text").set_value("a bad one")
+    found = bodies(click(app, "Compare"), "judgement")
+    assert '"a bad one"' in found["The changed text"] and "/api/sentiment" in found["The changed text"]
+    app = asked(open_page, "translate")
+    app.text_area(key="reference").set_value("Bonjour.")
+    found = bodies(click(app, "Compare"), "translation")
+    assert "/api/translate/reference" in found["Compare with a reference"] and not app.exception
+
+
+def test_the_code_of_a_chat_holds_what_was_said(open_page: Open) -> None:
+    app = open_page("write", kind="chat")
+    for message in ("Hello", "And now?"):
+        app.chat_input[0].set_value(message).run()
+    app.session_state["draft-code"] = True
+    app.run()
+    (line,) = [code.value for code in app.code if code.value.startswith("curl ")]
+    assert '{"role": "user", "content": "Hello"}' in line and '"And now?"' in line and not app.exception
+
+
 def test_reasons_reach_the_host(open_page: Open, bench: Bench) -> None:
     bench.house.feedback.take("ann", "write", "gemma-3-270m", "a", is_good=False, reason="too slow")
     assert any("too slow" in str(table.value) for table in open_page("host").dataframe)

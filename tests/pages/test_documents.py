@@ -112,6 +112,11 @@ def test_questions_are_suggested_for_documents_and_for_a_passage(open_page: Open
     bring(bench, HARBOUR)
     app = click(open_page("answer", **OVER), "Suggest questions")
     assert "Who was it that built Lindholm?" in [button.label for button in app.button] and not app.exception
+    app.session_state["suggested-code"] = app.session_state["documents-code"] = True
+    app.run()
+    lines = [code.value for code in app.code]
+    assert any("/api/documents/questions" in line for line in lines) and not app.exception
+    assert any("/api/documents?name=report.pdf" in line for line in lines)
 
 
 def test_everything_that_is_kept_holds_documents_and_takes_them_along(open_page: Open, bench: Bench) -> None:

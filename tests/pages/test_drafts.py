@@ -200,6 +200,8 @@ def test_temperature_is_drawn_live_from_the_drafts_own_place(open_page: Open, be
     app.selectbox(key="temperature-place").select_index(1).run()
     places = [request.turns[-1][1] for request in backend.seen if request.task == "next"]
     assert places[0].startswith(places[-1]) and len(places[-1]) < len(places[0])
+    (line,) = [code.value for code in app.code if "/api/explore/next" in code.value and code.value.startswith("curl ")]
+    assert '"temperature": 0.0' in line and '"messages": [{"role": "user"' in line
 
 
 def test_a_draft_from_a_word_on_is_another_words_own() -> None:

@@ -154,6 +154,10 @@ def test_a_word_of_any_models_translation_is_exchanged(open_page: Open, bench: B
     assert not app.exception and not app.error
     after = app.session_state["translation"].text
     assert after != before and after.startswith("rival")
+    key = app.session_state["translation"].visit
+    assert bench.house.visits.find(key, "translate")["text"] == after, "a reload and a link have it too"  # type: ignore[index]
+    names = app.session_state["translation"].deeds
+    assert [path for path, _ in names.values()] == ["translate/words"] * 3, "each has its code"
 
 
 def test_a_translator_of_the_pair_is_offered_beside_a_makeshift(
