@@ -15,8 +15,11 @@ from engine.messages import NOTHING, Text, label
 from engine.serving.compose import House
 from engine.storage.links import Link
 
-HIDDEN = frozenset({"model", "continuation", "is_finished", "rivals", "top_k", "stop", "text", "answer", "results"})
+HIDDEN = frozenset(
+    {"model", "continuation", "is_finished", "rivals", "top_k", "stop", "text", "answer", "results", "turns"}
+)
 """Fields that are said elsewhere or say nothing to a reader."""
+ROLES = {"user": Text("You"), "assistant": Text("Answer")}
 GONE = Text("The model that made this, {model}, is not on this server any more. What it made is shown as it was.")
 CHANGED = Text("The model {model} has changed since. What it made then is shown as it was.")
 
@@ -101,7 +104,10 @@ def _model_facts(house: House, model_id: str) -> dict[str, str]:
 
 
 def asked(request: Mapping[str, Any]) -> list[tuple[Text, str]]:
-    """The texts of a request: `text` and what stands beside it as a text of its own."""
+    """The texts of a request: `text` and what stands beside it as a text of its own; of a chat all that was said."""
+    if request.get("kind") == "chat":
+        said = [(ROLES[turn["role"]], turn["content"]) for turn in request.get("turns") or ()]
+        return [*said, (ROLES["user"], request["text"])]
     names = [name for name in ("question", "context", "text") if request.get(name)]
     return [(label(name), _as_text(request[name])) for name in names]
 

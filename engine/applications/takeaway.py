@@ -61,10 +61,28 @@ class Takeaway:
         content = as_record(self.application, self.request, self.result) | {"text": self.text}
         said = lambda pairs: [(name.said_in(language), words) for name, words in pairs]  # noqa: E731
         title = self.application.title.said_in(language)
-        return title, said([*came(content), *asked(content["request"])]), said(settings_of(content))
+        made, given = [*came(content), *self._sources()], asked(content["request"])
+        return title, said([*given, *made] if self._is_chat else [*made, *given]), said(settings_of(content))
+
+    @property
+    def _is_chat(self) -> bool:
+        return getattr(self.request, "kind", "") == "chat"
+
+    def _sources(self) -> list[tuple[Text, str]]:
+        """The passages of documents that an answer names, or the one that it stands in."""
+        passages = list(getattr(self.result, "passages", ()))
+        if not passages:
+            return []
+        is_written = bool(self.result.sentences)
+        named = enumerate(passages) if is_written else [(0, passages[self.result.source])]
+        lines = [
+            f"{f'[{number + 1}] ' * is_written}{one.title}{f', p. {one.page}' * bool(one.page)}\n{one.text}"
+            for number, one in named
+        ]
+        return [(Text("Sources"), "\n\n".join(lines))]
 
     def _plain(self, language: Language) -> bytes:
-        if self.text.strip():
+        if self.text.strip() and not (self._is_chat or self._sources()):
             return self.text.strip().encode() + b"\n"
         _title, texts, _settings = self._named(language)
         return "\n\n".join(f"{name}: {words}" for name, words in texts).encode() + b"\n"
@@ -101,6 +119,9 @@ def _for_xml(text: str) -> str:
 def rows_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The table of a kept answer: its rows, sentences or candidates, or its one text."""
     request, result = record["request"], record["result"] or {}
+    if request.get("kind") == "chat":
+        said = [*request["turns"], {"role": "user", "content": request["text"]}]
+        return [*said, {"role": "assistant", "content": record["text"]}]
     rows: list[dict[str, Any]] = next((result[name] for name in ROWS if result.get(name)), [])
     if len(rows) == 1 and rows[0].get("sentences"):
         rows = rows[0]["sentences"]

@@ -12,6 +12,7 @@ from engine.messages import counted
 from engine.storage.feedback import VERDICTS
 from pages.parts.documents import owner
 from pages.parts.engine import house
+from pages.parts.feedback import take_words
 from pages.parts.language import _, capitalised
 from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.text import plain, show_passage, show_text
@@ -121,11 +122,20 @@ def _take_verdict(answer: Exchange) -> None:
 
     def take() -> None:
         if (verdict := st.session_state.get(name)) in VERDICTS:
+            words = str(st.session_state.get(f"{name}-words") or "").strip()
+            reason = ": ".join(filter(None, (verdict, words)))
             house().feedback.take(
-                visitor(), "answer", answer.result.model, name, is_good=verdict == "right", reason=verdict
+                visitor(), "answer", answer.result.model, name, is_good=verdict == "right", reason=reason
             )
 
-    st.pills(_("Was it right?"), list(VERDICTS), format_func=lambda verdict: options[verdict], key=name, on_change=take)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.pills(
+            _("Was it right?"), list(VERDICTS), format_func=lambda verdict: options[verdict], key=name, on_change=take,
+            width="content",
+        )  # fmt: skip
+        if st.session_state.get(name) in VERDICTS:
+            with st.popover(_("Why?"), icon=":material/rate_review:", key=f"{name}-popover"):
+                take_words(name, take)
 
 
 def follow_up(now: AnswerRequest, answer: Exchange | None) -> AnswerRequest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from engine.messages import Text
@@ -48,8 +50,13 @@ def take_thumb(name: str, page: str, model: str) -> None:
             _("What for?"), list(reasons), format_func=lambda one: _(reasons[one]), on_change=take,
             key=f"{name}-why-{bool(st.session_state[name])}",
         )  # fmt: skip
-        st.text_input(
-            _("In your words"), key=f"{name}-words", on_change=take, max_chars=MAX_REASON_CHARACTERS,
-            placeholder=_("Press Enter to keep it"),
-        )  # fmt: skip
-        st.caption(_("Whoever runs this site sees the thumb and the reason, not what was asked or answered."))
+        take_words(name, take)
+
+
+def take_words(name: str, take: Callable[[], None]) -> None:
+    """A field for a reason in one's own words."""
+    st.text_input(
+        _("In your words"), key=f"{name}-words", on_change=take, max_chars=MAX_REASON_CHARACTERS,
+        placeholder=_("Press Enter to keep it"),
+    )  # fmt: skip
+    st.caption(_("Whoever runs this site sees the thumb and the reason, not what was asked or answered."))

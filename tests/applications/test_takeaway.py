@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes import HOST
 
 from engine.applications import APPLICATIONS
+from engine.applications.answers import AnswerRequest, AnswerResult, FoundPassage, WrittenSentence
 from engine.applications.takeaway import FORMAT_NAMES, MIMES, Takeaway
+from engine.applications.write import Turn, WriteRequest
 from engine.messages import ENGLISH
 
 IDS = ("translate", "summarize", "write", "sentiment", "answer")
@@ -72,3 +75,27 @@ def test_formulas_and_control_characters_are_harmless(house: Any) -> None:
     odd = Takeaway(taken.application, taken.request, taken.result, "=HYPERLINK(1)\n\x07bell <b>")
     assert rows_in(odd)[0]["text"].startswith("'=")
     assert odd.as_file("docx", ENGLISH) and b"<b>" in odd.as_file("txt", ENGLISH)
+
+
+def test_a_chat_is_taken_along_with_all_that_was_said(house: Any) -> None:
+    write = APPLICATIONS["write"]
+    request = WriteRequest("And now?", "chat", turns=[Turn("user", "Hi"), Turn("assistant", "Hello.")])
+    taken = Takeaway(write, request, write.run(house.engine, request, HOST), "It rains.")
+    said = ["You: Hi", "Answer: Hello.", "You: And now?", "Answer: It rains."]
+    assert taken.as_file("txt", ENGLISH).decode().split("\n\n") == [*said[:3], said[3] + "\n"]
+    assert [row["content"] for row in rows_in(taken)] == [one.partition(": ")[2] for one in said]
+    assert "'role'" not in taken.as_file("md", ENGLISH).decode() and taken.as_file("docx", ENGLISH)
+
+
+def test_an_answer_over_documents_is_taken_along_with_its_sources() -> None:
+    answer = APPLICATIONS["answer"]
+    passages = [FoundPassage(str(n), f"Report {n}", n, 0, 9, f"It is {n}.", 1.0, 1.0, None) for n in (0, 1)]
+    request = AnswerRequest("What?", documents=["0", "1"], style="write")
+    written = AnswerResult("It is 1.", 1.0, 0, 1, passages=passages, sentences=[WrittenSentence("It is 1.", [1])])
+    taken = Takeaway(answer, request, written, "It is 1. [2]")
+    for kind in ("txt", "md"):
+        words = taken.as_file(kind, ENGLISH).decode()  # type: ignore[arg-type]
+        assert "It is 1. [2]" in words and "[1] Report 0\nIt is 0." in words and "[2] Report 1, p. 1\nIt is 1." in words
+    quoted = Takeaway(answer, replace(request, style="quote"), replace(written, sentences=[], source=1), "")
+    words = quoted.as_file("txt", ENGLISH).decode()
+    assert "Sources: Report 1, p. 1\nIt is 1." in words and "Report 0" not in words

@@ -94,6 +94,10 @@ def test_what_was_right_is_kept_without_texts(open_page: Open, bench: Bench) -> 
     pills.set_value("wrong passage").run()
     (entry,) = bench.house.storage.listed("feedback")
     assert entry.value == {"page": "answer", "model": "answer-minilm", "is_good": False, "reason": "wrong passage"}
+    (field,) = [one for one in app.text_input if (one.key or "").startswith("verdict-")]
+    field.set_value("it is of another town").run()
+    (entry,) = bench.house.storage.listed("feedback")
+    assert entry.value["reason"] == "wrong passage: it is of another town" and not app.exception
 
 
 def test_questions_are_suggested_for_documents_and_for_a_passage(open_page: Open, bench: Bench) -> None:
