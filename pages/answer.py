@@ -104,7 +104,9 @@ with left:
                 required=True, persist_state="session",
             )  # fmt: skip
         else:
-            passage = st.text_area(_("Passage"), SAMPLES[0].context, height=240, key="passage", persist_state="session")
+            passage = st.text_area(
+                _("Passage"), SAMPLES[0].context, height="content", key="passage", persist_state="session"
+            )
         cannot = model is None or (is_over and not ids)
         with st.container(horizontal=True):
             is_asked = st.form_submit_button(

@@ -61,7 +61,9 @@ with left:
             judge_file(wishes)
     else:
         with form, st.form("judge-form", border=False):
-            text = st.text_area(_("Text"), str(SAMPLES[0].text), height=180, key="review", persist_state="session")
+            text = st.text_area(
+                _("Text"), str(SAMPLES[0].text), height="content", key="review", persist_state="session"
+            )
             is_asked = st.form_submit_button(
                 _("Judge"), type="primary", icon=":material/balance:", disabled=not wishes.is_there
             )

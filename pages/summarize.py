@@ -92,7 +92,7 @@ with right:
 with left:
     with form, st.form("summarize", border=False):
         article = st.text_area(
-            _("Text"), SAMPLES[0].text, height=240, key="article", persist_state="session",
+            _("Text"), SAMPLES[0].text, height="content", key="article", persist_state="session",
             help=_("Up to {most:,} characters; a model that writes reads {written:,}.", most=MAX_CHARACTERS,
                    written=MAX_WRITTEN_CHARACTERS),
         )  # fmt: skip

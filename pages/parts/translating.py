@@ -39,7 +39,7 @@ def type_text(pair: Pair) -> Typed:
     """A field for the text with its button; examples fill it."""
     with st.form("translate", border=False):
         text = st.text_area(
-            _("Text"), str(SAMPLES[0].text), height=230, key="text", persist_state="session",
+            _("Text"), str(SAMPLES[0].text), height="content", key="text", persist_state="session",
             label_visibility="collapsed",
         )  # fmt: skip
         st.form_submit_button(

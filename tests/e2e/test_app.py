@@ -83,6 +83,15 @@ def test_translate(visit: Visit, address: str, need: Need) -> None:
     early = wait_for_text(page, 0)
     assert len(wait_for_text(page, len(early))) > len(early)
     page.get_by_text("translated from English").wait_for()
+    field = page.get_by_label("Text", exact=True)
+    heights = []
+    for count in (1, 20, 400):
+        field.fill("A line of a text.\n" * count)
+        heights.append(
+            field.evaluate("async (one) => { await new Promise(requestAnimationFrame); return one.offsetHeight }")
+        )
+    window = page.evaluate("innerHeight")
+    assert heights[0] < heights[1] <= heights[2] <= 0.66 * window, "it grows with its text, up to most of the window"
     page.get_by_label("Text", exact=True).fill("   ")
     press(page, "Translate")
     page.get_by_text("Text is empty.").wait_for()
