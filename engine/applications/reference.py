@@ -5,6 +5,7 @@ No page of its own: Translate shows it, and the API tells it as `/api/translate/
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,11 +14,16 @@ from engine.applications.languages import NAMED
 from engine.applications.segments import split
 from engine.applications.sentences import Translation
 from engine.applications.translate import APPLICATION as TRANSLATE
+from engine.documents import estimate_words
 from engine.errors import InputError, TooLargeError, not_among
 from engine.evaluation.metrics import MetricScore, translation_scores
-from engine.messages import Text
+from engine.messages import NOTHING, Text
 from engine.requests import Event, clean_text, clean_texts
 from engine.serving.protocol import Caller, Engine
+
+MAX_TER_WORDS, MAX_TER_SECONDS = 100, 3.0
+"""Of a sentence, and of the processor's time for all, up to which TER is told: it takes the square of a length."""
+LEFT_OUT = Text("TER is left out: it takes too long. Compare a part, or a text and a reference with as many sentences.")
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Comparison:
 
     scores: list[MetricScore]
     pairs: list[Pair]
+    note: Text = NOTHING
+    """Why a metric is missing."""
 
 
 def compare(translation: Translation, reference: str, target: str, max_characters: int) -> Comparison:
@@ -77,25 +85,35 @@ def stream(engine: Engine, request: ReferenceRequest, caller: Caller) -> Iterato
                 limit=settings.max_text_characters,
             )  # fmt: skip
     if isinstance(request.text, str):
-        made = _cut(made[0], request.target)
+        made = _cut(made[0], request.target) or made
     sources = request.sources if len(request.sources) == len(made) else [""] * len(made)
     yield Event("done", result=_compared(made, sources, reference, request.target))
 
 
 def _compared(made: Sequence[str], sources: Sequence[str], reference: str, target: str) -> Comparison:
-    given = _cut(reference, target)
+    given, began, pairs = _cut(reference, target), time.thread_time(), list[Pair]()
     if len(given) != len(made):
-        return Comparison(translation_scores([" ".join(made)], [" ".join(given)], target), [])
-    pairs = [_pair(*three, target) for three in zip(sources, made, given, strict=True)]
-    return Comparison(translation_scores(made, given, target), pairs)
+        made, given = [" ".join(made)], [" ".join(given)]
+        sources = []
+    has_ter = True
+    for source, text, other in zip(sources, made, given, strict=False):
+        has_ter &= _is_short(text, other) and time.thread_time() - began < MAX_TER_SECONDS
+        pairs.append(_pair(source, text, other, target, has_ter=has_ter))
+    has_ter &= _is_short(made[0], given[0]) or bool(pairs)
+    return Comparison(translation_scores(made, given, target, has_ter=has_ter), pairs, NOTHING if has_ter else LEFT_OUT)
+
+
+def _is_short(*texts: str) -> bool:
+    """Whether TER can be told of these."""
+    return all(estimate_words(text) <= MAX_TER_WORDS for text in texts)
 
 
 def _cut(text: str, target: str) -> list[str]:
     return [segment.text for segment in split(text, target) if segment.text]
 
 
-def _pair(source: str, text: str, reference: str, target: str) -> Pair:
-    found: Sequence[MetricScore] = translation_scores([text], [reference], target)
+def _pair(source: str, text: str, reference: str, target: str, *, has_ter: bool) -> Pair:
+    found: Sequence[MetricScore] = translation_scores([text], [reference], target, has_ter=has_ter)
     return Pair(source, text, reference, {one.name: one.score for one in found})
 
 

@@ -12,6 +12,7 @@ from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.pair import KEY
 from pages.parts.snippets import note_deed
+from pages.parts.text import plain
 from pages.parts.visits import answer_of
 
 HELP = {
@@ -40,12 +41,14 @@ def _draw(found: Comparison) -> None:
     with st.container(horizontal=True):
         for one in found.scores:
             st.metric(one.name, f"{one.score:.1f}", border=True, help=_(HELP[one.name]))
+    if found.note:
+        st.caption(f":material/info: {plain(_(found.note))}")
     if found.pairs:
         table = [
             {
                 _("Translation"): pair.text,
                 _("Reference"): pair.reference,
-                **{name: round(score, 1) for name, score in pair.scores.items()},
+                **{one.name: _rounded(pair.scores.get(one.name)) for one in found.scores},
             }
             for pair in found.pairs
         ]
@@ -53,3 +56,7 @@ def _draw(found: Comparison) -> None:
     else:
         st.caption(_("The reference has another number of sentences, so that only the whole is compared."))
     st.code("\n".join(f"{one.name}: {one.signature}" for one in found.scores), language=None, wrap_lines=True)
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 1)

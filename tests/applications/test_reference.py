@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fakes import HOST
 
+from engine.applications import reference
 from engine.applications.reference import PART, ReferenceRequest, compare, request_of
 from engine.applications.sentences import Sentence, Translation
 from engine.errors import InputError, PeopleError, TooLargeError
@@ -42,20 +43,20 @@ def test_chinese_is_counted_by_characters() -> None:
     assert "tok:zh" in bleu.signature and 0 < bleu.score < 100 and ter.score < 100
 
 
-@pytest.mark.parametrize(("reference", "error"), [(" ", InputError), ("a" * 2_000, TooLargeError)])
-def test_what_is_no_reference_is_told(reference: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize(("given", "error"), [(" ", InputError), ("a" * 2_000, TooLargeError)])
+def test_what_is_no_reference_is_told(given: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        compare(MADE, reference, "fr", 1000)
+        compare(MADE, given, "fr", 1000)
     with pytest.raises(InputError, match="no translation"):
         compare(Translation("", None, "en"), "Le chat.", "fr", 1000)
 
 
 def test_the_api_compares_as_the_page_does(house: Any) -> None:
-    reference = "Le chat dort. Le soleil brille."
-    page = compare(MADE, reference, "fr", 1000)
-    asked = request_of(MADE, reference, "fr")
+    other = "Le chat dort. Le soleil brille."
+    page = compare(MADE, other, "fr", 1000)
+    asked = request_of(MADE, other, "fr")
     assert PART.run(house.engine, asked, HOST) == page
-    whole = PART.run(house.engine, ReferenceRequest(MADE.text, reference, "fr"), HOST)
+    whole = PART.run(house.engine, ReferenceRequest(MADE.text, other, "fr"), HOST)
     assert whole.scores == page.scores and [pair.source for pair in whole.pairs] == ["", ""]
 
 
@@ -68,3 +69,14 @@ def test_what_cannot_be_compared_names_its_field(house: Any, changes: dict[str, 
     with pytest.raises(PeopleError) as caught:
         PART.run(house.engine, replace(ReferenceRequest("Il pleut.", "Il pleut.", "fr"), **changes), HOST)
     assert caught.value.param == param
+
+
+def test_ter_is_left_out_where_it_would_take_long(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = " ".join(f"mot{number % 60}" for number in range(3_000))
+    asked = ReferenceRequest("Il pleut. Il neige.", long[:1_900], "fr")
+    found = PART.run(house.engine, asked, HOST)
+    assert [one.name for one in found.scores] == ["BLEU", "chrF"] and "TER is left out" in str(found.note)
+    monkeypatch.setattr(reference, "MAX_TER_SECONDS", 0.0)
+    two = ReferenceRequest("Il pleut. Il neige.", "Il pleut. Il fait beau.", "fr")
+    found = PART.run(house.engine, two, HOST)
+    assert len(found.pairs) == 2 and all(set(pair.scores) == {"BLEU", "chrF"} for pair in found.pairs)

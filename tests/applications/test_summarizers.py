@@ -42,8 +42,8 @@ def test_an_encoder_decoder_summarises_with_sources(tmp_path: Path, name: str, s
     own = model(name, architecture="seq2seq", applications=("summarize",), prompt_style=style)
     bench = Bench(*embedded_models(), own)
     bench.plan[name] = checkpoints.open_backend("seq2seq", folder, context_tokens=128)
-    result = APPLICATION.run(bench.engine, SummarizeRequest(TEXT, 13, model=name, temperature=0.0), HOST)
-    assert result.text == FOX and result.words == 13 and not result.note and not result.warning
+    result = APPLICATION.run(bench.engine, SummarizeRequest(TEXT, 14, model=name, temperature=0.0), HOST)
+    assert result.text == FOX and result.words == 14 and not result.note and not result.warning
     assert result.model == name and not result.is_quoted and result.settings["temperature"] == 0.0
     (source,) = result.sentences[0].sources[:1]
     assert TEXT[source.start : source.end] == FOX

@@ -193,7 +193,7 @@ def test_a_bad_file_fails_with_its_sentence_and_can_be_had_back(
     ("name", "content", "words"),
     [
         ("a.csv", b'id,text\n1,"abc\n2,def\n', "a quote is opened and never closed"),
-        ("a.csv", b"a,b\n1,2\n", "holds no text"), ("a.json", b'[{"text": "good"}, {"te', "this is not JSON"),
+        ("a.csv", b"id,text\n", "holds no text"), ("a.json", b'[{"text": "good"}, {"te', "this is not JSON"),
         ("a.csv", b"It is good.\nIt is bad.\n", ""),
     ],
 )  # fmt: skip
