@@ -46,17 +46,16 @@ def _draw(found: Comparison) -> None:
     if found.pairs:
         table = [
             {
+                **{one.name: pair.scores.get(one.name) for one in found.scores},
                 _("Translation"): pair.text,
                 _("Reference"): pair.reference,
-                **{one.name: _rounded(pair.scores.get(one.name)) for one in found.scores},
             }
             for pair in found.pairs
         ]
-        st.dataframe(table, hide_index=True, key="reference-table")
+        narrow = st.column_config.NumberColumn(format="%.1f", width=60)
+        st.dataframe(
+            table, column_config={one.name: narrow for one in found.scores}, hide_index=True, key="reference-table"
+        )
     else:
         st.caption(_("The reference has another number of sentences, so that only the whole is compared."))
     st.code("\n".join(f"{one.name}: {one.signature}" for one in found.scores), language=None, wrap_lines=True)
-
-
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 1)
