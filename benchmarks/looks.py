@@ -44,7 +44,7 @@ LOOKS: dict[str, tuple[tuple[str, ...], Asked, Drawn, float]] = {
     "attention": ((SMALL, GEMMA), lambda text, model: AttentionRequest(text, layer=3, model=model),
                   lambda found: plots.matrix(found.weights.values().mean(0), found.rows, found.columns), 2),
     "lens": ((SMALL, GEMMA), lambda text, model: LensRequest(text, model=model), plots.lens_table, 2),
-    "gradients": ((JUDGE, SMALL, GEMMA), lambda text, model: WhyRequest(text, model=model),
+    "gradients": ((JUDGE, SMALL, GEMMA), lambda text, model: WhyRequest(text, method="gradients", model=model),
                   lambda found: plots.speaking(found.words), 30),
     "layers": ((JUDGE, SMALL, GEMMA), lambda text, model: WhyRequest(text, method="layers", model=model),
                lambda found: plots.speaking(found.words), 30),

@@ -100,12 +100,28 @@ class Tokenize:
 
 
 @dataclass(frozen=True)
+class Lot:
+    """How often a token is drawn, by which seed, and the settings as of `Sampling`."""
+
+    draws: int
+    seed: int = 0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
+@dataclass(frozen=True)
 class Next:
     """Ask a decoder for the logit of every token that could come after the text."""
 
     text: str
     turns: tuple[tuple[str, str], ...] = ()
     """In the place of the text, a chat, as of `Attribute`."""
+    begun: tuple[int, ...] = ()
+    """Ids of tokens that follow it, such as those that were drawn before."""
+    lot: Lot | None = None
+    """How to draw the next token, where it is wanted."""
     task: Literal["next"] = "next"
 
     @property
@@ -120,6 +136,7 @@ class Attend:
     text: str
     source: str = ""
     layer: int = 0
+    """From 0 on; -1 is the last."""
     part: Part = ""
     """Of an encoder-decoder: where it looks in itself or across; empty is across where there is a source."""
     task: Literal["attend"] = "attend"
@@ -204,12 +221,14 @@ class Tokens:
 
 @dataclass(frozen=True)
 class NextToken:
-    """The logits (token,) of the whole vocabulary by id, and the likeliest tokens, best first."""
+    """The logits (token,) of the whole vocabulary by id, the likeliest tokens, best first, and those that were drawn,
+    in their order."""
 
     context: tuple[Piece, ...]
     logits: Grid
     best: tuple[Piece, ...]
     origin: Origin
+    drawn: tuple[Piece, ...] = ()
     is_repeated: bool = field(default=False, compare=False)
 
 

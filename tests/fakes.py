@@ -126,7 +126,11 @@ class FakeBackend:
     def _next(self, job: Any) -> None:
         logits = np.log(np.arange(1, 9))  # the odds of token n are n + 1
         best = tuple(Piece(f" word{id}", id) for id in range(7, -1, -1))
-        job.finish(NextToken(_words(job.request.text), pack(logits, ("token",)), best, ORIGIN))
+        asked = job.request
+        context = (*_words(asked.text), *(Piece(f" word{id}", id) for id in asked.begun))
+        first = asked.lot.seed + len(asked.begun) if asked.lot else 0
+        drawn = tuple(best[(first + time) % 8] for time in range(asked.lot.draws if asked.lot else 0))
+        job.finish(NextToken(context, pack(logits, ("token",)), best, ORIGIN, drawn))
 
     def _attend(self, job: Any) -> None:
         rows = _words(job.request.text)

@@ -31,9 +31,11 @@ def check_short(ids: Sequence[int], param: str, most: int = MOST_TOKENS) -> None
 def attention(
     rows: tuple[Piece, ...], columns: tuple[Piece, ...], layers: Any, layer: int, origin: Origin
 ) -> Attention:
-    """The result of weights (layer, head, row, column). Raises InputError for a layer that is not there."""
-    if not 0 <= layer < len(layers):
-        raise not_between("layer", 0, len(layers) - 1)
+    """The result of weights (layer, head, row, column), of which layer -1 is the last. Raises InputError for a layer
+    that is not there."""
+    if not -1 <= layer < len(layers):
+        raise not_between("layer", -1, len(layers) - 1)
+    layer %= len(layers)
     kind: Kind = "cross" if columns is not rows else "both ways" if np.triu(layers, 1).any() else "causal"
     weights = pack(layers[layer], ("head", "row", "column"), "float16")
     return Attention(kind, rows, columns, layer, len(layers), weights, pack(_habits(layers), AXES), origin)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 from engine.backends.protocol import Job
+from engine.inspections import Piece
 from engine.requests import Token
 
 CONTEXT_TOKENS = 5
@@ -19,6 +20,7 @@ MAX_PENDING_TOKENS = 8
 
 
 BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_PARTIAL = re.compile(r"(?:<0x[0-9A-F]{2}>)+")
 
 
 @cache
@@ -35,6 +37,31 @@ def bytes_of(piece: str) -> bytes | None:
         return bytes([int(match[1], 16)])
     letters = _byte_letters()
     return bytes(letters[letter] for letter in piece) if all(letter in letters for letter in piece) else None
+
+
+def places_of(pieces: Sequence[Piece], contents: Sequence[str]) -> list[range]:
+    """The tokens in which each content stands, whose order is kept; looked for from the end, an empty range for one
+    that is not there. Spaces and capitals do not count, since templates change them."""
+    letters, places = "", list[int]()
+    for place, piece in enumerate(pieces):
+        bare = "" if _PARTIAL.fullmatch(piece.text) else _bare(piece.text)  # the character is with its last token
+        letters, places = letters + bare, places + [place] * len(bare)
+    end, found = len(letters), list[range]()
+    for content in map(_bare, reversed(contents)):
+        start = letters.rfind(content, 0, end) if content else -1
+        if start < 0:
+            found.append(range(0))
+            continue
+        end, first, last = start, places[start], places[start + len(content) - 1]
+        while first and _PARTIAL.fullmatch(pieces[first - 1].text):
+            first -= 1
+        found.append(range(first, last + 1))
+    return found[::-1]
+
+
+def _bare(text: str) -> str:
+    """Its letters, each one character long."""
+    return "".join(letter.lower()[:1] for letter in text if not letter.isspace() and letter != "\u2581")
 
 
 def stop_position(text: str, stops: Sequence[str]) -> int | None:

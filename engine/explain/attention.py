@@ -22,6 +22,7 @@ class AttentionRequest:
     text: str
     source: str = ""
     layer: int = 0
+    """From 0 on; -1 is the last, across to a source the one that comes closest to word alignment."""
     part: Part = ""
     """Of an encoder-decoder: `encoder`, `decoder`, or `cross` from the text to its source."""
     model: str | None = None
@@ -46,8 +47,8 @@ class AttentionResult:
 
 @dataclass(frozen=True)
 class Habit:
-    """Shares of a head's attention, and over how many tokens it is spread; of a layer's heads the least and the most
-    that go to the first token, each as (head from 1, share)."""
+    """Shares of a head's attention, and over how many tokens it is spread; of a layer's heads the least and the most,
+    each as (head from 1, value): of the share that goes to the first token, across to a source of the spread."""
 
     first: float
     own: float
@@ -64,8 +65,8 @@ def habit(result: AttentionResult, head: int) -> Habit:
     if head == 0:
         mean = result.weights.values().astype(float).mean(0)
         spread = np.exp(-(mean * np.log(np.maximum(mean, 1e-12))).sum(-1).mean())
-    least, most = (int(find(heads[:, 0])) for find in (np.argmin, np.argmax))
-    ends = [(place + 1, float(heads[place, 0])) for place in (least, most)]
+    told = heads[:, 3 if result.kind == "cross" else 0]
+    ends = [(int(find(told)) + 1, float(told[find(told)])) for find in (np.argmin, np.argmax)]
     return Habit(float(first), float(own), float(before), float(spread), *ends)
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from engine.errors import not_between
 from engine.explain.view import View, origin_in_words
 from engine.explain.view import stream as streamed
-from engine.inspections import Next, NextToken, Piece
-from engine.messages import Text
+from engine.inspections import Lot, Next, NextToken, Piece
+from engine.messages import NOTHING, Text
 from engine.requests import Event, Generate, Message, Sampling, clean_text
 from engine.serving.protocol import Caller, Engine
 
 Filter = Literal["", "temperature", "top_k", "top_p", "min_p"]
-MOST_CHOICES = 100
+MOST_CHOICES = MOST_DRAWS = 100
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class NextRequest:
     """How many of the likeliest tokens to tell."""
     messages: tuple[Message, ...] = ()
     """In the place of the text, for a chat model; a last one by the assistant is carried on."""
+    begun: tuple[int, ...] = ()
+    """Ids of tokens that follow it, such as those that were drawn before."""
+    draws: int = 0
+    """How often to draw the next token from what is kept."""
+    seed: int = 0
+    """The same seed draws the same: token after token what is written with it, where the weights are the same."""
     model: str | None = None
 
 
@@ -50,6 +58,17 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A token that was drawn, and its share of what was kept."""
+
+    text: str
+    id: int
+    share: float
+    is_end: bool
+    """Whether it is a mark, which stands for no text: with it a model ends."""
+
+
+@dataclass(frozen=True)
 class NextResult:
     """The likeliest tokens, how many of the vocabulary are kept, and what the others have together."""
 
@@ -60,6 +79,10 @@ class NextResult:
     """Probability of all that are not among `choices`, before the filters."""
     entropy_bits: float
     """Of the probabilities before the filters."""
+    begun: list[Piece]
+    """The tokens that were said to follow the text."""
+    drawn: list[Drawn]
+    """In the order in which they were drawn; each could be the next."""
     origin: Text
     model: str
 
@@ -70,22 +93,27 @@ def stream(engine: Engine, request: NextRequest, caller: Caller) -> Iterator[Eve
     most = engine.settings.max_text_characters
     text = clean_text(request.text, "text", most, can_be_empty=bool(request.messages))
     turns = tuple((turn.role, clean_text(turn.content, "messages", most)) for turn in request.messages)
+    if not 0 <= request.draws <= MOST_DRAWS:
+        raise not_between("draws", 0, MOST_DRAWS)
     sampling = Sampling(
-        temperature=request.temperature, top_k=request.top_k, top_p=request.top_p, min_p=request.min_p
-    ).resolved()
+        temperature=request.temperature, top_k=request.top_k, top_p=request.top_p, min_p=request.min_p,
+        seed=request.seed,
+    ).resolved()  # fmt: skip
 
     def make(found: NextToken) -> NextResult:
-        chosen = choose(found.logits.values(), found.best, sampling)
-        origin = origin_in_words(found.origin)
-        count = max(1, min(request.count, MOST_CHOICES))
-        listed = chosen.choices[:count]
+        chosen = choose(found.logits.values(), found.best, sampling, found.drawn)
+        listed = chosen.choices[: max(1, min(request.count, MOST_CHOICES))]
         rest = max(0.0, 1 - sum(one.probability for one in listed))
-        return NextResult(listed, chosen.kept, chosen.vocabulary, rest, chosen.entropy_bits, origin, model.id)
+        begun = list(found.context[len(found.context) - len(request.begun) :])
+        origin = origin_in_words(found.origin)
+        return replace(chosen, choices=listed, rest=rest, begun=begun, origin=origin, model=model.id)
 
-    yield from streamed(engine, model, Next(text, turns), caller, make)
+    settings = sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p
+    lot = Lot(request.draws, request.seed, *settings) if request.draws else None
+    yield from streamed(engine, model, Next(text, turns, request.begun, lot), caller, make)
 
 
-def choose(logits: Any, best: Sequence[Piece], sampling: Sampling) -> NextResult:
+def choose(logits: Any, best: Sequence[Piece], sampling: Sampling, drawn: Sequence[Piece] = ()) -> NextResult:
     """What becomes of each of the `best`, likeliest first, by `Sampling`; temperature 0 keeps only the first."""
     logits = np.asarray(logits, np.float64)
     temperature = sampling.temperature or 1.0
@@ -102,7 +130,30 @@ def choose(logits: Any, best: Sequence[Piece], sampling: Sampling) -> NextResult
         share = float(shares[index])
         choices.append(Choice(piece.text, piece.id, logit, divided, probability, share, dropped[index]))
     entropy = float(-(probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum())
-    return NextResult(choices, int((shares > 0).sum()), len(logits), 0.0, entropy, Text(""), "")
+    by_id = np.empty_like(shares)
+    by_id[order] = shares
+    lots = [Drawn(piece.text, piece.id, float(by_id[piece.id]), piece.is_special) for piece in drawn]
+    return NextResult(choices, int((shares > 0).sum()), len(logits), 0.0, entropy, [], lots, NOTHING, "")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often a token came, and how often it was to be expected."""
+
+    text: str
+    id: int
+    count: int
+    expected: float
+
+
+def tally(result: NextResult) -> list[Tally]:
+    """Of all that were drawn, and of the likeliest that came never; the most expected first."""
+    draws = len(result.drawn)
+    times = Counter(one.id for one in result.drawn)
+    listed: list[Choice | Drawn] = [*result.choices, *result.drawn]
+    shares = {one.id: (one.text, one.share) for one in listed if one.share > 0}
+    found = [Tally(text, id, times[id], draws * share) for id, (text, share) in shares.items()]
+    return sorted((one for one in found if one.count or one.expected >= 1), key=lambda one: -one.expected)
 
 
 def _filtered(ranked: Any, sampling: Sampling) -> tuple[Any, list[Filter]]:
@@ -131,7 +182,7 @@ def _filtered(ranked: Any, sampling: Sampling) -> tuple[Any, list[Filter]]:
 def from_generate(asked: Generate, sampling: Sampling, count: int, model_id: str) -> NextRequest:
     """What could come after what a model is asked to go on from, by settings with which it would write."""
     filters = sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p
-    return NextRequest(asked.prompt, *filters, count, asked.messages, model_id)
+    return NextRequest(asked.prompt, *filters, count, asked.messages, model=model_id)
 
 
 VIEW = View(

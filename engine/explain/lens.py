@@ -42,23 +42,23 @@ class LensResult:
 
 @dataclass(frozen=True)
 class Turning:
-    """What the model says after the text's last piece, how sure it is, and the layers after which the word is the
-    likeliest for the first time, and surer than half from there on (None: it never is)."""
+    """What the model says after the text's last piece and its probability; the layers after which the word is the
+    likeliest for the first time, and from which on its probability stays above one half (None: it does not)."""
 
     word: str
     probability: float
     first: int
-    sure: int | None
+    settled: int | None
 
 
 def turning(result: LensResult) -> Turning:
     """Read off the last column."""
     ids, shares = result.ids.values()[:, -1, 0], np.exp(result.logprobs.values()[:, -1, 0])
     is_it = ids == ids[-1]
-    unsure = np.flatnonzero(~(is_it & (shares > 0.5)))
-    sure = int(unsure[-1]) + 1 if len(unsure) else 0
+    others = np.flatnonzero(~(is_it & (shares > 0.5)))
+    settled = int(others[-1]) + 1 if len(others) else 0
     probability = float(shares[-1])
-    return Turning(result.words[-1][-1][0], probability, int(is_it.argmax()), sure if sure < len(ids) else None)
+    return Turning(result.words[-1][-1][0], probability, int(is_it.argmax()), settled if settled < len(ids) else None)
 
 
 def stream(engine: Engine, request: LensRequest, caller: Caller) -> Iterator[Event]:

@@ -1,13 +1,16 @@
-"""A cell for a notebook that gives a view's figures with `transformers` alone, from the same weights."""
+"""A cell for a notebook that gives a view's figures with `transformers` alone, from the same weights; of a table that
+counts, with Python alone."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from engine.catalogue.models import Model
 from engine.catalogue.sources.hub import Hub
 from engine.catalogue.sources.package import Package
+from engine.explain.why import methods_of
 
 AUTO = {
     "causal": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM", "masked": "AutoModelForMaskedLM",
@@ -27,30 +30,40 @@ class _Weights:
     after: str = ""
 
 
-def cell(view: str, model: Model, request: Any) -> str:
-    """The cell's code; "" where `transformers` cannot read the weights, or the view is of no model."""
+def cell(view: str, model: Model | None, request: Any) -> str:
+    """The cell's code; "" where `transformers` cannot read the weights, or a template of ours makes the prompt."""
+    if model is None:
+        return "\n".join(_counting(request)) + "\n" if view == "counting" else ""
     weights = _weights(model)
-    body = _BODIES[view](request, model) if view in _BODIES else []
+    body = _BODIES[view](request, model) if view in _BODIES and not getattr(request, "messages", ()) else []
     if weights is None or not body:
         return ""
     kind = AUTO.get(model.architecture, "AutoModel")
-    if view == "why" and model.architecture == "classification":
-        kind = "AutoModelForSequenceClassification"
+    if view == "why":
+        kind = {
+            "classification": "AutoModelForSequenceClassification",
+            "extraction": "AutoModelForQuestionAnswering",
+        }.get(model.architecture, kind)
     attention = ', attn_implementation="eager"' if view == "attention" else ""
     lines = [
         *weights.lines, "import torch", f"from transformers import AutoTokenizer, {kind}", "",
         f"place = {weights.place}",
         f"tokenizer = AutoTokenizer.from_pretrained(place{weights.options})",
         f"model = {kind}.from_pretrained(place{weights.options}{attention}){weights.after}.to(torch.float32).eval()",
-        f"inputs = tokenizer({_text(request, model)!r}, return_tensors='pt')", *body,
+        f"inputs = tokenizer({_texts(request, model)}, return_tensors='pt')", *body,
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-def _text(request: Any, model: Model) -> str:
-    source: str = getattr(request, "source", "")
-    text: str = request.text + getattr(request, "begun", "")
-    return source if source and model.architecture == "seq2seq" else text
+def _texts(request: Any, model: Model) -> str:
+    """What the model reads: a text, or a question and its passage."""
+    question: str = getattr(request, "question", "")
+    begun: Any = getattr(request, "begun", "")
+    if model.architecture == "extraction" and question:
+        return f"{question!r}, {request.text!r}"
+    if model.architecture == "seq2seq":
+        return repr(getattr(request, "source", "") or request.text)
+    return repr(request.text + (begun if isinstance(begun, str) else ""))
 
 
 def _weights(model: Model) -> _Weights | None:
@@ -81,8 +94,11 @@ def _tokens(request: Any, model: Model) -> list[str]:
 
 
 def _next(request: Any, model: Model) -> list[str]:
+    ids = "inputs['input_ids']"
+    if request.begun:
+        ids = f"torch.cat([{ids}, torch.tensor([{list(request.begun)}])], 1)"
     return [
-        "with torch.inference_mode():", "    logits = model(**inputs).logits[0, -1].double()",
+        "with torch.inference_mode():", f"    logits = model({ids}).logits[0, -1].double()",
         f"temperature, top_k = {request.temperature or 1.0}, {1 if request.temperature == 0 else request.top_k}",
         f"top_p, min_p = {request.top_p}, {request.min_p}",
         "probabilities, ids = (logits / temperature).softmax(-1).sort(descending=True)",
@@ -96,6 +112,8 @@ def _next(request: Any, model: Model) -> list[str]:
 
 
 def _chain(request: Any, model: Model) -> list[str]:
+    if model.architecture != "causal":
+        return []
     return [
         "ids = inputs['input_ids']", "with torch.inference_mode():",
         "    logprobs = model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]",
@@ -128,6 +146,10 @@ def _lens(request: Any, model: Model) -> list[str]:
         "    layers = [head(norm(state[0])) for state in output.hidden_states[:-1]] + [output.logits[0]]",
         "for number, logits in enumerate(layers):",
         "    print(number, tokenizer.convert_ids_to_tokens(logits.argmax(-1).tolist()))",
+        "states = output.hidden_states[:-1]  # the last one of these is taken after the norm",
+        "for number, (before, after) in enumerate(zip(states, states[1:]), 1):",
+        "    moved = (after - before)[0, 1:].norm(dim=-1) / before[0, 1:].norm(dim=-1)",
+        "    print('layer', number, 'changes it by', float(moved.mean()))",
     ]  # fmt: skip
 
 
@@ -141,44 +163,102 @@ def _masked(request: Any, model: Model) -> list[str]:
 
 
 def _meaning(request: Any, model: Model) -> list[str]:
-    texts = [line.strip() for line in request.text.splitlines() if line.strip()]
     return [
-        f"inputs = tokenizer({texts!r}, return_tensors='pt', padding=True)", "with torch.inference_mode():",
-        "    states, mask = model(**inputs).last_hidden_state, inputs['attention_mask'][..., None]",
-        "vectors = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)",
+        "def embed(text):", "    with torch.inference_mode():",
+        "        states = model.base_model(**tokenizer(text, return_tensors='pt')).last_hidden_state[0]",
+        "    return torch.nn.functional.normalize(states.mean(0), dim=0)", "",
+        f"vectors = torch.stack([embed(text) for text in {_lines(request.text)!r}])",
         "print('cosines', vectors @ vectors.T)",
         "left, sizes, _ = torch.linalg.svd(vectors - vectors.mean(0), full_matrices=False)",
         "print('plane (each axis may be the other way round)', left[:, :2] * sizes[:2])",
+        *(_analogies(request) if request.analogies.strip() else []),
+    ]  # fmt: skip
+
+
+def _analogies(request: Any) -> list[str]:
+    """Solved as the view does, with the words of all of them as candidates."""
+    asked = [[part.strip() for part in re.split("[:=]", line)] for line in _lines(request.analogies)]
+    words = list(dict.fromkeys([*_lines(request.text), *(word for parts in asked for word in parts)]))
+    return [
+        f"table = {{word: embed(word) for word in {words!r}}}",
+        f"for first, second, third, expected in {asked!r}:",
+        "    wanted = torch.nn.functional.normalize(table[second] - table[first] + table[third], dim=0)",
+        "    given = {one.casefold() for one in (first, second, third)}",
+        "    found = {word: float(row @ wanted) for word, row in table.items() if word.casefold() not in given}",
+        "    best = max(found, key=found.get)",
+        "    print(first, second, third, 'expected', expected, 'found', best, found[best])",
+    ]  # fmt: skip
+
+
+def _lines(text: str) -> list[str]:
+    return list(dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()))
+
+
+def _counting(request: Any) -> list[str]:
+    return [
+        "from collections import Counter, defaultdict", "from math import log2", "",
+        f"text, prompt, order = {request.text!r}.encode(), {request.prompt!r}.encode(), {request.order}",
+        "counts = defaultdict(Counter)",
+        "for place, byte in enumerate(text):", "    for length in range(min(order, place) + 1):",
+        "        counts[text[place - length : place]][byte] += 1", "",
+        "def probability(context, byte):", "    value = 1 / 256", "    for length in range(len(context) + 1):",
+        "        seen = counts.get(context[len(context) - length :])",
+        "        if seen is None:", "            break",
+        "        value = (seen[byte] + len(seen) * value) / (seen.total() + len(seen))",
+        "    return value", "",
+        "bits = [-log2(probability(prompt[max(0, at - order) : at], byte)) for at, byte in enumerate(prompt)]",
+        "print('bits per byte', sum(bits) / len(prompt), 'contexts', len(counts))",
+        "ends = (prompt[len(prompt) - length :] for length in range(min(order, len(prompt)), -1, -1))",
+        "end = next(one for one in ends if one in counts)",
+        "print('after', end, [(bytes([byte]), count) for byte, count in counts[end].most_common(8)])",
     ]  # fmt: skip
 
 
 def _why(request: Any, model: Model) -> list[str]:
-    """Of a next token or a label; what is made of a chat by its template has no cell."""
-    if model.architecture not in ("causal", "classification") or request.messages:
+    """Of a next token, a label, or words that answer a question."""
+    if model.architecture not in _DIFFERENCES:
         return []
-    pair = f"({request.answer!r}, {request.rival!r})"
+    empty, kept = "table(torch.where(kept, ids, tokenizer.pad_token_id)).detach()", []
     if model.architecture == "causal":
-        empty, last = "torch.where(kept[..., None], vectors, mean)", "[:, -1]"
-        ids = f"[tokenizer(one, add_special_tokens=False)['input_ids'][0] for one in {pair}]"
+        empty = "torch.where(kept[..., None], vectors, mean)"
         kept = [
             f"kept[:, : max(1, len(tokenizer({request.text[: request.fixed]!r})['input_ids']))] = True"
             if request.fixed else "kept[:, 0] = True  # heads look there that have nothing to look at",
             "mean = table(torch.arange(table.num_embeddings)).detach().mean(0)",
         ]  # fmt: skip
-    else:
-        empty, last = "table(torch.where(kept, ids, tokenizer.pad_token_id)).detach()", ""
-        ids, kept = f"[model.config.label2id[one] for one in {pair}]", []
+    find, *difference = _DIFFERENCES[model.architecture]
     return [
-        f"answer, rival = {ids}", "ids, table = inputs['input_ids'], model.get_input_embeddings()",
-        "kept = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))", *kept, "vectors = table(ids).detach()",
-        f"empty = {empty}", "", "def difference(vectors):",
-        f"    logits = model(inputs_embeds=vectors).logits{last}",
-        "    return logits[:, answer] - logits[:, rival]", "",
-        *_METHODS[request.method],
+        *([f"passage = {request.text!r}"] if request.question else []),
+        f"answer, rival = [{find} for one in ({request.answer!r}, {request.rival!r})]",
+        "ids, table = inputs['input_ids'], model.get_input_embeddings()",
+        "marks = [getattr(tokenizer, f'{name}_token_id') for name in ('bos', 'eos', 'pad', 'cls')]",
+        "marks += [id for id in tokenizer.all_special_ids if id != tokenizer.unk_token_id]  # that stands for text",
+        "kept = torch.isin(ids, torch.tensor([id for id in marks if id is not None]))", *kept,
+        "vectors = table(ids).detach()",
+        f"empty = {empty}", "", "def difference(vectors):", *(f"    {line}" for line in difference), "",
+        *_METHODS[request.method or methods_of(model)[0]],
         "for id, part in zip(ids[0], parts):", "    print(repr(tokenizer.decode([int(id)])), float(part))",
     ]  # fmt: skip
 
 
+_DIFFERENCES = {
+    "causal": [
+        "tokenizer(one, add_special_tokens=False)['input_ids'][0]",
+        "logits = model(inputs_embeds=vectors).logits[:, -1]", "return logits[:, answer] - logits[:, rival]",
+    ],
+    "classification": [
+        "model.config.label2id[one]",
+        "logits = model(inputs_embeds=vectors).logits", "return logits[:, answer] - logits[:, rival]",
+    ],
+    "extraction": [  # the first place where the words stand; none is an empty answer
+        "[inputs.char_to_token(0, at, 1) for at in (passage.index(one), passage.index(one) + len(one) - 1)] "
+        "if one else [0, 0]",
+        "types = {'token_type_ids': inputs['token_type_ids']} if 'token_type_ids' in inputs else {}",
+        "output = model(inputs_embeds=vectors, **types)", "starts, ends = output.start_logits, output.end_logits",
+        "return starts[:, answer[0]] + ends[:, answer[1]] - starts[:, rival[0]] - ends[:, rival[1]]",
+    ],
+}  # fmt: skip
+"""How the two answers are found, and what the difference is of which the tokens have parts."""
 _METHODS = {
     "gradients": [
         "steps, total = 256, 0  # more of them, where the parts do not add up to the change",

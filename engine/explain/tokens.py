@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from engine.explain.view import ALL, View
@@ -17,6 +19,8 @@ BYTES = "bytes"
 SIDE_BY_SIDE = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "firefox-en-pt", BYTES)
 """Byte pairs for English, pieces for 140 languages, words and their parts, pieces for two languages, bytes."""
 MOST_CHARACTERS = 4000
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+_BYTES = re.compile("(?:<0x[0-9A-F]{2}>)+")
 SENTENCES = {
     "en": "All human beings are born free and equal in dignity and rights.",
     "fr": "Tous les êtres humains naissent libres et égaux en dignité et en droits.",
@@ -83,6 +87,31 @@ def in_bytes(text: str) -> TokensResult:
     """The text's bytes as tokens."""
     pieces = [Piece(chr(byte) if 32 <= byte < 127 else bytes_as_text(bytes([byte])), byte) for byte in text.encode()]
     return TokensResult(pieces, 256, BYTES)
+
+
+def cut_signs(pieces: Sequence[Piece]) -> list[tuple[str, list[Piece]]]:
+    """Signs that take several tokens, which stand for some of their bytes each, and those tokens: where a tokenizer has
+    no piece for an emoji or an accented letter. The last token is shown as the sign, or as its last bytes."""
+    found: list[tuple[str, list[Piece]]] = []
+    held: list[Piece] = []
+    for piece in pieces:
+        raw = b"".join(map(_raw, held))
+        if held and not _raw(piece) and piece.text[:1].encode().startswith(raw):
+            found.append((piece.text[0], [*held, piece]))
+            held = []
+            continue
+        held = [*held, piece] if _raw(piece) else []
+        with suppress(UnicodeDecodeError):
+            if held:
+                found.append((b"".join(map(_raw, held)).decode(), held))
+                held = []
+    return found
+
+
+def _raw(piece: Piece) -> bytes:
+    """The bytes of one that is shown as such."""
+    is_bytes = _BYTES.fullmatch(piece.text) and not piece.is_special
+    return bytes.fromhex("".join(_BYTE.findall(piece.text))) if is_bytes else b""
 
 
 VIEW = View(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from engine.messages import Text
 from pages.parts import plots
 from pages.parts.engine import house
 from pages.parts.language import _, labelled
-from pages.parts.looking import look, show_behind, show_origin, show_plot, show_rows
+from pages.parts.looking import look, show_behind, show_origin, show_plot, show_table
 from pages.parts.readings import say_habit
 
 HABITS = {
@@ -34,16 +35,19 @@ def show_attention(text: str, model_id: str, key: str, source: str = "") -> None
             _("Attention"), list(PARTS), default="cross", key=f"{key}-part", bind="query-params", required=True,
             format_func=labelled(PARTS, f"{key}-part"),
         )  # fmt: skip
-    layer, head = _layer_and_head(model_id, part, key)
-    request = AttentionRequest(text, source, layer, part, model_id)  # type: ignore[arg-type]
-    result: AttentionResult | None = look("attention", request)
-    if result is None:
-        return
-    _remember(model_id, part, result, key)
-    weights = result.weights.values().astype(np.float64)
-    chosen = weights.mean(0) if head == 0 else weights[min(head, result.heads) - 1]
+    request = AttentionRequest(text, source, -1 if part == "cross" else 0, part, model_id)  # type: ignore[arg-type]
+    if opened := look("attention", request):
+        layer, head = _layer_and_head(opened, f"{key}-{part}" if part else key)
+        request = request if layer == opened.layer else replace(request, layer=layer)
+        if result := look("attention", request):
+            _show_layer(request, result, head, key)
+
+
+def _show_layer(request: AttentionRequest, result: AttentionResult, head: int, key: str) -> None:
+    layer, weights = result.layer, result.weights.values().astype(np.float64)
+    chosen = weights.mean(0) if head == 0 else weights[head - 1]
     _say_kind(result)
-    say_habit(result, min(head, result.heads))
+    say_habit(result, head)
     is_short = max(len(result.rows), len(result.columns)) <= plots.MOST_CELLS
     left, right = st.columns(2) if is_short else (None, st.container())
     if left:
@@ -60,7 +64,7 @@ def show_attention(text: str, model_id: str, key: str, source: str = "") -> None
         {_("Looks"): f"{place} {piece.text}"} | dict(zip(names, np.round(line, 4).tolist(), strict=True))
         for place, (piece, line) in enumerate(zip(result.rows, chosen, strict=True))
     ]
-    show_behind(rows, f"{key}-weights", "attention", model_id, request)
+    show_behind(rows, f"{key}-weights", "attention", result.model, request)
     _show_heads(result, key)
     show_origin(result)
 
@@ -73,27 +77,18 @@ def _strongest(weights: Any, result: AttentionResult) -> str:
     )
 
 
-def _layer_and_head(model_id: str, part: str, key: str) -> tuple[int, int]:
-    """The layer, from 0, and the head, from 1; head 0 is their mean."""
-    layers, heads = st.session_state.get(f"{key}-shape-{model_id}-{part}", (6, 4))
-    for name, most in ((f"{key}-layer", layers), (f"{key}-head", heads)):
-        if st.session_state.get(name, 0) > most:
-            st.session_state[name] = most
+def _layer_and_head(opened: AttentionResult, key: str) -> tuple[int, int]:
+    """The layer, from 0, and the head, from 1; head 0 is their mean. Begins at the layer of what was opened."""
     left, right = st.columns(2)
-    layer = left.number_input(_("Layer"), 1, layers, key=f"{key}-layer", bind="query-params")
+    layer = left.number_input(
+        _("Layer"), 1, opened.layers, opened.layer + 1, key=f"{key}-layer", bind="query-params",
+        help=_("1 to {count}.", count=opened.layers),
+    )  # fmt: skip
     head = right.number_input(
-        _("Head (0: the average of all)"), 0, heads, value=1, key=f"{key}-head", bind="query-params",
+        _("Head (0: the average of all)"), 0, opened.heads, value=1, key=f"{key}-head", bind="query-params",
         help=_("Each head looks by a rule of its own; their average hides that."),
     )  # fmt: skip
     return int(layer) - 1, int(head)
-
-
-def _remember(model_id: str, part: str, result: AttentionResult, key: str) -> None:
-    """How many layers and heads the model turned out to have, for the controls above."""
-    name, shape = f"{key}-shape-{model_id}-{part}", (result.layers, result.heads)
-    if st.session_state.get(name) != shape:
-        st.session_state[name] = shape
-        st.rerun()
 
 
 def _say_kind(result: AttentionResult) -> None:
@@ -101,8 +96,9 @@ def _say_kind(result: AttentionResult) -> None:
         "causal": _("Causal: a token looks only at itself and those before it, so the upper right stays empty."),
         "both ways": _("Both ways: each token looks at all others, before and behind it."),
         "cross": _(
-            "Across: each word of the translation looks at the words of its source. In the last layer that comes close "
-            "to word alignment, which word is whose translation; in others a head may look a word too early or late."
+            "Across: each word of the translation looks at the words of its source. Shown first is the last layer, "
+            "which comes close to word alignment: which word is whose translation. In earlier layers a head may look "
+            "a word too early or late."
         ),
     }
     st.caption(said[result.kind])
@@ -110,7 +106,9 @@ def _say_kind(result: AttentionResult) -> None:
 
 def _show_heads(result: AttentionResult, key: str) -> None:
     options = [0, 3] if result.kind == "cross" else list(HABITS)
-    with st.expander(_("What each head is in the habit of"), icon=":material/grid_view:", key=f"{key}-heads-open"):
+    is_open = f"{key}-habit" in st.query_params
+    words, icon = _("What each head is in the habit of"), ":material/grid_view:"
+    with st.expander(words, icon=icon, key=f"{key}-heads-open", expanded=is_open):
         habit = st.selectbox(
             _("Habit"), options, format_func=labelled(HABITS, f"{key}-habit"), key=f"{key}-habit", bind="query-params"
         )
@@ -125,4 +123,4 @@ def _show_heads(result: AttentionResult, key: str) -> None:
             4) for one in options}
             for layer, line in enumerate(habits) for head, value in enumerate(line)
         ]  # fmt: skip
-        show_rows(rows, f"{key}-heads-table")
+        show_table(rows, f"{key}-heads")

@@ -13,6 +13,7 @@ GLOSSARY = (
     (Text("Logit"), Text("the score that a model gives a token as the next one; any number, higher is likelier.")),
     (Text("Softmax"), Text("makes probabilities of scores: all above 0, together 100 %.")),
     (Text("Temperature"), Text("what the scores are divided by before: low favours the likeliest, high levels them.")),
+    (Text("Seed"), Text("the number from which a lot follows: the same seed draws the same.")),
     (Text("Bit"), Text("the unit of surprise: a token of probability ½ surprises by 1 bit, of ¼ by 2, of ⅛ by 3.")),
     (Text("Byte"), Text("the unit in which text is stored: a letter is one, an accented letter two.")),
     (Text("Perplexity"), Text("among how many equally likely tokens the model seems to choose at each place.")),

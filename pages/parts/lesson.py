@@ -23,7 +23,16 @@ from pages.parts.phases import show_phases
 from pages.parts.picker import title_of
 from pages.parts.questions import show_questions
 from pages.parts.text import plain, show_text
-from pages.parts.views import show_chain, show_costs, show_counting, show_lens, show_meaning, show_next, show_tokens
+from pages.parts.views import (
+    ask_analogies,
+    show_chain,
+    show_costs,
+    show_counting,
+    show_lens,
+    show_meaning,
+    show_next,
+    show_tokens,
+)
 
 ON = "look"
 SMALL, GEMMA, JUDGE = "smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm"
@@ -164,7 +173,7 @@ def _meaning(text: str) -> None:
         _("Model"), list(ENCODERS), default=next(iter(ENCODERS)), key="model5", bind="query-params", required=True,
         format_func=labelled(ENCODERS, "model5"),
     )  # fmt: skip
-    asked = st.text_area(_("Analogies, one a line"), ANALOGIES, key="analogies", height=120, bind="query-params")
+    asked = ask_analogies("analogies", ANALOGIES)
     if is_here(VIEWS["meaning"], model_id):
         show_meaning(text, model_id, "meaning", asked)
 
@@ -183,8 +192,10 @@ STEPS = {
             "it below. The list was made from much text: what was frequent there is one piece, what was rare several, "
             "so that a tokenizer made from English needs more pieces for other languages. It matters, since a model "
             "takes only so many pieces at once, needs time for each, and whoever sells its answers counts them. Marks "
-            "such as *<bos>*, *</s>*, *[CLS]* and *[SEP]* are added at the beginning and end, and not counted below; "
-            "*<0xC3>* is a byte, a part of a character that has no piece of its own. A tokenizer that does not even "
+            "such as *<bos>*, *</s>*, *[CLS]* and *[SEP]* are added at the beginning and end, and not counted below. "
+            "Where the list has no piece for a sign, such as an emoji or an accented letter, it is cut into its "
+            "**bytes**, the units in which text is stored: then one sign that you see takes several pieces, each with "
+            "an id. They are written as *<0xF0>*, the last of them as the sign itself. A tokenizer that does not even "
             "have bytes for a script gives all of it one and the same id, **unknown** (*[UNK]*), and what you typed "
             "is lost: its few pieces are no gain."
         ),
@@ -210,7 +221,9 @@ STEPS = {
             "many as have that probability together, **min-p** those that have that share of the likeliest one's), "
             "and one of those that are kept is drawn by lot; a filter at 0, or top-p at 1, drops nothing. Move the "
             "sliders and look at the bars: what they take from the likely pieces goes to thousands of others, most of "
-            "which make no sense here."
+            "which make no sense here. Then press *Draw a word*: the piece that the lot falls on is appended to the "
+            "text, and the next one is drawn after that. This is how every text of a model is written. The **seed** "
+            "is the number from which the lot follows: the same seed and settings draw the same words."
         ),
         Text("Which temperature makes the model always say the same? And what do you need to make it say nonsense?"),
         Text(
@@ -322,14 +335,19 @@ STEPS = {
             "holds, runs from the embedding at the bottom (layer 0) to the answer at the top. If the model had to "
             "speak after each layer, what would it say? This is the **logit lens**: it turns what is there after a "
             "layer into scores (logits) for the next piece, as the model does after its last one. Read each column "
-            "from the bottom upwards: it stands over a piece, and shows the guess for the next one; the darker, the "
-            "surer. The bars below tell by how much each layer changes the stream."
+            "from the bottom upwards: it stands over a piece, and shows which piece would be the likeliest next one "
+            "after that layer. The darker the cell, the higher that piece's probability. The bars below tell by how "
+            "much each layer changes the stream."
         ),
-        Text("In which layer does the right word appear first, and where does the model become sure?"),
+        Text(
+            "After which layer is the right word the likeliest for the first time, and from which layer on does it "
+            "keep a probability above 50 %?"
+        ),
         Text(
             "Low layers name pieces that look alike or mean nothing, the middle ones the right kind of word, "
             "and often only "
-            "the last third names the word itself. The last row is exactly what the model says."
+            "the last third names the word itself. Its probability then rises, not always evenly; the sentence above "
+            "the picture tells both layers for the end of your text. The last row is exactly what the model says."
         ),
         "The capital of France is the city of", _lens,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from pages.parts.tables import as_csv
 from pages.parts.text import plain
 
 KEPT, STOPPED = "looked", "looked-stopped"
+NUMBERS = itertools.count()
+"""Of buttons: the same may be asked for twice on a page."""
 MOST_KEPT = 24
 MOST_TOLD = 2_000
 """Cells of a table that is drawn whole."""
@@ -44,12 +47,12 @@ def look(name: str, request: Any) -> Any:
         return kept[key]
     if st.session_state.get(STOPPED) == key:
         st.caption(":material/stop_circle: " + _("Stopped."))
-        st.button(_("Look again"), key=f"again-{name}-{hash(key)}", on_click=_again)
+        st.button(_("Look again"), key=f"again-{next(NUMBERS)}", on_click=_again)
         return None
     bar = st.empty()
     with bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         note = st.empty()
-        st.button(_("Stop"), key=f"stop-{name}-{hash(key)}", icon=":material/stop:", on_click=_stop, args=(key,))
+        st.button(_("Stop"), key=f"stop-{next(NUMBERS)}", icon=":material/stop:", on_click=_stop, args=(key,))
     result = _result(VIEWS[name], request, note)
     bar.empty()
     if result is not None:
@@ -115,17 +118,27 @@ def show_behind(
 ) -> None:
     """The table behind a plot, as a file too, and the code that gives the same figures."""
     with st.expander(_("Table and files"), icon=":material/table:", key=f"{key}-behind"):
-        show_rows(rows, f"{key}-table")
-        st.download_button(
-            _("Download CSV"), as_csv(rows), f"{key}.csv", "text/csv", icon=":material/download:", key=f"{key}-csv"
-        )
-        code = notebook.cell(view, house().catalogue.find(model_id), request) if model_id and request else ""
+        show_table(rows, key)
+        if not view:
+            return
+        code = notebook.cell(view, house().catalogue.find(model_id) if model_id else None, request)
         if code:
-            st.caption(_("A notebook's cell that gives the same figures with transformers:"))
+            st.caption(_("A notebook's cell that gives the same figures:"))
             st.code(code, language="python")
+        else:
+            st.caption(_("A notebook's cell cannot give these figures: transformers does not read this model's files, "
+                         "or a template of Parlance made what was asked."))  # fmt: skip
         if view and request:
             words = _("The same, asked of the HTTP API:")
             show_request(words, VIEWS[view].id, body_of(VIEWS[view], request), key)
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], key: str) -> None:
+    """Figures as a table, and as a file."""
+    show_rows(rows, f"{key}-table")
+    st.download_button(
+        _("Download CSV"), as_csv(rows), f"{key}.csv", "text/csv", icon=":material/download:", key=f"{key}-csv"
+    )
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], key: str) -> None:

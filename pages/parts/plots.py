@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,19 @@ PHONE_PLANE, LETTER_WIDTH, LABEL_ROOM = np.array([240.0, 330.0]), 6.0, 0.15
 MARGIN = {"l": 8, "r": 12, "t": 36, "b": 40}
 
 
+def escape(text: str) -> str:
+    """No markup for plotly, which shows quotes as they are."""
+    return html.escape(text, quote=False)
+
+
+def seen(text: str) -> str:
+    """A token whose spaces and line ends are seen."""
+    return text.replace(" ", "·").replace("\n", "↵").replace("\t", "→") or "∅"
+
+
 def named(text: str) -> str:
-    """A token as a label: its spaces and line ends are seen, nothing in it is markup."""
-    return escape(text.replace(" ", "·").replace("\n", "↵").replace("\t", "→")) or "∅"
+    """A token as a label: as `seen`, and nothing in it is markup."""
+    return escape(seen(text))
 
 
 def _axis(names: Sequence[str], every: int = 1, **more: Any) -> dict[str, Any]:

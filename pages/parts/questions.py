@@ -47,8 +47,7 @@ def show_questions() -> None:
     )
     st.markdown(words)
     prompt = st.selectbox(_("Where it fails"), list(TRIALS), key="trial8", bind="query-params")
-    if st.button(_("Let it go on"), key="try8", icon=":material/psychology_alt:") or st.session_state.get("tried8"):
-        st.session_state["tried8"] = True
+    if _is_asked("tried8", is_pressed=st.button(_("Let it go on"), key="try8", icon=":material/psychology_alt:")):
         show_text(prompt + go_on(MODEL, prompt))
         st.caption(_(TRIALS[prompt]))
     words = _(
@@ -58,10 +57,16 @@ def show_questions() -> None:
         model=title_of(WRITER),
     )
     st.markdown(words)
-    if st.button(_("Write three"), key="write8", icon=":material/edit:") or st.session_state.get("wrote8"):
-        st.session_state["wrote8"] = True
-        if is_here(VIEWS["next"], WRITER):
-            _show_three()
+    is_asked = _is_asked("wrote8", is_pressed=st.button(_("Write three"), key="write8", icon=":material/edit:"))
+    if is_asked and is_here(VIEWS["next"], WRITER):
+        _show_three()
+
+
+def _is_asked(name: str, *, is_pressed: bool) -> bool:
+    """Whether its button was pressed, now or as the link says."""
+    if is_pressed:
+        st.query_params[name] = "yes"
+    return st.query_params.get(name) == "yes"
 
 
 def _show_three() -> None:

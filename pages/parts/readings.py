@@ -11,12 +11,13 @@ from engine.explain.chain import ChainResult, contrast
 from engine.explain.choosing import NextResult
 from engine.explain.lens import LensResult, turning
 from engine.explain.meaning import MeaningResult, closest
+from engine.inspections import Piece
 from pages.parts.language import _
 from pages.parts.text import plain
 from pages.parts.tokens import percent
 
 
-def _quoted(piece: str) -> str:
+def quoted(piece: str) -> str:
     """A piece of text in quotes; one that is only space as the plots show it."""
     return repr(piece.strip() or piece.replace("\n", "↵").replace(" ", "·"))
 
@@ -33,10 +34,20 @@ def say_costs(counts: Mapping[str, Mapping[str, float]]) -> None:
     st.markdown(plain(_("The fewest and the most tokens. {list}.", list="; ".join(told))))
 
 
+def say_cut(cut: Sequence[tuple[str, Sequence[Piece]]]) -> None:
+    """Why there are more ids than signs."""
+    told = dict.fromkeys(
+        _("{sign}: ids {ids}", sign=sign, ids=", ".join(str(piece.id) for piece in pieces)) for sign, pieces in cut
+    )
+    words = _("One sign, several ids, since this list has no piece for the whole of it and takes its bytes: {list}.",
+              list="; ".join(told))  # fmt: skip
+    st.caption(plain(words))
+
+
 def say_choices(result: NextResult) -> None:
     """What is likeliest, and how many may be drawn."""
-    best = ", ".join(f"{_quoted(one.text)} {one.share:.0%}" for one in result.choices[:3] if one.share)
-    words = _("Drawn by lot from {kept:,} of {all:,} pieces: {list}.",
+    best = ", ".join(f"{quoted(one.text)} {one.share:.0%}" for one in result.choices[:3] if one.share)
+    words = _("Drawn by lot from {kept:,} of {all:,} pieces, the likeliest of them: {list}.",
               kept=result.kept, all=result.vocabulary, list=best)  # fmt: skip
     others = result.kept - sum(one.share > 0 for one in result.choices)
     if others > 0:
@@ -66,6 +77,10 @@ def say_habit(result: AttentionResult, head: int) -> None:
     who = _("Head {head}", head=head) if head else _("The average of all heads")
     spread = _("{who} spreads over {count} tokens.", who=who, count=f"{found.spread:.1f}")
     if result.kind == "cross":
+        if head == 0 and result.heads > 1:
+            spread += " " + _("Single heads of this layer differ: head {low} spreads over {least} tokens, head {high} "
+                              "over {most}.", low=found.least[0], least=f"{found.least[1]:.1f}", high=found.most[0],
+                              most=f"{found.most[1]:.1f}")  # fmt: skip
         st.markdown(plain(spread))
         return
     words = _("{who} gives the first token {first}, the token itself {own}, the one before {before}, and spreads over "
@@ -79,15 +94,15 @@ def say_habit(result: AttentionResult, head: int) -> None:
 
 
 def say_turning(result: LensResult) -> None:
-    """In which layer the answer shows, and where the model is sure of it."""
+    """In which layer the answer shows, and from where on it is likelier than all others together."""
     found, last = turning(result), len(result.words) - 1
     words = _("At the end of the text the model says {word}, with {share}. It is the likeliest for the first time "
-              "after layer {first} of {last}.", word=_quoted(found.word),
+              "after layer {first} of {last}.", word=quoted(found.word),
               share=f"{found.probability:.0%}", first=found.first, last=last)  # fmt: skip
-    if found.sure is None:
-        words += " " + _("Surer than half it never is.")
+    if found.settled is None:
+        words += " " + _("It ends with less than half of the probability: all others together are likelier.")
     else:
-        words += " " + _("Surer than half it is from layer {sure} on.", sure=found.sure)
+        words += " " + _("From layer {layer} on its probability stays above 50 %.", layer=found.settled)
     st.markdown(plain(words))
 
 

@@ -58,7 +58,7 @@ def offer_why_of(asked: SummarizeRequest, result: SummarizeResult) -> None:
         start, end = (sources[0].start, sources[0].end) if sources else (0, 0)
         read = around(asked.text, start, end)
         order = written.ask(model, read, asked.words or WORDS, result.language, Sampling())
-        return from_generate(order, model.id, word, before)
+        return from_generate(order, model.id, word, before, own=[read])
 
     offer_why_sentence([one.text for one in result.sentences], make, f"why-summed-{model.id}", model.id)
 

@@ -68,6 +68,6 @@ def _offer_why(sentences: Sequence[Sentence], result: TranslateResult, target: s
 
     def make(number: int, before: str, word: str) -> WhyRequest:
         read = told[number].halfway or told[number].source
-        return from_generate(prompt_of(model, read, source, target), model.id, word, before)
+        return from_generate(prompt_of(model, read, source, target), model.id, word, before, own=[read])
 
     offer_why_sentence([one.text for one in told], make, "why-translated", result.model)

@@ -16,19 +16,20 @@ from engine.explain.choosing import from_generate
 from engine.explain.counting import CountingRequest
 from engine.explain.lens import LensRequest
 from engine.explain.masked import MaskedRequest
-from engine.explain.meaning import MeaningRequest
+from engine.explain.meaning import ANALOGIES, MeaningRequest
 from engine.explain.tokens import TokensRequest
 from engine.inspections import Piece
 from engine.messages import Text, counted
 from engine.requests import Generate, Sampling
 from pages.parts import plots
 from pages.parts.attention import MOST_SAID, show_attention
+from pages.parts.drawing import draw_words, offer_hundred, show_words
 from pages.parts.engine import caller, house
 from pages.parts.errors import errors_shown
 from pages.parts.language import _, capitalised
-from pages.parts.looking import look, show_behind, show_origin, show_plot
+from pages.parts.looking import look, show_behind, show_origin, show_plot, show_table
 from pages.parts.picker import title_of
-from pages.parts.readings import say_choices, say_closest, say_contrast, say_costs, say_turning
+from pages.parts.readings import say_choices, say_closest, say_contrast, say_costs, say_cut, say_turning
 from pages.parts.text import plain, show_text
 from pages.parts.tokens import Piece as TokenPiece
 from pages.parts.tokens import hint_of, percent, show_pieces
@@ -53,6 +54,8 @@ def show_tokens(text: str, model_ids: Sequence[str], key: str) -> None:
         per = _("{number} characters a token", number=f"{len(text) / max(1, result.count):.1f}")
         st.markdown(f"**{plain(name)}** · {plain(words)} · {plain(per)}")
         st.html(_strip(result.pieces))
+        if cut := tokens.cut_signs(result.pieces):
+            say_cut(cut)
         rows += [
             {_("Model"): name, _("Place"): place, _("Token"): piece.text, _("Id"): piece.id,
              _("Vocabulary"): result.vocabulary}
@@ -60,7 +63,8 @@ def show_tokens(text: str, model_ids: Sequence[str], key: str) -> None:
         ]  # fmt: skip
     if rows:
         model_id = next(iter(model_ids))
-        show_behind(rows, key, "tokens", "" if model_id == tokens.BYTES else model_id, TokensRequest(text, model_id))
+        is_of_model = model_id != tokens.BYTES
+        show_behind(rows, key, "tokens" if is_of_model else "", model_id, TokensRequest(text, model_id))
 
 
 def _strip(pieces: Sequence[Piece]) -> str:
@@ -108,16 +112,19 @@ def _costs(model_id: str) -> dict[str, int]:
 
 def show_next(text: str, model_id: str, key: str) -> None:
     """The next token, with temperature and filters to move."""
-    show_choice(Generate(text), model_id, key, Sampling(temperature=1.0))
+    show_choice(Generate(text), model_id, key, Sampling(temperature=1.0), can_draw=True)
 
 
-def show_choice(asked: Generate, model_id: str, key: str, start: Sampling) -> None:
+def show_choice(asked: Generate, model_id: str, key: str, start: Sampling, *, can_draw: bool = False) -> None:
     """The token after what a model is asked to go on from; the controls begin at `start`."""
     sampling = _choice_controls(key, start)
     request = from_generate(asked, sampling, 50, model_id)
+    request = draw_words(request, key) if can_draw else request
     result = look("next", request)
     if result is None:
         return
+    if can_draw:
+        show_words(request, result, key)
     say_choices(result)
     best = ", ".join(f"{one.text.strip()} {one.share:.0%}" for one in result.choices[:5])
     show_plot(plots.choices(result), key, _("The likeliest next tokens and what is kept of them: {list}.", list=best))
@@ -128,7 +135,9 @@ def show_choice(asked: Generate, model_id: str, key: str, start: Sampling) -> No
          _("Filter"): _(DROPPED[one.dropped_by])}
         for one in result.choices
     ]  # fmt: skip
-    show_behind(rows, key, "next", "" if request.messages else model_id, request)
+    show_behind(rows, key, "next", model_id, request)
+    if can_draw:
+        offer_hundred(request, key)
     show_origin(result)
 
 
@@ -187,9 +196,7 @@ def show_chain(texts: Mapping[str, str], model_id: str, key: str, source: str = 
          _("Likeliest instead"): ", ".join(f"“{rival.text.strip()}” {rival.probability:.1%}" for rival in link.rivals)}
         for name, result in found.items() for link in result.links
     ]  # fmt: skip
-    show_behind(
-        rows, key, "chain", "" if source else model_id, ChainRequest(next(iter(texts.values())), model=model_id)
-    )
+    show_behind(rows, key, "chain", model_id, ChainRequest(next(iter(texts.values())), source, model=model_id))
     first = next(iter(found.values()))
     if str(first.origin):
         show_origin(first)
@@ -247,7 +254,8 @@ def show_lens(text: str, model_id: str, key: str) -> None:
 
 def show_counting(text: str, prompt: str, order: int, key: str) -> float | None:
     """What a table of the visitor's own text makes of a beginning; its bits per byte."""
-    result = look("counting", CountingRequest(text, prompt, order))
+    request = CountingRequest(text, prompt, order)
+    result = look("counting", request)
     if result is None:
         return None
     words = _(counted(
@@ -262,19 +270,30 @@ def show_counting(text: str, prompt: str, order: int, key: str) -> float | None:
     bits = "; ".join(f"{place}: {value:.2f}" for place, value in enumerate(result.bits_by_order, 1))
     st.markdown(plain(_("Its surprise at your beginning, in bits per byte, by how many letters it looks back: {list}.",
                         list=bits)))  # fmt: skip
-    seen = {_("count"): {plots.named(one.text): float(one.count) for one in result.followers}}
+    seen = {_("count"): {plots.seen(one.text): float(one.count) for one in result.followers}}
     alt = _("What followed the last letters, and how often: {list}.",
             list=", ".join(f"{one.text!r} {one.count}" for one in result.followers))  # fmt: skip
     show_plot(plots.grouped(seen, _("times")), f"{key}-counts", alt)
-    show_behind([{_("Letter"): one.text, _("Times"): one.count} for one in result.followers], f"{key}-counts")
+    rows = [{_("Letter"): one.text, _("Times"): one.count} for one in result.followers]
+    show_behind(rows, f"{key}-counts", "counting", "", request)
     st.caption(_("It goes on by lot, letter by letter:"))
     show_text(prompt + result.continuation)
     return float(result.bits_per_byte)
 
 
-def show_meaning(text: str, model_id: str, key: str, analogies: str = "") -> None:
+def ask_analogies(key: str, start: str = "") -> str:
+    """Which are to be solved."""
+    asked: str = st.text_area(
+        _("Analogies, one a line"), start, key=key, height=120 if start else 70, bind="query-params",
+        placeholder=ANALOGIES.partition("\n")[0],
+    )  # fmt: skip
+    return asked
+
+
+def show_meaning(text: str, model_id: str, key: str, analogies: str) -> None:
     """Words and sentences on a plane, the nearest of each, and analogies."""
-    result = look("meaning", MeaningRequest(text, analogies, model_id))
+    request = MeaningRequest(text, analogies, model_id)
+    result = look("meaning", request)
     if result is None:
         return
     words = _(
@@ -289,7 +308,7 @@ def show_meaning(text: str, model_id: str, key: str, analogies: str = "") -> Non
          _("Nearest"): ", ".join(f"{one.text} {one.cosine:.2f}" for one in near)}
         for name, (x, y), near in zip(result.texts, result.plane.values(), result.nearest, strict=True)
     ]  # fmt: skip
-    show_behind(rows, f"{key}-plane")
+    show_behind(rows, f"{key}-plane", "meaning", model_id, request)
     if result.analogies:
         right = sum(one.is_right for one in result.analogies)
         st.markdown(_("**Analogies**: {right} of {all} come out.", right=right, all=len(result.analogies)))
@@ -298,7 +317,7 @@ def show_meaning(text: str, model_id: str, key: str, analogies: str = "") -> Non
              _("Found"): one.found, _("Cosine"): f"{one.cosine:.2f}", _("Right"): "✓" if one.is_right else "✗"}
             for one in result.analogies
         ]  # fmt: skip
-        st.table([{name: plain(cell) for name, cell in row.items()} for row in solved])
+        show_table(solved, f"{key}-analogies")
 
 
 def show_masked(text: str, model_id: str, key: str) -> None:
@@ -323,7 +342,8 @@ def show_masked(text: str, model_id: str, key: str) -> None:
                 list=", ".join(f"{one.text} {one.probability:.1%}" for one in mask),
             ),
         )
-        show_behind([{_("Word"): one.text, _("Probability"): one.probability} for one in mask], f"{key}-{number}")
+        rows = [{_("Word"): one.text, _("Probability"): one.probability} for one in mask]
+        show_behind(rows, f"{key}-{number}", "masked", model_id, request)
 
 
 def show_view(name: str, text: str, model_id: str, key: str, source: str = "") -> None:
@@ -335,7 +355,7 @@ def show_view(name: str, text: str, model_id: str, key: str, source: str = "") -
         "attention": lambda: show_attention(text, model_id, key, source),
         "lens": lambda: show_lens(text, model_id, key),
         "why": lambda: show_why(text, model_id, key),
-        "meaning": lambda: show_meaning(text, model_id, key),
+        "meaning": lambda: show_meaning(text, model_id, key, ask_analogies(f"{key}-analogies")),
         "masked": lambda: show_masked(text, model_id, key),
     }
     draw[name]()

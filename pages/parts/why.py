@@ -9,7 +9,7 @@ from dataclasses import replace
 import streamlit as st
 
 from engine.explain import taking_apart
-from engine.explain.why import MOST_ERROR, VIEW, WhyRequest, WhyResult
+from engine.explain.why import MOST_ERROR, VIEW, Part, WhyRequest, WhyResult, methods_of, shares
 from engine.messages import Text
 from pages.parts import plots
 from pages.parts.engine import caller, house
@@ -20,8 +20,8 @@ from pages.parts.looking import show_behind, show_origin, show_plot
 from pages.parts.picker import title_of
 from pages.parts.text import in_short, plain
 
-ASKED = "why"
-"""In the link: the question that was asked for; another is not, until somebody presses."""
+ASKED, MOST_ASKED = "why", 2
+"""In the link: the questions that were asked for, one beside another; others are not, until somebody presses."""
 METHODS = {
     "layers": Text("Layer by layer"), "gradients": Text("Integrated gradients"), "occlusion": Text("Occlusion"),
 }  # fmt: skip
@@ -34,6 +34,9 @@ COSTS = {
     "occlusion": Text("What it costs: the text is read once for each token, each time without that one."),
 }  # fmt: skip
 LEVELS = {"words": Text("Words"), "sentences": Text("Sentences"), "tokens": Text("Tokens")}
+OTHERS = {"written": Text("what the model had written before"), "instruction": Text("the words of the instruction")}
+"""What is not the visitor's text, folded by default."""
+YOURS = Text("your text")
 MOST_USEFUL = 0.3
 """Share of the change from which parts that miss it are no hint any more."""
 MOST_WORDS = 120
@@ -76,13 +79,15 @@ def offer_why_sentence(
         number = told[0]
         if len(told) > 1:
             chosen = st.selectbox(
-                _("Which sentence?"), told, key=f"{key}-sentence",
+                _("Which sentence?"), told, key=f"{key}-sentence", bind="query-params",
                 format_func=lambda one: f"{one + 1}. {in_short(texts[one])}" if one < len(texts) else "",
             )  # fmt: skip
             number = chosen if chosen in told else told[0]
         words = _words_of(texts[number])
         names = [f"{place}. {in_short(one[0])}" for place, one in enumerate(words, 1)]
-        place: int = st.selectbox(_("Which word?"), range(len(words)), key=f"{key}-word", format_func=names.__getitem__)
+        place: int = st.selectbox(
+            _("Which word?"), range(len(words)), key=f"{key}-word", format_func=names.__getitem__, bind="query-params"
+        )
         word = words[min(place, len(words) - 1)]
         _ask(make(number, texts[number][: word.start()].rstrip(), word[0]), key)
 
@@ -125,22 +130,19 @@ def _ask(request: WhyRequest, key: str) -> None:
                        "add up."))  # fmt: skip
     st.caption(" ".join(costs))
     is_pressed = st.button(_("Find out"), key=f"{key}-go", icon=":material/psychology_alt:")
-    if is_pressed:
-        st.query_params[ASKED] = request.name
-    if st.query_params.get(ASKED) == request.name:
+    asked = st.query_params.get_all(ASKED)
+    if is_pressed and request.name not in asked:
+        asked = [*asked, request.name][-MOST_ASKED:]
+        st.query_params[ASKED] = asked
+    if request.name in asked:
         with errors_shown():
             result = _result(request, is_pressed=is_pressed)
             if result is not None:
                 _show(request, result, key)
 
 
-def _methods(request: WhyRequest) -> list[str]:
-    """What there is for the model, first what suits it: on the way from an empty text a decoder's next word jumps."""
-    architecture = house().catalogue.find(request.model or VIEW.default_model).architecture
-    others = ["gradients", "occlusion"]
-    if architecture == "seq2seq":
-        return others
-    return ["layers", *others] if architecture == "causal" else [*others, "layers"]
+def _methods(request: WhyRequest) -> Sequence[str]:
+    return methods_of(house().catalogue.find(request.model or VIEW.default_model))
 
 
 def _result(request: WhyRequest, *, is_pressed: bool) -> WhyResult | None:
@@ -172,16 +174,37 @@ def _show(request: WhyRequest, result: WhyResult, key: str) -> None:
         _("Told by"), list(LEVELS), default="words", key=f"{key}-level", bind="query-params", required=True,
         format_func=labelled(LEVELS, f"{key}-level"),
     )  # fmt: skip
-    parts = getattr(result, level)
+    parts = _unfolded(getattr(result, level), key)
     best = sorted(parts, key=lambda one: -one.value)[:3]
     alt = _("What each part of the text adds for the answer and against the other; most: {list}.",
             list=", ".join(f"{one.text.strip()} {one.value:+.2f}" for one in best))  # fmt: skip
     show_plot(plots.speaking(parts), key, alt)
     _say_error(request, result)
-    rows = [{_("Part"): one.text, _("Adds"): one.value} for one in parts]
+    rows = [
+        {_("Part"): one.text, _("Adds"): one.value, _("Whose"): _(OTHERS.get(one.of, YOURS))}
+        for one in getattr(result, level)
+    ]
+    if not any(one.of in OTHERS for one in result.words):
+        rows = [{name: cell for name, cell in row.items() if name != _("Whose")} for row in rows]
     show_behind(rows, key, "why", result.model, replace(request, answer=result.answer, rival=result.rival))
     show_origin(result)
     st.caption(_("By {model}.", model=plain(title_of(result.model))))
+
+
+def _unfolded(parts: Sequence[Part], key: str) -> Sequence[Part]:
+    """The visitor's words alone, with a sentence on the others' share, unless these are wanted too."""
+    others = {whose: share for whose, share in shares(parts).items() if whose in OTHERS}
+    if not others:
+        return parts
+    told = [
+        _("{words} {value} ({share} of all that is added and taken away)", words=OTHERS[whose],
+          value=f"{one.value:+.2f}", share=f"{one.share:.0%}") for whose, one in others.items()
+    ]  # fmt: skip
+    words = _("Shown is what your text adds. Beside it there are: {list}.", list="; ".join(told))
+    st.markdown(plain(words))
+    if st.toggle(_("Show their words too"), key=f"{key}-others", bind="query-params"):
+        return parts
+    return [one for one in parts if one.of not in OTHERS]
 
 
 def _say_error(request: WhyRequest, result: WhyResult) -> None:

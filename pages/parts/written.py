@@ -72,4 +72,5 @@ def why_request(draft: Exchange, before: str, word: str) -> WhyRequest:
     asked = replace(draft.request, continuation=draft.request.continuation + before)
     model = house().catalogue.find(draft.result.model)
     most = house().settings.max_text_characters + len(asked.continuation)
-    return from_generate(write.ask(model, asked, most), model.id, word)
+    own = [*(turn.content for turn in asked.turns if turn.role == "user"), asked.text]
+    return from_generate(write.ask(model, asked, most), model.id, word, own=own, written=asked.continuation)

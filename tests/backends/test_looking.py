@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from transformers import AddedToken
 
 from engine.backends.pytorch import attributing, relevance
 from engine.backends.pytorch.pieces import pieces_of
+from engine.backends.texts import places_of
 from engine.errors import InputError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
-from engine.inspections import HABITS, MOST_TOKENS, Attend, Attribute, Lens, Next, Score, Tokenize
+from engine.inspections import HABITS, MOST_TOKENS, Attend, Attribute, Lens, Lot, Next, Score, Tokenize
+from engine.requests import Generate, Sampling
 from tests.backends import checkpoints
 from tests.backends.checkpoints import KeptJob, open_backend, run
 
@@ -71,6 +74,43 @@ def test_the_next_token_has_the_logits_of_the_last_place(models: dict[str, Any],
     assert not any("\ufffd" in piece.text or piece.text == "" for piece in found.best)
 
 
+def lot_of(settings: Sampling, draws: int) -> Lot:
+    return Lot(draws, settings.seed or 0, settings.temperature, settings.top_k, settings.top_p, settings.min_p)
+
+
+@pytest.mark.parametrize(
+    "settings", [Sampling(temperature=1.4, top_k=30), Sampling(temperature=0.9, top_p=0.8), Sampling(temperature=0)]
+)
+def test_drawing_token_by_token_is_writing(models: dict[str, Any], settings: Sampling) -> None:
+    settings = replace(settings, seed=7, max_new_tokens=6).resolved()
+    (written,) = run(models["gpt2"], Generate(TEXT, sampling=settings))
+    ids: tuple[int, ...] = ()
+    while len(ids) < 6:
+        (found,) = run(models["gpt2"], Next(TEXT, begun=ids, lot=lot_of(settings, 1)))
+        if found.drawn[0].is_special:
+            break
+        ids += (found.drawn[0].id,)
+    assert models["gpt2"].tokenizer.decode(ids, clean_up_tokenization_spaces=False) == written.text
+    (many,) = run(models["gpt2"], Next(TEXT, lot=lot_of(settings, 50)))
+    assert [piece.id for piece in many.drawn][:1] == [*ids][:1] and len(many.drawn) == 50
+
+
+def test_what_is_drawn_comes_as_often_as_its_share(models: dict[str, Any]) -> None:
+    settings = Sampling(temperature=1.0, top_k=3, seed=1).resolved()
+    (found,) = run(models["gpt2"], Next(TEXT, lot=lot_of(settings, 2000)))
+    best = torch.from_numpy(found.logits.values().copy()).topk(3)
+    times = Counter(piece.id for piece in found.drawn)
+    shares = best.values.double().softmax(-1).tolist()
+    assert set(times) <= set(best.indices.tolist())
+    for id, share in zip(best.indices.tolist(), shares, strict=True):
+        assert times[id] / 2000 == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 2000))
+
+
+def test_marks_of_a_template_cannot_be_said_to_follow(models: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="ids of tokens"):
+        run(models["chat"], Next("sea", begun=(models["chat"].tokenizer.all_special_ids[0],)))
+
+
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize(
     ("name", "kind"), [("gpt2", "causal"), ("llama", "causal"), ("bert", "both ways"), ("classifier", "both ways")]
@@ -105,6 +145,9 @@ def test_attention_of_encoder_decoders(models: dict[str, Any], name: str) -> Non
         (found,) = run(backend, Attend("le renard", source, layer=1, part=part))  # type: ignore[arg-type]
         np.testing.assert_allclose(found.weights.values(), wanted[1][0], atol=5e-4)
         assert found.kind == kind
+    (last,) = run(backend, Attend("le renard", source, layer=-1))
+    assert last.layer == last.layers - 1
+    np.testing.assert_allclose(last.weights.values(), expected.cross_attentions[-1][0], atol=5e-4)
     (cross,) = run(backend, Attend("le renard", source))
     assert (len(cross.rows), len(cross.columns)) == (target.shape[1], ids.shape[1])
     (alone,) = run(backend, Attend(source))
@@ -163,7 +206,8 @@ def test_what_cannot_be_looked_into_is_said(models: dict[str, Any], monkeypatch:
     long = "bad " * 200
     for request, error in (
         (Lens(long), TooLargeError), (Attend(long), TooLargeError), (Next(""), InputError), (Lens(""), InputError),
-        (Attend("sea", layer=2), InputError), (Attend("sea", layer=-1), InputError),
+        (Attend("sea", layer=2), InputError), (Attend("sea", layer=-2), InputError),
+        (Next("sea", begun=(10**6,)), InputError),
     ):  # fmt: skip
         with pytest.raises(error):
             run(models["gpt2"], request)  # type: ignore[arg-type]
@@ -289,6 +333,17 @@ def test_of_a_chat_only_what_was_said_counts(models: dict[str, Any]) -> None:
     for piece, value in zip(found.tokens, found.parts.values(), strict=True):
         if value:
             assert any(piece.text.strip().casefold() in word for word in said), piece
+
+
+def test_what_was_said_in_a_chat_is_found_where_signs_are_cut_into_bytes(models: dict[str, Any]) -> None:
+    said = "a 🏅 fox"
+    (found,) = run(models["chat"], Attribute("", method="occlusion", turns=(("user", "the dog"), ("user", said))))
+    texts = [piece.text for piece in found.tokens]
+    assert any(text.startswith("<0x") for text in texts), "or else this test tests nothing"
+    places = places_of(found.tokens, ["the dog", said])
+    assert "".join(texts[at] for at in places[0]).strip() == "the dog"
+    assert "🏅" in "".join(texts[at] for at in places[1]) and found.parts.values()[list(places[1])].any()
+    assert places_of(found.tokens, ["zebra"]) == [range(0)]
 
 
 @pytest.mark.parametrize("name", ["gpt2", "classifier"])

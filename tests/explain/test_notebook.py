@@ -17,9 +17,10 @@ from engine.explain import notebook
 from engine.explain.attention import AttentionRequest
 from engine.explain.chain import ChainRequest, chain
 from engine.explain.choosing import NextRequest, choose
+from engine.explain.counting import CountingRequest, count
 from engine.explain.lens import LensRequest
 from engine.explain.masked import MaskedRequest
-from engine.explain.meaning import MeaningRequest
+from engine.explain.meaning import MeaningRequest, meaning
 from engine.explain.tokens import TokensRequest
 from engine.explain.why import WhyRequest
 from engine.inspections import Attend, Attribute, Lens, Next, Score
@@ -81,7 +82,51 @@ def test_why_a_label_in_a_cell(tmp_path: Path) -> None:
     lines = printed("why", request, folder, "classification").splitlines()
     parts = [float(line.rsplit(None, 1)[1]) for line in lines]
     assert parts == pytest.approx(found.parts.values().tolist(), abs=1e-4)
-    assert notebook.cell("why", entry("extraction"), request) == ""
+    assert notebook.cell("why", entry("seq2seq"), request) == ""
+
+
+def test_why_an_answer_in_a_cell(tmp_path: Path) -> None:
+    folder = checkpoints.bert(tmp_path / "reader", "QuestionAnswering")
+    passage, question = "the quick brown fox jumps over the dog", "the fox jumps?"
+    asked = Attribute(passage, "quick brown", "dog", "occlusion", question=question)
+    (found,) = run(open_backend("extraction", folder), asked)
+    request = WhyRequest(passage, found.answer, found.rival, "occlusion", question=question)
+    lines = printed("why", request, folder, "extraction").splitlines()
+    parts = [float(line.rsplit(None, 1)[1]) for line in lines]
+    assert parts == pytest.approx(found.parts.values().tolist(), abs=1e-4)
+
+
+def test_what_was_drawn_before_is_in_a_cell(tmp_path: Path) -> None:
+    folder = checkpoints.gpt2(tmp_path / "gpt2")
+    (found,) = run(open_backend("causal", folder), Next(TEXT, begun=(5, 9)))
+    line = printed("next", NextRequest(TEXT, begun=(5, 9)), folder, "causal").splitlines()[0]
+    best = choose(found.logits.values(), found.best, Sampling(temperature=1.0)).choices[0]
+    assert float(line.rsplit(None, 1)[1]) == pytest.approx(best.share, abs=1e-5)
+
+
+def test_counting_in_a_cell() -> None:
+    request = CountingRequest("the cat saw the other cat there", "the then", 3)
+    found, out = count(request), io.StringIO()
+    with redirect_stdout(out):
+        exec(notebook.cell("counting", None, request), {})
+    first, second = out.getvalue().splitlines()
+    assert float(first.split()[3]) == pytest.approx(found.bits_per_byte) and first.endswith(
+        f"contexts {found.contexts}"
+    )
+    seen = [(one.text.encode(), one.count) for one in found.followers]
+    assert second == f"after {found.context.encode()!r} {seen}"
+
+
+def test_analogies_in_a_cell(tmp_path: Path) -> None:
+    folder = checkpoints.gpt2(tmp_path / "gpt2")
+    request = MeaningRequest("sea\nfox\ndog", "sea : fox = dog : jumps")
+    backend = open_backend("causal", folder)
+    words = ["sea", "fox", "dog", "jumps"]
+    table = {word: np.asarray(made.vector) for word, made in zip(words, run(backend, *map(Embed, words)), strict=True)}
+    expected = meaning(["sea", "fox", "dog"], [words], table, "tiny").analogies[0]
+    line = printed("meaning", request, folder, "causal").splitlines()[-1]
+    assert f"found {expected.found} " in line
+    assert float(line.rsplit(None, 1)[1]) == pytest.approx(expected.cosine, abs=1e-4)
 
 
 def test_masks_in_a_cell(tmp_path: Path) -> None:

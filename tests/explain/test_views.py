@@ -18,15 +18,15 @@ from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.explain import VIEWS, taking_apart, tokens
 from engine.explain.attention import AttentionRequest, AttentionResult, habit
 from engine.explain.chain import ChainRequest, chain, contrast
-from engine.explain.choosing import NextRequest, choose
+from engine.explain.choosing import NextRequest, choose, tally
 from engine.explain.counting import STORY, CountingRequest, Table, count
 from engine.explain.lens import LensRequest, LensResult, turning
 from engine.explain.meaning import MeaningRequest, closest, meaning
 from engine.explain.tokens import TokensRequest
-from engine.explain.why import Part, WhyRequest, around, fold, sentences
+from engine.explain.why import Part, WhyRequest, around, fold, from_generate, methods_of, sentences, shares
 from engine.inspections import MOST_TOKENS, Grid, Piece, pack
 from engine.messages import NOTHING
-from engine.requests import Message, Sampling, Token
+from engine.requests import Generate, Message, Sampling, Token
 from engine.serving.protocol import Caller
 
 LOGITS = np.random.default_rng(3).normal(0, 3, 50).astype(np.float32)
@@ -81,6 +81,20 @@ def test_what_is_kept_is_what_sampling_keeps(sampling: Sampling) -> None:
 def test_without_temperature_only_the_likeliest_is_kept() -> None:
     found = choose(LOGITS, BEST, Sampling(temperature=0).resolved())
     assert [one.share for one in found.choices[:2]] == [1.0, 0.0] and found.choices[1].dropped_by == "temperature"
+
+
+def test_draws_are_counted_beside_what_was_to_be_expected() -> None:
+    pieces = [BEST[0]] * 60 + [BEST[2]] * 39 + [Piece("rare", int(np.argsort(LOGITS)[0]), True)]
+    found = choose(LOGITS, BEST, Sampling(temperature=1.0), pieces)
+    told = {one.id: one for one in tally(found)}
+    shares = {one.id: one.share for one in found.choices}
+    assert (told[BEST[0].id].count, told[BEST[2].id].count) == (60, 39)
+    assert told[BEST[0].id].expected == pytest.approx(100 * shares[BEST[0].id])
+    powers = np.exp(LOGITS.astype(float))
+    assert found.drawn[-1].share == pytest.approx(powers.min() / powers.sum()) and found.drawn[-1].is_end
+    assert [one.expected for one in tally(found)] == sorted((one.expected for one in tally(found)), reverse=True)
+    assert sum(one.count for one in tally(found)) == 100, "those that nobody expected among them"
+    assert all(one.count or one.expected >= 1 for one in tally(found))
 
 
 def test_the_chain_adds_up() -> None:
@@ -176,6 +190,50 @@ def test_parts_are_folded(bench: Bench) -> None:
     assert [part.value for part in found.tokens] == [-1, 1] and found.answer == "positive" and not found.is_exact
 
 
+def test_the_words_of_an_instruction_are_told_from_the_visitors(bench: Bench) -> None:
+    instruction = Message("user", "Say it now in few words : The Sea is blue.")
+    asked = WhyRequest("", messages=(instruction, Message("assistant", "It is blue")), own=("the sea is  blue",))
+    found = ask(bench, "why", replace(asked, text=f"{instruction.content} It is blue", model="smollm2-135m-instruct"))
+    owners = ["instruction"] * 7 + ["text"] * 4 + ["written"] * 3
+    assert [part.of for part in found.tokens] == owners and found.method == "layers"
+    assert [(part.text, part.of) for part in found.words] == [
+        ("Sayitnowinfewwords:", "instruction"), ("TheSeaisblue.", "text"), ("Itisblue", "written"),
+    ], "the fake's words have no spaces, and yet no word is of two"  # fmt: skip
+    assert [part.of for part in found.sentences] == ["instruction", "text", "written"]
+    told = shares(found.tokens)
+    values = [part.value for part in found.tokens]
+    assert told["instruction"].value == pytest.approx(sum(values[:7]))
+    assert sum(one.share for one in told.values()) == pytest.approx(1)
+    assert told["written"].share == pytest.approx(sum(map(abs, values[11:])) / sum(map(abs, values)))
+    plain = ask(bench, "why", replace(asked, text="one two", own=("zebra",), model="smollm2-135m-instruct"))
+    assert {part.of for part in plain.words} == {"text"}, "where the visitor's words are not found, nothing is folded"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "method"),
+    [("smollm2-135m-instruct", "layers"), ("sentiment-minilm", "gradients"), ("answer-minilm", "gradients")],
+)
+def test_without_a_method_it_is_the_one_that_suits(bench: Bench, model_id: str, method: str) -> None:
+    assert ask(bench, "why", WhyRequest("bad good", question="Who?", model=model_id)).method == method
+    assert methods_of(bench.engine.catalogue.find(model_id))[0] == method
+
+
+def test_a_written_text_is_taken_off_its_prompt() -> None:
+    made = from_generate(Generate("A story: the sea was calm"), "m", "and", own=["the sea."], written=" was calm")
+    assert (made.text, made.begun, made.own) == ("A story: the sea", " was calm", ("the sea",))
+    chat = from_generate(Generate(messages=(Message("user", "hi"),)), "m", "and", "so it", own=["hi"])
+    assert chat.messages[-1] == Message("assistant", "so it") and chat.own == ("hi",)
+
+
+def test_signs_that_take_several_tokens() -> None:
+    pieces = [Piece("caf", 1), Piece("<0xC3>", 2), Piece("é", 3), Piece(" ", 4), Piece("<0xF0><0x9F>", 5),
+              Piece("<0x99>", 6), Piece("🙂", 7), Piece("<0xC3>", 8), Piece("<0xA9>", 9), Piece("<0xC3>", 10),
+              Piece("x", 11), Piece("<0xC3>", 12, True)]  # fmt: skip
+    cut = [(sign, [piece.id for piece in some]) for sign, some in tokens.cut_signs(pieces)]
+    assert cut == [("é", [2, 3]), ("🙂", [5, 6, 7]), ("é", [8, 9])]
+    assert [sign for sign, _ in tokens.cut_signs(tokens.in_bytes("é a").pieces)] == ["é"]
+
+
 def test_chinese_tokens_are_words_of_their_own() -> None:
     texts = ["", "\u2581", "这部", "电影", "好看", "。", "我", ""]
     parts = [Part(text, 1.0) for text in texts]
@@ -238,18 +296,18 @@ def test_a_changed_word_is_found_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "ids", "first", "sure"),
+    ("shares", "ids", "first", "settled"),
     [
         ([0.1, 0.2, 0.6, 0.9], [1, 7, 7, 7], 1, 2), ([0.9, 0.6, 0.7, 0.4], [7, 7, 7, 7], 0, None),
         ([0.9, 0.9, 0.9, 0.9], [7, 7, 7, 7], 0, 0), ([0.9, 0.9, 0.9, 0.9], [7, 1, 7, 7], 0, 2),
     ],
 )  # fmt: skip
-def test_the_layer_that_turns_by_hand(shares: list[float], ids: list[int], first: int, sure: int | None) -> None:
+def test_the_layer_that_turns_by_hand(shares: list[float], ids: list[int], first: int, settled: int | None) -> None:
     axes = ("layer", "token", "rank")
     words = [[[f"w{id}"]] for id in ids]
     grids = pack(np.array(ids)[:, None, None], axes, "int32"), pack(np.log(shares)[:, None, None], axes)
     found = turning(LensResult([Piece("a", 1)], words, *grids, pack(np.ones((3, 1)), axes[:2]), NOTHING, "a"))
-    assert (found.word, found.first, found.sure) == ("w7", first, sure)
+    assert (found.word, found.first, found.settled) == ("w7", first, settled)
     assert found.probability == pytest.approx(shares[-1], rel=1e-5)
 
 

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from benches import Bench, model
+from fakes import ORIGIN, FakeBackend
 from streamlit.testing.v1 import AppTest
 
 from engine.catalogue.sources.hub import Hub
 from engine.explain import VIEWS
+from engine.inspections import Attribution, Piece, pack
 from engine.jobs import work
 from engine.training.views import RunView
 from pages.parts.lesson import STEPS
@@ -91,6 +94,57 @@ def test_the_bars_move_with_the_temperature(open_page: Open) -> None:
     assert max(after) == pytest.approx(max(odds) / sum(odds))
 
 
+def test_words_are_drawn_one_after_the_other_and_a_link_has_them(open_page: Open) -> None:
+    link = {"step": "2", "look": "yes", "text2": "one two", "next-seed": "3"}
+    app = open_page("explore", link=link)
+    assert "one two" not in marked(app)
+    for _ in range(2):
+        app.button(key="next-draw").click().run()
+    assert not app.exception and not app.error
+    text = marked(app)
+    assert text.startswith("one two<mark") and text.count("<mark") == 2
+    again = open_page("explore", link=link | {"next-drawn": "".join(app.query_params["next-drawn"])})
+    assert marked(again) == text, "who follows the link sees the same words"
+    again.button(key="next-draw").click().run()
+    app.button(key="next-draw").click().run()
+    assert marked(again) == marked(app), "and draws the same ones after them"
+    other = open_page("explore", link=link | {"text2": "three", "next-drawn": "".join(app.query_params["next-drawn"])})
+    assert "<mark" not in marked(other), "what was drawn after one text does not follow another"
+    app.button(key="next-afresh").click().run()
+    assert "<mark" not in marked(app)
+
+
+def test_a_hundred_draws_stand_beside_the_bars(open_page: Open) -> None:
+    app = open_page("explore", link={"step": "2", "look": "yes", "next-hundred": "true"})
+    tally = next(figure for figure in figures(app) if figure["name"] == "next-tally")
+    expected, came = tally["data"]
+    assert sum(came["y"]) == 100 and sum(expected["y"]) == pytest.approx(100)
+
+
+def marked(app: AppTest) -> str:
+    """The text with what was drawn."""
+    return "".join(str(one.proto.body) for one in app.get("html") if "<mark" in str(one.proto.body)).partition(">")[2]
+
+
+def test_why_folds_the_words_of_an_instruction(open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def attribute(self: FakeBackend, job: Any) -> None:
+        words = " ".join(content for _, content in job.request.turns).split()
+        tokens = tuple(Piece(f" {word}", place) for place, word in enumerate(words))
+        parts = pack(np.linspace(1, 2, len(tokens)), ("token",))
+        job.finish(Attribution(tokens, parts, "a", "b", 0.0, 2.0, 0.0, ORIGIN))
+
+    monkeypatch.setattr(FakeBackend, "_attribute", attribute)
+    page, values = WHYS["why-summed-smollm2-135m-instruct-go"]
+    app = open_page(page, **values, **{TRIED: page})
+    app = ended(app.button(key="why-summed-smollm2-135m-instruct-go").click().run(), bench)
+    (drawn,) = figures(app)
+    names = " ".join(drawn["layout"]["yaxis"]["ticktext"])
+    assert "thing" in names and "Summarize" not in names and "the words of the instruction" in said(app)
+    app.toggle(key="why-summed-smollm2-135m-instruct-others").set_value(True).run()
+    (drawn,) = figures(app)
+    assert len(drawn["layout"]["yaxis"]["ticktext"]) > len(names.split())
+
+
 def test_each_plot_is_told_in_a_sentence(open_page: Open) -> None:
     link = {"step": "3", "look": "yes", "text3": "one two three", "other": "one six three"}
     assert "The change: 'two' surprises by" in said(open_page("explore", link=link)).replace("\\", "")
@@ -117,6 +171,12 @@ def test_two_texts_stand_beside_each_other(open_page: Open, view: str) -> None:
     assert not app.exception and not app.error, said(app)
     alone = figures(open_page("explore", link=link | {"beside": "Nothing"}))
     assert len(figures(app)) == 2 * len(alone)
+
+
+def test_the_same_fault_on_both_sides_is_told_twice(open_page: Open) -> None:
+    link = {"mode": "Free", "view": "Meaning", "look": "yes", "beside": "Another text", "text-meaning": "one"}
+    app = open_page("explore", link=link | {"other-meaning": "one"})
+    assert not app.exception and len([*app.error, *app.warning]) == 2
 
 
 @pytest.mark.parametrize("view", [name for name, view in VIEWS.items() if view.needs])

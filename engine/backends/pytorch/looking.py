@@ -20,9 +20,10 @@ from engine.backends.pytorch import attributing, lens, relevance
 from engine.backends.pytorch.forwards import accepts
 from engine.backends.pytorch.generation import RowMaker
 from engine.backends.pytorch.pieces import pieces_of
+from engine.backends.pytorch.sampling import drawn_by
 from engine.backends.pytorch.why import Whys
 from engine.backends.texts import Detokenizer, bytes_of
-from engine.errors import UnsupportedError, before_its_turn
+from engine.errors import InputError, UnsupportedError, before_its_turn
 from engine.inspections import (
     MOST_READ,
     MOST_TOKENS,
@@ -41,7 +42,7 @@ from engine.inspections import (
     Tokens,
     pack,
 )
-from engine.requests import Generate, Message, Scoring, Token
+from engine.requests import Generate, Message, Sampling, Scoring, Token
 
 MOST_RIVALS, MOST_BEST = 20, 200
 
@@ -170,7 +171,18 @@ class Looks:
         logits = self._module(ids, **options).logits[0, -1].float().cpu()
         best = pieces_of(self._tokenizer, logits.topk(min(MOST_BEST, len(logits))).indices.tolist(), is_running=False)
         read = pieces_of(self._tokenizer, ids[0].tolist())
-        return NextToken(read, pack(logits.numpy(), ("token",)), best, self._origin)
+        drawn = pieces_of(self._tokenizer, self._drawn(request, logits), is_running=False)
+        return NextToken(read, pack(logits.numpy(), ("token",)), best, self._origin, drawn)
+
+    def _drawn(self, request: Next, logits: Tensor) -> list[int]:
+        """Each token of a text takes the next number of its seed, so that drawing one after the other is writing."""
+        lot, before = request.lot, len(request.begun)
+        if lot is None:
+            return []
+        generator = torch.Generator().manual_seed(lot.seed)
+        numbers = torch.rand(before + lot.draws, generator=generator, dtype=torch.float64)
+        settings = Sampling(temperature=lot.temperature, top_k=lot.top_k, top_p=lot.top_p, min_p=lot.min_p)
+        return drawn_by(logits, settings, numbers[before:])
 
     def _next_ids(self, request: Next) -> Tensor:
         """What comes before the token that is asked for, as the model reads it."""
@@ -179,8 +191,20 @@ class Looks:
         else:
             turns = tuple(Message(*turn) for turn in request.turns)  # type: ignore[arg-type]
             ids, param = torch.tensor([self._rows.prompt_ids(Generate(messages=turns))]), "messages"
+        self._check_begun(request.begun)
+        ids = torch.cat([ids, ids.new_tensor([request.begun])], 1) if request.begun else ids
         check_short(ids[0].tolist(), param, self._longest)
         return ids.to(self._module.device)
+
+    def _check_begun(self, ids: Sequence[int]) -> None:
+        """Raise InputError for what is no token of a text: marks are a template's."""
+        marks, count = set(self._tokenizer.all_special_ids), len(self._tokenizer)
+        for id in ids:
+            if not 0 <= id < count or id in marks:
+                raise InputError(
+                    "{field} takes ids of tokens that stand for text, which {id} does not. Take those that were drawn.",
+                    param="begun", field="begun", id=id,
+                )  # fmt: skip
 
     def _attention(self, job: Job) -> Attention:
         request = job.request

@@ -58,11 +58,17 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
 
     The same seed and the same logits give the same token, whoever else is in the batch.
     """
+    return drawn_by(logits, sampling, torch.rand(1, generator=generator, dtype=torch.float64))[0]
+
+
+def drawn_by(logits: Tensor, sampling: Sampling, numbers: Tensor) -> list[int]:
+    """For each number from 0 to 1 the token on which it falls."""
+    if sampling.temperature == 0:
+        return [int(logits.argmax())] * len(numbers)
     probabilities, ids = filtered(logits, sampling)
     cumulative = probabilities.cumsum(0)
-    point = torch.rand(1, generator=generator, dtype=torch.float64) * cumulative[-1]
-    place = min(int(torch.searchsorted(cumulative, point, right=True)), len(cumulative) - 1)
-    return place if ids is None else int(ids[place])
+    places = torch.searchsorted(cumulative, numbers * cumulative[-1], right=True).clamp_max(len(cumulative) - 1)
+    return (places if ids is None else ids[places]).tolist()
 
 
 def choose(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -19,6 +19,7 @@ from engine.backends.pytorch.attributing import Question, filled, wide
 from engine.backends.pytorch.forwards import accepts
 from engine.backends.pytorch.pieces import pieces_of
 from engine.backends.spans import Window, best_spans, label_window, make_windows
+from engine.backends.texts import places_of
 from engine.errors import InputError, UnsupportedError
 from engine.inspections import Attribute, Piece
 from engine.requests import Generate, Message
@@ -76,7 +77,7 @@ class Whys:
         fixed = request.text[: request.fixed]
         said = set(range(len(self._read(fixed).pieces) if fixed.strip() else 0, len(pieces)))
         if request.turns:
-            said = _places(pieces, [content for _, content in request.turns])
+            said = set(chain.from_iterable(places_of(pieces, [content for _, content in request.turns])))
         kept = [place == 0 or piece.is_special or place not in said for place, piece in enumerate(pieces)]
         about = self._about(given, kept, difference, empty=self._mean)
         return Asked(pieces, about, self._name(chosen), self._name(rival))
@@ -220,18 +221,6 @@ class Whys:
 
     def _name(self, id: int) -> str:
         return pieces_of(self._tokenizer, [id], is_running=False)[0].text
-
-
-def _places(pieces: Sequence[Piece], contents: Sequence[str]) -> set[int]:
-    """The tokens of a chat that somebody said; the others are the template's."""
-    text, end, found = "".join(piece.text for piece in pieces), 0, set[int]()
-    bounds = list(accumulate((len(piece.text) for piece in pieces), initial=0))
-    for content in contents:
-        start = text.find(content.strip(), end)
-        if start >= 0:
-            end = start + len(content.strip())
-            found |= {at for at in range(len(pieces)) if bounds[at] < end and bounds[at + 1] > start}
-    return found
 
 
 def _words(passage: str, window: Window, span: tuple[int, int]) -> str:
