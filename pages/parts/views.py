@@ -70,11 +70,17 @@ def show_tokens(text: str, model_ids: Sequence[str], key: str) -> None:
 def _strip(pieces: Sequence[Piece]) -> str:
     form = "border-radius:.25rem;padding:0 .15rem;white-space:pre-wrap;display:inline-block;line-height:1.6"
     shown = [
-        f'<span style="background:{SHADES[place % len(SHADES)]};{form}">{html.escape(piece.text.replace(chr(10), "↵"))}'
+        f'<span style="background:{SHADES[place % len(SHADES)]};{form}">{html.escape(_visible(piece.text))}'
         f'<sub style="opacity:.75;font-size:.65em"> {piece.id}</sub></span>'
         for place, piece in enumerate(pieces)
     ]  # fmt: skip
     return f'<div dir="auto" style="line-height:2.1;overflow-wrap:anywhere">{" ".join(shown)}</div>'
+
+
+def _visible(text: str) -> str:
+    """A piece that is only space by dots."""
+    text = text.replace("\n", "↵")
+    return text if text.strip() else text.replace(" ", "·")
 
 
 def show_costs(model_ids: Sequence[str], key: str) -> None:

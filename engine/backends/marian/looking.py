@@ -117,5 +117,7 @@ def _pieces(vocabulary: Vocabulary, text: str, param: str) -> tuple[tuple[Piece,
     check_some(ids, param)
     texts = [text[start:end] for start, end in vocabulary.spans(text)]
     names = map(vocabulary.piece, ids)
-    pieces = [Piece(piece or name, id) for piece, name, id in zip(texts, names, ids, strict=True)]
+    pieces = [
+        Piece(piece if piece and id != UNKNOWN else name, id) for piece, name, id in zip(texts, names, ids, strict=True)
+    ]
     return (*pieces, Piece("</s>", EOS, True)), [*ids, EOS]
