@@ -27,7 +27,7 @@ from pages.parts.share import origin
 from pages.parts.sizes import seconds_in_words, size_in_words
 from pages.parts.snippets import show_code
 from pages.parts.text import plain
-from pages.parts.twins import offer_other_model, show_twins
+from pages.parts.twins import models_in_words, offer_other_model, show_twins
 
 SHOWN = 10
 """Files of a list."""
@@ -68,6 +68,20 @@ def choose_column(key: str, brought: Brought, *, has_dates: bool = False) -> tup
     if PurePosixPath(name).suffix.lower() in OBJECTS:  # whose rows name them
         return str(column), date, None
     return str(column), date, st.toggle(_("The first row names the columns"), head.has_names, key=f"{key}_names")
+
+
+def is_asked(key: str, label: str, icon: str, *, is_ready: bool) -> bool:
+    """A button for the file, and whether it was pressed.
+
+    That holds until it is acted on: a file that has just come may end the run that the press began.
+    """
+    name = f"{key}-file-asked"
+
+    def press() -> None:
+        st.session_state[name] = True
+
+    st.button(label, type="primary", icon=icon, disabled=not is_ready, key=f"{key}_begin", on_click=press)
+    return bool(st.session_state.pop(name, False)) and is_ready
 
 
 def begin(application: str, brought: Brought, order: Order) -> None:
@@ -164,8 +178,8 @@ def _draw_ended(job: JobView, show: Callable[[JobView], None], *, is_open: bool)
         )
         if opened.open:
             with opened:
-                show(job)
                 show_twins(job)
+                show(job)
 
 
 def _offer_report(job: JobView) -> None:
@@ -189,6 +203,8 @@ def _facts(job: JobView) -> None:
     result = job.result
     parts = [_(counted("{count:,} row or paragraph", "{count:,} rows or paragraphs", result["rows"]))]
     parts.append(_("{time} in all", time=seconds_in_words(job.seconds)))
+    if models := models_in_words(job):
+        parts.append(_("by {models}", models=plain(models)))
     if result["doubtful"]:
         parts.append(_(counted("{count:,} to look at", "{count:,} to look at", result["doubtful"])))
     st.caption(" · ".join(parts))

@@ -16,11 +16,10 @@ from engine.messages import Text
 from pages.parts.charts import colours_of, plain_label
 from pages.parts.engine import house
 from pages.parts.errors import errors_shown
-from pages.parts.files import begin, bring, choose_column
+from pages.parts.files import begin, bring, choose_column, is_asked
 from pages.parts.judging import Wishes
 from pages.parts.labels import emotion_in_words, label_in_words
 from pages.parts.language import _
-from pages.parts.picker import title_of
 from pages.parts.text import plain
 
 MAX_NAMED, MAX_BARS = 6, 30
@@ -37,8 +36,8 @@ def judge_file(wishes: Wishes) -> None:
         if brought:
             column, date, has_names = choose_column("review", brought, has_dates=True)
         is_ready = brought is not None and wishes.is_there
-        if st.button(_("Judge the file"), type="primary", icon=":material/balance:", disabled=not is_ready):
-            assert brought
+        is_pressed = is_asked("review", _("Judge the file"), ":material/balance:", is_ready=is_ready)
+        if brought and is_pressed:
             begin("sentiment", brought, wishes.order(column, date, has_names))
 
 
@@ -56,8 +55,6 @@ def judge_lines(lines: Sequence[str], wishes: Wishes) -> None:
 def show_judged_file(job: JobView) -> None:
     """Counts, a histogram, shares over time where there are dates, and the rows at both ends."""
     figures = desk.figures(job)
-    if models := job.result.get("models"):
-        st.caption(_("Judged by {models}", models=plain(", ".join(map(title_of, models)))))
     counts = figures.get("counts") or {}
     words = ", ".join(f"{count:,} {plain(label_in_words(label))}" for label, count in list(counts.items())[:MAX_NAMED])
     st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)

@@ -12,10 +12,9 @@ from engine.jobs.files.translating import ENDINGS, OUTPUTS, TranslateFile
 from engine.jobs.work import JobView
 from engine.messages import Text, read
 from pages.parts.errors import errors_shown
-from pages.parts.files import begin, bring, choose_column, show_files
+from pages.parts.files import begin, bring, choose_column, is_asked, show_files
 from pages.parts.language import _, labelled
 from pages.parts.pair import Pair
-from pages.parts.picker import title_of
 from pages.parts.tables import as_csv
 from pages.parts.text import plain
 
@@ -58,9 +57,7 @@ def translate_files(pair: Pair) -> None:
                 )  # fmt: skip
         glossary = choose_glossary()
         is_ready = brought is not None and pair.is_able
-        is_pressed = st.button(
-            _("Translate the file"), type="primary", icon=":material/translate:", disabled=not is_ready
-        )
+        is_pressed = is_asked("translate", _("Translate the file"), ":material/translate:", is_ready=is_ready)
         if brought and is_pressed:
             order = TranslateFile(
                 pair.source, pair.target, pair.model_id, column, has_names, output or "", glossary
@@ -76,13 +73,12 @@ def show_translated(job: JobView) -> None:
     """Languages and models, and the sentences: those to look at first."""
     result = job.result
     names = [NAMED.get(result[end], result[end]) for end in ("source", "target")]
-    models = " → ".join(plain(title_of(id)) for id in result["models"])
-    st.caption(f"{plain(_(names[0]))} → {plain(_(names[1]))} · {models}")
+    st.caption(f"{plain(_(names[0]))} → {plain(_(names[1]))}")
     shown = desk.figures(job).get("sentences", [])
-    percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100)
-    st.dataframe(
-        [_sentence(row) for row in shown], column_config={_("Sure"): percent}, hide_index=True, key=f"table-{job.id}"
-    )
+    percent = st.column_config.ProgressColumn(format="%d %%", min_value=0, max_value=100, width=80)
+    columns: dict[str, Any] = {_("Sure"): percent, _("Number"): st.column_config.NumberColumn(width=60)}
+    columns |= {} if any(row["warning"] for row in shown) else {_("Note"): None}
+    st.dataframe([_sentence(row) for row in shown], column_config=columns, hide_index=True, key=f"table-{job.id}")
     if result["doubtful"]:
         st.caption(_("Shown are the sentences to look at, with the reason; the file of sentences has all."))
     st.download_button(
@@ -94,8 +90,8 @@ def show_translated(job: JobView) -> None:
 def _sentence(row: dict[str, Any]) -> dict[str, Any]:
     return {
         _("Number"): row["row"],
-        _("Source"): row["source"],
-        _("Translation"): row["text"],
         _("Sure"): None if row["score"] is None else round(100 * row["score"]),
+        _("Translation"): row["text"],
         _("Note"): _(read(row["warning"])),
+        _("Source"): row["source"],
     }

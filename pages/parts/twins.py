@@ -60,10 +60,15 @@ def show_twins(job: JobView) -> None:
     _draw(st.session_state[COMPARED][1], _what(job), _what(twins[chosen]), job.id)
 
 
+def models_in_words(job: JobView) -> str:
+    """Who did it: judges, or translators one after the other."""
+    return (" → " if "target" in job.result else ", ").join(map(title_of, job.result.get("models") or ()))
+
+
 def _what(job: JobView) -> str:
     """Models and what was wished besides, as far as results may differ by it."""
     order = desk.order_of(job)
-    parts = [" → ".join(title_of(id) for id in job.result.get("models") or ()) or _("Model")]
+    parts = [models_in_words(job) or _("Model")]
     if getattr(order, "labels", ()):
         parts.append(_("Labels of my own"))
     if getattr(order, "glossary", ()):

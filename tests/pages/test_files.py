@@ -60,11 +60,25 @@ def test_a_file_is_translated_on_the_page(bench: Bench, open_page: Open) -> None
     ended(bench, "translate")
     app.run()
     assert "my\\.csv" in drawn(app) and "2 rows or paragraphs" in drawn(app)
-    assert len(app.dataframe[0].value) == 2 and "English → French · Gemma" in drawn(app)
+    assert len(app.dataframe[0].value) == 2 and "English → French" in drawn(app)
+    assert "by Gemma" in drawn(app)
     (job,) = desk.jobs_of(bench.house, "translate", HOST)
     assert desk.result_path(job).name == "my.fr.csv"
     app = click(app, "Delete")
     assert "What you bring appears here" in drawn(app) and not app.exception
+
+
+def test_a_press_whose_run_was_ended_by_the_upload_still_begins(bench: Bench, open_page: Open) -> None:
+    app = open_page("translate", input="file", **{"from": "en", "to": "fr"})
+    app.session_state["translate-file-asked"] = True
+    app = app.run()
+    assert not desk.jobs_of(bench.house, "translate", HOST), "without a file there is nothing to do, and it is over"
+    app.file_uploader(key="translate_file").upload("a.txt", b"It rains.").run()
+    assert not desk.jobs_of(bench.house, "translate", HOST)
+    app.session_state["translate-file-asked"] = True  # as that run leaves it
+    app.run()
+    (job,) = desk.jobs_of(bench.house, "translate", HOST)
+    assert job.title == "a.txt"
 
 
 def test_a_file_is_stopped_and_goes_on(bench: Bench, open_page: Open) -> None:
@@ -145,7 +159,7 @@ def test_a_file_is_judged_by_another_model_too_and_both_are_compared(bench: Benc
     ended(bench, "sentiment")
     app = app.run()
     second, _ = desk.jobs_of(bench.house, "sentiment", HOST)
-    assert desk.order_of(second).model == "grumbler" and "Judged by Grumbler" in drawn(app)
+    assert desk.order_of(second).model == "grumbler" and "by Grumbler" in drawn(app)
     app = app.selectbox(key=f"twin-{second.id}").select_index(0).run()
     assert "1 of 2 rows or paragraphs are the same (50%)" in drawn(app) and not app.exception
     (table,) = (one.value for one in app.dataframe if "Source" in one.value.columns)
