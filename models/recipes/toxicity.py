@@ -1,17 +1,19 @@
-"""How the adapter that tells toxic texts is made: insults, threats and contempt of groups, in English and German.
+"""How the adapter that tells toxic texts is made: insults, threats and contempt of groups, in five languages.
 
     python -m models.recipes.toxicity --data DATA --base E5 --run RUN [--threads 2] [--tokens 3e6]
     python -m models.recipes.toxicity --data DATA --base E5 --run RUN --finish 1e6
 
 As `models.recipes.emotions`. DATA holds `toxicity/` and `sentiment/goemotions27`, whose friendly and neutral comments
-stand for texts of which none is toxic, oaths among them. HateCheck is neither learned from nor chosen by.
+stand for texts of which none is toxic, oaths among them. These are English and German; sentences of our own in English,
+French, German, Spanish and Chinese (`models.recipes.own_toxicity`) bring kinds that they hardly have: threats, insults,
+hints, disguised spellings, and harmless texts in the same words. HateCheck is neither learned from nor chosen by.
 """
 
 from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from engine.backends.e5.conversion import COPY
 from engine.backends.pytorch.loading import load_tokenizer
 from engine.evaluation.metrics import calibration_error, macro_f1
 from engine.training.data import NUMBER, Feature, text_features
-from models.recipes import adapters, emotions
+from models.recipes import adapters, emotions, own_toxicity
 from models.recipes.head_training import read_options
 from models.recipes.sentiments_data import Said
 
@@ -36,6 +38,8 @@ MEASURED_EVERY, CHOOSING_EVERY = 5, 10
 """Rows of each set that are measured on, and of the others that choose."""
 HARMLESS_FORUM, HARMLESS_COMMENTS = 3000, 4000
 """Rows that are not toxic, of the forum and of GoEmotions, so that they do not drown the others."""
+OWN_LEARNED, OWN_CHOOSING = 4000, 500
+"""Own sentences at most: a quarter of what is learned and of what chooses. None is measured on."""
 FRIENDLY = {
     "admiration", "amusement", "approval", "caring", "curiosity", "excitement", "gratitude", "joy", "love", "neutral",
     "optimism", "relief",
@@ -55,12 +59,24 @@ def read_rows(data: Path) -> Parts:
     """From the folder with `toxicity/` and `sentiment/`; of equal texts the first alone."""
     rng, parts, seen = random.Random(SEED), Parts([], [], []), set[str]()
     for rows in (list(_forum(data, rng)), list(_tweets(data)), list(_comments(data)), list(_friendly(data, rng))):
-        fresh = [row for row in rows if not (row.text.lower() in seen or seen.add(row.text.lower()))]  # type: ignore[func-returns-value]
+        fresh = _fresh(rows, seen)
         rng.shuffle(fresh)
         for number, row in enumerate(fresh):
             is_measured, is_choosing = number % MEASURED_EVERY == 0, number % CHOOSING_EVERY == 1
             (parts.measured if is_measured else parts.choosing if is_choosing else parts.learned).append(row)
+    parts.learned.extend(_fresh(_own(OWN_LEARNED, is_choosing=False), seen))
+    parts.choosing.extend(_fresh(_own(OWN_CHOOSING, is_choosing=True), seen))
     return parts
+
+
+def _fresh(rows: Iterable[Said], seen: set[str]) -> list[Said]:
+    """Those whose text was not seen, which now is."""
+    return [row for row in rows if not (row.text.lower() in seen or seen.add(row.text.lower()))]  # type: ignore[func-returns-value]
+
+
+def _own(count: int, is_choosing: bool) -> Iterator[Said]:
+    for row in own_toxicity.own_rows(count, is_choosing):
+        yield Said(row.text, LABELS[row.template.is_toxic], row.template.language)
 
 
 def _forum(data: Path, rng: random.Random) -> Iterator[Said]:

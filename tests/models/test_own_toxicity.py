@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.recipes import own_toxicity
+from models.recipes import own_toxicity, toxicity
 from models.recipes.own_toxicity import Template
 
 LANGUAGES = ("en", "de", "fr", "es", "zh")
@@ -97,3 +97,17 @@ def test_rows_of_disguises_do_not_hold_the_plain_sentence() -> None:
     rows = [row for row in own_toxicity.own_rows(4000, False) if row.template.kind == "spelling"]
     assert len(rows) > 200 and not any(row.text.lower().rstrip(".。") in plain for row in rows)
     assert not any(row.text.count("*") and "*" + row.template.text.split("*")[1] + "*" in row.text for row in rows)
+
+
+def test_the_recipe_learns_from_them_and_measures_on_none(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = toxicity.read_rows(shared_data)
+    monkeypatch.setattr(own_toxicity, "own_rows", lambda count, is_choosing: [])
+    without = toxicity.read_rows(shared_data)
+    assert rows.measured == without.measured
+    assert {row.language for row in rows.learned} == {row.language for row in rows.choosing} == set(LANGUAGES)
+    for part, before, limit in (
+        (rows.learned, without.learned, toxicity.OWN_LEARNED),
+        (rows.choosing, without.choosing, toxicity.OWN_CHOOSING),
+    ):
+        assert part[: len(before)] == before
+        assert limit * 0.95 < len(part) - len(before) <= limit and limit < len(part) / 4
