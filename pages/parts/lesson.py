@@ -195,7 +195,7 @@ STEPS = {
             "such as *<bos>*, *</s>*, *[CLS]* and *[SEP]* are added at the beginning and end, and not counted below. "
             "Where the list has no piece for a sign, such as an emoji or an accented letter, it is cut into its "
             "**bytes**, the units in which text is stored: then one sign that you see takes several pieces, each with "
-            "an id. They are written as *<0xF0>*, the last of them as the sign itself. A space (·) may be a piece too. "
+            "an id. Bytes are written as *<0xF0>*, and a line says which ids are one sign. A space (·) may be a piece. "
             "A tokenizer that does not even "
             "have bytes for a script gives all of it one and the same id, **unknown** (*[UNK]*), and what you typed "
             "is lost: its few pieces are no gain."

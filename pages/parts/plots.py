@@ -30,6 +30,8 @@ NAMED_PLACES = 32
 """Tokens that an image names along its sides at most."""
 MOST_PARTS = 40
 """Of a text that are drawn; the table has all."""
+FEW_BARS = 2
+"""Up to which bars are not as wide as there is room."""
 LEAST_ARC = 0.04
 """Weight below which no arc is drawn."""
 PHONE_PLANE, LETTER_WIDTH, LABEL_ROOM = np.array([240.0, 330.0]), 6.0, 0.15
@@ -329,7 +331,8 @@ def grouped(counts: Mapping[str, Mapping[str, float]], unit: str) -> dict[str, A
     """Bars side by side: {series: {category: count}}."""
     data = [
         {"type": "bar", "name": escape(name), "x": [escape(label) for label in values], "y": list(values.values()),
-         "marker": {"color": PALETTE[number % len(PALETTE)]}, "hovertemplate": "%{x}: %{y}"}
+         "marker": {"color": PALETTE[number % len(PALETTE)]}, "hovertemplate": "%{x}: %{y}",
+         "width": None if len(values) > FEW_BARS else 0.3}
         for number, (name, values) in enumerate(counts.items())
     ]  # fmt: skip
     layout = {

@@ -37,7 +37,8 @@ def say_costs(counts: Mapping[str, Mapping[str, float]]) -> None:
 def say_cut(cut: Sequence[tuple[str, Sequence[Piece]]]) -> None:
     """Why there are more ids than signs."""
     told = dict.fromkeys(
-        _("{sign}: ids {ids}", sign=sign, ids=", ".join(str(piece.id) for piece in pieces)) for sign, pieces in cut
+        _("{sign}: ids {ids}", sign=sign.strip(), ids=", ".join(str(piece.id) for piece in pieces))
+        for sign, pieces in cut
     )
     words = _("One sign, several ids, since this list has no piece for the whole of it and takes its bytes: {list}.",
               list="; ".join(told))  # fmt: skip
