@@ -109,8 +109,9 @@ class Direction:
 class Trainer:
     """Weights, their running mean, Adam's moments, and how far it is."""
 
-    def __init__(self, task: Direction, student: Student, folder: Path) -> None:
+    def __init__(self, task: Direction, student: Student, folder: Path, *, is_mixed: bool = False) -> None:
         self.task, self.student, self.folder = task, student.train(), folder
+        self.is_mixed = is_mixed
         self.progress = Progress()
         self.rates = RATES[task.side]
         self.named = dict(student.named_parameters())
@@ -142,9 +143,10 @@ class Trainer:
     def _loss(self, rows: list[Row]) -> tuple[Tensor, int]:
         sources, lengths = pad([source for source, _ in rows])
         targets, target_lengths = pad([target for _, target in rows])
-        states, _ = self.student.decode(self.student.encode(sources, lengths), targets)
         is_real = torch.arange(targets.shape[1])[None] < torch.tensor(target_lengths)[:, None]
-        logits = self.student.logits(states[is_real])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.is_mixed):
+            states, _ = self.student.decode(self.student.encode(sources, lengths), targets)
+            logits = self.student.logits(states[is_real]).float()
         return F.cross_entropy(logits, targets[is_real], label_smoothing=SMOOTHING), sum(target_lengths)
 
     def averaged(self) -> Student:
@@ -316,6 +318,7 @@ def main() -> None:
     parser.add_argument("--head", type=Path, help="the parent, where another one translates for the alignment")
     parser.add_argument("--start", type=Path, help="a shipped folder to go on from, where its checkpoint is lost")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--mixed", action="store_true", help="matrix products in bfloat16 (processors with AMX)")
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY_SIZE)
     parser.add_argument("--tokens", type=float, default=40e6)
     parser.add_argument("--finish", type=float, help="target tokens over which the rate falls to nothing")
@@ -323,7 +326,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
     task, child = open_run(options)
-    trainer = Trainer(task, child, options.run)
+    trainer = Trainer(task, child, options.run, is_mixed=options.mixed)
     if not trainer.load(options.run):
         print(f"before training: BLEU {trainer.bleu():.2f}", flush=True)
     if options.finish is None:

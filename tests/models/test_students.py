@@ -102,6 +102,12 @@ def test_a_child_learns_goes_on_and_is_exported(
     assert again.load(tmp_path) and again.progress.tokens == trainer.progress.tokens
     for name, value in trainer.student.named_parameters():
         assert torch.equal(value, dict(again.student.named_parameters())[name])
+    mixed = Trainer(again_task, again_child, tmp_path, is_mixed=True)
+    first = mixed.step(rows, 1.0)
+    assert min(mixed.step(rows, 1.0) for _ in range(5)) < first
+    assert {value.dtype for value in mixed.named.values()} == {torch.float32}
+    again = Trainer(*open_run(given), tmp_path)
+    assert again.load(tmp_path)
     train(again, again.progress.tokens + 500, tmp_path / "finished", again.progress.tokens)
     given.to = tmp_path / "shipped"
     rounded_from = export(pair, tmp_path, tmp_path / "finished", given.to)

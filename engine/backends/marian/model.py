@@ -102,7 +102,7 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """All positions (rows, n, width). `unbind` gives each step its own gradient; slices would sum whole ones."""
-        gate = torch.sigmoid(self.forget(x))
+        gate = torch.sigmoid(self.forget(x).to(x.dtype))
         fresh = (1 - gate) * self.new(x)
         cell = torch.zeros_like(x[:, 0])
         cells = []
