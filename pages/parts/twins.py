@@ -88,8 +88,8 @@ def _draw(found: Comparison, one: str, other: str, key: str) -> None:
     names = (one, other) if one != other else (_("This one"), _("The other"))
     table = [
         {
-            _("Row"): each["row"], _("Source"): each["source"],
-            names[0]: label_in_words(each["one"]), names[1]: label_in_words(each["other"]),
+            _("Row"): each["row"], names[0]: label_in_words(each["one"]), names[1]: label_in_words(each["other"]),
+            _("Source"): each["source"],
             _("Sure: {name}", name=names[0]): each["one_score"], _("Sure: {name}", name=names[1]): each["other_score"],
         }
         for each in map(asdict, found.differences)
