@@ -29,7 +29,7 @@ from pages.parts.errors import errors_shown
 from pages.parts.language import _, capitalised
 from pages.parts.looking import look, show_behind, show_origin, show_plot, show_table
 from pages.parts.picker import title_of
-from pages.parts.readings import say_choices, say_closest, say_contrast, say_costs, say_cut, say_turning
+from pages.parts.readings import quoted, say_choices, say_closest, say_contrast, say_costs, say_cut, say_turning
 from pages.parts.text import plain, show_text
 from pages.parts.tokens import Piece as TokenPiece
 from pages.parts.tokens import hint_of, percent, show_pieces
@@ -132,7 +132,7 @@ def show_choice(asked: Generate, model_id: str, key: str, start: Sampling, *, ca
     if can_draw:
         show_words(request, result, key)
     say_choices(result)
-    best = ", ".join(f"{one.text.strip()} {one.share:.0%}" for one in result.choices[:5])
+    best = ", ".join(f"{quoted(one.text)} {one.share:.0%}" for one in result.choices[:5])
     show_plot(plots.choices(result), key, _("The likeliest next tokens and what is kept of them: {list}.", list=best))
     st.caption(_("· is a space: a piece that begins with one begins a word."))
     rows = [
