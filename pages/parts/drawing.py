@@ -70,8 +70,8 @@ def offer_hundred(request: NextRequest, key: str) -> None:
         return
     told = tally(result)
     st.markdown(plain(_(
-        "Of {count} draws: {list}. No draw remembers the one before it, so the counts only come near the bars; with "
-        "another seed they are others.",
+        "Of {count} draws: {list}. No draw remembers the one before it, so a word often comes some times more or less "
+        "than is to be expected; the more draws, the smaller is that share. With another seed the counts are others.",
         count=MOST_DRAWS,
         list=", ".join(f"{quoted(one.text)} {one.count}×" for one in sorted(told, key=lambda one: -one.count)[:5]),
     )))  # fmt: skip

@@ -187,28 +187,27 @@ STEPS = {
     1: Step(
         Text("Text becomes pieces"),
         Text(
-            "A model reads no letters and no words. A **tokenizer** cuts the text into pieces from a fixed list, the "
-            "**vocabulary**; a piece is called a **token**, and each has a number, its **id**, the small one behind "
-            "it below. The list was made from much text: what was frequent there is one piece, what was rare several, "
-            "so that a tokenizer made from English needs more pieces for other languages. It matters, since a model "
-            "takes only so many pieces at once, needs time for each, and whoever sells its answers counts them. Marks "
-            "such as *<bos>*, *</s>*, *[CLS]* and *[SEP]* are added at the beginning and end, and not counted below. "
-            "Where the list has no piece for a sign, such as an emoji or an accented letter, it is cut into its "
-            "**bytes**, the units in which text is stored: then one sign that you see takes several pieces, each with "
-            "an id. Bytes are written as *<0xF0>*, and a line says which ids are one sign. A space (·) may be a piece. "
-            "A tokenizer that does not even "
-            "have bytes for a script gives all of it one and the same id, **unknown** (*[UNK]*), and what you typed "
-            "is lost: its few pieces are no gain."
+            "A model reads no letters. A **tokenizer** cuts the text into pieces, words and parts of words, from a "
+            "fixed list, the **vocabulary**; a piece is called a **token**, and each has a number, its **id**, the "
+            "small one behind it below. The list was made from much text: what was frequent there is one piece; what "
+            "was rare, such as a name, a long number or another language, is cut into several. It matters, since a "
+            "model takes only so many pieces at once, needs time for each, and whoever sells its answers counts them. "
+            "Marks such as *<bos>*, *</s>*, *[CLS]* and *[SEP]* are added at the beginning and end, and not counted "
+            "below. Some tokenizers make capitals small and drop accents: their model never sees them. A text is "
+            "stored in **bytes**; the row of bytes shows it cut as far as can be. Where a list has no piece for a "
+            "sign, perhaps an emoji, it takes the sign's bytes: then what you see as one takes several pieces, each "
+            "with an id, and a line says which. A byte is written as *<0xF0>*, and a space that is a piece as a dot "
+            "(·). A tokenizer that does not even have bytes gives every sign that it lacks one and the same id, "
+            "**unknown** (*[UNK]*), and what you typed is lost: few pieces are no gain there."
         ),
         Text(
-            "Type a name, a long number, or a sentence in another language. Who pays more pieces, and why "
-            "does it matter?"
+            "Type a name, a long number, or a sentence in another language. Who pays more pieces, and why does it "
+            "matter?"
         ),
         Text(
             "Models are paid, and limited, by the piece. A tokenizer made from English text has few pieces for other "
-            "scripts: the same sentence can cost a Hindi reader several times as much, takes longer, and leaves "
-            "less room. "
-            "Numbers are cut at odd places, one reason why small models calculate badly."
+            "scripts: the same sentence can cost a Hindi reader several times as much, takes longer, and leaves less "
+            "room. Numbers are cut at odd places, one reason why small models calculate badly."
         ),
         "The unbelievable café cost 1234567 euros 🙂", _tokens,
     ),
@@ -218,21 +217,23 @@ STEPS = {
             "All that a language model does is this: after a text it gives every piece of its vocabulary a score, the "
             "**logit**. Scores are divided by the **temperature** T and made into probabilities that add up to 100 % "
             "(**softmax**): a T below 1 makes the likely ones likelier, above 1 all more alike, and T = 0 stands for "
-            "taking the first. Then filters drop the unlikely ones (**top-k** keeps the k likeliest, **top-p** as "
-            "many as have that probability together, **min-p** those that have that share of the likeliest one's), "
-            "and one of those that are kept is drawn by lot; a filter at 0, or top-p at 1, drops nothing. Move the "
-            "sliders and look at the bars: what they take from the likely pieces goes to thousands of others, most of "
-            "which make no sense here. Then press *Draw a word*: the piece that the lot falls on is appended to the "
-            "text, and the next one is drawn after that. This is how every text of a model is written. The **seed** "
-            "is the number from which the lot follows: the same seed and settings draw the same words."
+            "always taking the likeliest. Then filters drop unlikely ones: **top-k** keeps the k likeliest; **top-p** "
+            "keeps the likeliest until these together have that probability; **min-p** drops each whose probability "
+            "is less than that share of the likeliest one's. One of those that are kept is drawn by lot. A filter at "
+            "0, or top-p at 1, drops nothing. Raise T and look at the bars: what the likely pieces lose goes to "
+            "thousands of others, most of which make no sense here; then let a filter cut these off again. Now press "
+            "*Draw a word*: the piece that the lot falls on is appended to the text, and the next one is drawn after "
+            "that. This is how every text of a model is written. The **seed** is the number from which the lot "
+            "follows: change it, and the lot falls otherwise."
         ),
-        Text("Which temperature makes the model always say the same? And what do you need to make it say nonsense?"),
         Text(
-            "At T = 0, or with top-k = 1, only the likeliest is kept: the same each time. At T = 2 with no "
-            "filter the bars "
-            "become alike, and thousands of unlikely pieces together take a large part of the lot: soon one is "
-            "drawn that "
-            "makes no sense. top-p and min-p cut off that long tail."
+            "Which temperature makes the model say the same whatever the seed is? And how must temperature and "
+            "filters stand so that it says nonsense?"
+        ),
+        Text(
+            "At T = 0, or with top-k = 1, only the likeliest is kept: the same each time. At T = 2 with no filter the "
+            "bars become alike, and thousands of unlikely pieces together take a large part of the lot: soon one is "
+            "drawn that makes no sense. top-p and min-p cut off that long tail."
         ),
         "The capital of France is", _next,
     ),
@@ -240,46 +241,48 @@ STEPS = {
         Text("The chain rule"),
         Text(
             "How likely is a whole text? The probability of the first word, times that of the second after the first, "
-            "times that of the third after both: P(w₁ … wₙ) = ∏ P(wᵢ | w₁ … wᵢ₋₁). Products become tiny, so one adds "
-            "up **surprise** instead: a piece of probability ½ surprises by 1 bit, one of ¼ by 2 bits. **Perplexity** "
-            "is among how many equally likely pieces the model seems to choose at each place. **Bits per byte** is "
-            "the surprise over the text's length (a letter is a byte, an accented one two), and can be compared "
-            "between models with different pieces. The dotted line adds up. Where a model has no mark for the "
-            "beginning, the first piece has nothing before it and is left out. And surprise is not strangeness: it "
-            "tells what this model expected, which need not be what you would."
+            "times that of the third after both: P(w₁ … wₙ) = ∏ P(wᵢ | w₁ … wᵢ₋₁), where ∏ multiplies all of them and "
+            "| stands for *after*. So each piece is judged by all that stands before it. Products become tiny, so one "
+            "counts in halvings and adds these up: a piece of probability ½ **surprises** by 1 bit, one of ¼ by 2 "
+            "bits. **Perplexity** is among how many equally likely pieces the model seems to choose at each place. "
+            "**Bits per byte** is the surprise over the text's length (a letter is a byte, an accented one two), and "
+            "can be compared between models with different pieces. The dotted line adds up from piece to piece. Where "
+            "a model has no mark for the beginning, the first piece has nothing before it: it is left out, with its "
+            "letters. And surprise is not strangeness: it tells what this model expected. Many things might follow "
+            "*The*, so that even a cat surprises; after *The cat* fewer are left."
         ),
-        Text("Change one word to make the sentence strange. Where does the surprise rise: only at that word?"),
         Text(
-            "Mostly at the changed word, and often a little behind it, since what follows is judged by what "
-            "came before. "
-            "A model that was trained on sentences like yours is surprised less: pre-training is nothing but to "
-            "make this "
-            "sum small over very much text."
+            "Change one word to make the sentence strange (Enter takes it). Where does the surprise change: only at "
+            "that word? Why?"
+        ),
+        Text(
+            "Mostly at the changed word, and often a little behind it, since what follows is judged by what came "
+            "before. A model that was trained on sentences like yours is surprised less: pre-training is nothing but "
+            "to make this sum small over very much text."
         ),
         "The cat sat on the mat because it was tired.", _chain,
     ),
     4: Step(
         Text("Counting before networks"),
         Text(
-            "Before there were networks one counted: how often did *e* follow *th*? Such an **n-gram** table needs no "
-            "training but counting. Yours is made of your text below, and tried on the beginning of a sentence that "
-            "does not stand in it. The further the table looks back, the fewer of that sentence's places it has ever "
-            "seen; where it has seen none, it looks back less. And what it has seen once or twice it takes for nearly "
-            "certain, so that any other letter surprises it all the more. Then the same beginning goes to a tiny "
-            "network, if one was trained here, and to Gemma with 270 million **weights** (the numbers that were "
-            "learned). **Bits per byte** tells how surprised each one is by your beginning, for each of its letters "
-            "(bytes): lower is better, and 8 would be to know nothing."
+            "Before there were networks one counted: how often did *e* follow *th*? Such a table of so many letters "
+            "(an **n-gram** table, n for how many) needs no training but counting. Yours is made of your text below, "
+            "and tried on the beginning of a sentence that does not stand in it. The further the table looks back, "
+            "the fewer of that sentence's places it has ever seen; where it has seen none, it looks back less. And "
+            "what it has seen once or twice it takes for nearly certain, so that any other letter surprises it all "
+            "the more. Then the same beginning goes to **networks**, which calculate with numbers that were learned, "
+            "their **weights**: a tiny one, if one was trained here, and Gemma with 270 million. **Bits per byte** "
+            "tells how surprised each one is by your beginning, not by what it writes: lower is better, and 8 would "
+            "be to know nothing, since a byte has 8 bits."
         ),
         Text(
             "Let the table look back 1, 4 and 8 letters, and watch what it writes and its bits per byte. Why is more "
             "not always better?"
         ),
         Text(
-            "One letter back gives letter salad. Four give words. With eight the table only says your own text "
-            "again, and "
-            "knows nothing about a beginning it has never seen. A network need not have seen the very letters: "
-            "it learns "
-            "what words have in common, and so is surprised less by what is new."
+            "One letter back gives letter salad. Four give words. With eight the table only says your own text again, "
+            "and knows nothing about a beginning it has never seen. A network need not have seen the very letters: it "
+            "learns what words have in common, and so is surprised less by what is new."
         ),
         STORY, _counting,
     ),
@@ -287,23 +290,24 @@ STEPS = {
         Text("Meaning as numbers"),
         Text(
             "Inside the model, a piece is no id any more but a **vector**: a list of hundreds of numbers, the "
-            "**embedding**. What is used alike gets vectors that point alike; the **cosine** says how much: 1 is the "
-            "same direction. Compare them with each other rather than with 0, since the vectors of one model all "
-            "point a little alike: the multilingual one gives even what has nothing in common about 0.75. Your words "
-            "and sentences, one a line, are drawn on a plane that keeps as much of their differences as a plane can "
-            "(**PCA**, which turns the many numbers to their two most telling directions; how much of the differences "
-            "is left, the picture says). Close means *used alike*, not *true alike*. Then analogies: from *man* to "
-            "*king* is a step; the same step from *woman* should lead to *queen*."
+            "**embedding**; a sentence has the mean of those of its pieces. What is used alike gets lists that are "
+            "alike; the **cosine** says how much: 1 is the same direction. Compare cosines with each other rather "
+            "than with 0, since the vectors of one model all point a little alike: the multilingual one gives even "
+            "what has little in common 0.75 to 0.87. Your words and sentences, one a line, are drawn on a plane that "
+            "keeps as much of their differences as a plane can (**PCA**, which turns the many numbers to their two "
+            "most telling directions). That is only a part, as the line above the picture says: what lies close there "
+            "need not be closest, so believe the cosines. Close means *used alike*, not *true alike*. Then analogies: "
+            "from *man* to *king* is a step; the same step from *woman* should lead to *queen*, of all words that "
+            "stand here."
         ),
         Text(
-            "The last three lines say the same in two languages, and the opposite. Which two lie closest, and should "
-            "they? Try a sentence of your own."
+            "The last three lines say the same in two languages, and the opposite. Which two have the highest cosine, "
+            "and how near is the opposite? Would you have wanted that? Try a sentence of your own."
         ),
         Text(
-            "The multilingual model puts translations side by side. But a sentence and its opposite lie close as well: "
-            "they speak of the same things. Close means *used alike*, not *true alike*. Analogies succeed for a "
-            "few well "
-            "known pairs and fail for many others, and what people wrote about men and women comes out too: "
+            "The multilingual model puts translations side by side. But a sentence and its opposite lie close as "
+            "well: they speak of the same things. Close means *used alike*, not *true alike*. Analogies succeed for a "
+            "few well known pairs and fail for many others, and what people wrote about men and women comes out too: "
             "that is where bias comes from."
         ),
         f"{WORDS}\n{SENTENCES}", _meaning,
@@ -313,65 +317,73 @@ STEPS = {
         Text(
             "How does a piece know about the others? A model is a pile of **layers**, and in each of them several "
             "**heads** let every piece look at others and take over a part of what they hold: hᵢ = Attention(hᵢ₋₁, "
-            "hᵢ₋₁, hᵢ₋₁) + hᵢ₋₁. Here hᵢ is what a piece holds after layer i; what it held before is kept, and "
-            "something is added. How much it looks where is a number, the **weight** of its attention, and those of a "
-            "piece add up to 100 %. A **decoder**, which writes, may only look back. A **BERT**, which judges texts "
-            "on the page Sentiment, looks both ways. A **translator** looks across, from its words to those of the "
-            "source. Point at a piece to see where it looks."
+            "hᵢ₋₁, hᵢ₋₁) + hᵢ₋₁. Here hᵢ is what all pieces hold after layer i. It stands three times since it serves "
+            "three ends: who looks, what is looked at, and what is taken over; what was held before is kept (+), and "
+            "something is added. How much a piece looks where is its **attention weight**, a share: those of a piece "
+            "add up to 100 %. (The learned numbers of step 4 are called weights too, and are others.) Each head "
+            "shares in a way of its own, a habit; head 0 below is no head but the average of all. A **decoder**, "
+            "which writes, may only look at itself and back (*causal*). A **BERT**, which judges texts on the page "
+            "Sentiment, looks both ways. A **translator** looks across, from its words to those of the source. Point "
+            "at a square of the matrix, or a line, to read who looks where; the table of habits below has all heads."
         ),
-        Text("Compare head 0, the average, with single heads of the same layer. What does the average hide?"),
         Text(
-            "Single heads have clear habits: one looks at the piece before, one at the same word earlier, very "
-            "many at the "
-            "first piece, which is where a head looks that has nothing to do. The average smears them into a "
-            "grey that no "
-            "head has. And attention shows where a model looks, not why it decides."
+            "Compare head 0, the average, with single heads of the same layer, by the sentence above the pictures. "
+            "What does the average hide?"
+        ),
+        Text(
+            "Single heads have clear habits: one looks at the piece before, one at the same word earlier, very many "
+            "at the first piece, which is where a head looks that has nothing to do. The average smears them into a "
+            "grey that no head has. And attention shows where a model looks, not why it decides."
         ),
         "The cat sat on the mat because it was tired.", _attention,
     ),
     7: Step(
         Text("Layer by layer"),
         Text(
-            "Each layer only adds something to what is there: the **residual stream**, the numbers that a piece "
-            "holds, runs from the embedding at the bottom (layer 0) to the answer at the top. If the model had to "
-            "speak after each layer, what would it say? This is the **logit lens**: it turns what is there after a "
-            "layer into scores (logits) for the next piece, as the model does after its last one. Read each column "
-            "from the bottom upwards: it stands over a piece, and shows which piece would be the likeliest next one "
-            "after that layer. The darker the cell, the higher that piece's probability. The bars below tell by how "
-            "much each layer changes the stream."
+            "Each layer adds something to what is there: the **residual stream**, the numbers that a piece holds, "
+            "runs from the embedding at the bottom (layer 0) to the answer at the top. If the model had to speak "
+            "after each layer, what would it say? This is the **logit lens**: it turns what is there after a layer "
+            "into scores (logits) for the next piece, as the model does after its last one. Read each column from the "
+            "bottom upwards: it stands over a piece, and shows which piece would be the likeliest next one after that "
+            "layer. Layer 0 holds nothing but the piece itself, so it often says that; and lower layers are not made "
+            "to be read so, which is why odd pieces stand there, some with a high probability. The darker the cell, "
+            "the higher the probability. The bars below tell by how much each layer changes the stream, in percent of "
+            "what was there before it."
         ),
         Text(
             "After which layer is the right word the likeliest for the first time, and from which layer on does it "
             "keep a probability above 50 %?"
         ),
         Text(
-            "Low layers name pieces that look alike or mean nothing, the middle ones the right kind of word, "
-            "and often only "
-            "the last third names the word itself. Its probability then rises, not always evenly; the sentence above "
-            "the picture tells both layers for the end of your text. The last row is exactly what the model says."
+            "Low layers name pieces that look alike or mean nothing, the middle ones the right kind of word, and "
+            "often only the last third names the word itself. Its probability then rises, not always evenly; the "
+            "sentence above the picture tells both layers for the end of your text. The last row is exactly what the "
+            "model says."
         ),
         "The capital of France is the city of", _lens,
     ),
     8: Step(
         Text("Pre-training and fine-tuning"),
         Text(
-            "A model learns in two phases. **Pre-training**: it reads very much text and its weights, the numbers in "
-            "it, are moved a little token by token, so that its surprise (step 3: how unlikely it found the token "
-            "that came) becomes smaller. A **step** is one such move, after some texts. **Fine-tuning**: the same "
-            "again on a little text of one kind, a task. Below, one beginning before, in the middle of and after a "
-            "run of Fine-tune on this computer, and the curve of its surprise, the **loss**: the lower, the better it "
-            "foretells."
+            "A model learns in two phases. **Pre-training**: from nothing, it reads very much text; after every few "
+            "texts its weights, the numbers in it, are moved a little, so that its surprise (the third step of the "
+            "lesson: how unlikely it found what came) becomes smaller. Each such move is a **step of training**. "
+            "**Fine-tuning**: a model that has been pre-trained goes on like this with a little text of one kind, a "
+            "task. On the page Fine-tune both can be done; a tiny model from nothing is pre- training in small. Where "
+            "a run is finished, it stands here: what it made of one beginning before, in the middle of and after its "
+            "training, and the curve of its surprise, the **loss**: the lower, the better it foretells."
         ),
-        Text("Can I train one on my own computer? Does it understand? Can it be creative?"),
         Text(
-            "The article's three questions. **On my own computer**: a tiny one, and the fine-tuning of a small "
-            "one, yes: "
-            "look at the run's time and at what it cost. A large one costs billions of times as much. "
+            "Can I train one on my own computer? Does it understand? Can it be creative? Answer in your own words, "
+            "with what you saw above."
+        ),
+        Text(
+            "The article's three questions. **On my own computer**: a tiny one, and the fine-tuning of a small one, "
+            "yes: look at the run's time and at what it cost. A large one costs billions of times as much. "
             "**Understanding**: ask step 2 to go on from *17 + 25 =* or *The opposite of hot is not*; what was never "
             "written like this often comes out wrong, since the model knows what is said and not what is true. "
-            "**Creativity**: it draws what is possible by lot. A higher temperature gives what nobody has "
-            "written, and soon "
-            "what nobody understands; what is good in it, a reader has to choose."
+            "**Creativity**: it draws what is possible by lot. A higher temperature gives what nobody has written, "
+            "and soon what nobody understands; what is good in it, a reader has to choose."
         ),
         "", _phases,
     ),

@@ -32,7 +32,12 @@ def show_phases() -> None:
     runs = [run for run in views.listed(house().settings) if run.state == "finished"] if may("see runs") else []
     told = [run for run in (views.read(house().settings, one.id) for one in runs[:8]) if run.samples]
     if not told:
-        st.caption(_("No run with samples is here yet. Start one: a tiny model learns in minutes on this computer."))
+        st.caption(
+            _(
+                "No run that kept what it wrote is here yet. Start one: a tiny model learns in minutes on this "
+                "computer. Then come back here."
+            )
+        )
         st.page_link("finetune.py", label=_("Start a run on Fine-tune"), icon=":material/model_training:")
         return
     titles = {run.id: run.title for run in told}

@@ -15,8 +15,8 @@ from pages.parts.text import show_text
 MODEL, WRITER = "gemma-3-270m", "smollm2-135m-instruct"
 TRIALS = {
     "17 + 25 =": Text(
-        "It has seen many sums and learned no rule for them: digits come that often stand after such signs. Often they "
-        "are wrong, and now and then they are right by luck."
+        "Digits come that often stand after such signs. Whoever knew the rule would be right each time; it is wrong "
+        "often, and now and then right. Then it goes on with more sums, since such lines stand together."
     ),
     "The opposite of hot is not": Text("*Not* turns the meaning round, but the words around it stay the likely ones."),
     "My sister has two brothers, me and one more. So my sister's brothers are, together with my sister,": Text(
@@ -33,28 +33,32 @@ def show_questions() -> None:
     """Understanding and creativity; the run above has answered the first."""
     st.subheader(_("Three questions to end with"), anchor=False)
     words = _(
-        "**Can I train one on my own computer?** Yes, a tiny one: the run above, or the one that you start, says how "
-        "long it took and what it cost. A processor with two cores and nothing else to do needs about four minutes for "
-        "it, in which it learns how words and sentences look, and hardly what they mean."
+        "**Can I train one on my own computer?** Yes, a tiny one from nothing, with a few million weights, or a "
+        "small one further. A processor with two cores and nothing else to do needs about four minutes for the tiny "
+        "one, in which it learns how words and sentences look, and hardly what they mean. A finished run tells above "
+        "how long it took and what it cost."
     )
     st.markdown(words)
     if not is_here(VIEWS["next"], MODEL):
         return
     words = _(
-        "**Does it understand?** It foretells what usually stands there. Where the usual is also true, that looks like "
-        "understanding; where it is not, one sees the difference. Choose a beginning, and judge how {model} goes on.",
+        "**Does it understand?** Not as you do: it foretells what usually stands there. Where the usual is also true, "
+        "that looks like understanding; where it is not, one sees the difference. Choose a beginning, and judge how "
+        "{model} goes on.",
         model=title_of(MODEL),
     )
     st.markdown(words)
-    prompt = st.selectbox(_("Where it fails"), list(TRIALS), key="trial8", bind="query-params")
+    prompt = st.selectbox(_("A beginning"), list(TRIALS), key="trial8", bind="query-params")
     if _is_asked("tried8", is_pressed=st.button(_("Let it go on"), key="try8", icon=":material/psychology_alt:")):
         show_text(prompt + go_on(MODEL, prompt))
         st.caption(_(TRIALS[prompt]))
     words = _(
-        "**Can it be creative?** The same beginning at three temperatures, written by {model}. The more bits of "
-        "surprise, the less usual its words were: with new ideas comes nonsense, which is their price, and which of "
-        "the two it is a reader has to say.",
+        "**Can it be creative?** It can write what nobody has written; whether that is good, a reader has to say. "
+        "The same beginning at three temperatures, written by {model}, which tells stories better than {other}. "
+        "The bits say how surprised the model itself is by what was drawn: the more, the less usual the words. With "
+        "new ideas comes nonsense, which is their price.",
         model=title_of(WRITER),
+        other=title_of(MODEL),
     )
     st.markdown(words)
     is_asked = _is_asked("wrote8", is_pressed=st.button(_("Write three"), key="write8", icon=":material/edit:"))

@@ -52,7 +52,8 @@ def say_choices(result: NextResult) -> None:
               kept=result.kept, all=result.vocabulary, list=best)  # fmt: skip
     others = result.kept - sum(one.share > 0 for one in result.choices)
     if others > 0:
-        words += " " + _("The {count:,} unlikely ones that follow have {share} together.", count=others,
+        words += " " + _("All but the {first} likeliest, {count:,} pieces, have {share} together.", count=others,
+                         first=result.kept - others,
                          share=percent(max(0.0, 1 - sum(one.share for one in result.choices))))  # fmt: skip
     st.markdown(plain(words))
 
@@ -100,7 +101,9 @@ def say_turning(result: LensResult) -> None:
     words = _("At the end of the text the model says {word}, with {share}. It is the likeliest for the first time "
               "after layer {first} of {last}.", word=quoted(found.word),
               share=f"{found.probability:.0%}", first=found.first, last=last)  # fmt: skip
-    if found.settled is None:
+    if found.settled == last:
+        words += " " + _("Only after the last one has it more than 50 %.")
+    elif found.settled is None:
         words += " " + _("It ends with less than half of the probability: all others together are likelier.")
     else:
         words += " " + _("From layer {layer} on its probability stays above 50 %.", layer=found.settled)

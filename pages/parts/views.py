@@ -265,9 +265,9 @@ def show_counting(text: str, prompt: str, order: int, key: str) -> float | None:
     if result is None:
         return None
     words = _(counted(
-        "The table has counted what follows {contexts:,} different beginnings of {count} letter. Of the end of yours "
+        "The table has counted what follows {contexts:,} different runs of {count} letter. Of the end of yours "
         "it knows {context}, after which came: {list}.",
-        "The table has counted what follows {contexts:,} different beginnings of up to {count} letters. Of the end of "
+        "The table has counted what follows {contexts:,} different runs of up to {count} letters. Of the end of "
         "yours it knows {context}, after which came: {list}.", order, contexts=result.contexts,
         context=repr(result.context),
         list=", ".join(f"{one.text!r} {one.count}×" for one in result.followers),

@@ -211,7 +211,7 @@ def test_attention_across_to_a_source(open_page: Open) -> None:
 
 
 def test_the_last_step_shows_a_run(open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "No run with samples" in said(open_page("explore", link={"step": "8"}))
+    assert "No run that kept what it wrote" in said(open_page("explore", link={"step": "8"}))
     metrics = [{"step": step, "time": 10.0 * step, "loss": 3.0 - step, "tokens_per_second": 50.0} for step in range(3)]
     samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
     run = RunView(
@@ -280,4 +280,4 @@ def test_the_last_questions_are_worked_live(open_page: Open) -> None:
     app.button(key="try8").click().run()
     app.button(key="write8").click().run()
     assert not app.exception and not app.error
-    assert said(app).count("bits of surprise a byte") == 3 and "right by luck" in said(app)
+    assert said(app).count("bits of surprise a byte") == 3 and "Whoever knew the rule" in said(app)
