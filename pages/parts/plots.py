@@ -335,8 +335,11 @@ def grouped(counts: Mapping[str, Mapping[str, float]], unit: str) -> dict[str, A
          "width": None if len(values) > FEW_BARS else 0.3}
         for number, (name, values) in enumerate(counts.items())
     ]  # fmt: skip
+    bars = len({label for values in counts.values() for label in values})
+    room = {"range": [-1, bars]} if bars <= FEW_BARS else {}
     layout = {
-        "height": 340, "margin": MARGIN | {"b": 90}, "bargap": 0.2, "xaxis": {"type": "category", "automargin": True},
+        "height": 340, "margin": MARGIN | {"b": 90}, "bargap": 0.2,
+        "xaxis": {"type": "category", "automargin": True} | room,
         "yaxis": {"title": {"text": unit}, "automargin": True},
         "legend": {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     }  # fmt: skip
