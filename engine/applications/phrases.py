@@ -1,13 +1,17 @@
 """Words and short phrases by themselves, which translators of sentences read as the beginning of one: "Thanks" became
-"Obrigado por". Each is asked for in several forms, and what these agree on is taken."""
+"Obrigado por". Each is asked for in several forms, and what these agree on is taken.
+Of common ones it is known how each language says them (`phrases.toml`): there a translation has to be one of these."""
 
 from __future__ import annotations
 
 import math
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 from engine.applications.faults import is_doubled
 from engine.requests import Generation
@@ -16,7 +20,10 @@ MAX_WORDS = 3
 LONGER, UNLIKE, BEGUN = 0.6, 0.3, 0.5
 """Weight of a translation for each word that it has more than its source; of one that came back as it was, or doubled;
 and of what another one begins with."""
-_SIGNS = ".,;:!?¡¿…\"'“”„«» "
+_SIGNS = ".,;:!?¡¿…\"'“”„«»\u00a0\u202f。！？， "
+_ENDS = {"fr": str.maketrans({"!": "\u00a0!", "?": "\u00a0?"}), "zh": str.maketrans("!?.", "！？。")}
+_BEGINNINGS = {"es": {"!": "¡", "?": "¿"}}
+"""Signs at the end of a phrase as a language writes them, and those that it begins with too."""
 
 
 def is_phrase(text: str) -> bool:
@@ -47,6 +54,37 @@ def agreed(text: str, made: Sequence[Generation]) -> Generation:
     return replace(chosen, text=_like(text, chosen.text.strip(_SIGNS)))
 
 
+def common(text: str, source: str, target: str) -> list[str]:
+    """How a common phrase is said in the target, as the phrase is ended and begun; nothing of any other text."""
+    lines = [[_bare(phrase) for phrase in line] for line in _common(source)]
+    found = sorted((line.index(_bare(text)), number) for number, line in enumerate(lines) if _bare(text) in line)
+    said = _common(target)
+    return [_signed(text, phrase, target) for _, number in found for phrase in (said[number] if said else ())]
+
+
+def among(translation: str, known: Sequence[str]) -> str:
+    """Which of the ways to say a common phrase a translation is, whatever its signs; "" where it is none."""
+    return next((phrase for phrase in known if _bare(phrase) == _bare(translation)), "")
+
+
+def _bare(text: str) -> str:
+    return " ".join(text.replace("’", "'").strip(_SIGNS).casefold().split())
+
+
+@cache
+def _common(language: str) -> list[list[str]]:
+    """Common phrases of a language, each in its variants; none of a language that the file does not have."""
+    file = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["phrases"]
+    return [line.split(" | ") for line in file.get(language, "").split("\n") if line]
+
+
+def _signed(text: str, phrase: str, target: str) -> str:
+    whole = _like(text, phrase)
+    end = whole[len(whole.rstrip(".!?…:;,")) :]
+    before = _BEGINNINGS.get(target, {}).get(end[-1:], "")
+    return before + whole.removesuffix(end) + end.translate(_ENDS.get(target, {}))
+
+
 def _weight(text: str, made: Generation) -> float:
     bare = made.text.strip(_SIGNS)
     extra = max(0, len(bare.split()) - len(text.split()))
@@ -55,8 +93,9 @@ def _weight(text: str, made: Generation) -> float:
 
 
 def _like(text: str, translation: str) -> str:
-    """With the phrase's own sign at the end, and a capital where it has one."""
-    end = text.strip()[len(text.strip().rstrip(".!?…:;,")) :]
+    """With the phrase's own sign at the end, and a capital where it has one or its script has none."""
+    asked = text.strip().translate(str.maketrans("！？。，", "!?.,"))
+    end = asked[len(asked.rstrip(".!?…:;,")) :]
     first = text.strip(_SIGNS)[:1]
-    begun = translation[:1].upper() if first.isupper() else translation[:1]
+    begun = translation[:1].upper() if not first.islower() else translation[:1]
     return begun + translation[1:] + end

@@ -13,7 +13,7 @@ from engine.applications.faults import find_fault, told_lost
 from engine.applications.glossary import find_terms
 from engine.applications.languages import SPACELESS
 from engine.applications.literals import NO_TERMS, Kept, calm, is_shouted, keep_aside, missing, restored, shouted
-from engine.applications.phrases import agreed, forms, is_phrase
+from engine.applications.phrases import agreed, among, common, forms, is_phrase
 from engine.applications.prompts import ask, style_of
 from engine.applications.segments import split
 from engine.applications.wrapping import unwrapped, wrapped
@@ -44,6 +44,8 @@ class Sentence:
     """The first translation looked broken and was made again in another way."""
     halfway: str = ""
     """Of a translation through English: the English that the second model read."""
+    is_common: bool = False
+    """A common phrase, said as it is known to be said; the model wrote something else."""
 
     @property
     def is_doubtful(self) -> bool:
@@ -177,7 +179,11 @@ class Work:
         """Keep a sentence, after a second try where the first looks broken; the better one of both is kept."""
         source, is_better = self.calm[index], False
         chosen, fault = self._restored(source, self.kept[index], first)
-        if is_phrase(source) and self._may_mislead(source, chosen, fault):
+        known = [] if find_terms(source, self.terms) else common(source, self.source, self.target)
+        is_exchanged = bool(known) and not among(chosen.text, known)
+        if known:
+            chosen, fault = _said(chosen, known), NOTHING
+        elif is_phrase(source) and self._may_mislead(source, chosen, fault):
             agreed_on = yield from self._agreed(source, chosen)
             is_better = agreed_on.text.casefold() != chosen.text.casefold()
             chosen, fault = agreed_on, find_fault(source, agreed_on, self.target)
@@ -185,7 +191,7 @@ class Work:
             second, still = yield from self._again(source, (self.kept[index], first.text))
             if second is not None and not still:
                 chosen, fault, is_better = second, NOTHING, True
-        self._keep(index, chosen, fault, is_better=is_better)
+        self._keep(index, Sentence(source, "", None, fault, is_better, is_common=is_exchanged), chosen)
         if self.sentences[-1].text != self._shown:
             yield Event("replace", text=self._joined())
         self._raw = self._shown = ""
@@ -198,14 +204,14 @@ class Work:
             return False
         return first.finish_reason != "deadline" and (style == "pair" or (style == "few-shot" and is_doubtful))
 
-    def _keep(self, index: int, chosen: Generation, fault: Text, *, is_better: bool) -> None:
-        if chosen.mean_logprob is not None:
-            self.logprobs.append((chosen.mean_logprob, max(1, chosen.new_tokens)))
-        score = None if chosen.mean_logprob is None else math.exp(chosen.mean_logprob)
-        text, original = chosen.text.strip(), self.asked[index].text
-        text = shouted(text) if self.calm[index] != original else text
-        self.sentences.append(Sentence(original, text, score, fault, is_better))
-        self.settings = self.settings or dict(chosen.settings)
+    def _keep(self, index: int, sentence: Sentence, made: Generation) -> None:
+        if made.mean_logprob is not None:
+            self.logprobs.append((made.mean_logprob, max(1, made.new_tokens)))
+        score = None if made.mean_logprob is None else math.exp(made.mean_logprob)
+        text, original = made.text.strip(), self.asked[index].text
+        text = shouted(text) if sentence.source != original else text
+        self.sentences.append(replace(sentence, source=original, text=text, score=score))
+        self.settings = self.settings or dict(made.settings)
 
     def _again(self, source: str, tried: tuple[Kept, str]) -> Generator[Event, None, tuple[Generation | None, Text]]:
         """The second try, None where it cannot be had; yields only signs of life, because it may be no better."""
@@ -260,3 +266,9 @@ class Work:
 
     def _tail(self) -> str:
         return self.segments[-1].before if self.segments and not self.segments[-1].text else ""
+
+
+def _said(made: Generation, known: list[str]) -> Generation:
+    """A common phrase's translation as it is known to be said: the model's where it is one of these."""
+    said = among(made.text, known)
+    return replace(made, text=said) if said else replace(made, text=known[0], mean_logprob=None)

@@ -34,6 +34,7 @@ def show_translation(text: str, result: TranslateResult) -> None:
         facts.append(_("translated from {language}", language=NAMED[done.source]))
         facts += [_("a guess: choose another under From")] if done.is_guessed else []
         facts += [_("through English")] if result.via else []
+        facts += [_("a common phrase, from our list")] if any(one.is_common for one in done.sentences) else []
         st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(text, "translation")
     if done.warning:

@@ -10,6 +10,7 @@ import pytest
 
 from engine.applications import APPLICATIONS, sentiment, translate
 from engine.applications.sentiment import SentimentRequest
+from engine.applications.translate import TranslateRequest
 from engine.serving.compose import House, open_house
 from engine.serving.protocol import Caller
 from engine.settings import current
@@ -61,6 +62,22 @@ def test_built_in_sentences_lose_no_word(home: House, number: int) -> None:
     assert len(translate.SAMPLES) == len(TRANSLATED)
     (done,) = APPLICATIONS["translate"].run(home.engine, translate.SAMPLES[number], US).translations
     assert all(word in done.text for word in TRANSLATED[number]) and not done.warning, done.text
+
+
+@pytest.mark.parametrize(
+    ("target", "typed"),
+    [
+        ("fr", {"Hello": "Bonjour", "Hi": "Bonjour", "Gracias": "Merci", "Hello world": "Bonjour le monde"}),
+        ("es", {"Hello": "Hola", "Hi": "Hola", "Hello world": "Hola mundo", "How are you?": "¿Cómo estás?"}),
+        ("pt", {"Hello": "Olá", "Hi": "Oi", "Hello world": "Olá, mundo"}),
+        ("en", {"Gracias": "Thanks", "Bonjour": "Good morning", "Olá": "Hello"}),
+    ],
+)
+def test_what_people_type_first_is_translated_rightly(home: House, target: str, typed: dict[str, str]) -> None:
+    need(home, "translate")
+    for text, said in typed.items():
+        (done,) = APPLICATIONS["translate"].run(home.engine, TranslateRequest(text, target=target), US).translations
+        assert done.text == said and not done.warning, text
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+import tomllib
 from collections.abc import Callable
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from fakes import HOST
 
-from engine.applications import translate
+from engine.applications import phrases, translate
 from engine.applications.faults import find_fault, is_looping
 from engine.applications.literals import keep_aside
 from engine.applications.phrases import agreed, is_phrase
@@ -21,7 +23,7 @@ from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, NotReadyError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Event, Generate, Generation
 
-LETTER = "  Hello there. How are you?\n\n\t- It rains. 12.5 %\n\t- See www.site.org\n\nBye."
+LETTER = "  Look there. Who are you?\n\n\t- It rains. 12.5 %\n\t- See www.site.org\n\nGone."
 
 
 def asked(request: Generate) -> str:
@@ -54,9 +56,9 @@ def test_layout_stays_as_it_was_and_the_stream_joins_to_the_result(house) -> Non
     house.backend.say = loudly
     events = list(translate.stream(house.engine, TranslateRequest(LETTER, "en", "fr"), HOST))
     (done,) = events[-1].result.translations
-    assert done.text == "  HELLO THERE. HOW ARE YOU?\n\n\t- IT RAINS. 12.5 %\n\t- SEE www.site.org\n\nBYE."
+    assert done.text == "  LOOK THERE. WHO ARE YOU?\n\n\t- IT RAINS. 12.5 %\n\t- SEE www.site.org\n\nGONE."
     assert joined(events) == done.text
-    assert [sentence.source for sentence in done.sentences][:2] == ["Hello there.", "How are you?"]
+    assert [sentence.source for sentence in done.sentences][:2] == ["Look there.", "Who are you?"]
     assert done.score == pytest.approx(0.5) and done.source == "en" and done.warning == ""
     assert events[-1].result.settings["temperature"] == 0.0
 
@@ -113,7 +115,7 @@ def test_chinese_is_joined_without_spaces_and_split_with_them(house) -> None:
     assert to_chinese.translations[0].text == "这是一句话。这是一句话。\n这是一句话。"
     house.backend.say = lambda request: "A sentence."
     from_chinese = translate.APPLICATION.run(
-        house.engine, TranslateRequest("你好。我叫李明！\n再见。", "zh", "en"), HOST
+        house.engine, TranslateRequest("天很好。我叫李明！\n下雨了。", "zh", "en"), HOST
     )
     assert from_chinese.translations[0].text == "A sentence. A sentence.\nA sentence."
 
@@ -227,11 +229,11 @@ def test_a_pair_without_a_model_of_its_own_goes_through_english(house, monkeypat
 
 def test_literals_are_kept_from_the_model_and_shown_again(house) -> None:
     house.backend.say = lambda request: request.prompt.replace("Pay", "Pague").replace("at", "em")
-    asked = TranslateRequest("Pay €5 at https://x.org today. Hello.", "en", "pt")
+    asked = TranslateRequest("Pay €5 at https://x.org today. Go.", "en", "pt")
     events = list(translate.stream(house.engine, asked, HOST))
     assert house.backend.seen[0].prompt == "Pay X1 at X2 today."
     assert joined(events) == events[-1].result.translations[0].text
-    assert joined(events) == "Pague 5\u00a0€ em https://x.org today. Hello."
+    assert joined(events) == "Pague 5\u00a0€ em https://x.org today. Go."
     assert not any("X1" in event.text for event in events)
 
 
@@ -268,7 +270,7 @@ def in_portuguese(text: str) -> str:
 
 def test_a_word_alone_that_came_back_doubled_is_asked_for_with_a_full_stop(house) -> None:
     house.backend.say = lambda request: "Hello." if request.prompt.endswith(".") else "Hello, the hello"
-    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("Olá", "pt", "en"), HOST).translations
+    (done,) = translate.APPLICATION.run(house.engine, TranslateRequest("Chapéu", "pt", "en"), HOST).translations
     assert done.text == "Hello" and done.sentences[0].is_second_try and not done.warning
 
 
@@ -472,6 +474,48 @@ def test_code_stays_and_is_not_asked_for(house) -> None:
     (done,) = translate.APPLICATION.run(house.engine, TranslateRequest(text, "en", "fr"), HOST).translations
     assert done.text == text.replace("Do this", "DO THIS").replace("Then go", "THEN GO")
     assert len(house.backend.seen) == 2 and not done.warning
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "written", "shown", "is_common"),
+    [("Hello", "en", "fr", "Oh", "Bonjour", True),
+     ("hello world!", "en", "fr", "Mon monde", "bonjour le monde\u00a0!", True),
+     ("Hi", "en", "es", "Mir", "Hola", True), ("GOOD MORNING", "en", "es", "Mir", "BUENOS DÍAS", True),
+     ("How are you?", "en", "es", "Cómo eres?", "¿Cómo estás?", True),
+     ("¿Cómo estás?", "es", "en", "How is it?", "How are you?", True),
+     ("Gracias", "es", "en", "Thanks,", "Thanks", False),
+     ("Good morning", "en", "zh", "早安", "早安", False), ("你好！", "zh", "en", "You okay", "Hello!", True),
+     ("I’m sorry.", "en", "de", "Ich bin traurig.", "Entschuldigung.", True),
+     ("Bitte", "de", "en", "Ask", "Please", True),
+     ("Hello dark world", "en", "fr", "Bonjour monde sombre", "Bonjour monde sombre", False)],
+)  # fmt: skip
+def test_a_common_phrase_is_said_as_it_is_known_to_be_said(
+    house, text: str, source: str, target: str, written: str, shown: str, is_common: bool
+) -> None:
+    house.backend.say = lambda request: written
+    request = TranslateRequest(text, source, target, "gemma-3-270m")
+    *events, last = translate.stream(house.engine, request, HOST)
+    (done,) = last.result.translations
+    assert done.text == shown and not done.warning and done.sentences[0].is_common == is_common
+    assert (done.score is None) == is_common, "how sure the model was of another text is no figure of this one"
+    assert joined(events) == shown, "what a reader saw coming is exchanged"
+
+
+def test_a_glossary_goes_before_what_is_known(house) -> None:
+    house.backend.say = lambda request: request.prompt.rsplit("\n", 2)[-1]
+    asked_for = TranslateRequest("Hello", "en", "fr", "student-en-fr", ["hello = allô"])
+    (done,) = translate.APPLICATION.run(house.engine, asked_for, HOST).translations
+    assert done.text == "Allô" and not done.sentences[0].is_common
+
+
+def test_common_phrases_stand_in_the_same_line_in_each_language() -> None:
+    file = tomllib.loads((Path(phrases.__file__).with_suffix(".toml")).read_text(encoding="utf-8"))["phrases"]
+    assert len({len(lines.strip().split("\n")) for lines in file.values()}) == 1 and set(file) >= {
+        "en",
+        "fr",
+        "es",
+        "zh",
+    }
 
 
 PHRASES = {

@@ -125,7 +125,7 @@ def test_a_file_is_translated_with_low_priority(bench: Bench) -> None:
     [
         ("a.md", "# My day\n\n- **the boat** at [home](x.md)\n", "# My dey\n\n- **thi buet** et [humi](x.md)\n"),
         ("a.csv", "id,text\n1,\"Good, day\"\n2,\n", "id,text\n1,\"Guud, dey\"\n2,\n"),
-        ("a.srt", f"{CUE}Hello there.\n", f"{CUE}Hillu thiri.\n"),
+        ("a.srt", f"{CUE}Boats there.\n", f"{CUE}Buets thiri.\n"),
     ],
     ids=["md", "csv", "srt"],
 )  # fmt: skip
