@@ -63,6 +63,9 @@ def test_home_leads_to_a_page_and_has_its_example_run(visit: Visit, address: str
     page = visit(address)
     expect(page.get_by_role("heading", level=1)).to_contain_text("What language models are for")
     expect(page).to_have_title("Home · Parlance")
+    links = page.locator("[data-testid=stMain] [data-testid=stPageLink-NavLink] p")
+    expect(links).to_have_count(2)
+    assert not links.evaluate_all("(all) => all.some((one) => one.scrollWidth > one.clientWidth + 1)"), "words are cut"
     page.locator(".st-key-try-write button").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Write")
     expect(page.get_by_label("What is the poem about?")).to_have_value("the first snow in the city")
