@@ -83,13 +83,13 @@ def new_run() -> None:
 
 
 def show_data(task: str, values: Mapping[str, Any], splits: Splits, found: Any) -> None:
-    """The rows, and in its place what changes their meaning; with all that a check finds, once it was asked for."""
-    show_rows(task, splits)
+    """What changes the meaning of the rows, in its place; all that a check finds, once it was asked for; the rows."""
     is_checked = st.session_state.get("checked")
     with found:
         show_findings((find_faults(values, splits) or [NOTHING]) if is_checked else find_in_data(values, splits))
     if is_checked:
         show_check(values, splits)
+    show_rows(task, splits)
 
 
 def one_run() -> None:

@@ -21,8 +21,10 @@ LONGER, UNLIKE, BEGUN = 0.6, 0.3, 0.5
 """Weight of a translation for each word that it has more than its source; of one that came back as it was, or doubled;
 and of what another one begins with."""
 _SIGNS = ".,;:!?¡¿…\"'“”„«»\u00a0\u202f。！？， "
-_ENDS = {"fr": str.maketrans({"!": "\u00a0!", "?": "\u00a0?"}), "zh": str.maketrans("!?.", "！？。")}
-_BEGINNINGS = {"es": {"!": "¡", "?": "¿"}}
+_ENDS: dict[str, dict[str, str]] = {
+    "fr": {"!": "\u00a0!", "?": "\u00a0?"}, "zh": {"!": "！", "?": "？", ".": "。"},
+}  # fmt: skip
+_BEGINNINGS: dict[str, dict[str, str]] = {"es": {"!": "¡", "?": "¿"}}
 """Signs at the end of a phrase as a language writes them, and those that it begins with too."""
 
 
@@ -81,8 +83,8 @@ def _common(language: str) -> list[list[str]]:
 def _signed(text: str, phrase: str, target: str) -> str:
     whole = _like(text, phrase)
     end = whole[len(whole.rstrip(".!?…:;,")) :]
-    before = _BEGINNINGS.get(target, {}).get(end[-1:], "")
-    return before + whole.removesuffix(end) + end.translate(_ENDS.get(target, {}))
+    before, signs = _BEGINNINGS.get(target, {}).get(end[-1:], ""), _ENDS.get(target, {})
+    return before + whole.removesuffix(end) + "".join(signs.get(sign, sign) for sign in end)
 
 
 def _weight(text: str, made: Generation) -> float:

@@ -51,9 +51,9 @@ def _show_models() -> None:
     if not status.models:
         st.caption(_("No model is loaded."))
     for model in status.models:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(model.title)}** · {what_it_does(model)}", width="stretch")
-            st.button(_("Unload"), key=f"host-unload-{model.id}-{model.runtime}", on_click=house().engine.unload,
+        words, button = st.columns([7, 1], vertical_alignment="center")
+        words.markdown(f"**{plain(model.title)}** · {what_it_does(model)}")
+        button.button(_("Unload"), key=f"host-unload-{model.id}-{model.runtime}", on_click=house().engine.unload,
                       args=(model.id, caller()), disabled=bool(model.running or model.queued))  # fmt: skip
 
 
