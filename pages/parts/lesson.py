@@ -369,7 +369,7 @@ STEPS = {
             "texts its weights, the numbers in it, are moved a little, so that its surprise (the third step of the "
             "lesson: how unlikely it found what came) becomes smaller. Each such move is a **step of training**. "
             "**Fine-tuning**: a model that has been pre-trained goes on like this with a little text of one kind, a "
-            "task. On the page Fine-tune both can be done; a tiny model from nothing is pre- training in small. Where "
+            "task. On the page Fine-tune both can be done; a tiny model from nothing is pre-training in small. Where "
             "a run is finished, it stands here: what it made of one beginning before, in the middle of and after its "
             "training, and the curve of its surprise, the **loss**: the lower, the better it foretells."
         ),
