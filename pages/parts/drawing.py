@@ -71,7 +71,8 @@ def offer_hundred(request: NextRequest, key: str) -> None:
     told = tally(result)
     st.markdown(plain(_(
         "Of {count} draws: {list}. No draw remembers the one before it, so a word often comes some times more or less "
-        "than is to be expected; the more draws, the smaller is that share. With another seed the counts are others.",
+        "than is to be expected; the more draws, the nearer the shares come to the bars. With another seed the counts "
+        "are others.",
         count=MOST_DRAWS,
         list=", ".join(f"{quoted(one.text)} {one.count}×" for one in sorted(told, key=lambda one: -one.count)[:5]),
     )))  # fmt: skip

@@ -201,8 +201,8 @@ STEPS = {
             "**unknown** (*[UNK]*), and what you typed is lost: few pieces are no gain there."
         ),
         Text(
-            "Type a name, a long number, or a sentence in another language. Who pays more pieces, and why does it "
-            "matter?"
+            "Type a name, a long number, or a sentence in another language. Which of them take more pieces, and why "
+            "does it matter?"
         ),
         Text(
             "Models are paid, and limited, by the piece. A tokenizer made from English text has few pieces for other "
@@ -244,12 +244,12 @@ STEPS = {
             "times that of the third after both: P(w₁ … wₙ) = ∏ P(wᵢ | w₁ … wᵢ₋₁), where ∏ multiplies all of them and "
             "| stands for *after*. So each piece is judged by all that stands before it. Products become tiny, so one "
             "counts in halvings and adds these up: a piece of probability ½ **surprises** by 1 bit, one of ¼ by 2 "
-            "bits. **Perplexity** is among how many equally likely pieces the model seems to choose at each place. "
-            "**Bits per byte** is the surprise over the text's length (a letter is a byte, an accented one two), and "
-            "can be compared between models with different pieces. The dotted line adds up from piece to piece. Where "
-            "a model has no mark for the beginning, the first piece has nothing before it: it is left out, with its "
-            "letters. And surprise is not strangeness: it tells what this model expected. Many things might follow "
-            "*The*, so that even a cat surprises; after *The cat* fewer are left."
+            "bits. **Perplexity** says the same as a number of choices: as if the model chose among so many equally "
+            "likely pieces at each place. **Bits per byte** is the surprise over the text's length (a letter is a "
+            "byte, an accented one two), and can be compared between models with different pieces. The dotted line "
+            "adds up from piece to piece. Where a model has no mark for the beginning, the first piece has nothing "
+            "before it: it is left out, with its letters. And surprise is not strangeness: it tells what this model "
+            "expected. Many things might follow *The*, so that even a cat surprises; after *The cat* fewer are left."
         ),
         Text(
             "Change one word to make the sentence strange (Enter takes it). Where does the surprise change: only at "
@@ -265,15 +265,15 @@ STEPS = {
     4: Step(
         Text("Counting before networks"),
         Text(
-            "Before there were networks one counted: how often did *e* follow *th*? Such a table of so many letters "
-            "(an **n-gram** table, n for how many) needs no training but counting. Yours is made of your text below, "
-            "and tried on the beginning of a sentence that does not stand in it. The further the table looks back, "
-            "the fewer of that sentence's places it has ever seen; where it has seen none, it looks back less. And "
-            "what it has seen once or twice it takes for nearly certain, so that any other letter surprises it all "
-            "the more. Then the same beginning goes to **networks**, which calculate with numbers that were learned, "
-            "their **weights**: a tiny one, if one was trained here, and Gemma with 270 million. **Bits per byte** "
-            "tells how surprised each one is by your beginning, not by what it writes: lower is better, and 8 would "
-            "be to know nothing, since a byte has 8 bits."
+            "Before there were networks one counted: how often did *e* follow *th*? Such a table counts **n-grams**, "
+            "n letters in a row, and needs no training but counting. Yours is made of your text below, and tried on "
+            "the beginning of a sentence that does not stand in it. The further the table looks back, the fewer of "
+            "that sentence's places it has ever seen; where it has seen none, it looks back less. And what it has "
+            "seen once or twice it takes for nearly certain, so that any other letter surprises it all the more. Then "
+            "the same beginning goes to **networks**, which calculate with numbers that were learned, their "
+            "**weights**: a tiny one, if one was trained here, and Gemma with 270 million. **Bits per byte** tells "
+            "how surprised each one is by your beginning, not by what it writes: lower is better, and 8 would be to "
+            "know nothing: there are 256 bytes, and to halve 256 eight times leaves one."
         ),
         Text(
             "Let the table look back 1, 4 and 8 letters, and watch what it writes and its bits per byte. Why is more "
@@ -292,13 +292,13 @@ STEPS = {
             "Inside the model, a piece is no id any more but a **vector**: a list of hundreds of numbers, the "
             "**embedding**; a sentence has the mean of those of its pieces. What is used alike gets lists that are "
             "alike; the **cosine** says how much: 1 is the same direction. Compare cosines with each other rather "
-            "than with 0, since the vectors of one model all point a little alike: the multilingual one gives even "
-            "what has little in common 0.75 to 0.87. Your words and sentences, one a line, are drawn on a plane that "
-            "keeps as much of their differences as a plane can (**PCA**, which turns the many numbers to their two "
-            "most telling directions). That is only a part, as the line above the picture says: what lies close there "
-            "need not be closest, so believe the cosines. Close means *used alike*, not *true alike*. Then analogies: "
-            "from *man* to *king* is a step; the same step from *woman* should lead to *queen*, of all words that "
-            "stand here."
+            "than with 0, since the vectors of one model all point a little alike: the multilingual one hardly ever "
+            "gives less than 0.75, so that a few hundredths tell much. Your words and sentences, one a line, are "
+            "drawn on a plane that keeps as much of their differences as a plane can (**PCA**, which turns the many "
+            "numbers to their two most telling directions). That is only a part, as the line above the picture says: "
+            "what lies close there need not be closest, so believe the cosines. Close means *used alike*, not *true "
+            "alike*. Then analogies: from *man* to *king* is a step; the same step from *woman* should lead to "
+            "*queen*, of all words that stand here."
         ),
         Text(
             "The last three lines say the same in two languages, and the opposite. Which two have the highest cosine, "
@@ -317,14 +317,15 @@ STEPS = {
         Text(
             "How does a piece know about the others? A model is a pile of **layers**, and in each of them several "
             "**heads** let every piece look at others and take over a part of what they hold: hᵢ = Attention(hᵢ₋₁, "
-            "hᵢ₋₁, hᵢ₋₁) + hᵢ₋₁. Here hᵢ is what all pieces hold after layer i. It stands three times since it serves "
-            "three ends: who looks, what is looked at, and what is taken over; what was held before is kept (+), and "
-            "something is added. How much a piece looks where is its **attention weight**, a share: those of a piece "
-            "add up to 100 %. (The learned numbers of step 4 are called weights too, and are others.) Each head "
-            "shares in a way of its own, a habit; head 0 below is no head but the average of all. A **decoder**, "
-            "which writes, may only look at itself and back (*causal*). A **BERT**, which judges texts on the page "
-            "Sentiment, looks both ways. A **translator** looks across, from its words to those of the source. Point "
-            "at a square of the matrix, or a line, to read who looks where; the table of habits below has all heads."
+            "hᵢ₋₁, hᵢ₋₁) + hᵢ₋₁. Here hᵢ is what all pieces hold after layer i. What they held before, hᵢ₋₁, stands "
+            "in the brackets three times since it serves three ends: who looks, what is looked at, and what is taken "
+            "over; what was held before is kept (+), and something is added. How much a piece looks where is its "
+            "**attention weight**, a share: those of a piece add up to 100 %. (The learned numbers of step 4 are "
+            "called weights too, and are others.) Each head shares in a way of its own, a habit; head 0 below is no "
+            "head but the average of all. A **decoder**, which writes, may only look at itself and back (*causal*). A "
+            "**BERT**, which judges texts on the page Sentiment, looks both ways. A **translator** looks across, from "
+            "its words to those of the source. Point at a square of the matrix, or a line, to read who looks where; "
+            "the table of habits below has all heads."
         ),
         Text(
             "Compare head 0, the average, with single heads of the same layer, by the sentence above the pictures. "

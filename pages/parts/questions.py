@@ -35,7 +35,8 @@ def show_questions() -> None:
     words = _(
         "**Can I train one on my own computer?** Yes, a tiny one from nothing, with a few million weights, or a "
         "small one further. A processor with two cores and nothing else to do needs about four minutes for the tiny "
-        "one, in which it learns how words and sentences look, and hardly what they mean. A finished run tells above "
+        "one (a busy one more), in which it learns how words and sentences look, and hardly what they mean. A "
+        "finished run tells above "
         "how long it took and what it cost."
     )
     st.markdown(words)

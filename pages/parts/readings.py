@@ -102,7 +102,7 @@ def say_turning(result: LensResult) -> None:
               "after layer {first} of {last}.", word=quoted(found.word),
               share=f"{found.probability:.0%}", first=found.first, last=last)  # fmt: skip
     if found.settled == last:
-        words += " " + _("Only after the last one has it more than 50 %.")
+        words += " " + _("It has more than 50 % only after the last one.")
     elif found.settled is None:
         words += " " + _("It ends with less than half of the probability: all others together are likelier.")
     else:
