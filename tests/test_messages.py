@@ -144,3 +144,13 @@ def test_pages_say_no_literal() -> None:
             shown = [*call.args[:1], *(word.value for word in call.keywords if word.arg in TEXTS)]
             escaped += [f"{place} {name}({ast.unparse(node)})" for node in shown if re.search(PROSE, literals(node))]
     assert not escaped, "\n".join(escaped)
+
+
+@pytest.mark.parametrize(
+    "word", ["[Aa]cted", "[Pp]reflight", "[Pp]ickers?", "One run", "character at at", "Context is empty"]
+)
+def test_people_are_told_in_words_of_the_pages(word: str) -> None:
+    """None of the code's own words that stood on pages once."""
+    catalogue = (ROOT / "locale" / "parlance.pot").read_text(encoding="utf-8")
+    said = " ".join(re.findall(r'^(?:msgid(?:_plural)? )?"(.*)"$', catalogue, re.M))
+    assert not re.findall(rf"\b{word}\b", re.sub(r"\{[^}]*\}", "", said))

@@ -234,6 +234,9 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
     page.goto(f"{address}/answer")
     press(page, "Find the answer")
     page.locator(f"{BOX} mark").wait_for()
+    fields = page.locator("[data-testid=stMain] :is(textarea, input[type=text])")  # right-to-left by their own letters
+    assert set(fields.evaluate_all("(all) => all.map((one) => getComputedStyle(one).unicodeBidi)")) == {"plaintext"}
+    assert page.locator(f"{BOX} mark").evaluate("(mark) => mark.closest('[dir]').dir") == "auto"
     in_view = f"() => document.querySelector('{BOX}').getBoundingClientRect().top < innerHeight * 0.8"
     page.wait_for_function(in_view)
     processor.send("Emulation.setCPUThrottlingRate", {"rate": 1})
