@@ -25,11 +25,13 @@ export default function ({ data, parentElement, setStateValue }) {
     if (!area) { looking = setTimeout(watch, 100); return; }
     watched.get(area)?.();
     const listen = (event) => { if (!event.isComposing) tell(area); };
-    area.addEventListener("input", listen);
-    area.addEventListener("compositionend", listen);
+    // Left or sent, the area is told of by Streamlit itself: to tell it again would stop the answer that is on its way.
+    const leave = () => clearTimeout(timer);
+    const send = (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) leave(); };
+    const listeners = { input: listen, compositionend: listen, blur: leave, keydown: send };
+    for (const [name, act] of Object.entries(listeners)) area.addEventListener(name, act);
     watched.set(area, () => {
-      area.removeEventListener("input", listen);
-      area.removeEventListener("compositionend", listen);
+      for (const [name, act] of Object.entries(listeners)) area.removeEventListener(name, act);
     });
   };
   watch();
