@@ -68,9 +68,26 @@ def test_built_in_sentences_lose_no_word(home: House, number: int) -> None:
     ("target", "typed"),
     [
         ("fr", {"Hello": "Bonjour", "Hi": "Bonjour", "Gracias": "Merci", "Hello world": "Bonjour le monde"}),
-        ("es", {"Hello": "Hola", "Hi": "Hola", "Hello world": "Hola mundo", "How are you?": "¿Cómo estás?"}),
+        (
+            "es",
+            {
+                "Hello": "Hola",
+                "Hi": "Hola",
+                "Hello world": "Hola mundo",
+                "How are you?": "¿Cómo estás?",
+                "Hello, how are you?": "Hola, ¿cómo estás?",
+            },
+        ),
         ("pt", {"Hello": "Olá", "Hi": "Oi", "Hello world": "Olá, mundo"}),
-        ("en", {"Gracias": "Thanks", "Bonjour": "Good morning", "Olá": "Hello"}),
+        (
+            "en",
+            {
+                "Gracias": "Thanks",
+                "Bonjour": "Good morning",
+                "Olá": "Hello",
+                "Bonjour, comment allez-vous ?": "Hello, how are you?",
+            },
+        ),
     ],
 )
 def test_what_people_type_first_is_translated_rightly(home: House, target: str, typed: dict[str, str]) -> None:
@@ -83,7 +100,7 @@ def test_what_people_type_first_is_translated_rightly(home: House, target: str, 
 @pytest.mark.parametrize(
     ("application", "words"),
     [
-        ("translate", ("morning", "looking for a restaurant")),
+        ("translate", ("Hello", "looking for a restaurant")),
         ("write", ("snow",)),
         ("sentiment", ("positive",)),
         ("answer", ("Karin Ostberg",)),
