@@ -84,7 +84,8 @@ def _signed(text: str, phrase: str, target: str) -> str:
     whole = _like(text, phrase)
     end = whole[len(whole.rstrip(".!?…:;,")) :]
     before, signs = _BEGINNINGS.get(target, {}).get(end[-1:], ""), _ENDS.get(target, {})
-    return (before if before not in whole else "") + whole.removesuffix(end) + "".join(signs.get(sign, sign) for sign in end)
+    begun = "" if before in whole else before
+    return begun + whole.removesuffix(end) + "".join(signs.get(sign, sign) for sign in end)
 
 
 def _weight(text: str, made: Generation) -> float:

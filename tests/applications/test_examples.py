@@ -83,7 +83,7 @@ def test_built_in_sentences_lose_no_word(home: House, number: int) -> None:
             "en",
             {
                 "Gracias": "Thanks",
-                "Bonjour": "Good morning",
+                "Bonjour": "Hello",
                 "Olá": "Hello",
                 "Bonjour, comment allez-vous ?": "Hello, how are you?",
             },
