@@ -252,6 +252,7 @@ def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, n
         page.get_by_text(label, exact=True).click()
     cells = "(table) => [...table.rows].slice(1).map((row) => [...row.cells].map((cell) => cell.textContent))"
     tables = [one.evaluate(cells) for one in (page.get_by_role("table").first, page.get_by_role("table").nth(1))]
+    page.wait_for_function("() => [...document.querySelectorAll('.js-plotly-plot')].every((chart) => chart.data)")
     matrix = page.get_by_role("img", name=re.compile("as a matrix")).evaluate("(chart) => chart.data[0].z")
     told = [[float(cell) for cell in row[1:]] for row in tables[0]]
     assert told == [pytest.approx(row, abs=1e-3) for row in matrix]

@@ -125,7 +125,7 @@ def test_the_api_asks_models_and_does_nothing_else(bench: Bench, run_id: str, tm
     client = TestClient(Starlette(routes=routes(lambda: bench.house)), raise_server_exceptions=False)
     paths = client.get("/api/openapi.json").json()["paths"]
     views = [view.id for view in VIEWS.values()]
-    asked = (*APPLICATIONS, *views, "translate/words", "write/drafts")
+    asked = (*APPLICATIONS, *views, "translate/words", "translate/reference", "write/drafts")
     asks = {f"/api/{id.replace('_', '-')}{end}" for id in asked for end in ("", "/stream")}
     reads = {"/healthz", "/readyz", "/v1/models", "/v1/models/{model_id}"}
     jobs = {
