@@ -58,10 +58,8 @@ def agreed(text: str, made: Sequence[Generation]) -> Generation:
 
 def common(text: str, source: str, target: str) -> list[str]:
     """How a common phrase is said in the target, as the phrase is ended and begun; nothing of any other text."""
-    lines = [[_bare(phrase) for phrase in line] for line in _common(source)]
-    found = sorted((line.index(_bare(text)), number) for number, line in enumerate(lines) if _bare(text) in line)
-    said = _common(target)
-    return [_signed(text, phrase, target) for _, number in found for phrase in (said[number] if said else ())]
+    lines, said = _lines_of(source).get(_bare(text), ()), _common(target)
+    return [_signed(text, phrase, target) for number in lines for phrase in (said[number] if said else ())]
 
 
 def among(translation: str, known: Sequence[str]) -> str:
@@ -78,6 +76,16 @@ def _common(language: str) -> list[list[str]]:
     """Common phrases of a language, each in its variants; none of a language that the file does not have."""
     file = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["phrases"]
     return [line.split(" | ") for line in file.get(language, "").split("\n") if line]
+
+
+@cache
+def _lines_of(language: str) -> dict[str, list[int]]:
+    """The lines in which each phrase stands, without its signs; first those in which it stands furthest ahead."""
+    found = defaultdict[str, dict[int, int]](dict)
+    for number, line in enumerate(_common(language)):
+        for place, phrase in enumerate(line):
+            found[_bare(phrase)].setdefault(number, place)
+    return {bare: sorted(places, key=lambda number: (places[number], number)) for bare, places in found.items()}
 
 
 def _signed(text: str, phrase: str, target: str) -> str:
