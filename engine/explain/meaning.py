@@ -69,8 +69,8 @@ def stream(engine: Engine, request: MeaningRequest, caller: Caller) -> Iterator[
     """Yields events; the last one's result is a MeaningResult."""
     model = VIEW.choose(engine.catalogue, request.model)
     most = engine.settings.max_text_characters
-    texts = _lines(clean_text(request.text, "text", most))
-    asked = [_parts(line) for line in _lines(clean_text(request.analogies, "analogies", most, can_be_empty=True))]
+    texts = lines_of(clean_text(request.text, "text", most))
+    asked = [parts_of(line) for line in lines_of(clean_text(request.analogies, "analogies", most, can_be_empty=True))]
     words = list(dict.fromkeys([*texts, *(word for parts in asked for word in parts)]))
     if not len(texts) >= LEAST_LINES or len(words) > MOST_LINES:
         raise InputError(
@@ -124,11 +124,13 @@ def _solved(parts: Sequence[str], vectors: dict[str, Any]) -> Analogy:
     return Analogy(first, second, third, expected, best, cosines[best])
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
+    """Its lines that are not empty, each once."""
     return list(dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()))
 
 
-def _parts(line: str) -> list[str]:
+def parts_of(line: str) -> list[str]:
+    """The four words of an analogy. Raises InputError where they are not there."""
     found = ANALOGY.match(line)
     if not found:
         raise InputError(

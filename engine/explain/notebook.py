@@ -3,13 +3,13 @@ counts, with Python alone."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from engine.catalogue.models import Model
 from engine.catalogue.sources.hub import Hub
 from engine.catalogue.sources.package import Package
+from engine.explain.meaning import lines_of, parts_of
 from engine.explain.why import methods_of
 
 AUTO = {
@@ -167,7 +167,7 @@ def _meaning(request: Any, model: Model) -> list[str]:
         "def embed(text):", "    with torch.inference_mode():",
         "        states = model.base_model(**tokenizer(text, return_tensors='pt')).last_hidden_state[0]",
         "    return torch.nn.functional.normalize(states.mean(0), dim=0)", "",
-        f"vectors = torch.stack([embed(text) for text in {_lines(request.text)!r}])",
+        f"vectors = torch.stack([embed(text) for text in {lines_of(request.text)!r}])",
         "print('cosines', vectors @ vectors.T)",
         "left, sizes, _ = torch.linalg.svd(vectors - vectors.mean(0), full_matrices=False)",
         "print('plane (each axis may be the other way round)', left[:, :2] * sizes[:2])",
@@ -177,8 +177,8 @@ def _meaning(request: Any, model: Model) -> list[str]:
 
 def _analogies(request: Any) -> list[str]:
     """Solved as the view does, with the words of all of them as candidates."""
-    asked = [[part.strip() for part in re.split("[:=]", line)] for line in _lines(request.analogies)]
-    words = list(dict.fromkeys([*_lines(request.text), *(word for parts in asked for word in parts)]))
+    asked = [parts_of(line) for line in lines_of(request.analogies)]
+    words = list(dict.fromkeys([*lines_of(request.text), *(word for parts in asked for word in parts)]))
     return [
         f"table = {{word: embed(word) for word in {words!r}}}",
         f"for first, second, third, expected in {asked!r}:",
@@ -188,10 +188,6 @@ def _analogies(request: Any) -> list[str]:
         "    best = max(found, key=found.get)",
         "    print(first, second, third, 'expected', expected, 'found', best, found[best])",
     ]  # fmt: skip
-
-
-def _lines(text: str) -> list[str]:
-    return list(dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()))
 
 
 def _counting(request: Any) -> list[str]:

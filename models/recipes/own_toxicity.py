@@ -101,7 +101,7 @@ def fill(template: Template, words: Mapping[str, Any], rng: random.Random) -> li
         text = re.sub(r"(?:^|[.?!] )\w", lambda found: found[0].upper(), text)
         text = re.sub(r"\*(.+?)\*", lambda found: disguise(found[1], rng, pinyin), text)
         texts[_as_in_chats(text) if rng.random() < LOWER_SHARE else text] = None
-    unlike = {text.lower().rstrip(".。"): text for text in texts}
+    unlike = {_as_in_chats(text): text for text in texts}
     return [Written(text, template) for text in itertools.islice(unlike.values(), EACH)]
 
 

@@ -11,6 +11,7 @@ from benches import Bench, embedded_models
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from engine.training.views import RunView
 from pages.parts import engine
 
 PAGES = Path(__file__).parents[2] / "pages"
@@ -43,3 +44,16 @@ def open_page(bench: Bench) -> Callable[..., AppTest]:
         return app.switch_page(f"{name}.py").run()
 
     return opened
+
+
+@pytest.fixture
+def told_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunView:
+    """A finished run with samples of three steps and kept weights, the only one that the lesson's last step knows."""
+    samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
+    run = RunView(
+        folder=tmp_path, state="finished", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
+        samples=samples, past_weights={2: tmp_path / "model.safetensors"},
+    )  # fmt: skip
+    monkeypatch.setattr("pages.parts.phases.views.listed", lambda settings: [run])
+    monkeypatch.setattr("pages.parts.phases.views.read", lambda settings, id: run)
+    return run

@@ -259,15 +259,8 @@ def test_why_stands_below_answers_and_costs_nothing_until_it_is_asked(
 
 
 def test_a_beginning_of_ones_own_is_asked_of_the_kept_weights(
-    open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_page: Open, told_run: RunView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
-    run = RunView(
-        folder=tmp_path, state="finished", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
-        samples=samples, past_weights={2: tmp_path / "model.safetensors"},
-    )  # fmt: skip
-    monkeypatch.setattr("pages.parts.phases.views.listed", lambda settings: [run])
-    monkeypatch.setattr("pages.parts.phases.views.read", lambda settings, id: run)
     asked: list[Any] = []
     monkeypatch.setattr("pages.parts.phases.work.begin", lambda *about, **more: asked.append((about[2], more)))
     app = open_page("explore", link={"step": "8", "prompt8": "The sea"})

@@ -43,7 +43,7 @@ CASES: dict[str, dict[str, str]] = {
 
 
 @pytest.fixture(autouse=True)
-def more_models(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def more_models(bench: Bench, told_run: RunView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside the embedded ones; each of 12 layers and 8 heads. A run with samples and kept weights."""
     monkeypatch.chdir(tmp_path)
     pair: dict[str, Any] = {"architecture": "seq2seq", "pair": ("en", "pt"), "languages": ("en", "pt")}
@@ -51,13 +51,6 @@ def more_models(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     bench.engine.catalogue.add(model("firefox-en-pt", runtime="marian", applications=("translate",), **pair))
     bench.engine.catalogue.add(model("bert-base-uncased", architecture="masked"))
     monkeypatch.setattr(FakeBackend, "_attend", attend)
-    samples = [{"step": step, "prompt": "Once", "text": f"after {step}"} for step in range(3)]
-    run = RunView(
-        folder=tmp_path, state="finished", status={}, id="a1", title="Tiny", note="", created=1.0, config=None,
-        samples=samples, past_weights={2: tmp_path / "model.safetensors"},
-    )  # fmt: skip
-    monkeypatch.setattr("pages.parts.phases.views.listed", lambda settings: [run])
-    monkeypatch.setattr("pages.parts.phases.views.read", lambda settings, id: run)
 
 
 def attend(self: FakeBackend, job: Any) -> None:
