@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -42,6 +42,8 @@ class Kept:
     notes: tuple[Text, ...]
     made: float = 0.0
     ends: float = 0.0
+    is_again: bool = False
+    """Whether its file was here when it was brought; the first of the notes says so."""
 
 
 class Shelf:
@@ -54,20 +56,36 @@ class Shelf:
         self._indexes: OrderedDict[tuple[str, ...], Index] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, owner: str, document: Document, name: str) -> Kept:
-        """Keep a document. Raises ConflictError or TooLargeError for one too many, StorageError."""
+    def add(self, owner: str, document: Document, name: str, digest: str = "") -> Kept:
+        """Keep a document; `digest` is its file's. Raises ConflictError or TooLargeError for one too many, StorageError."""
         self._check_room(owner, document.words)
         id = secrets.token_urlsafe(18)
         pages = document.as_json()["pages"]
         parts = _parts(json.dumps(pages, ensure_ascii=False, separators=(",", ":")))
         kept = Kept(id, document.title, name, _pages(document), document.words, document.notes)
         value = asdict(kept) | {"parts": len(parts), "owner": _hash(owner), "has_pages": document.has_pages}
-        value["notes"] = [note.as_json() for note in document.notes]
+        value |= {"digest": digest, "notes": [note.as_json() for note in document.notes]}
         is_kept = self._write_parts(owner, id, PART, parts) and self._write(owner, _name(id), value, KIND)
         if not is_kept:
             self._delete(id, len(parts))
             raise StorageError("This document could not be kept: there is no room for it on this server.")
         return self._of(owner, id)
+
+    def again(self, owner: str, digest: str, name: str) -> Kept | None:
+        """An owner's document of the same file, brought again as `name`: it is kept as long as a new one."""
+        found = (one.value for one in self.storage.listed(KIND, owner, self.most))
+        same = next((value for value in found if value.get("digest") == digest), None)
+        if same is None:
+            return None
+        try:
+            self.read(owner, same["id"])
+        except NotFoundError:  # a part of it had to make room
+            return None
+        for one in self._names(same["id"], same["parts"]):
+            self.storage.extend(one, self.seconds)
+        kept = self._of(owner, same["id"])
+        told = Text("{file} is here already, as {title}: it stands once.", file=name, title=kept.title)
+        return replace(kept, notes=(told, *kept.notes), is_again=True)
 
     def of(self, owner: str) -> list[Kept]:
         """An owner's documents, the latest first."""
@@ -170,12 +188,16 @@ class Shelf:
         )
 
     def _delete(self, id: str, parts: int) -> None:
+        for name in self._names(id, parts):
+            self.storage.delete(name)
+        self._let_go(id)
+
+    def _names(self, id: str, parts: int) -> list[str]:
+        """Of all that is kept of a document."""
         facts = self.storage.read(_name(id, VECTORS)) or {"parts": 0}
         names = [_name(id, PART, number) for number in range(parts)]
         names += [_name(id, VECTORS, number) for number in range(facts["parts"])]
-        for name in (_name(id), _name(id, VECTORS), *names):
-            self.storage.delete(name)
-        self._let_go(id)
+        return [_name(id), _name(id, VECTORS), *names]
 
     def _let_go(self, id: str) -> None:
         """Hold nothing of a document in memory any more."""

@@ -102,14 +102,18 @@ class _Desk:
     def __init__(self, house: House) -> None:
         self.house = house
 
-    async def bring(self, request: Request, name: str) -> KeptDocument:
-        """Bring a document. The body is the file, `name` its name with its ending: .txt .md .pdf .docx .html."""
+    async def bring(self, request: Request, response: Response, name: str) -> KeptDocument:
+        """Bring a document. The body is the file, `name` its name with its ending: .txt .md .pdf .docx .html.
+
+        Where the same file is here already it stands once: the status is 200, and the first note says so.
+        """
         content, caller = await request.body(), caller_of(self.house, request)
 
         def bring() -> KeptDocument:
             access.check(caller, "upload")
             self.house.allowances.take(caller, "uploads")
             kept = self.house.bring(content, name, caller)
+            response.status_code = 200 if kept.is_again else 201
             return self.told(access.owner_of(self.house.settings, caller), kept)
 
         return await in_thread(bring)

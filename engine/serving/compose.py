@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ class House:
         self.store.fetch(model_id, is_owners=caller.role == "host")
 
     def bring(self, content: bytes, name: str, caller: Caller) -> Kept:
-        """Read a document that a caller brings, keep it, and have its index made.
+        """Read a document that a caller brings, keep it, and have its index made; one that is here already stands once.
 
         Raises ConflictError for who may not, and as `read_document` and `Shelf.add`.
         """
@@ -92,7 +93,10 @@ class House:
         owner = owner_of(self.settings, caller)
         if not self.settings.storage_bytes:
             raise ConflictError("This server keeps nothing, so no documents. Paste the passage instead.", "file")
-        kept = self.documents.add(owner, read_document(content, name), shown(name))
+        digest = hashlib.sha256(content).hexdigest()
+        kept = self.documents.again(owner, digest, shown(name))
+        if kept is None:
+            kept = self.documents.add(owner, read_document(content, name), shown(name), digest)
         self.indexing.begin(owner, kept.id, caller)
         return kept
 

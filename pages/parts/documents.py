@@ -23,6 +23,8 @@ from pages.parts.snippets import show_code
 from pages.parts.text import plain
 
 UPLOADER, LEFT_OUT, STOPPED = "documents_turn", "documents_left_out", "documents_stopped"
+READ, AGAIN = "documents_read", "documents_again"
+"""Files of this session that were read, and what is said of documents that the last ones brought again, by their ids."""
 DRAW_SECONDS = 1.0
 
 
@@ -56,19 +58,32 @@ def choose_documents(errors: Any) -> list[str]:
 def _bring(errors: Any) -> None:
     turn = st.session_state.setdefault(UPLOADER, 0)
     kinds = [ending[1:] for ending in ENDINGS]
-    files = st.file_uploader(_("Documents"), kinds, accept_multiple_files=True, key=f"documents_{turn}")
+    files = st.file_uploader(
+        _("Documents"), kinds, accept_multiple_files=True, key=f"documents_{turn}", on_change=_forget_notes
+    )
     if not files:
         return
-    is_whole = True
+    read = st.session_state.setdefault(READ, set())
     for number, file in enumerate(files, 1):
+        if file.file_id in read:
+            continue
         words = _("Reading {name}, file {number} of {count}…", name=file.name, number=number, count=len(files))
         with st.spinner(words), errors_shown(errors):
-            house().bring(file.getvalue(), file.name, caller())
-            continue
-        is_whole = False
-    if is_whole:  # else the files stay beside what is wrong with them
+            _note(house().bring(file.getvalue(), file.name, caller()))
+            read.add(file.file_id)
+    if all(file.file_id in read for file in files):  # else they stay beside what is wrong with them
         st.session_state[UPLOADER] = turn + 1
         st.rerun()
+
+
+def _note(kept: Kept) -> None:
+    """One that was here already says so where it stands."""
+    if kept.is_again:
+        st.session_state.setdefault(AGAIN, {})[kept.id] = kept.notes[0]
+
+
+def _forget_notes() -> None:
+    st.session_state.pop(AGAIN, None)
 
 
 def _go_on(documents: list[Kept], progress: dict[str, Progress]) -> None:
@@ -123,7 +138,8 @@ def _show(one: Kept, progress: Progress) -> None:
         _icon_button(_("Delete"), "delete", one.id, _delete)
     if progress.state != "done":
         st.progress(progress.done / max(1, progress.total), _state(progress))
-    for note in one.notes:
+    again = st.session_state.get(AGAIN, {}).get(one.id)
+    for note in (again, *one.notes) if again else one.notes:
         st.caption(f":material/info: {plain(_(note))}")
 
 

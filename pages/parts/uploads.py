@@ -1,4 +1,7 @@
-"""The text of a document that a visitor brings."""
+"""The text of a document that a visitor brings.
+
+Reading takes a moment, in which the page's button is off; whoever was quicker is answered once the text is there.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,47 @@ from engine.documents import ENDINGS, read_document
 from pages.parts.engine import may
 from pages.parts.errors import show_error
 from pages.parts.language import _
+from pages.parts.text import plain
 
 
-def text_of_document(key: str, errors: Any = None) -> None:
-    """A field for a document, whose text comes into the text area of that key."""
+def text_of_document(key: str, errors: Any = None, *, is_asked: bool = False) -> bool:
+    """A field for a document, whose text comes into the text area of that key; whether that text is asked about.
 
-    def take() -> None:
-        if (file := st.session_state[f"{key}_document"]) is not None:
-            try:
-                document = read_document(file.getvalue(), file.name)
-                st.session_state[key] = "\n\n".join(one.text for one in document.paragraphs)
-            except Exception as error:
-                st.session_state[f"{key}_fault"] = error
+    `is_asked` is whether the button was pressed; while the text is being read that holds until it is there.
+    """
+    coming, asked, fault = (f"{key}_{state}" for state in ("coming", "asked", "fault"))
+    if not may("upload"):
+        return is_asked
 
-    if may("upload"):
-        endings = [ending[1:] for ending in ENDINGS]
-        st.file_uploader(_("Or a document"), endings, key=f"{key}_document", on_change=take)
-    if fault := st.session_state.pop(f"{key}_fault", None):
-        show_error(fault, errors)
+    def note() -> None:
+        st.session_state[coming] = True
+
+    endings = [ending[1:] for ending in ENDINGS]
+    file = st.file_uploader(_("Or a document"), endings, key=f"{key}_document", on_change=note)
+    if file is not None and st.session_state.get(coming):
+        st.session_state[asked] = is_asked or st.session_state.get(asked, False)
+        with st.spinner(_("Reading {name}…", name=plain(file.name))):
+            _read(key, file)
+        st.rerun()
+    was_asked = st.session_state.pop(asked, False)
+    if error := st.session_state.pop(fault, None):
+        show_error(error, errors)
+        return is_asked
+    return is_asked or was_asked
+
+
+def is_coming(key: str) -> bool:
+    """Whether a document's text is still being read; called before its text area is drawn, it puts one in that is."""
+    if (text := st.session_state.pop(f"{key}_read", None)) is not None:
+        st.session_state[key] = text
+    return bool(st.session_state.get(f"{key}_coming") and st.session_state.get(f"{key}_document"))
+
+
+def _read(key: str, file: Any) -> None:
+    """Whatever interrupts the page, what came of it is kept for the next time that it is drawn."""
+    try:
+        document = read_document(file.getvalue(), file.name)
+        st.session_state[f"{key}_read"] = "\n\n".join(one.text for one in document.paragraphs)
+    except Exception as error:
+        st.session_state[f"{key}_fault"] = error
+    st.session_state[f"{key}_coming"] = False

@@ -126,6 +126,24 @@ def test_a_document_ends_with_its_time(tmp_path: Path) -> None:
     storage.close()
 
 
+def test_a_file_that_is_brought_again_is_kept_as_long_as_a_new_one(tmp_path: Path) -> None:
+    clock = [1_000.0]
+    storage = Database("", tmp_path, 10**7, now=lambda: clock[0])
+    shelf = Shelf(storage, 60, 1, 10_000)
+    kept = shelf.add("me", document("One. Two."), "a.txt", "digest")
+    shelf.keep_vectors("me", kept.id, np.array([[0.5, 1]], dtype=np.float16))
+    assert shelf.again("you", "digest", "b.txt") is None and shelf.again("me", "other", "b.txt") is None
+    clock[0] += 50
+    again = shelf.again("me", "digest", "b.txt")
+    assert again is not None and again.is_again and str(again.notes[0]) == "b.txt is here already, as T: it stands once."
+    clock[0] += 50
+    assert shelf.read("me", kept.id) == document("One. Two.") and [one.id for one in shelf.of("me")] == [kept.id]
+    assert Shelf(storage, 60, 1, 10_000).vectors("me", kept.id) is not None
+    storage.delete(f"document part {kept.id} 0")
+    assert shelf.again("me", "digest", "b.txt") is None and shelf.of("me") == [], "it has to be read anew"
+    storage.close()
+
+
 def test_vectors_are_kept_with_their_document(storage: Database) -> None:
     shelf = Shelf(storage, 60, 5, 10_000)
     kept = shelf.add("me", document("One. Two.", "Three."), "a.txt")

@@ -38,6 +38,17 @@ def test_a_document_is_brought_asked_and_deleted(client: TestClient, bench: Benc
     assert gone.status_code == 404 and "not here any more" in gone.json()["error"]["message"]
 
 
+def test_a_document_that_is_brought_twice_stands_once(client: TestClient) -> None:
+    first = bring(client)
+    again = bring(client, name="copy.txt")
+    assert (first.status_code, again.status_code) == (201, 200) and again.json()["id"] == first.json()["id"]
+    assert again.json()["notes"] == ["copy.txt is here already, as Lindholm: it stands once."]
+    (listed,) = client.get("/api/documents").json()
+    assert listed["notes"] == [] and listed["ends"] >= first.json()["ends"]
+    client.delete(f"/api/documents/{listed['id']}")
+    assert bring(client).status_code == 201
+
+
 def test_passages_are_searched_and_questions_suggested(client: TestClient, bench: Bench) -> None:
     ids = [bring(client).json()["id"], bring(client, pdf([["The pier is wooden."]]), "a.pdf").json()["id"]]
     bench.house.indexing.wait(ids, 30)
@@ -117,7 +128,7 @@ def test_on_a_public_site_documents_belong_to_a_key() -> None:
         assert client.get(path, headers=other).status_code == 404
     assert client.delete(f"/api/documents/{id}", headers=other).status_code == 404
     assert bring(client).status_code == 403  # known by an address alone
-    over = bring(client, **mine)
+    over = bring(client, TEXT + b"And more.", **mine)
     assert over.status_code == 413 and "20 is the limit" in over.json()["error"]["message"]
     bring(client, **mine)
     assert bring(client, **mine).status_code == 429

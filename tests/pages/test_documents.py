@@ -77,6 +77,27 @@ def test_documents_are_deleted(open_page: Open, bench: Bench) -> None:
     assert bench.house.documents.of("home") == [] and "No documents yet" in drawn(app)
 
 
+def test_a_document_that_is_brought_twice_stands_once(open_page: Open, bench: Bench) -> None:
+    app = open_page("answer", **OVER)
+    app.file_uploader(key="documents_0").upload("notes.md", b"# Lindholm\n\nThe harbour.").run()
+    assert "is here already" not in drawn(app)
+    app.file_uploader(key="documents_1").upload("copy.md", b"# Lindholm\n\nThe harbour.").run()
+    assert len(bench.house.documents.of("home")) == 1 and not app.exception
+    assert "copy\\.md is here already, as Lindholm" in drawn(app)
+    app.file_uploader(key="documents_2").upload("other.md", b"# Other\n\nThe tower.").run()
+    assert len(bench.house.documents.of("home")) == 2 and "is here already" not in drawn(app)
+
+
+def test_a_good_file_beside_a_bad_one_is_read_once(open_page: Open, bench: Bench) -> None:
+    app = open_page("answer", **OVER)
+    app.file_uploader(key="documents_0").set_value(
+        [("a.md", b"# Lindholm\n\nThe harbour.", "text/markdown"), ("b.pdf", b"no PDF", "application/pdf")]
+    ).run()
+    app.run()
+    assert len(bench.house.documents.of("home")) == 1 and "is here already" not in drawn(app)
+    assert "b\\.pdf" in drawn(app) and not app.exception
+
+
 def test_an_index_is_stopped_and_goes_on(open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.house.indexing, "_step", lambda work: work.ended.wait(0.01))  # none is ever finished
     id = bring(bench, HARBOUR)

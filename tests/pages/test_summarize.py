@@ -10,6 +10,8 @@ from benches import Bench
 from streamlit.testing.v1 import AppTest
 
 from engine.applications.summarize import SAMPLES
+from engine.documents import read_document
+from pages.parts import uploads
 from tests.pages.test_pages import NASTY, click, drawn
 
 Open = Callable[..., AppTest]
@@ -66,6 +68,29 @@ def test_a_document_fills_the_text_in(open_page: Open, bench: Bench) -> None:
     )
     app.get("file_uploader")[0].upload("notes.pdf", b"%PDF-1.7 broken", "application/pdf").run()
     assert app.warning and not app.exception
+
+
+def test_who_presses_before_a_documents_text_stands_is_answered_for_it(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def read(content: bytes, name: str) -> Any:
+        seen.append(uploads.is_coming("article"))
+        return read_document(content, name)
+
+    monkeypatch.setattr(uploads, "read_document", read)
+    app = open_page("summarize", beside="nobody")
+    app.get("file_uploader")[0].upload("notes.md", b"First things are here.\n\nAnd then some.", "text/markdown")
+    app = click(app, "Summarize")
+    assert app.session_state["summary"].request.text == "First things are here.\n\nAnd then some." and seen == [True]
+    app.get("file_uploader")[0].upload("notes.pdf", b"%PDF-1.7 broken", "application/pdf")
+    before = app.session_state["summary"]
+    app = click(app, "Summarize")
+    assert app.warning and app.session_state["summary"] is before, "of the text before nobody asked"
+    assert not next(one for one in app.button if one.label == "Summarize").disabled and not app.exception
+    app = click(app, "Summarize")
+    assert app.session_state["summary"] is not before
 
 
 def test_what_the_text_does_not_have_is_marked(open_page: Open, bench: Bench) -> None:
