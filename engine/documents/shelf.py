@@ -57,7 +57,8 @@ class Shelf:
         self._lock = threading.Lock()
 
     def add(self, owner: str, document: Document, name: str, digest: str = "") -> Kept:
-        """Keep a document; `digest` is its file's. Raises ConflictError or TooLargeError for one too many, StorageError."""
+        """Keep a document; `digest` is its file's. Raises ConflictError or TooLargeError where it is one too many, and
+        StorageError."""
         self._check_room(owner, document.words)
         id = secrets.token_urlsafe(18)
         pages = document.as_json()["pages"]

@@ -24,7 +24,7 @@ from pages.parts.text import plain
 
 UPLOADER, LEFT_OUT, STOPPED = "documents_turn", "documents_left_out", "documents_stopped"
 READ, AGAIN = "documents_read", "documents_again"
-"""Files of this session that were read, and what is said of documents that the last ones brought again, by their ids."""
+"""Files of this session that were read, and what is said of each document that the last ones brought again."""
 DRAW_SECONDS = 1.0
 
 

@@ -135,7 +135,9 @@ def test_a_file_that_is_brought_again_is_kept_as_long_as_a_new_one(tmp_path: Pat
     assert shelf.again("you", "digest", "b.txt") is None and shelf.again("me", "other", "b.txt") is None
     clock[0] += 50
     again = shelf.again("me", "digest", "b.txt")
-    assert again is not None and again.is_again and str(again.notes[0]) == "b.txt is here already, as T: it stands once."
+    assert (
+        again is not None and again.is_again and str(again.notes[0]) == "b.txt is here already, as T: it stands once."
+    )
     clock[0] += 50
     assert shelf.read("me", kept.id) == document("One. Two.") and [one.id for one in shelf.of("me")] == [kept.id]
     assert Shelf(storage, 60, 1, 10_000).vectors("me", kept.id) is not None
