@@ -28,7 +28,7 @@ from pages.parts.share import header
 from pages.parts.streaming import ask, show_answer
 from pages.parts.summaries import doubts_of, show_facts
 from pages.parts.text import plain
-from pages.parts.uploads import is_coming, text_of_document
+from pages.parts.uploads import press, put_text, text_of_document
 from pages.parts.visits import answer_of, is_tried, resume
 
 KEY = "summary"
@@ -89,7 +89,7 @@ with right:
             _("Reference summary"), key="reference", height=90, on_change="ignore",
             help=_("A summary by a person; ROUGE tells how much the two have in common."),
         )  # fmt: skip
-is_reading = is_coming("article")
+put_text("article")
 with left:
     with form, st.form("summarize", border=False):
         article = st.text_area(
@@ -98,8 +98,9 @@ with left:
                    written=MAX_WRITTEN_CHARACTERS),
         )  # fmt: skip
         is_asked = st.form_submit_button(
-            _("Summarize"), type="primary", icon=":material/short_text:", disabled=model is None or is_reading
-        )
+            _("Summarize"), type="primary", icon=":material/short_text:", disabled=model is None,
+            on_click=press, args=("article",),
+        )  # fmt: skip
     offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "summarize_example")
     is_asked = text_of_document("article", errors, is_asked=is_asked)
 with beside_place:

@@ -1,6 +1,7 @@
 """The text of a document that a visitor brings.
 
-Reading takes a moment, in which the page's button is off; whoever was quicker is answered once the text is there.
+Reading takes a moment, and a browser shows a text a moment after it is there: whoever presses the page's button before
+is answered for the document's text, and not for the one that it replaces.
 """
 
 from __future__ import annotations
@@ -16,10 +17,28 @@ from pages.parts.language import _
 from pages.parts.text import plain
 
 
+def put_text(key: str) -> None:
+    """Called before the text area of that key is drawn: a document's text that was read comes into it."""
+    text, was_pressed = (st.session_state.pop(f"{key}_{state}", None) for state in ("read", "pressed"))
+    if text is not None:
+        st.session_state[f"{key}_brought"] = st.session_state.get(key), text
+        st.session_state[key] = text
+    elif not was_pressed:  # the page was drawn since, so that its browser has the text
+        st.session_state.pop(f"{key}_brought", None)
+
+
+def press(key: str) -> None:
+    """What the button's press does first: a browser that does not show a document's text yet sends the one before."""
+    before, text = st.session_state.get(f"{key}_brought", (None, None))
+    st.session_state[f"{key}_pressed"] = True
+    if text is not None and st.session_state[key] == before:
+        st.session_state[key] = text
+
+
 def text_of_document(key: str, errors: Any = None, *, is_asked: bool = False) -> bool:
     """A field for a document, whose text comes into the text area of that key; whether that text is asked about.
 
-    `is_asked` is whether the button was pressed; while the text is being read that holds until it is there.
+    `is_asked` is whether the button was pressed; while a document is being read that holds until its text is there.
     """
     coming, asked, fault = (f"{key}_{state}" for state in ("coming", "asked", "fault"))
     if not may("upload"):
@@ -40,13 +59,6 @@ def text_of_document(key: str, errors: Any = None, *, is_asked: bool = False) ->
         show_error(error, errors)
         return is_asked
     return is_asked or was_asked
-
-
-def is_coming(key: str) -> bool:
-    """Whether a document's text is still being read; called before its text area is drawn, it puts one in that is."""
-    if (text := st.session_state.pop(f"{key}_read", None)) is not None:
-        st.session_state[key] = text
-    return bool(st.session_state.get(f"{key}_coming") and st.session_state.get(f"{key}_document"))
 
 
 def _read(key: str, file: Any) -> None:

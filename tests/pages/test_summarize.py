@@ -10,8 +10,6 @@ from benches import Bench
 from streamlit.testing.v1 import AppTest
 
 from engine.applications.summarize import SAMPLES
-from engine.documents import read_document
-from pages.parts import uploads
 from tests.pages.test_pages import NASTY, click, drawn
 
 Open = Callable[..., AppTest]
@@ -70,27 +68,31 @@ def test_a_document_fills_the_text_in(open_page: Open, bench: Bench) -> None:
     assert app.warning and not app.exception
 
 
-def test_who_presses_before_a_documents_text_stands_is_answered_for_it(
-    open_page: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[bool] = []
-
-    def read(content: bytes, name: str) -> Any:
-        seen.append(uploads.is_coming("article"))
-        return read_document(content, name)
-
-    monkeypatch.setattr(uploads, "read_document", read)
+def test_who_presses_before_a_documents_text_stands_is_answered_for_it(open_page: Open) -> None:
+    first, second = "First things are here.\n\nAnd then some.", "Other things are there.\n\nAnd no more."
     app = open_page("summarize", beside="nobody")
-    app.get("file_uploader")[0].upload("notes.md", b"First things are here.\n\nAnd then some.", "text/markdown")
+    before = app.text_area(key="article").value
+    app.get("file_uploader")[0].upload("notes.md", first.encode(), "text/markdown")
+    app = click(app, "Summarize")  # while it is being read
+    assert app.session_state["summary"].request.text == first and app.text_area(key="article").value == first
+    app.get("file_uploader")[0].set_value(("other.md", second.encode(), "text/markdown")).run()
+    app.text_area(key="article").set_value(first)  # as a browser does that does not show the second yet
     app = click(app, "Summarize")
-    assert app.session_state["summary"].request.text == "First things are here.\n\nAnd then some." and seen == [True]
+    assert app.session_state["summary"].request.text == second and app.text_area(key="article").value == second
+    app.run().text_area(key="article").set_value(first)
+    app = click(app, "Summarize")
+    assert app.session_state["summary"].request.text == first, "what is typed later is meant"
+    app.get("file_uploader")[0].set_value(("other.md", second.encode(), "text/markdown")).run()
+    app.pills(key="summarize_example").set_value("Science news").run()
+    assert app.text_area(key="article").value == before and not app.exception
+
+
+def test_a_press_while_a_broken_document_is_read_asks_for_nothing(open_page: Open) -> None:
+    app = open_page("summarize", beside="nobody")
     app.get("file_uploader")[0].upload("notes.pdf", b"%PDF-1.7 broken", "application/pdf")
-    before = app.session_state["summary"]
     app = click(app, "Summarize")
-    assert app.warning and app.session_state["summary"] is before, "of the text before nobody asked"
-    assert not next(one for one in app.button if one.label == "Summarize").disabled and not app.exception
-    app = click(app, "Summarize")
-    assert app.session_state["summary"] is not before
+    assert app.warning and "summary" not in app.session_state and not app.exception
+    assert "summary" in click(app, "Summarize").session_state
 
 
 def test_what_the_text_does_not_have_is_marked(open_page: Open, bench: Bench) -> None:
