@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,19 @@ def ask(backend: StudentBackend, *requests: Generate) -> list[Generation]:
             raise job.error
         assert "".join(job.texts) == job.result.text
     return [job.result for job in jobs]
+
+
+def test_a_student_is_read_without_torchs_compiler(tmp_path: Path) -> None:
+    folder = str(marian_files.save(tmp_path / "kept"))
+    code = f"""
+import sys
+from pathlib import Path
+from engine.backends.marian.backend import StudentBackend
+from engine.backends.marian.files import open_student
+open_student("Tiny", Path({folder!r})).quick
+assert not {{"torch._dynamo", "transformers"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_weights_come_back_as_int8_rounds_them() -> None:

@@ -149,14 +149,14 @@ class Student(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.source_embedding = nn.Embedding(shape.source_size, shape.width)
+        self.source_embedding = _embedding(shape.source_size, shape.width)
         self.target_embedding = (
-            nn.Embedding(shape.target_size, shape.width) if shape.target_size else self.source_embedding
+            _embedding(shape.target_size, shape.width) if shape.target_size else self.source_embedding
         )
         self.output_bias = nn.Parameter(torch.zeros(shape.target_size or shape.source_size))
         self.encoder: Any = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.encoder_layers))
         self.decoder: Any = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.decoder_layers))
-        self._positions = positions(256, shape.width)
+        self._positions = torch.empty(0, shape.width)
 
     def encode(self, ids: Tensor, lengths: Sequence[int]) -> Encoded:
         """Read sources that end in EOS."""
@@ -256,11 +256,16 @@ def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, list[int]]:
     return torch.tensor([[*row, *[EOS] * (width - len(row))] for row in rows]), lengths
 
 
+def _embedding(size: int, width: int) -> nn.Embedding:
+    """Random weights on no device would have torch import its compiler: seconds before the first answer."""
+    weight = torch.empty(size, width)
+    return nn.Embedding(size, width, _weight=weight if weight.is_meta else weight.normal_())
+
+
 def build(shape: Shape, weights: dict[str, Tensor]) -> Student:
     """A student with these weights, without making random ones first. Raises ValueError where they do not fit."""
     with torch.device("meta"):
         student = Student(shape)
-    student._positions = positions(256, shape.width)
     wanted = {name: tuple(value.shape) for name, value in student.state_dict().items()}
     if not shape.target_size:
         weights = weights | {"target_embedding.weight": weights["source_embedding.weight"]}
