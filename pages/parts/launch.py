@@ -215,7 +215,7 @@ def show_batch(batch: Sequence[Mapping[str, Any]]) -> None:
     style = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6;font-size:.95rem"
     for row in batch[:SHOWN_BATCH]:
         with st.container(border=True):
-            st.html(f'<div dir="auto" style="{style}">{"".join(map(_piece, _merged(row[_("tokens")])))}</div>')
+            st.html(f'<div dir="auto" style="{style}">{"".join(map(_piece, _merged(row["tokens"])))}</div>')
 
 
 def _merged(tokens: Sequence[Sequence[Any]]) -> list[tuple[str, bool]]:

@@ -196,7 +196,7 @@ def test_answer(visit: Visit, address: str, need: Need) -> None:
     page.get_by_text("Question is empty.").wait_for()
 
 
-def test_deep_link_on_a_fresh_server(visit: Visit, fresh_address: str) -> None:
+def test_a_link_opens_on_a_fresh_server_and_is_copied_from_there(visit: Visit, fresh_address: str) -> None:
     about = "<img src=x onerror=alert(1)> **night**"
     link = f"/write?kind=Poem&about={quote(about)}&write_temperature=0.3&write_seed=7&genre=mystery"
     page = visit(fresh_address + link)
@@ -204,33 +204,54 @@ def test_deep_link_on_a_fresh_server(visit: Visit, fresh_address: str) -> None:
     expect(page.get_by_role("link", name="Translate")).to_be_visible()
     expect(page.get_by_label("What is the poem about?")).to_have_value(about)
     expect(page.get_by_role("slider", name="Temperature")).to_have_value("0.3")
-
-
-def test_the_link_is_copied_and_restores_the_page(visit: Visit, address: str) -> None:
-    page = visit(f"{address}/translate", permissions=["clipboard-read", "clipboard-write"])
+    page = visit(f"{fresh_address}/translate", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Swap languages").click()
     page.wait_for_url(re.compile("to=English"))
     press(page, "Share")
     press(page, "Copy link")
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     expect(page.get_by_text("Opens on this machine alone.").first).to_be_visible()
-    link = page.evaluate("navigator.clipboard.readText()")
-    again = visit(link)
-    assert link == page.url and "to=English" in again.url
+    copied = page.evaluate("navigator.clipboard.readText()")
+    again = visit(copied)
+    assert copied == page.url and "to=English" in again.url
     expect(again.get_by_role("combobox", name=re.compile("To"))).to_have_value("English")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: str, need: Need, scheme: str) -> None:
-    need("answer-minilm")
-    page = visit(f"{address}/write", viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def expect_readable(page: Any) -> None:
+    """In both schemes, which the page takes on as the device changes."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(
+            """(isLight) => {
+                const parts = getComputedStyle(document.querySelector(".stApp")).backgroundColor.match(/\\d+/g)
+                return parts.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 600 === isLight
+            }""",
+            arg=scheme == "light",
+        )
+        page.wait_for_timeout(300)  # the colours change slowly
+        assert page.evaluate(CONTRAST) == [], scheme
+
+
+PRESSED = {
+    "translate?to=French": "[data-answer]", "write?kind=poem&write_max_new_tokens=32": "[data-answer]",
+    "summarize": "[data-answer]", "sentiment": "h3", "answer": "mark",
+}  # fmt: skip
+"""Pages with a main button, and what tells that its result is there."""
+
+
+def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: str, need: Need) -> None:
+    for model in ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-e5", "answer-minilm"):
+        need(model)
+    page = visit(f"{address}/finetune?tune_mode=Expert", viewport={"width": 390, "height": 844})
+    page.get_by_text("rows to learn from").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.goto(f"{address}/write")
     for name in ("Temperature", "Length in tokens"):
-        assert page.get_by_role("slider", name=name).bounding_box()["y"] < 844, "seen without scrolling"
-    assert page.evaluate(CONTRAST) == []
-    background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
-    brightness = sum(int(part) for part in re.findall(r"\d+", background)[:3])
-    assert (brightness > 600) == (scheme == "light")
+        slider = page.get_by_role("slider", name=name)
+        slider.wait_for()
+        assert slider.bounding_box()["y"] < 844, "seen without scrolling"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect_readable(page)
     page.goto(f"{address}/explore?step=1")  # what comes stands below the button, and nobody is taken to the top
     press(page, "Look inside")
     page.wait_for_function(
@@ -238,16 +259,18 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
         " return top > 0 && top < innerHeight * 0.6 }"
     )
     page.add_init_script(PRESS_AT_ONCE)
-    page.goto(f"{address}/answer")
-    page.locator(f"{BOX} mark").wait_for()
+    for link, came in PRESSED.items():
+        page.goto(f"{address}/{link}")
+        page.locator(f"{BOX} {came}").first.wait_for()
+        page.wait_for_function(
+            f"() => {{ const {{ top }} = document.querySelector('{BOX}').getBoundingClientRect();"
+            " return top > 0 && top < innerHeight * 0.8 }"
+        )
     fields = page.locator("[data-testid=stMain] :is(textarea, input[type=text])")  # right-to-left by their own letters
     assert set(fields.evaluate_all("(all) => all.map((one) => getComputedStyle(one).unicodeBidi)")) == {"plaintext"}
     assert page.locator(f"{BOX} mark").evaluate("(mark) => mark.closest('[dir]').dir") == "auto"
-    in_view = f"() => document.querySelector('{BOX}').getBoundingClientRect().top < innerHeight * 0.8"
-    page.wait_for_function(in_view)
     page.get_by_role("button", name="Find the answer").hover()
-    page.wait_for_timeout(300)  # the colours change slowly
-    assert page.evaluate(CONTRAST) == []
+    expect_readable(page)
 
 
 def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, need: Need) -> None:

@@ -1,6 +1,6 @@
 """One real fine-tune in a real browser: start, watch the curve grow, come back, stop, use the model, delete the run.
 
-And a push to the Hub, which is a local fake.
+And what goes out: a zip, whose end is told on another page, and a push to the Hub, which is a local fake.
 """
 
 from __future__ import annotations
@@ -81,20 +81,23 @@ def test_a_run_is_watched_left_stopped_used_and_deleted(visit: Visit, studio: st
     page.get_by_text("No run yet").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_phone_width_has_no_sideways_scrolling(visit: Visit, address: str, scheme: str) -> None:
-    page = visit(f"{address}/finetune?tune_mode=Expert", viewport={"width": 390, "height": 844}, color_scheme=scheme)
-    page.get_by_text("rows to learn from").first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-def test_a_model_is_pushed_with_a_token_that_stays_nowhere(
+def test_a_model_goes_out_as_a_zip_and_to_the_hub_with_a_token_that_stays_nowhere(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARLANCE_RUNS_FOLDER", str(tmp_path / "runs"))
     run = make_run(tmp_path / "runs", "classification")
     with serve_hub() as hub, serve(tmp_path, HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="0") as address:
         page = visit(f"{address}/finetune?tune_view=A+run&run=run&after=Export")
+        page.get_by_role("button", name="Make the zip").click()
+        page.get_by_role("button", name="Stop", exact=True).wait_for()
+        page.get_by_role("link", name="Home").click()  # its end is told on another page
+        page.get_by_text("Finished: My run").wait_for(timeout=120_000)
+        expect(page).to_have_title("Finished: My run · Parlance")
+        expect(page).not_to_have_title(re.compile("Finished"), timeout=20_000)
+        page.get_by_role("link", name="Fine-tune").click()
+        page.goto(f"{address}/finetune?tune_view=A+run&run=run&after=Export")
+        page.get_by_role("button", name=re.compile("Download")).wait_for()
+
         token = page.get_by_label("Token", exact=True)
         page.get_by_label("Repository").fill("my-model")
         token.fill("hf_a-wrong-one")
@@ -105,6 +108,7 @@ def test_a_model_is_pushed_with_a_token_that_stays_nowhere(
         page.get_by_role("button", name="Push").click()
         page.get_by_text(f"It is at {hub.address}/ada/my-model").wait_for()
         assert token.input_value() == "" and TOKEN not in page.content() + page.url
+    assert list((run / "exports" / "safetensors").glob("*.zip"))
     files = hub.files["ada/my-model"]
     assert hub.repositories["ada/my-model"]["visibility"] == "private"
     assert files["model.safetensors"] == (run / "model" / "model.safetensors").read_bytes()

@@ -279,21 +279,24 @@ def test_a_data_set_of_the_hub_that_cannot_be_had(open_page: Open, settings: Set
     assert app.warning and not app.exception and app.button(key="start").disabled
 
 
+PROBED = {
+    "steps": 60, "estimated_seconds": 90.0, "estimated_memory_bytes": 9e8, "estimated_disk_bytes": 8e8,
+    "lengths": [5, 9, 130], "batch": [{"tokens": [[NASTY, False], [" → ", False], ["<b>a</b>", True]]}],
+    "findings": [{"level": "warning", "field": "max_length", "message": "Row 3 is longer.", "rows": [3]}],
+}  # fmt: skip
+
+
+def check_at_once(settings: Settings, folder: Path, program: str, *_: Any) -> None:
+    """In place of `work.launch`: a check that is done."""
+    assert work.kind_of(folder).module == "engine.training.probe" and (folder / "data" / "rows.json").exists()
+    (folder / "probe.json").write_text(json.dumps(PROBED))
+    (folder / "status.json").write_text('{"state": "finished"}')
+
+
 def test_a_check_tells_costs_and_shows_the_batch(
     open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probed = {
-        "steps": 60, "estimated_seconds": 90.0, "estimated_memory_bytes": 9e8, "estimated_disk_bytes": 8e8,
-        "lengths": [5, 9, 130], "batch": [{"tokens": [[NASTY, False], [" → ", False], ["<b>a</b>", True]]}],
-        "findings": [{"level": "warning", "field": "max_length", "message": "Row 3 is longer.", "rows": [3]}],
-    }  # fmt: skip
-
-    def launch(settings: Settings, folder: Path, program: str, *_: Any) -> None:
-        assert work.kind_of(folder).module == "engine.training.probe" and (folder / "data" / "rows.json").exists()
-        (folder / "probe.json").write_text(json.dumps(probed))
-        (folder / "status.json").write_text('{"state": "finished"}')
-
-    monkeypatch.setattr(work, "launch", launch)
+    monkeypatch.setattr(work, "launch", check_at_once)
     app = open_page("finetune", tune_task="classification")
     app = click(app, "Check")
     assert not app.exception and {metric.label: metric.value for metric in app.metric}["Time"] == "1 min 30 s"

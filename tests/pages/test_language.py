@@ -16,10 +16,11 @@ from streamlit.testing.v1 import AppTest
 
 from engine.applications import APPLICATIONS
 from engine.errors import ConflictError
+from engine.jobs import work
 from engine.settings import Settings
 from engine.training import tasks
 from tests.pages.conftest import PAGES
-from tests.pages.test_finetune import make_run, settings
+from tests.pages.test_finetune import check_at_once, make_run, settings
 
 __all__ = ["brackets", "settings"]
 
@@ -151,6 +152,15 @@ def test_none_escapes_from_the_settings_of_a_task(
     values = ("full", "lora", "head", "linear", "cosine", "constant", "bpe", "sentencepiece", "prompt", "response")
     assert_none_escapes(app, bench, *values, "question", "passage", "answer", "source", "target", "text", "label",
                         "summary", "input", "answer_start", "title", "headline", "fr", "en")  # fmt: skip
+
+
+def test_none_escapes_from_a_finished_check(
+    brackets: None, open_page: Open, bench: Bench, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "launch", check_at_once)
+    app = click(open_page("finetune", lang=CODE, tune_task="classification"), "Check")
+    assert_none_escapes(app, bench, "text", "label", "Row 3 is longer.")
+    assert "opacity:.45" in "".join(str(each.proto.body) for each in app.get("html")), "what the trainer sees"
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "finished", "stopped", "failed"])
