@@ -29,18 +29,26 @@ export default function ({ data }) {
   region.style.cssText = HIDDEN;
   document.body.appendChild(region);
   let said = "", wasBusy = false, isAsked = false, timer = 0, pressed = null;
-  const ANSWER = "[data-answer], h3, mark";
+  const ANSWER = "[data-answer], [data-words], h3, mark";
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const find = () => document.querySelector(".st-key-answer-box");
+  const shown = (box) => {  // words in a shadow are none of its inner text
+    const words = [...(box?.querySelectorAll("[data-words]") ?? [])].map((part) => part.dataset.words);
+    return [box?.innerText, ...words].join("\\n");
+  };
+
+  const alerts = () => [...document.querySelectorAll("[data-testid='stMain'] [data-testid='stAlert']")];
 
   // What was typed since the last press: the server hears of it with the next one, the eye should before.
   const before = new Map();
-  document.addEventListener("focusin", ({ target }) => {
-    if (target.closest(".stForm") && "value" in target && !before.has(target)) before.set(target, target.value);
-  });
+  const note = (field) => {
+    if (field?.closest(".stForm") && "value" in field && !before.has(field)) before.set(field, field.value);
+  };
+  document.addEventListener("focusin", ({ target }) => note(target));
   document.addEventListener("input", () => {
     isAsked = true;
-    const isEdited = [...before].some(([field, value]) => field.isConnected && field.value !== value);
+    const isTold = document.querySelector("[class*='-typing']");  // the server hears of each pause
+    const isEdited = !isTold && [...before].some(([field, value]) => field.isConnected && field.value !== value);
     const box = find();
     if (isEdited && box?.querySelector(ANSWER)) box.dataset.edited = WORDS;
     else if (box) delete box.dataset.edited;
@@ -48,8 +56,10 @@ export default function ({ data }) {
   const press = (button) => {
     isAsked = true;
     before.clear();
+    note(document.activeElement);  // who sends by keys goes on typing there
     delete find()?.dataset.edited;
-    pressed = { search: location.search, text: find()?.innerText, button, looks: 0 };
+    const known = new Set(alerts().map((one) => one.innerText)), isForms = !!button?.closest(".stForm");
+    pressed = { search: location.search, text: shown(find()), known, button, isForms, looks: 0 };
     timer ||= setTimeout(() => look(), 400);
   };
   const MAIN_BUTTON = "[data-testid^='stBaseButton-primary']";
@@ -64,9 +74,9 @@ export default function ({ data }) {
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     const isField = event.target.matches("input, textarea");  // those of a form do it themselves
-    const form = event.target.closest(".stForm");
-    if (form) press(form.querySelector(MAIN_BUTTON));
-    if ((event.ctrlKey || event.metaKey) && !(isField && event.target.closest(".stForm"))) {
+    const form = event.target.closest(".stForm"), isSent = event.ctrlKey || event.metaKey;
+    if (form && (isSent || !event.target.matches("textarea"))) press(form.querySelector(MAIN_BUTTON));
+    if (isSent && !(isField && event.target.closest(".stForm"))) {
       const leave = isField ? (event.target.blur(), 300) : 0;  // Streamlit takes a field's value when it is left
       setTimeout(() => document.querySelector(`${MAIN_BUTTON}:not(:disabled)`)?.click(), leave);
     }
@@ -75,15 +85,19 @@ export default function ({ data }) {
   for (const name of ["wheel", "touchmove"])  // whoever scrolls knows better
     document.addEventListener(name, () => { pressed = null; }, { passive: true });
 
-  const bring = (part) => {
+  const bring = (part, block = "start") => {
     const { top } = part.getBoundingClientRect(), behavior = calm.matches ? "auto" : "smooth";
-    if (top < 0 || top > window.innerHeight * 0.6) part.scrollIntoView({ behavior, block: "start" });
+    if (top < 0 || top > window.innerHeight * 0.6) part.scrollIntoView({ behavior, block });
   };
   const isRunning = () => document.querySelector("[data-testid='stApp']")?.dataset.testScriptState !== "notRunning";
   const show = (box, isBusy) => {
     if (!pressed) return;
-    const isCome = box && (isBusy || box.innerText !== pressed.text);
+    // What came may say what stood there; an error leaves no answer, and stands by the button.
+    const isEnded = pressed.isForms && pressed.looks > 2;
+    const isCome = box && (isBusy || (box.querySelector(ANSWER) && (isEnded || shown(box) !== pressed.text)));
+    const wrong = !isCome && isEnded && alerts().find((one) => !pressed.known.has(one.innerText));
     if (isCome) bring(box);
+    else if (wrong) bring(wrong, "center");
     else if (!box && pressed.button?.isConnected) bring(pressed.button);  // what comes stands below it
     else if (!box && location.search !== pressed.search) {  // it led to another part of the page
       const behavior = calm.matches ? "auto" : "smooth";
@@ -92,7 +106,7 @@ export default function ({ data }) {
       return;
     }
     pressed.looks = isBusy || isRunning() ? 0 : pressed.looks + 1;
-    if (pressed.looks > (isCome ? LOOKS_AFTER : LOOKS_BEFORE)) pressed = null;
+    if (pressed.looks > (isCome || wrong ? LOOKS_AFTER : LOOKS_BEFORE)) pressed = null;
   };
 
   const look = () => {
