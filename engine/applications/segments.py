@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from engine.applications.code import is_code, opens_block
 from engine.applications.literals import prose
@@ -18,6 +19,9 @@ _SOFT = re.compile(r"[,;:，；：、]\s*|\s+")
 _PLAIN = re.compile(r"https?://\S+|www\.\S+|[^\s@]+@[^\s@]+\.\w+|[\W\d_]+")
 """A word without anything to translate: an address, a number, a sign."""
 _LETTER = re.compile(r"[^\W\d_]")
+_ROW_COLUMN = re.compile(r"`[^`]*`|(\s*(?<!\\)\|\s*|\t\s*)")
+_COLUMN = re.compile(r"`[^`]*`|(\s+\|\s+|\t\s*)")
+"""Between the columns of a table whose rows begin with a bar, and of others; or code, where a bar is none."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Segment:
 def split(text: str, language: str = "en") -> list[Segment]:
     """Segments of a text: the concatenation of every `before` and `text` is the text itself.
 
-    Lines, blank lines, indentation, bullets and numbering are kept; so are segments without a letter, addresses, and
-    code: between lines of three backticks, and lines that are nothing else.
+    Lines, columns of a table, blank lines, indentation, bullets and numbering are kept; so are segments without a
+    letter, addresses, and code: between lines of three backticks, and lines that are nothing else.
     """
     segments: list[Segment] = []
     kept = ""
@@ -44,7 +48,7 @@ def split(text: str, language: str = "en") -> list[Segment]:
         prefix = _PREFIX.match(body)
         start = prefix.end() if prefix else 0
         kept += body[:start]
-        for sentence in _sentences(body[start:], language):
+        for sentence in chain.from_iterable(_sentences(cell, language) for cell in _cells(body[start:])):
             bare = sentence.rstrip()
             if all(_PLAIN.fullmatch(word) for word in bare.split()) or not _LETTER.search(prose(bare)):
                 kept += sentence
@@ -69,6 +73,17 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
         if is_kept and block is None and not is_fence and opens_block(body):
             block = depth
         yield line, bool(is_kept)
+
+
+def _cells(line: str) -> Iterator[str]:
+    """The cells of a row of a table, and what stands between them; another line whole."""
+    start = 0
+    for match in (_ROW_COLUMN if line.startswith("|") else _COLUMN).finditer(line):
+        if match[1] is not None:
+            yield line[start : match.start()]
+            yield match[1]
+            start = match.end()
+    yield line[start:]
 
 
 def _sentences(text: str, language: str) -> Iterator[str]:

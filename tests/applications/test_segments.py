@@ -31,6 +31,22 @@ def test_layout_numbers_and_addresses_are_kept_and_not_translated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ("| Bread | 2 | fresh. Every day |", ["Bread", "fresh.", "Every day"]),
+        ("Bread | 2 | fresh", ["Bread", "fresh"]),
+        ("Bread\t2\tfresh", ["Bread", "fresh"]), ("|Bread|2|fresh|", ["Bread", "fresh"]), ("|:---|---:|", []),
+        (r"| Bread \| milk | fresh |", [r"Bread \| milk", "fresh"]),
+        ("| use `a | b` here | x |", ["use `a | b` here", "x"]),
+        ("Say a|b, please.", ["Say a|b, please."]),
+    ],
+)  # fmt: skip
+def test_cells_of_a_table_are_read_one_by_one(row: str, cells: list[str]) -> None:
+    assert sentences(row) == cells
+    assert "".join(segment.before + segment.text for segment in split(row)) == row
+
+
+@pytest.mark.parametrize(
     ("language", "expected"),
     [
         ("en", ["Dr. Smith paid $3.50 on Jan. 3.", "He left at 5 p.m. on Monday."]),

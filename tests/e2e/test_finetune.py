@@ -94,7 +94,6 @@ def test_a_model_goes_out_as_a_zip_and_to_the_hub_with_a_token_that_stays_nowher
         page.get_by_text("Finished: My run").wait_for(timeout=120_000)
         expect(page).to_have_title("Finished: My run · Parlance")
         expect(page).not_to_have_title(re.compile("Finished"), timeout=20_000)
-        page.get_by_role("link", name="Fine-tune").click()
         page.goto(f"{address}/finetune?tune_view=A+run&run=run&after=Export")
         page.get_by_role("button", name=re.compile("Download")).wait_for()
 
