@@ -21,6 +21,8 @@ def polarity(text: str) -> float | None:
 
 def without(text: str) -> str:
     """The text without these emoji."""
+    if text.isascii():
+        return text
     return re.sub(r"[^\S\n]+", " ", _KNOWN.sub(" ", text)).strip()
 
 

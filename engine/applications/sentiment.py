@@ -166,8 +166,11 @@ def _by_models(
 def _by_model(
     engine: Engine, model: Model, readings: Sequence[Reading], caller: Caller
 ) -> Generator[Event, None, list[SentimentScore]]:
-    """What a classifier says of each text; those of a length are put beside each other."""
-    order = sorted(range(len(readings)), key=lambda place: len(readings[place].text))
+    """What a classifier says of each text; those of a length are put beside each other.
+
+    A pass holds rows of as many tokens: by their characters alone it would hold a few of them.
+    """
+    order = sorted(range(len(readings)), key=lambda place: _length(engine, model, readings[place].text))
     found: dict[int, SentimentScore] = {}
     asked = [Classify(_readable(model, readings[place].text)) for place in order]
     for index, event in engine.stream_all(model.id, asked, caller):
@@ -176,6 +179,11 @@ def _by_model(
             found[place] = replace(_judged(engine, model, readings[place], event.result), model=model.id)
         yield event if event.kind in ("queued", "loading") else Event("queued")
     return [found[place] for place in range(len(readings))]
+
+
+def _length(engine: Engine, model: Model, text: str) -> tuple[int, int]:
+    """Tokens, which nobody counts while the model is not loaded, and characters."""
+    return engine.count_tokens(model.id, text) or 0, len(text)
 
 
 def _by_labels(

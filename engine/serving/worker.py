@@ -310,13 +310,13 @@ class Worker:
     def _may_start(self, ticket: Ticket) -> bool:
         """Whether its call has room left, and long prompts and work of low priority leave some to others; of batches
         only long prompts do, and calls whose next batch would only have a turn less for the one before."""
-        long = sum(one.is_long for one in self._running)
-        if self._backend and ticket.is_long and long >= max(1, self._backend.concurrency // 2):
-            return False
-        same = sum(running.group is ticket.group for running in self._running)
-        if self._backend is None or self._backend.batch > 1:
-            return not (same and _takes_turns(self._backend))
-        if same >= CALL_CONCURRENCY:
+        if self._backend and ticket.is_long:
+            long = sum(one.is_long for one in self._running)
+            if long >= max(1, self._backend.concurrency // 2):
+                return False
+        if self._backend is None or self._backend.batch > 1:  # asked for each row of a batch, so nothing is counted
+            return not (_takes_turns(self._backend) and any(one.group is ticket.group for one in self._running))
+        if sum(one.group is ticket.group for one in self._running) >= CALL_CONCURRENCY:
             return False
         low = sum(running.priority == "low" for running in self._running)
         return ticket.priority == "normal" or low < max(1, min(CALL_CONCURRENCY, self._backend.concurrency - 1))

@@ -13,6 +13,7 @@ from engine.applications.changes import changed_words
 from engine.applications.sentiment import SentimentRequest, in_our_labels
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Classification, Embedding
+from engine.serving.wrapper import Wrapper
 from pages.parts.sizes import confidence_in_words
 
 
@@ -27,6 +28,20 @@ def test_many_texts_come_back_in_their_order(house) -> None:
     texts = ["a very long and rather bad evening", "good", "bad one", "so good in every way that there is"]
     result = sentiment.APPLICATION.run(house.engine, SentimentRequest(texts), HOST)
     assert [score.label for score in result.results] == ["negative", "positive", "negative", "positive"]
+
+
+def test_rows_of_as_many_tokens_are_asked_beside_each_other(house) -> None:
+    class Noting(Wrapper):
+        def stream_all(self, model_id, requests, *rest, **named):
+            self.asked = [request.text for request in requests]
+            return super().stream_all(model_id, requests, *rest, **named)
+
+    engine = Noting(house.engine)
+    sentiment.APPLICATION.run(engine, SentimentRequest("load it"), HOST)
+    rows = ["it is a good one", "extraordinarily good", "a bad one", "good", "unbelievably"]
+    result = sentiment.APPLICATION.run(engine, SentimentRequest(rows), HOST)
+    assert engine.asked == ["good", "unbelievably", "extraordinarily good", "a bad one", "it is a good one"]
+    assert [one.label for one in result.results] == ["positive", "positive", "negative", "positive", "negative"]
 
 
 @pytest.mark.parametrize("model", [None, "tuned"])
