@@ -110,9 +110,10 @@ def _show_link(link: Link, words: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         ends = _("pinned") if link.is_pinned else _("until {day}", day=_day(link.ends))
         _show_linked(link.title, link.path, words, ends)
-        st.button(_("Unpin") if link.is_pinned else _("Pin"), key=f"host-pin-{link.key}",
-                  on_click=house().links.pin, args=(link.key, not link.is_pinned))  # fmt: skip
-        st.button(_("Delete"), key=f"host-delete-{link.key}", on_click=house().links.delete, args=(link.key,))
+        with st.container(horizontal=True, width="content"):  # both in one line
+            st.button(_("Unpin") if link.is_pinned else _("Pin"), key=f"host-pin-{link.key}",
+                      on_click=house().links.pin, args=(link.key, not link.is_pinned))  # fmt: skip
+            st.button(_("Delete"), key=f"host-delete-{link.key}", on_click=house().links.delete, args=(link.key,))
 
 
 def _show_linked(title: str, path: str, *facts: str) -> None:

@@ -135,10 +135,11 @@ def _show_links() -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"[{plain(link.title) or '–'}]({link.path})", width="stretch")
             st.caption(_ending(link), width="content")
-            if may("pin"):
-                label = _("Unpin") if link.is_pinned else _("Pin")
-                st.button(label, key=f"pin-{link.key}", on_click=_pin, args=(link,))
-            st.button(_("Delete"), key=f"unshare-{link.key}", on_click=_delete, args=(link,))
+            with st.container(horizontal=True, width="content"):  # both in one line
+                if may("pin"):
+                    label = _("Unpin") if link.is_pinned else _("Pin")
+                    st.button(label, key=f"pin-{link.key}", on_click=_pin, args=(link,))
+                st.button(_("Delete"), key=f"unshare-{link.key}", on_click=_delete, args=(link,))
 
 
 def _ending(link: Link) -> str:
