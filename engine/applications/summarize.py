@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.applications import Application
 from engine.applications.extracts import Place, Vectors, count_words, extract, is_near, sentences_of
-from engine.applications.languages import NAMED, SURE, guess_language, read_tables
+from engine.applications.languages import NAMED, SPACELESS, SURE, guess_language, read_tables
 from engine.applications.support import Source, sources_of, unsupported
 from engine.applications.written import Draft, Order, joined, words_of_ours, write
 from engine.catalogue.models import Model
@@ -200,18 +200,25 @@ def _result(
     said = [one.text for one in sentences]
     text = "\n".join(f"- {one}" for one in said) if request.is_bulleted else joined(said, language)
     words = sum(map(count_words, said))
-    note = _note(request, words, sum(place.words for place in places))
+    note = _note(request, words, sum(place.words for place in places), language)
     return SummarizeResult(text, words, sentences, model.id, is_quoted=False, language=language, note=note)
 
 
-def _note(request: SummarizeRequest, words: int, available: int) -> Text:
+def length(count: int, language: str) -> Text:
+    """So many words, or characters in a language that has no spaces between words."""
+    if language in SPACELESS:
+        return counted("{count} character", "{count} characters", count)
+    return counted("{count} word", "{count} words", count)
+
+
+def _note(request: SummarizeRequest, words: int, available: int, language: str) -> Text:
     if request.words is None or is_near(words, request.words):
         return NOTHING
     if available < request.words:
-        return counted("The text itself has {count} word.", "The text itself has {count} words.", available)
+        return Text("The text itself has {length}.", length=length(available, language))
     return Text(
-        "{words} words, not {wanted}: no choice of whole sentences and clauses comes within 10 %.",
-        words=words, wanted=request.words,
+        "{length}, not {wanted}: no choice of whole sentences and clauses comes within 10 %.",
+        length=length(words, language), wanted=request.words,
     )  # fmt: skip
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications import written
-from engine.applications.summarize import WORDS, SummarizeRequest, SummarizeResult, SummarySentence
+from engine.applications.summarize import WORDS, SummarizeRequest, SummarizeResult, SummarySentence, length
 from engine.explain.why import WhyRequest, around, from_generate
-from engine.messages import counted
 from engine.requests import Sampling
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import house
@@ -31,7 +30,7 @@ def doubts_of(result: SummarizeResult) -> list[tuple[int, int]]:
 def show_facts(answer: Exchange) -> None:
     """Below a summary: its length, what to beware of, and where it comes from."""
     result: SummarizeResult = answer.result
-    facts = [_(counted("{count} word", "{count} words", result.words))]
+    facts = [_(length(result.words, result.language))]
     facts += [_("from {count} parts", count=result.parts)] if result.parts > 1 else []
     facts += [f"{name.upper().replace('ROUGE', 'ROUGE-')} {100 * score:.1f}" for name, score in result.rouge.items()]
     st.caption(" · ".join(facts))

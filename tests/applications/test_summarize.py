@@ -124,6 +124,7 @@ def test_bullets_and_chinese(house: Any) -> None:
     assert len(listed) >= 2 and all(line.startswith("- ") for line in listed)
     chinese = run(house, SummarizeRequest(SAMPLES[4].text, 70))
     assert chinese.language == "zh" and " " not in chinese.text and 63 <= chinese.words <= 77
+    assert str(run(house, SummarizeRequest(SAMPLES[4].text, 500)).note).endswith(" characters.")
 
 
 @pytest.mark.parametrize(
