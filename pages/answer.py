@@ -17,6 +17,7 @@ from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, capitalised
 from pages.parts.picker import pick_model
+from pages.parts.pressing import is_pressed, press
 from pages.parts.share import header
 from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
@@ -109,9 +110,10 @@ with left:
             )
         cannot = model is None or (is_over and not ids)
         with st.container(horizontal=True):
-            is_asked = st.form_submit_button(
-                _("Find the answer"), type="primary", icon=":material/search:", disabled=cannot
-            )
+            st.form_submit_button(
+                _("Find the answer"), type="primary", icon=":material/search:", disabled=cannot, on_click=press,
+                args=(KEY,),
+            )  # fmt: skip
             is_wanted = st.form_submit_button(
                 _("Suggest questions"), type="tertiary", icon=":material/lightbulb:", disabled=cannot
             )
@@ -128,7 +130,7 @@ if model and is_over and ids:
     )
 elif model and not is_over:
     now = AnswerRequest(question, passage, top_k=4, model=model.id)
-if now and (is_asked or is_tried(APPLICATION)):
+if now and (is_pressed(KEY) or is_tried(APPLICATION)):
     ask(KEY, follow_up(now, answer_of(KEY)))
 now = now and as_asked(now, answer_of(KEY))
 if now and now.style == "quote":

@@ -22,6 +22,7 @@ from pages.parts.feedback import take_thumb
 from pages.parts.jobs import LOOK_SECONDS, stop_button
 from pages.parts.language import _, spoken
 from pages.parts.notices import watch
+from pages.parts.pressing import is_pressed, press
 from pages.parts.runs import STATES
 from pages.parts.share import origin
 from pages.parts.sizes import seconds_in_words, size_in_words
@@ -71,17 +72,10 @@ def choose_column(key: str, brought: Brought, *, has_dates: bool = False) -> tup
 
 
 def is_asked(key: str, label: str, icon: str, *, is_ready: bool) -> bool:
-    """A button for the file, and whether it was pressed.
-
-    That holds until it is acted on: a file that has just come may end the run that the press began.
-    """
-    name = f"{key}-file-asked"
-
-    def press() -> None:
-        st.session_state[name] = True
-
-    st.button(label, type="primary", icon=icon, disabled=not is_ready, key=f"{key}_begin", on_click=press)
-    return bool(st.session_state.pop(name, False)) and is_ready
+    """A button for the file, and whether it was pressed."""
+    name = f"{key}-file"
+    st.button(label, type="primary", icon=icon, disabled=not is_ready, key=f"{key}_begin", on_click=press, args=(name,))
+    return is_pressed(name) and is_ready
 
 
 def begin(application: str, brought: Brought, order: Order) -> None:

@@ -13,13 +13,11 @@ from pages.parts.engine import house, may
 from pages.parts.examples import offer_examples
 from pages.parts.language import _
 from pages.parts.pair import KEY, NAMES, Pair
+from pages.parts.pressing import is_pressed, press
 from pages.parts.routes import show_route
 from pages.parts.streaming import ask
 from pages.parts.typing import typed_text
 from pages.parts.visits import is_new, is_tried
-
-ASKED = f"{KEY}-asked"
-"""That the button was pressed, until it is acted on: what is told of typing may end the run that the press began."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,12 @@ def type_text(pair: Pair) -> Typed:
             label_visibility="collapsed",
         )  # fmt: skip
         st.form_submit_button(
-            _("Translate"), type="primary", icon=":material/translate:", disabled=not pair.is_able, on_click=_press
+            _("Translate"),
+            type="primary",
+            icon=":material/translate:",
+            disabled=not pair.is_able,
+            on_click=press,
+            args=(KEY,),
         )
     errors = st.container()
     newest = typed_text("text", text) if pair.is_automatic and may("ask while typing") else text
@@ -63,9 +66,8 @@ def ask_for(typed: Typed, pair: Pair, glossary: list[str]) -> TranslateRequest |
         with pair.below:
             route = show_route(*direction_of(house().catalogue, now))
     is_typing = typed.is_typing and route is not None and not route.is_makeshift
-    if st.session_state.get(ASKED) or is_tried(APPLICATION) or (is_typing and is_new(KEY, now)):
+    if is_pressed(KEY) or is_tried(APPLICATION) or (is_typing and is_new(KEY, now)):
         ask(KEY, now, is_kept=not is_typing)
-        st.session_state.pop(ASKED, None)
     elif not typed.is_typing:
         ask_again(KEY, now)
     return now
@@ -73,10 +75,6 @@ def ask_for(typed: Typed, pair: Pair, glossary: list[str]) -> TranslateRequest |
 
 def _pair_of(sample: TranslateRequest) -> str:
     return f"{_(NAMES[sample.source])} → {_(NAMES[sample.target])}"
-
-
-def _press() -> None:
-    st.session_state[ASKED] = True
 
 
 def _fill(sample: TranslateRequest) -> None:

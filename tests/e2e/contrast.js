@@ -1,4 +1,4 @@
-// The texts of a page, and the edges of its fields, that stand out less than people need: 4.5:1, large texts and edges 3:1.
+// The texts of a page, the edges of its fields, and the outline of what has the focus, that stand out less than people need: 4.5:1, large texts and edges 3:1.
 () => {
   const parse = (colour) => {
     const parts = colour.match(/[\d.]+/g).map(Number);
@@ -41,6 +41,13 @@
     const edges = [style.borderTopWidth !== "0px" && style.borderTopColor, shadow].filter(Boolean).map(parse);
     const value = Math.max(...[ground(track), ...edges.map((edge) => over(edge, around))].map((one) => ratio(one, around)));
     if (value < 3) found.add(`${value.toFixed(2)} a switch or slider`);
+  }
+  const focused = document.activeElement;
+  if (focused?.matches(":focus-visible")) {
+    const outlined = [focused, focused.parentElement, focused.parentElement.parentElement].find((one) => getComputedStyle(one).outlineStyle !== "none");
+    const around = ground((outlined ?? focused).parentElement);
+    const value = outlined ? ratio(over(parse(getComputedStyle(outlined).outlineColor), around), around) : 1;
+    if (value < 3) found.add(`${value.toFixed(2)} the outline of what has the focus`);
   }
   return [...found];
 }

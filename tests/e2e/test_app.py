@@ -283,6 +283,11 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
     assert page.locator(f"{BOX} mark").evaluate("(mark) => mark.closest('[dir]').dir") == "auto"
     page.get_by_role("button", name="Find the answer").hover()
     expect_readable(page)
+    page.mouse.move(0, 0)
+    page.get_by_role("button", name="Find the answer").focus()
+    for key in ("Shift+Tab", "Tab"):
+        page.keyboard.press(key)
+    expect_readable(page)
 
 
 def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, need: Need) -> None:

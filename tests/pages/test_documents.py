@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +59,20 @@ def test_documents_that_are_left_out_are_not_asked(open_page: Open, bench: Bench
     app.checkbox(key=f"asked-{other}").uncheck().run()
     app = ask(app, "Where is Lindholm?")
     assert app.session_state["found"].request.documents == [kept]
+
+
+def test_a_press_holds_while_an_index_is_finished(
+    open_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = bring(bench, HARBOUR)
+    app = open_page("answer", **OVER)
+    assert bench.house.indexing.wait([id], 30)
+    done, told = bench.house.indexing.progress("home", id), iter(["working"])
+    monkeypatch.setattr(
+        bench.house.indexing, "progress", lambda *_: replace(done, state=next(told, done.state))
+    )  # at work as the run of the press begins, and done as the list is drawn, which draws the page anew
+    app = ask(app, "Where is Lindholm?")
+    assert "Lindholm</mark>" in drawn(app) and next(told, None) is None
 
 
 def test_a_written_answer_shows_what_was_refused(open_page: Open, bench: Bench) -> None:

@@ -70,12 +70,12 @@ def test_a_file_is_translated_on_the_page(bench: Bench, open_page: Open) -> None
 
 def test_a_press_whose_run_was_ended_by_the_upload_still_begins(bench: Bench, open_page: Open) -> None:
     app = open_page("translate", input="file", **{"from": "en", "to": "fr"})
-    app.session_state["translate-file-asked"] = True
+    app.session_state["translate-file-pressed"] = True
     app = app.run()
     assert not desk.jobs_of(bench.house, "translate", HOST), "without a file there is nothing to do, and it is over"
     app.file_uploader(key="translate_file").upload("a.txt", b"It rains.").run()
     assert not desk.jobs_of(bench.house, "translate", HOST)
-    app.session_state["translate-file-asked"] = True  # as that run leaves it
+    app.session_state["translate-file-pressed"] = True  # as that run leaves it
     app.run()
     (job,) = desk.jobs_of(bench.house, "translate", HOST)
     assert job.title == "a.txt"

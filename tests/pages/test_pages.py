@@ -70,9 +70,9 @@ def test_translate_example(open_page: Open) -> None:
 
 
 def test_a_press_whose_run_was_ended_by_what_is_told_of_typing_still_asks(open_page: Open) -> None:
-    app = open_page("translate", **{"translation-asked": True})  # as that run leaves it
+    app = open_page("translate", **{"translation-pressed": True})  # as that run leaves it
     assert app.session_state["translation"].request.text == str(SAMPLES[0].text)
-    assert "translation-asked" not in app.session_state
+    assert "translation-pressed" not in app.session_state
 
 
 @pytest.mark.parametrize(
