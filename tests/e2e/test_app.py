@@ -250,6 +250,7 @@ def expect_brought_into_view(page: Any, came: str) -> None:
     )
 
 
+@pytest.mark.timeout(480)
 def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: str, need: Need) -> None:
     for model in ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-e5", "answer-minilm"):
         need(model)
