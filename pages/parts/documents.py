@@ -104,9 +104,10 @@ def _list(was_moving: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             days = house().settings.document_days
             st.caption(_("Yours alone, and kept for {days:g} days.", days=days), width="stretch")
-            _offer_code(documents)
-            if len(documents) > 1:
-                st.button(_("Delete all"), icon=":material/delete:", type="tertiary", on_click=_forget)
+            with st.container(horizontal=True, width="content"):  # both in one line
+                _offer_code(documents)
+                if len(documents) > 1:
+                    st.button(_("Delete all"), icon=":material/delete:", type="tertiary", on_click=_forget)
         if was_moving and not any(progress.state in ("waiting", "working") for _, progress in found):
             st.rerun()
 
