@@ -24,6 +24,7 @@ from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model, title_of
+from pages.parts.pressing import is_pressed
 from pages.parts.share import header
 from pages.parts.streaming import ask, show_answer
 from pages.parts.summaries import doubts_of, show_facts
@@ -97,12 +98,12 @@ with left:
             help=_("Up to {most:,} characters; a model that writes reads {written:,}.", most=MAX_CHARACTERS,
                    written=MAX_WRITTEN_CHARACTERS),
         )  # fmt: skip
-        is_asked = st.form_submit_button(
+        st.form_submit_button(
             _("Summarize"), type="primary", icon=":material/short_text:", disabled=model is None,
             on_click=press, args=("article",),
         )  # fmt: skip
     offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "summarize_example")
-    is_asked = text_of_document("article", errors, is_asked=is_asked)
+    text_of_document("article", errors)
 with beside_place:
     others = choose_beside(article, model.id if model else "")
 
@@ -110,7 +111,7 @@ now = None
 if model:
     wanted = None if model.base_id else words
     now = SummarizeRequest(article, wanted, bullets, model.id, temperature, seed, reference)
-    if is_asked or is_tried(APPLICATION):
+    if is_pressed("article") or is_tried(APPLICATION):
         ask(KEY, now)
         ask_beside(
             KEY, [SummarizeRequest(article, words, bullets, other, temperature, seed, reference) for other in others]

@@ -11,6 +11,11 @@ def press(key: str) -> None:
     st.session_state[f"{key}-pressed"] = True
 
 
+def is_waiting(key: str) -> bool:
+    """Whether a press waits to be acted on."""
+    return f"{key}-pressed" in st.session_state
+
+
 def is_pressed(key: str) -> bool:
     """Whether it was pressed since this was last asked."""
     return bool(st.session_state.pop(f"{key}-pressed", False))

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from engine.documents import ENDINGS, read_document
+from pages.parts import pressing
 from pages.parts.engine import may
 from pages.parts.errors import show_error
 from pages.parts.language import _
@@ -19,30 +20,27 @@ from pages.parts.text import plain
 
 def put_text(key: str) -> None:
     """Called before the text area of that key is drawn: a document's text that was read comes into it."""
-    text, was_pressed = (st.session_state.pop(f"{key}_{state}", None) for state in ("read", "pressed"))
+    text = st.session_state.pop(f"{key}_read", None)
     if text is not None:
         st.session_state[f"{key}_brought"] = st.session_state.get(key), text
         st.session_state[key] = text
-    elif not was_pressed:  # the page was drawn since, so that its browser has the text
+    elif not pressing.is_waiting(key):  # the page was drawn since, so that its browser has the text
         st.session_state.pop(f"{key}_brought", None)
 
 
 def press(key: str) -> None:
-    """What the button's press does first: a browser that does not show a document's text yet sends the one before."""
+    """The button's `on_click`: a browser that does not show a document's text yet sends the one before."""
     before, text = st.session_state.get(f"{key}_brought", (None, None))
-    st.session_state[f"{key}_pressed"] = True
+    pressing.press(key)
     if text is not None and st.session_state[key] == before:
         st.session_state[key] = text
 
 
-def text_of_document(key: str, errors: Any = None, *, is_asked: bool = False) -> bool:
-    """A field for a document, whose text comes into the text area of that key; whether that text is asked about.
-
-    `is_asked` is whether the button was pressed; while a document is being read that holds until its text is there.
-    """
-    coming, asked, fault = (f"{key}_{state}" for state in ("coming", "asked", "fault"))
+def text_of_document(key: str, errors: Any = None) -> None:
+    """A field for a document, whose text comes into the text area of that key; a press is kept until it is there."""
+    coming, fault = f"{key}_coming", f"{key}_fault"
     if not may("upload"):
-        return is_asked
+        return
 
     def note() -> None:
         st.session_state[coming] = True
@@ -50,15 +48,11 @@ def text_of_document(key: str, errors: Any = None, *, is_asked: bool = False) ->
     endings = [ending[1:] for ending in ENDINGS]
     file = st.file_uploader(_("Or a document"), endings, key=f"{key}_document", on_change=note)
     if file is not None and st.session_state.get(coming):
-        st.session_state[asked] = is_asked or st.session_state.get(asked, False)
         with st.spinner(_("Reading {name}…", name=plain(file.name))):
             _read(key, file)
         st.rerun()
-    was_asked = st.session_state.pop(asked, False)
     if error := st.session_state.pop(fault, None):
         show_error(error, errors)
-        return is_asked
-    return is_asked or was_asked
 
 
 def _read(key: str, file: Any) -> None:
@@ -68,4 +62,5 @@ def _read(key: str, file: Any) -> None:
         st.session_state[f"{key}_read"] = "\n\n".join(one.text for one in document.paragraphs)
     except Exception as error:
         st.session_state[f"{key}_fault"] = error
+        pressing.is_pressed(key)  # nothing is asked about a text that did not come
     st.session_state[f"{key}_coming"] = False
