@@ -25,7 +25,8 @@ from benchmarks.ours import CALLER, open_engine, wait_loaded
 from benchmarks.verse import themes
 from engine.applications.habits import HABITS, cost_of, habits_of, is_weak
 from engine.applications.ranking import measured, score
-from engine.applications.syllables import sounds
+from engine.applications.rhymes import last_word
+from engine.applications.syllables import strange_words
 from engine.applications.verse import STRANGE
 from engine.applications.write import APPLICATION, EXAMPLES, Kind, WriteRequest, WriteResult
 from engine.catalogue.models import Model, read_catalogue
@@ -76,9 +77,8 @@ def cost(request: WriteRequest, text: str) -> float:
     for place, unit in enumerate(units):
         before = units[max(0, place - BEFORE) : place]
         spent += cost_of(habits_of(unit, "en", about=request.text, before=before, examples=examples))
-        words = re.findall(r"[a-z]+(?:'[a-z]+)?", unit.lower().replace("’", "'"))
-        spent += STRANGE * sum(sounds(word) is None for word in words)
-        spent += HABITS["weak"].cost * bool(words and request.kind != "story" and is_weak(words[-1], "en"))
+        spent += STRANGE * strange_words(unit)
+        spent += HABITS["weak"].cost * (request.kind != "story" and is_weak(last_word(unit), "en"))
     return spent / max(1, len(units))
 
 

@@ -85,6 +85,11 @@ def sounds(word: str) -> tuple[int, str] | None:
     return found
 
 
+def strange_words(line: str) -> int:
+    """How many words of an English line the dictionary does not know."""
+    return sum(sounds(word.casefold().replace("’", "'").strip("'")) is None for word in words_of(line))
+
+
 def _english(word: str) -> int:
     """A guess by groups of vowels, without an e at the end that nobody says."""
     spoken = re.sub(r"(?<=[^aeiouyl])e$|(?<=[^aeiouytd])ed$|'\w*$", "", word)

@@ -18,7 +18,7 @@ from engine.applications.commission import AT_ONCE, LEAST_HEAT, Commission, Desk
 from engine.applications.habits import cost_of, habits_of, is_weak
 from engine.applications.measures import FORMS, Form, bounds, is_kept, measure, partners, rhyme_faults
 from engine.applications.rhymes import chinese_rhymes, english_rhymes, last_word, rhyme_of
-from engine.applications.syllables import count, of_word, sounds, words_of
+from engine.applications.syllables import count, of_word, strange_words, words_of
 from engine.applications.tidy import Tidy
 from engine.errors import UnsupportedError
 from engine.inspections import Tokenize
@@ -245,8 +245,8 @@ def _judged(work: _Work, text: str, score: float) -> _Candidate:
     fits = low <= count(text, order.language) <= high and not rhyme_faults(work.form, place, texts, order.language)
     fits = fits and not is_weak(last_word(text), order.language) and _leaves_rhymes(work, text)
     fits = fits and not any(habit.id in ("talk", "copy") for habit in habits) and text not in work.texts
-    strange = sum(sounds(word.casefold().replace("’", "'").strip("'")) is None for word in words_of(text))
-    return _Candidate(text, score - cost_of(habits) - (STRANGE * strange if order.language == "en" else 0), fits)
+    strange = strange_words(text) if order.language == "en" else 0
+    return _Candidate(text, score - cost_of(habits) - STRANGE * strange, fits)
 
 
 def _leaves_rhymes(work: _Work, text: str) -> bool:
