@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.applications import Application
 from engine.applications.languages import LANGUAGES, NAMED, SURE, guess_language, names_of
+from engine.applications.tidy import without_marks
 from engine.catalogue.models import Model
 from engine.messages import NOTHING, Text
 from engine.serving.protocol import Engine
@@ -118,7 +119,7 @@ def caution(reading: Reading, model: Model) -> Text:
 
 def unreadable(engine: Engine, model: Model, text: str) -> Text:
     """Why the model cannot read a text, in a sentence; empty where it can."""
-    letters = [letter for letter in text if letter.isalpha()]
+    letters = [letter for letter in without_marks(text) if letter.isalpha()]
     if not letters:
         return Text("There are no words in it that the model knows, so it cannot tell.")
     is_latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters) * 2 >= len(letters)

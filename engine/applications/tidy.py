@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 
+from engine.requests import Generate
+
 _CONTROL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|</?(?:s|pad|eos|bos|unk|mask|(?:start|end)_of_\w+|unused\d+)>|\[multimodal\]|\ufffd"
 )
+_READERS = re.compile(r"\[(?:CLS|SEP|PAD|MASK|UNK)\]")
+"""Control tokens of models that only read."""
 _MARKUP = re.compile(
     r"</?(?:strong|em|b|i|u|s|p|br|hr|div|span|h[1-6]|ul|ol|li|a|img|table|tr|td|th|thead|tbody|tfoot|code|pre|sub|sup"
     r"|blockquote|caption|html|body|head|title|font|center)(?:\s[^<>]*)?/?>",
@@ -22,10 +26,12 @@ _OPEN = re.compile(r"<[^<>\n]{0,60}$|\[[a-z]{0,10}$|[ÃÂâ].?$")
 
 
 class Tidy:
-    """Takes a text piece by piece and hands on what people may see. Markup stays where `given` has some itself."""
+    """Takes a text piece by piece and hands on what people may see. Markup stays where `given` has some itself, and
+    so does the name of a control token that it has: there it is what they talk about."""
 
     def __init__(self, given: str = "") -> None:
         self._keeps_markup = _MARKUP.search(given) is not None
+        self._named = frozenset(_CONTROL.findall(given)) - {"\ufffd"}
         self._held = ""
 
     def push(self, piece: str) -> str:
@@ -46,9 +52,19 @@ class Tidy:
         return self.push(text) + self.end()
 
     def _cleaned(self, text: str) -> str:
-        text = _CONTROL.sub("", text)
+        text = _CONTROL.sub(lambda match: match[0] if match[0] in self._named else "", text)
         text = text if self._keeps_markup else _MARKUP.sub("", text)
         return _MISREAD.sub(_read_again, text)
+
+
+def tidy_for(asked: Generate) -> Tidy:
+    """The one for an answer to a request: all that it tells the model is given."""
+    return Tidy("\n".join([asked.prompt, *(message.content for message in asked.messages)]))
+
+
+def without_marks(text: str) -> str:
+    """The text without names of control tokens and without markup, which are no words."""
+    return _MARKUP.sub(" ", _READERS.sub(" ", _CONTROL.sub(" ", text)))
 
 
 def _read_again(match: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ from engine.applications.formed import FormName
 from engine.applications.languages import LANGUAGES, names_of
 from engine.applications.prompts import common_length
 from engine.applications.request_checks import check
-from engine.applications.tidy import Tidy, first_end, last_end
+from engine.applications.tidy import first_end, last_end, tidy_for
 from engine.applications.tokens import WrittenToken, lay, typical_probability
 from engine.catalogue.models import Model
 from engine.errors import PeopleError, UnsupportedError
@@ -138,7 +138,7 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
     if request.form:
         yield from _formed(engine, model, request, asked.sampling, caller)
         return
-    before, tidy = lead(model, request), Tidy(request.text + request.continuation)
+    before, tidy = lead(model, request), tidy_for(asked)
     shown = ""
     for event in engine.stream(model.id, asked, caller):
         if event.kind in ("text", "done"):
@@ -232,7 +232,7 @@ def _more(
     limit = math.ceil(first.settings["max_new_tokens"] * MORE_TOKENS)
     going_on = replace(request, continuation=request.continuation + shown, max_new_tokens=limit)
     asked = replace(ask_on(engine, model, going_on), top_logprobs=request.rivals)
-    tidy, events = Tidy(request.text), engine.stream(model.id, asked, caller)
+    tidy, events = tidy_for(asked), engine.stream(model.id, asked, caller)
     try:
         for event in events:
             if event.kind == "text":

@@ -94,7 +94,8 @@ def test_another_language_than_the_model_learned_is_flagged(house) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["aaaaaaaaaaaa", "haaaaaaaaa", "...", "🗿", "42", "Это очень плохо и мне грустно", "ｱｱｱ", "🚲 🚲"]
+    "text", ["aaaaaaaaaaaa", "haaaaaaaaa", "...", "🗿", "42", "Это очень плохо и мне грустно", "ｱｱｱ", "🚲 🚲",
+             "<eos>", "</s><s>", "[SEP]", "<start_of_turn>", "<|im_end|>", "<br>"]
 )  # fmt: skip
 def test_what_a_model_cannot_read_is_unsure_and_says_so(house, text: str) -> None:
     (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST).results

@@ -9,7 +9,7 @@ from fakes import HOST
 
 from engine.applications import write
 from engine.applications.tidy import Tidy
-from engine.applications.write import OPENINGS, ORDERS, TOKENS, WriteRequest, ask
+from engine.applications.write import OPENINGS, ORDERS, TOKENS, Turn, WriteRequest, ask
 from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, NotFoundError, PeopleError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Sampling
@@ -128,6 +128,13 @@ def test_no_token_markup_or_broken_character_is_shown(house, written: str, shown
     assert events[-1].result.text == shown
     assert "".join(event.text for event in events if event.kind == "text") == shown
     assert Tidy("see <b>this</b>").whole("A <b>bold</b> word") == "A <b>bold</b> word"
+
+
+def test_a_control_token_that_a_person_asks_about_stands_in_the_answer(house) -> None:
+    house.backend.say = lambda request: "After <eos> comes </s>, never <pad>."
+    turns = [Turn("user", "What is </s>?"), Turn("assistant", "An end.")]
+    asked = WriteRequest("And <eos>?", "chat", turns=turns)
+    assert write.APPLICATION.run(house.engine, asked, HOST).text == "After <eos> comes </s>, never ."
 
 
 @pytest.mark.parametrize(
