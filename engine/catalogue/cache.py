@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +39,20 @@ class Cache:
 
     def whole(self, model_id: str) -> Path:
         """Where the model's files are once they are whole."""
-        return self.folder / "models" / key(model_id)
+        return _place(self.folder, "models", model_id)
 
     def partial(self, model_id: str) -> Path:
         """Where they are while they come in."""
-        return self.folder / "partial" / key(model_id)
+        return _place(self.folder, "partial", model_id)
+
+    def progress(self, model_id: str) -> Path:
+        """The file in which whoever fetches the model says how far it is."""
+        return _place(self.folder, "partial", model_id, PROGRESS)
 
     def manifest(self, model_id: str) -> dict[str, Any]:
         """What was noted at the installation, which nobody may change; {} when the model is not there. A page asks for
         dozens: what has not been written since is not read again."""
-        path = self.whole(model_id) / MANIFEST
+        path = _place(self.folder, "models", model_id, MANIFEST)
         try:
             status = path.stat()
         except OSError:
@@ -67,7 +72,7 @@ class Cache:
             return Text("")
         for name, facts in manifest["files"].items():
             with suppress(OSError):
-                status = (self.whole(model.id) / name).stat()
+                status = _place(self.folder, "models", model.id, name).stat()
                 if status.st_size == facts["size"] and int(status.st_mtime) == facts["modified"]:
                     continue
             return Text(
@@ -194,13 +199,19 @@ class Cache:
 
     def last_used(self, model_id: str) -> float:
         """In seconds since 1970; 0 when nothing is there."""
-        paths = (self.whole(model_id) / MANIFEST, self.partial(model_id) / PROGRESS)
+        paths = (self.whole(model_id) / MANIFEST, self.progress(model_id))
         return max(_modified(path) for path in paths)
 
     def touch(self, model_id: str) -> None:
         """Note that the model is used now."""
         with suppress(OSError):
             os.utime(self.whole(model_id) / MANIFEST)
+
+
+@lru_cache(maxsize=8192)
+def _place(folder: Path, part: str, model_id: str, *names: str) -> Path:
+    """A path in the cache folder. A page asks for hundreds, and to put one together takes longer than to look there."""
+    return folder.joinpath(part, key(model_id), *names)
 
 
 def noted_digests(folder: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from engine.catalogue.cache import PROGRESS, Cache
+from engine.catalogue.cache import Cache
 from engine.catalogue.checkpoints import described
 from engine.catalogue.fetches import Fetch, read_progress
 from engine.catalogue.installs import Commands, Installs
@@ -225,7 +225,7 @@ class Store:
 
     def _elsewhere(self, model: Model) -> Availability | None:
         """The progress of another process that fetches this model."""
-        return read_progress(self._cache.partial(model.id) / PROGRESS)
+        return read_progress(self._cache.progress(model.id))
 
     def _entry(self, model_id: str) -> Entry:
         title, is_ready = model_id, False
@@ -286,7 +286,7 @@ class Store:
             if self._cache.problem(model) is None or self._cache.renew(model, fetch.transfer):
                 return
             folder.mkdir(parents=True, exist_ok=True)
-            fetch.transfer.on_change = lambda: fetch.note(folder / PROGRESS)
+            fetch.transfer.on_change = lambda: fetch.note(self._cache.progress(model.id))
             try:
                 fetched = model.source.fetch(self._fetching(fetch))
                 for other in later:
@@ -296,7 +296,7 @@ class Store:
                     self.catalogue.add(told)
             finally:
                 with suppress(OSError):  # the folder is gone where all went well
-                    fetch.note(folder / PROGRESS, is_going=False)
+                    fetch.note(self._cache.progress(model.id), is_going=False)
                 self._cache.drop_empty(model.id)
 
     def _fetching(self, fetch: Fetch) -> Fetching:
