@@ -1,5 +1,5 @@
 """What a loaded model really takes in memory, measured: of a process of its own what the system counts for it, of one
-in this process what its load took from the C library's allocator, and what is mapped of its files; on a GPU there."""
+in this process what its load took from the C library's allocator, and what it mapped of its files; on a GPU there."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from engine.backends.memory import give_freed_memory_back
 from engine.backends.protocol import Backend
 
 FRESH_SECONDS = 10.0
@@ -27,6 +28,15 @@ _measured: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
 _counting = threading.Lock()
 _loads = [0, 0]
 """How many loads have begun, and how many are under way."""
+
+
+class _Taken(NamedTuple):
+    """Bytes: on the GPU, what the allocator gave out, what is in memory and of no file, what is mapped of weights."""
+
+    on_gpu: int
+    given: int
+    resident: int
+    mapped: int
 
 
 class _Heap(ctypes.Structure):
@@ -52,7 +62,6 @@ def measuring(load: Callable[[], Backend], path: Path, libraries: Iterable[str] 
     with _counting:
         _loads[0], _loads[1] = _loads[0] + 1, _loads[1] + 1
         begun, is_alone = _loads[0], _loads[1] == 1
-    gc.collect()  # what was thrown away before is no model's either
     before = _taken(path)
     try:
         backend = load()
@@ -60,29 +69,39 @@ def measuring(load: Callable[[], Backend], path: Path, libraries: Iterable[str] 
         with _counting:
             _loads[1] -= 1
             is_alone = is_alone and _loads[0] == begun
-    if is_alone and before is not None and getattr(backend, "pid", None) is None:
-        gc.collect()
-        _measured[backend] = _difference(before, _taken(path) or before), time.monotonic()
+    after = _taken(path)
+    if is_alone and before and after and getattr(backend, "pid", None) is None:
+        _measured[backend] = _difference(before, after), time.monotonic()
     return backend
 
 
 def process_bytes(pid: int) -> int:
     """Memory of another process, its share where pages are shared (PSS); 0 where the system does not tell."""
-    with suppress(OSError, ValueError, IndexError):
+    return _told(pid, "Pss:") or 0
+
+
+def _told(pid: int | str, name: str) -> int | None:
+    """Bytes that the system tells of a process; None where it does not."""
+    with suppress(OSError, ValueError, StopIteration):
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
-    return 0
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+    return None
 
 
-def _taken(path: Path) -> tuple[int, int] | None:
-    """Bytes of this process on the GPU, and those that its allocator gave out or are mapped of the files at a path."""
-    heap = _heap()
-    return None if heap is None else (_on_gpu(), heap + _mapped(path))
+def _taken(path: Path) -> _Taken | None:
+    """Of this process, once what was thrown away is given back: it is no model's."""
+    gc.collect()
+    give_freed_memory_back()
+    given, resident = _heap(), _told("self", "Anonymous:")
+    return None if given is None or resident is None else _Taken(_on_gpu(), given, resident, _mapped(path))
 
 
-def _difference(before: tuple[int, int], after: tuple[int, int]) -> int:
-    on_gpu, here = after[0] - before[0], after[1] - before[1]
-    return on_gpu if on_gpu > 0 else max(0, here)
+def _difference(before: _Taken, after: _Taken) -> int:
+    """What a load took. What was given out counts as far as it was written to: some libraries reserve much more."""
+    if after.on_gpu > before.on_gpu:
+        return after.on_gpu - before.on_gpu
+    own = min(after.given - before.given, after.resident - before.resident)
+    return max(0, own) + max(0, after.mapped - before.mapped)
 
 
 def _on_gpu() -> int:
@@ -111,12 +130,15 @@ def _library() -> Any:
 
 
 def _mapped(path: Path) -> int:
-    """What is in memory of the files at a path that this process has mapped."""
-    total, is_ours, name = 0, False, str(path.resolve())
-    with suppress(OSError):
-        for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
-            if not line[:1].isupper():
-                is_ours = name in line
-            elif is_ours and line.startswith("Pss:"):
-                total += int(line.split()[1]) * 1024
+    """Bytes of weights that this process has mapped: of the files beside or below a path, and of any safetensors.
+
+    A copy that a runtime made of them lies beside them. They count whole: the first answer reads them all.
+    """
+    total, folder = 0, f"{path.resolve() if path.is_dir() else path.resolve().parent}/"
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
+            span, *_, name = line.split(maxsplit=5)
+            if name.startswith(folder) or name.endswith(".safetensors"):
+                start, end = (int(place, 16) for place in span.split("-"))
+                total += end - start
     return total

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine import extensions
 from engine.backends.footprint import measuring
-from engine.backends.memory import give_freed_memory_back, set_aside
+from engine.backends.memory import set_aside
 from engine.backends.protocol import Backend, DamagedCopyError, Runtime
 from engine.catalogue.models import Model
 from engine.errors import MemoryShortError, UnsupportedError
@@ -38,9 +38,7 @@ def load(model: Model, path: Path, settings: Settings, runtime: Runtime | None =
     """
     with set_aside(model.id, model.memory_bytes, lambda free: _refusal(model, free)):
         libraries = runtime.libraries(model) if runtime else ()
-        backend = measuring(lambda: _load(model, path, settings, runtime), path, libraries)
-    give_freed_memory_back()
-    return backend
+        return measuring(lambda: _load(model, path, settings, runtime), path, libraries)
 
 
 def _refusal(model: Model, free: int) -> MemoryShortError:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fakes import FakeBackend
+from safetensors.torch import load_file, save_file
 
 from engine.backends.footprint import measured_bytes, measuring, process_bytes
 
@@ -33,6 +35,30 @@ def test_weights_in_this_process_are_counted(tmp_path: Path) -> None:
     mapped = measuring(lambda: Holding(tmp_path / "weights.npy"), tmp_path)
     assert SIZE * 0.95 <= (measured_bytes(mapped) or 0) < SIZE * 1.1
     assert measured_bytes(FakeBackend()) is None
+
+
+def test_weights_that_are_mapped_and_not_read_yet_are_counted_whole(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").touch()
+    copy = tmp_path / "model-safetensors" / "model.safetensors"  # which a runtime made and put beside
+    copy.parent.mkdir()
+    save_file({"weights": torch.ones(SIZE, dtype=torch.uint8)}, copy)
+
+    def mapped() -> FakeBackend:
+        backend = FakeBackend()
+        backend.weights = load_file(copy)  # type: ignore[attr-defined]
+        return backend
+
+    assert SIZE * 0.95 <= (measured_bytes(measuring(mapped, tmp_path / "model.gguf")) or 0) < SIZE * 1.1
+
+
+def test_what_is_reserved_and_never_written_to_is_not_counted(tmp_path: Path) -> None:
+    def reserving() -> FakeBackend:
+        backend = FakeBackend()
+        backend.scratch = np.empty(SIZE, np.uint8)  # type: ignore[attr-defined]
+        backend.weights = np.ones(SIZE // 4, np.uint8)  # type: ignore[attr-defined]
+        return backend
+
+    assert SIZE / 4 * 0.95 <= (measured_bytes(measuring(reserving, tmp_path)) or 0) < SIZE / 2
 
 
 def test_two_loads_at_once_tell_nothing_of_either(tmp_path: Path) -> None:
