@@ -18,7 +18,7 @@ from pages.parts.engine import caller, house
 from pages.parts.language import _
 from pages.parts.sizes import size_in_words
 from pages.parts.status import what_it_does
-from pages.parts.text import plain
+from pages.parts.text import day_of, plain
 
 ROLES = {"visitor": Text("visitor"), "member": Text("member")}
 LINK_NAMES = {"share": Text("result"), "demo": Text("demo")}
@@ -176,4 +176,4 @@ def show_storage() -> None:
 
 
 def _day(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+    return day_of(datetime.fromtimestamp(seconds, UTC))

@@ -19,7 +19,7 @@ from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.picker import title_of
 from pages.parts.sizes import seconds_in_words
-from pages.parts.text import in_short, plain
+from pages.parts.text import day_of, in_short, plain
 
 REFRESH_SECONDS = 2
 A_PAGE = 10
@@ -95,7 +95,7 @@ def state_badge(run: RunView) -> None:
 
 def facts_of(run: RunView) -> str:
     """What a run learns, from what, since when and how well, as Markdown."""
-    parts = [f"{datetime.fromtimestamp(run.created):%Y-%m-%d, %H:%M}"]
+    parts = [day_of(datetime.fromtimestamp(run.created), "%Y-%m-%d, %H:%M")]
     if run.config:
         start = title_of(run.config.base_id) if run.config.base_id else _("a base of one's own")
         method = _("mean of runs") if run.config.mean_of else _(METHODS[run.config.method])

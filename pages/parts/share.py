@@ -15,7 +15,7 @@ from pages.parts.copying import copy_link, copy_text, reached
 from pages.parts.engine import house, may
 from pages.parts.errors import errors_shown
 from pages.parts.language import _
-from pages.parts.text import plain
+from pages.parts.text import day_of, plain
 from pages.parts.visits import HERE, Here, answer_of, show_history, visitor
 
 PLACE = "header_place"
@@ -145,7 +145,7 @@ def _show_links() -> None:
 def _ending(link: Link) -> str:
     if link.is_pinned:
         return _("Kept until it is deleted.")
-    return _("Kept until {day}.", day=datetime.fromtimestamp(link.ends, UTC).strftime("%Y-%m-%d"))
+    return _("Kept until {day}.", day=day_of(datetime.fromtimestamp(link.ends, UTC)))
 
 
 def _pin(link: Link) -> None:

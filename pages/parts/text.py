@@ -6,6 +6,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -76,6 +77,11 @@ def show_marks(text: str, spans: Sequence[tuple[int, int]]) -> None:
             mark = f'<mark style="{_MARK}">{html.escape(text[start:end])}</mark>'
             drawn, at = drawn + html.escape(text[at:start]) + mark, end
     st.html(f'<div dir="auto" style="{STYLE}">{drawn}{html.escape(text[at:])}</div>')
+
+
+def day_of(moment: datetime, form: str = "%Y-%m-%d") -> str:
+    """A date, which no browser breaks at its hyphens: word joiners stand around them."""
+    return moment.strftime(form).replace("-", "\u2060-\u2060")
 
 
 def plain(text: str) -> str:

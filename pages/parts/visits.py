@@ -28,7 +28,7 @@ from engine.storage.visits import Visit
 from pages.parts.engine import caller, house
 from pages.parts.errors import show_error
 from pages.parts.language import _
-from pages.parts.text import plain
+from pages.parts.text import day_of, plain
 
 KEPT = "kept"
 """Of the key, in an address."""
@@ -282,7 +282,7 @@ def _forget_everything() -> None:
 
 
 def _show_visit(here: Here, visit: Visit) -> None:
-    when = datetime.fromtimestamp(visit.at, _zone()).strftime("%Y-%m-%d %H:%M")
+    when = day_of(datetime.fromtimestamp(visit.at, _zone()), "%Y-%m-%d %H:%M")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(plain(visit.title), width="stretch")
         st.caption(when, width="content")

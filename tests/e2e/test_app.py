@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+
+from pages.parts.text import day_of
 
 expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=60_000)
@@ -24,6 +27,14 @@ new MutationObserver((_, watcher) => {
 }).observe(document, { childList: true, subtree: true });
 """
 """Presses the page's main button as soon as it stands, long before the page's own scripts run."""
+
+LINES = """(texts) => texts.map((text) => {
+    const box = document.querySelector("[data-testid=stMain]").appendChild(document.createElement("div"));
+    box.style.cssText = "width: 1px; line-height: 20px";
+    box.textContent = text;
+    return Math.round(box.getBoundingClientRect().height / 20);
+})"""
+"""In how many lines each text stands where there is no room."""
 
 Visit = Callable[..., Any]
 Need = Callable[[str], None]
@@ -289,6 +300,8 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
     for key in ("Shift+Tab", "Tab"):
         page.keyboard.press(key)
     expect_readable(page)
+    dates = ["2026-05-04", day_of(datetime(2026, 5, 4)), day_of(datetime(2026, 5, 4, 9, 30), "%Y-%m-%d, %H:%M")]
+    assert page.evaluate(LINES, dates) == [3, 1, 2], "only between a day and a time"
 
 
 def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, need: Need) -> None:
