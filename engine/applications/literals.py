@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from engine.applications.code import COMMAND, PLURALS
+from engine.applications.emphasis import Emphasis, edges, taken_off
 from engine.applications.glossary import find_terms
 
 NO_TERMS: Mapping[str, str] = MappingProxyType({})
@@ -53,6 +54,8 @@ _STRONG = (
     r"\b\w+\^\w+",
     r"\b[A-Z]{1,6}\d[A-Z\d]+\b",
     r"\b\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)+\b",
+    r"\b\d+(?:(?:-\d+){2,}|(?:/\d+){2,})(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)?)?\b",
+    r"(?<![\w+])\+(?=(?:[ ().-]{0,2}\d){8,15}(?!\d))\d[\d ().-]*\d",
     _EMOJI,
 )
 """Come through letter by letter."""
@@ -61,9 +64,9 @@ _PATTERNS = (
     r"[€£¥₹]\s?\d+(?:[.,\u00a0 ]\d{3})*(?:[.,]\d{1,2})?\b|\d+(?:[.,\u00a0]\d{3})*(?:[.,]\d{1,2})?\s?[€£¥₹]",
     r"§+\s?\d[\w.]*",
     r"\d*[½¼¾⅓⅔⅛]",
-    r"\d+(?:[.,]\d+)?\s?[×÷±]\s?\d+(?:[.,]\d+)?|[≈≤≥≠±~<>]\s?\d+(?:[.,]\d+)?%?",
+    r"\d+(?:[.,]\d+)?(?:\s?[×÷±*]\s?\d+(?:[.,]\d+)?)+|[≈≤≥≠±~<>]\s?\d+(?:[.,]\d+)?%?",
     r"\d+(?:[.,]\d+)?\s?°\s?[CFK]?",
-    r"[\\^~{}|<>€£¥§•†‡©®™µ]",
+    r"[\\^{}|<>€£¥§•†‡©®™µ]|(?<!~)~(?!~)",
 )
 _LITERAL, _STRONG_LITERAL = re.compile("|".join(_PATTERNS)), re.compile("|".join(_STRONG))
 _CHECKED = re.compile("|".join([*_STRONG, r"\*\*|~~|\]\(|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)"]))
@@ -94,10 +97,12 @@ _DASHES = re.compile(r"\s*[—–]\s*")
 class Kept:
     """A sentence as the model reads it, and what to put back: marks in order with what they stand for.
 
-    `glued` says of each whether it touched what stands before and behind it; `head` and `tail` are emoji at the edges.
+    `glued` says of each whether it touched what stands before and behind it; `head` and `tail` are emoji and
+    signs of Markdown at the edges; `emphases` is the inline Markdown that was taken off the text.
     """
 
     text: str
+    emphases: tuple[Emphasis, ...] = ()
     literals: tuple[tuple[str, str], ...] = ()
     glued: tuple[tuple[bool, bool], ...] = ()
     head: str = ""
@@ -105,6 +110,14 @@ class Kept:
     has_quotes: bool = False
     has_apostrophes: bool = False
     dash: str = ""
+
+    def within(self, text: str) -> str:
+        """The text without what stands at its edges."""
+        return text.removeprefix(self.head).removesuffix(self.tail)
+
+    def around(self, text: str) -> str:
+        """The text with what stands at its edges."""
+        return self.head + text + self.tail
 
 
 def keep_aside(
@@ -117,8 +130,8 @@ def keep_aside(
     `tried` is what was kept before and what was made of it: numbers that it lost are kept too, while literals whose
     marks it lost stand as they are, unless no small vocabulary could write them.
     """
-    edges = {match.start() == 0: match[0] for match in _EDGE.finditer(sentence)}
-    head, tail = edges.get(True, ""), edges.get(False, "")
+    emoji = {match.start() == 0: match[0] for match in _EDGE.finditer(sentence)}
+    head, tail = emoji.get(True, ""), emoji.get(False, "")
     sentence = sentence[len(head) : len(sentence) - len(tail)]
     letter = next((letter for letter in MARKS if not re.search(rf"\b{letter}\d", sentence)), MARKS[0])
     pieces, literals, glued, place = [], [], [], 0
@@ -134,7 +147,17 @@ def keep_aside(
         place = end
     text = "".join([*pieces, sentence[place:]])
     text, style = _plain(text) if is_small else (text, (False, False, ""))
-    return Kept(text, tuple(literals), tuple(glued), head, tail, *style)
+    emphases: tuple[Emphasis, ...] = ()
+    if is_small and not (tried and _lacks_emphasis(*tried)):
+        opening, text, closing = edges(text)
+        head, tail = head + opening, closing + tail
+        text, emphases = taken_off(text)
+    return Kept(text, emphases, tuple(literals), tuple(glued), head, tail, *style)
+
+
+def _lacks_emphasis(kept: Kept, made: str) -> bool:
+    """Whether words that were emphasised could not be found in what was made."""
+    return any(one.opening not in made or one.closing not in made for one in kept.emphases)
 
 
 def _needed(
@@ -147,7 +170,10 @@ def _needed(
         if literal not in lost or _RARE.search(literal) or (start, end) in own
     ]
     numbers = [span for span in map(re.Match.span, _FIGURES.finditer(sentence)) if not _is_within(span, spans)]
-    gone = set(losses(sentence, restored(made, kept, ""))[0])
+    lost_now, invented = losses(sentence, restored(made, kept, ""))
+    gone = set(lost_now)
+    if any(map(str.isdecimal, "".join(invented))):  # made of some number here, nobody knows of which
+        gone |= set(_NUMBER.findall(sentence))
     return sorted(needed + [(a, b) for a, b in numbers if gone & set(_NUMBER.findall(sentence[a:b]))])
 
 
@@ -259,7 +285,7 @@ def restored(translation: str, kept: Kept, target: str) -> str:
         end = re.search(r"[\s.!?…]*$", text)
         at = end.start() if end else len(text)
         text = f"{text[:at]} {' '.join(lost)}{text[at:]}"
-    return kept.head + text + kept.tail
+    return kept.around(text)
 
 
 def _mark(mark: str) -> re.Pattern[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from engine.applications.alignments import links
+from engine.applications.emphasis import put_back
 from engine.applications.faults import find_fault, told_lost
 from engine.applications.glossary import find_terms
 from engine.applications.languages import SPACELESS
@@ -19,8 +21,9 @@ from engine.applications.segments import split
 from engine.applications.wrapping import unwrapped, wrapped
 from engine.catalogue.models import Model
 from engine.errors import PeopleError
+from engine.inspections import Score
 from engine.messages import NOTHING, Text
-from engine.requests import Event, Generate, Generation
+from engine.requests import Event, Generate, Generation, Request, Scoring
 from engine.serving.protocol import Caller, Engine
 
 log = logging.getLogger(__name__)
@@ -178,17 +181,22 @@ class Work:
     def finish(self, index: int, first: Generation) -> Iterator[Event]:
         """Keep a sentence, after a second try where the first looks broken; the better one of both is kept."""
         source, is_better = self.calm[index], False
-        chosen, fault = self._restored(source, self.kept[index], first)
-        known = [] if find_terms(source, self.terms) else common(source, self.source, self.target)
-        is_exchanged = bool(known) and not among(chosen.text, known)
+        kept = self.kept[index]
+        first = yield from self._emphasised(kept, first)
+        chosen, fault = self._restored(source, kept, first)
+        bare, inner = kept.within(source), replace(chosen, text=kept.within(chosen.text))
+        known = [] if find_terms(source, self.terms) else common(bare, self.source, self.target)
+        is_exchanged = bool(known) and not among(inner.text, known)
         if known:
-            chosen, fault = _said(chosen, known), NOTHING
-        elif is_phrase(source) and self._may_mislead(source, chosen, fault):
-            agreed_on = yield from self._agreed(source, chosen)
-            is_better = agreed_on.text.casefold() != chosen.text.casefold()
-            chosen, fault = agreed_on, find_fault(source, agreed_on, self.target)
+            said = _said(inner, known)
+            chosen, fault = replace(said, text=kept.around(said.text)), NOTHING
+        elif is_phrase(bare) and self._may_mislead(bare, inner, fault):
+            agreed_on = yield from self._agreed(bare, inner)
+            is_better = agreed_on.text.casefold() != inner.text.casefold()
+            chosen = replace(agreed_on, text=kept.around(agreed_on.text))
+            fault = find_fault(source, chosen, self.target)
         if fault and not is_better and first.finish_reason != "deadline":
-            second, still = yield from self._again(source, (self.kept[index], first.text))
+            second, still = yield from self._again(source, (kept, first.text))
             if second is not None and not still:
                 chosen, fault, is_better = second, NOTHING, True
         self._keep(index, Sentence(source, "", None, fault, is_better, is_common=is_exchanged), chosen)
@@ -218,16 +226,29 @@ class Work:
         kept = self._kept(source, tried)
         request = ask(self.model, kept.text, self.source, self.target, is_again=True)
         made = yield from self._made([request])
-        return self._restored(source, kept, made[0]) if made else (None, NOTHING)
+        if not made:
+            return None, NOTHING
+        second = yield from self._emphasised(kept, made[0])
+        return self._restored(source, kept, second)
+
+    def _emphasised(self, kept: Kept, made: Generation) -> Generator[Event, None, Generation]:
+        """The translation with inline Markdown around the words that come from those it stood around."""
+        if not kept.emphases or not made.text.strip():
+            return made
+        text = made.text.strip()
+        told: list[Scoring] = yield from self._made([Score(text, kept.text)])
+        alignment = told[0].alignment if told else None
+        found = links(kept.text, told[0].tokens, alignment) if alignment else []
+        return replace(made, text=put_back(text, kept.text, kept.emphases, found))
 
     def _agreed(self, source: str, first: Generation) -> Generator[Event, None, Generation]:
         """What the translations of a phrase agree on when it is asked for in several forms."""
         requests = [ask(self.model, form, self.source, self.target) for form in forms(source)]
         return agreed(source, [first, *(yield from self._made(requests))])
 
-    def _made(self, requests: list[Generate]) -> Generator[Event, None, list[Generation]]:
+    def _made(self, requests: Sequence[Request]) -> Generator[Event, None, list[Any]]:
         """What the model makes of these, nothing where it cannot; yields signs of life."""
-        made: list[Generation] = []
+        made: list[Any] = []
         try:
             for _, event in self.engine.stream_all(self.model.id, requests, self.caller):
                 if event.kind == "done":
@@ -235,7 +256,7 @@ class Work:
                 else:
                     yield event if event.kind in ("queued", "loading") else Event("queued")
         except PeopleError:
-            log.info("no second try of a sentence", exc_info=True)
+            log.info("nothing more of a sentence", exc_info=True)
             return []
         return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_CLOSERS = r"(?:[\"'”’“»)\]」』》）]|[\s\u00a0\u202f]»)*"
+_CLOSERS = r"(?:[\"'”’“»)\]」』》）*]|~~|[\s\u00a0\u202f]»)*"
 _OPENERS = r"[\"'“„«‘¿¡(\[—–\-\s\u00a0]*"
 _END = re.compile(rf"(?<![。！？])[。！？]++[”’」』》）»\"]*\s*|(?<![.!?…؟।])[.!?…؟।]++{_CLOSERS}\s+")
 _SPEECH_TAG = re.compile(r"[\u4e00-\u9fff]{0,3}(?:说|問|问|道|喊|叫)")

@@ -335,7 +335,7 @@ def test_a_batch_takes_the_model_of_what_can_be_done(house) -> None:
 
 FRENCH = {
     "The file report.pdf is at https://x.org.": "Le fichier X1 est ici.",
-    "Call +44 20 7946 0958 at 17:30.": "Appelez le +44 20 7946 0958 à 17h30.",
+    "Call +44 20 7946 0958 at 17:30.": "Appelez le X1 à 17h30.",
     "The total is 1,234.50 euros.": "Le total est de 1 234 euros.",
     "Press the red button.": "Appuyez sur {name} le bouton rouge.",
     "It is 12 degrees.": "Il fait 12 degrés, comme en 1998.",
