@@ -85,10 +85,11 @@ def new_run() -> None:
 def show_data(task: str, values: Mapping[str, Any], splits: Splits, found: Any) -> None:
     """What changes the meaning of the rows, in its place; all that a check finds, once it was asked for; the rows."""
     is_checked = st.session_state.get("checked")
+    told = find_faults(values, splits) if is_checked else find_in_data(values, splits)
     with found:
-        show_findings((find_faults(values, splits) or [NOTHING]) if is_checked else find_in_data(values, splits))
+        show_findings(told or ([NOTHING] if is_checked else []))
     if is_checked:
-        show_check(values, splits)
+        show_check(values, splits, told)
     show_rows(task, splits)
 
 

@@ -10,12 +10,14 @@ KEEP_SECONDS = 365 * 86_400.0
 
 
 def note(home: House, status: EngineStatus) -> None:
-    """Keep what the models in memory take, where that is news."""
+    """Keep what the models in memory take, where that is news; of one with several runtimes what most of them takes."""
+    most = dict[str, int]()
     for model in status.models:
-        name = _name(home, model.id) if model.state == "ready" else ""
-        value = {"bytes": model.measured_bytes}
-        if name and model.measured_bytes and at_hand(home.storage, name) != value:
-            home.storage.write(name, value, KEEP_SECONDS, kind="footprint")
+        if model.state == "ready" and model.measured_bytes:
+            most[model.id] = max(model.measured_bytes, most.get(model.id, 0))
+    for model_id, size in most.items():
+        if (name := _name(home, model_id)) and at_hand(home.storage, name) != {"bytes": size}:
+            home.storage.write(name, {"bytes": size}, KEEP_SECONDS, kind="footprint")
 
 
 def measured(home: House, model_id: str) -> int | None:
@@ -27,4 +29,4 @@ def measured(home: House, model_id: str) -> int | None:
 
 def _name(home: House, model_id: str) -> str:
     weights = home.engine.weights(model_id) if home.store.availability(model_id).state == "ready" else None
-    return f"footprint {model_id} {weights}" if weights else ""
+    return f"measured {model_id} {weights}" if weights else ""

@@ -164,8 +164,8 @@ def signature(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, default=str)
 
 
-def show_check(values: Mapping[str, Any], splits: Splits) -> None:
-    """The progress of a check, then what it found; a word when settings or data have changed since."""
+def show_check(values: Mapping[str, Any], splits: Splits, told: Sequence[Finding]) -> None:
+    """The progress of a check, then what it found and is not `told` yet; a word when settings or data have changed."""
     job = _check()
     if job is None:
         return
@@ -177,7 +177,7 @@ def show_check(values: Mapping[str, Any], splits: Splits) -> None:
     elif job.state == "failed":
         st.error(plain(_("{error} {advice}", error=_(job.error), advice=_(job.advice))), icon=":material/error:")
     elif job.state == "finished":
-        _show_probe(read_json(job.folder / "probe.json"), values)
+        _show_probe(read_json(job.folder / "probe.json"), values, told)
 
 
 def _check() -> JobView | None:
@@ -187,7 +187,7 @@ def _check() -> JobView | None:
     return None
 
 
-def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any], told: Sequence[Finding]) -> None:
     """Time, memory, disk, lengths in tokens, and the first batch."""
     figures = {
         _("Time"): seconds_in_words(probe["estimated_seconds"]),
@@ -198,7 +198,9 @@ def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     places = [*st.columns(2), *st.columns(2)]
     for place, (label, value) in zip(places, figures.items(), strict=True):
         place.metric(label, value, border=True)
-    show_findings([read_finding(finding) for finding in probe.get("findings", ())])
+    known = {(one.field, one.message.template) for one in told}
+    found = [read_finding(finding) for finding in probe.get("findings", ())]
+    show_findings([one for one in found if (one.field, one.message.template) not in known])
     if lengths := probe.get("lengths"):
         limit = values.get("max_length")
         alt = _("Tokens a row, from {least} to {most}.", least=min(lengths), most=max(lengths))
@@ -232,7 +234,7 @@ def _merged(tokens: Sequence[Sequence[Any]]) -> list[tuple[str, bool]]:
 def _piece(piece: tuple[str, bool]) -> str:
     text, is_learned = html.escape(piece[0]), piece[1]
     return (
-        f"<strong style='font-weight:500'>{text}</strong>" if is_learned else f'<span style="opacity:.45">{text}</span>'
+        f"<strong style='font-weight:600'>{text}</strong>" if is_learned else f'<span style="opacity:.66">{text}</span>'
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import serve
+from tests.e2e.test_app import expect_readable
 from tests.training.fake_hub import TOKEN, serve_hub
 from tests.training.runs_on_the_spot import make_run
 
@@ -44,6 +45,9 @@ def wait_for_points(page: Any, more_than: int) -> int:
 def test_a_run_is_watched_left_stopped_used_and_deleted(visit: Visit, studio: str, need: Callable[[str], None]) -> None:
     need("minilm-l6")
     page = visit(f"{studio}/finetune?tune_task=Labels+of+your+own&tune_mode=Expert")
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_text("What the trainer sees").wait_for(timeout=LEARNING_MS)
+    expect_readable(page)  # what is only read, too
     page.get_by_label("Epochs", exact=True).fill("300")
     page.get_by_label("Epochs", exact=True).press("Enter")
     page.get_by_role("button", name="Start").click()

@@ -25,6 +25,7 @@ from engine.settings import Settings
 from engine.training import formats, tasks
 from engine.training import runs as jobs
 from engine.training.config import SETTINGS, TrainingConfig, defaults, make_config
+from engine.training.preflight import check_steps
 from pages.parts import curves
 from pages.parts.live import figures_of
 from pages.parts.runs import id_in, name_of
@@ -301,11 +302,23 @@ def test_a_check_tells_costs_and_shows_the_batch(
     app = click(app, "Check")
     assert not app.exception and {metric.label: metric.value for metric in app.metric}["Time"] == "1 min 30 s"
     page = drawn(app)
-    assert "Row 3 is longer." in page and "&lt;script&gt;" in page and "opacity:.45" in page
+    assert "Row 3 is longer." in page and "&lt;script&gt;" in page
     assert "<script>" not in "".join(str(each.proto.body) for each in app.get("html"))
     assert charts(app)["Tokens a row"]["layout"]["shapes"] and jobs.listed(settings) == []
     app = app.selectbox(key="tune_base_classification").set_value("sentiment-minilm").run()
     assert "have changed since the last check" in drawn(app)
+
+
+def test_what_rows_and_a_check_both_tell_stands_once(
+    open_page: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (steps,) = check_steps(4)
+    more = [*PROBED["findings"], steps.as_json()]
+    monkeypatch.setattr(work, "launch", check_at_once)
+    monkeypatch.setitem(PROBED, "findings", more)
+    monkeypatch.setattr("engine.training.beginning.check", lambda values, made: [steps])
+    page = drawn(click(open_page("finetune", tune_task="classification"), "Check"))
+    assert page.count("too few to learn much") == 1 and "Row 3 is longer." in page
 
 
 def test_a_public_site_starts_nothing(open_page: Open, bench: Bench, settings: Settings) -> None:

@@ -19,6 +19,8 @@ from engine.catalogue.sources.hub import Hub
 from engine.catalogue.sources.registry import Registry
 from engine.errors import ConflictError, NotReadyError
 from engine.messages import Text
+from engine.serving import footprints
+from engine.serving.protocol import EngineStatus, ModelStatus
 
 Open = Callable[..., AppTest]
 NASTY = "<script>alert(1)</script> <img src=x onerror=alert(1)> **bold** $x$"
@@ -369,6 +371,21 @@ def test_sizes_on_the_models_page_are_what_was_measured(
     assert row()["In memory"] == "2.0 kB"
     bench.engine.unload("sentiment-minilm", HOST)
     assert row()["In memory"] == "2.0 kB", "as it was when it was last there"
+
+
+def test_of_a_model_in_two_runtimes_the_larger_is_kept_and_not_one_after_the_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(bench.engine), "weights", lambda self, model_id: "hash")
+    name, sizes = "sentiment-minilm", (3_000, 2_000)
+    first = ModelStatus(name, name, "one", "ready", 1_000, "cpu", "int8", 0, 0, 0, None, None)
+    models = tuple(replace(first, runtime=f"runtime {size}", measured_bytes=size) for size in sizes)
+    written: list[Any] = []
+    keep = bench.house.storage.write
+    monkeypatch.setattr(bench.house.storage, "write", lambda *given, **more: written.append(keep(*given, **more)))
+    for _ in range(2):
+        footprints.note(bench.house, EngineStatus("cpu", 0, 0, models))
+    assert footprints.measured(bench.house, name) == 3_000 and len(written) == 1
 
 
 def test_a_public_site_offers_no_download(open_page: Open, bench: Bench) -> None:
