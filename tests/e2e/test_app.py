@@ -300,6 +300,13 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
     for key in ("Shift+Tab", "Tab"):
         page.keyboard.press(key)
     expect_readable(page)
+    page.goto(f"{address}/models")
+    page.get_by_text("Download or delete").wait_for()
+    expect_readable(page)
+    for _ in range(5):  # past the menu, which is folded away, to what scrolls, and further
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+        assert page.evaluate(CONTRAST) == []
     dates = ["2026-05-04", day_of(datetime(2026, 5, 4)), day_of(datetime(2026, 5, 4, 9, 30), "%Y-%m-%d, %H:%M")]
     assert page.evaluate(LINES, dates) == [3, 1, 2], "only between a day and a time"
 
