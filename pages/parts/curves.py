@@ -59,6 +59,13 @@ const themed = (root, layout) => {
     ...axes,
   };
 };
+// On a dark page what is most shines, and nothing is the page itself; cells with words keep colours to read them on.
+const shaded = (root, traces) => {
+  const ground = getComputedStyle(root).getPropertyValue("--st-background-color").trim();
+  if (!/^#[0-7]/.test(ground)) return traces;
+  const scale = [[0, ground], [0.25, "#12504f"], [0.6, "#2c9c94"], [1, "#d9f7f1"]];
+  return traces.map((one) => one.type === "heatmap" && !one.texttemplate ? { ...one, colorscale: scale } : one);
+};
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector("[data-chart]");
   root.style.height = `${data.layout.height}px`;
@@ -70,7 +77,7 @@ export default function ({ data, parentElement }) {
     const picture = { format: button.dataset.save, filename: data.name, scale: 2 };
     button.onclick = () => window.Plotly.downloadImage(root, picture);
   }
-  library(data.library).then((Plotly) => Plotly.react(root, data.data, themed(root, data.layout), {
+  library(data.library).then((Plotly) => Plotly.react(root, shaded(root, data.data), themed(root, data.layout), {
     responsive: true, displaylogo: false,
     modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
     toImageButtonOptions: { format: "png", filename: data.name, scale: 2 },

@@ -207,7 +207,7 @@ def _show_probe(probe: Mapping[str, Any], values: Mapping[str, Any], told: Seque
         curves.draw(curves.histogram(_("Tokens a row"), lengths, _("tokens"), limit=limit), key="tokens", alt=alt)
     st.markdown(f"**{_('What the trainer sees')}**")
     st.caption(
-        _("The first rows as the model gets them. It learns to write the dark parts; the grey ones it only reads.")
+        _("The first rows as the model gets them. It learns to write the bold parts; the grey ones it only reads.")
     )
     show_batch(probe.get("batch", ()))
 

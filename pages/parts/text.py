@@ -59,7 +59,7 @@ def in_short(text: str, most: int = 30) -> str:
     for word in re.split(r"(?<=\s)|(?<=[、，。])", text.strip()):
         room -= width_of(word)
         if room < 0:
-            return (shown.rstrip() or word[: most // 2]) + " …"
+            return (shown.rstrip() or word[: most // 2]) + "\u00a0…"
         shown += word
     return shown
 

@@ -28,6 +28,12 @@ new MutationObserver((_, watcher) => {
 """
 """Presses the page's main button as soon as it stands, long before the page's own scripts run."""
 
+SINKS_INTO_THE_PAGE = """() => {
+    const [[, nothing]] = document.querySelector("[role=img][aria-label*='as a matrix']").data[0].colorscale;
+    const parts = [1, 3, 5].map((at) => parseInt(nothing.slice(at, at + 2), 16)).join(", ");
+    return getComputedStyle(document.querySelector(".stApp")).backgroundColor === `rgb(${parts})`;
+}"""
+"""Whether a cell of a matrix that is nothing has the page's own colour."""
 LINES = """(texts) => texts.map((text) => {
     const box = document.querySelector("[data-testid=stMain]").appendChild(document.createElement("div"));
     box.style.cssText = "width: 1px; line-height: 20px";
@@ -320,6 +326,9 @@ def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, n
     tables = [one.evaluate(cells) for one in (page.get_by_role("table").first, page.get_by_role("table").nth(1))]
     page.wait_for_function("() => [...document.querySelectorAll('.js-plotly-plot')].every((chart) => chart.data)")
     matrix = page.get_by_role("img", name=re.compile("as a matrix")).evaluate("(chart) => chart.data[0].z")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(SINKS_INTO_THE_PAGE)
+    page.emulate_media(color_scheme="light")
     told = [[float(cell) for cell in row[1:]] for row in tables[0]]
     assert told == [pytest.approx(row, abs=1e-3) for row in matrix]
     assert all(sum(row) == pytest.approx(1, abs=5e-3) for row in told)

@@ -42,9 +42,9 @@ def test_plain_text_survives_markdown() -> None:
 @pytest.mark.parametrize(("text", "shown"), [
     ("short", "short"),
     ("", ""),
-    ("The experiment reveals a surprising twist in the relationship.", "The experiment reveals a …"),
-    ("蜜蜂互相学习解谜，这是没有一只蜜蜂能独自解决的。第二句。", "蜜蜂互相学习解谜， …"),
-    ("x" * 80, "x" * 15 + " …"),
+    ("The experiment reveals a surprising twist in the relationship.", "The experiment reveals a\u00a0…"),
+    ("蜜蜂互相学习解谜，这是没有一只蜜蜂能独自解决的。第二句。", "蜜蜂互相学习解谜，\u00a0…"),
+    ("x" * 80, "x" * 15 + "\u00a0…"),
 ])  # fmt: skip
 def test_a_text_in_a_select_is_cut_between_words(text: str, shown: str) -> None:
     assert in_short(text) == shown
