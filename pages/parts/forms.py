@@ -90,8 +90,9 @@ def _outcome(verse: Verse) -> str:
     facts = [
         _("The form is kept") if verse.is_kept else _("The form is missed"),
         _(counted("{count} candidate", "{count} candidates", verse.candidates)),
-        _(counted("{count} round more than planned", "{count} rounds more than planned", verse.retries)),
     ]
+    if verse.retries:
+        facts.append(_(counted("{count} round more than planned", "{count} rounds more than planned", verse.retries)))
     if not verse.is_guided:
         facts.append(_("this model's runtime cannot be held to lines of words, so it hits or misses"))
     icon = ":material/check_circle:" if verse.is_kept else ":material/warning:"

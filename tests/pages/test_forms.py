@@ -41,6 +41,7 @@ def test_a_haiku_shows_syllables_and_that_it_is_kept(open_page: Open, poet: Poet
     app = click(app, "Write")
     assert not app.exception and app.session_state["draft"].result.verse.is_kept
     assert "5 syllables" in drawn(app) and "The form is kept" in drawn(app) and "24 candidates" in drawn(app)
+    assert "more than planned" not in drawn(app)
     assert app.button(key="continue").disabled and LINES[2] in drawn(app)
 
 
