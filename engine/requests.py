@@ -356,6 +356,8 @@ class Event:
 
 _CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 """Unicode's classes Cc and Cs, but for line feed and tab."""
+_BLANK = re.compile(r"[\s\u00ad\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2800\u3164\ufeff]*")
+"""Nothing to see: spaces, and signs without a width or a form."""
 
 
 def clean_text(text: object, param: str, max_characters: int, *, can_be_empty: bool = False) -> str:
@@ -372,7 +374,7 @@ def clean_text(text: object, param: str, max_characters: int, *, can_be_empty: b
         )  # fmt: skip
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     normal = unicodedata.normalize("NFC", _CONTROLS.sub("", text))
-    if not normal.strip() and not can_be_empty:
+    if not can_be_empty and _BLANK.fullmatch(normal):
         raise InputError("{field} is empty. Type some text first.", param=param, field=param)
     return normal
 

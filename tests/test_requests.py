@@ -61,7 +61,7 @@ def test_clean_text_drops_the_classes_cc_and_cs_alone() -> None:
     assert cleaned == unicodedata.normalize("NFC", kept)
 
 
-@pytest.mark.parametrize("text", ["", "  \n\t ", "\x00\x07"])
+@pytest.mark.parametrize("text", ["", "  \n\t ", "\x00\x07", "\u200b\ufeff", "\u3164 \u2800\u00ad"])
 def test_clean_text_refuses_nothing(text: str) -> None:
     with pytest.raises(InputError, match="text is empty") as caught:
         clean_text(text, "text", 100)

@@ -95,7 +95,7 @@ def test_another_language_than_the_model_learned_is_flagged(house) -> None:
 
 @pytest.mark.parametrize(
     "text", ["aaaaaaaaaaaa", "haaaaaaaaa", "...", "🗿", "42", "Это очень плохо и мне грустно", "ｱｱｱ", "🚲 🚲",
-             "<eos>", "</s><s>", "[SEP]", "<start_of_turn>", "<|im_end|>", "<br>"]
+             ":/", "8)", "<eos>", "</s><s>", "[SEP]", "<start_of_turn>", "<|im_end|>", "<br>"]
 )  # fmt: skip
 def test_what_a_model_cannot_read_is_unsure_and_says_so(house, text: str) -> None:
     (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST).results
@@ -116,7 +116,9 @@ def test_letters_without_words_are_told_by_their_many_pieces(house, monkeypatch:
     [("👎", None, "negative"), ("😭", None, "negative"), ("👍🏽", None, "positive"), ("❤️❤️", None, "positive"),
      ("The food 👎", (0.2, 0.6, 0.2), "negative"), ("It came 😭", (0.3, 0.4, 0.3), "negative"),
      ("It came 🎉", (0.3, 0.4, 0.3), "positive"), ("Best day of my life 😭", (0.01, 0.04, 0.95), "positive"),
-     ("👍👎", None, "neutral")],
+     ("👍👎", None, "neutral"), (":-)", None, "positive"), (":(", None, "negative"), ("<3 <3!", None, "positive"),
+     ("</3", None, "negative"), ("XD :D", None, "positive"), (">:( :(", None, "negative"),
+     ("Fine :(", (0.05, 0.05, 0.9), "positive")],
 )  # fmt: skip
 def test_emoji_count_alone_and_in_a_sentence(
     house, text: str, of_text: tuple[float, float, float] | None, label: str
