@@ -13,7 +13,6 @@ import streamlit as st
 from starlette.concurrency import run_in_threadpool
 
 from engine import http, logs
-from engine.backends import loader as backends
 from engine.http import signing_path
 from engine.serving.compose import House
 from engine.settings import current
@@ -44,7 +43,7 @@ def _warm_up(home: House, is_over: threading.Event) -> None:
 
     is_over.wait(WARM_UP_SECONDS)
     for step in (
-        backends.warm_up,
+        home.warm_up,
         applications.warm_up,
         lambda: http.warm_up(home),
         *(() if home.settings.is_small else first_page.others()),

@@ -152,6 +152,9 @@ class Settings:
     `engine.backends.threads` measured that they are faster."""
     memory_bytes: int = 0
     """Budget for loaded models; 0 takes 70 % of the machine's (or container's) memory."""
+    is_torch_apart: bool = True
+    """Whether models that torch or CTranslate2 computes work in a process of their own, where no page that is drawn
+    keeps them waiting; it takes some 60 MB."""
     slots: int = 32
     """Answers that one language model streams at once, fewer where memory is short; more wait in its queue."""
     context_tokens: int = 4096
@@ -249,7 +252,9 @@ SMALL_BYTES = 1536 * 2**20
 """Of memory, below which these stand in for the defaults, so that Write fits beside the other applications."""
 SHARE, SMALL_SHARE = 0.7, 0.4
 """Of the memory, which models may take: the server itself and its libraries need 450 MB."""
-SMALL: dict[str, object] = {"slots": 1, "context_tokens": 2048, "result_cache_bytes": 8 * 2**20, "is_small": True}
+SMALL: dict[str, object] = {
+    "slots": 1, "context_tokens": 2048, "result_cache_bytes": 8 * 2**20, "is_small": True, "is_torch_apart": False,
+}  # fmt: skip
 
 
 def _parse(name: str, kind: str, raw: str) -> object:

@@ -32,6 +32,7 @@ RUNTIME = Runtime(
     conversion.tasks_of_copy,
     _load,
     conversion.missing_copy,
+    is_apart=True,
     imports=("engine.backends.ct2.encoders",),
     libraries=_libraries,
 )

@@ -47,6 +47,8 @@ class _Heap(ctypes.Structure):
 
 def measured_bytes(backend: Backend) -> int | None:
     """Memory that a loaded model takes; None where it could not be measured."""
+    if told := getattr(backend, "measured_bytes", None):  # by the process that it is in
+        return int(told)
     size, at = _measured.get(backend, (0, 0.0))
     pid = getattr(backend, "pid", None)
     if pid is not None and time.monotonic() - at > FRESH_SECONDS:

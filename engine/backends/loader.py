@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import extensions
 from engine.backends.footprint import measuring
@@ -13,6 +14,9 @@ from engine.catalogue.models import Model
 from engine.errors import MemoryShortError, UnsupportedError
 from engine.settings import Settings
 from engine.sizes import size_in_words
+
+if TYPE_CHECKING:
+    from engine.backends.apart.parent import Apart
 
 
 def runtimes() -> list[Runtime]:
@@ -31,14 +35,23 @@ def install_commands(model: Model, path: Path, settings: Settings) -> list[list[
     return list(filter(None, (runtime.install(model, path, settings) for runtime in runtimes())))
 
 
-def load(model: Model, path: Path, settings: Settings, runtime: Runtime | None = None) -> Backend:
+def load(
+    model: Model, path: Path, settings: Settings, runtime: Runtime | None = None, apart: Apart | None = None
+) -> Backend:
     """Load the weights at `path` (a GGUF file or a folder) with a runtime, the fastest where none is named.
 
-    Raises PeopleError when they cannot be used.
+    With `apart`, in another process where the runtime wants that. Raises PeopleError when they cannot be used.
     """
     with set_aside(model.id, model.memory_bytes, lambda free: _refusal(model, free)):
-        libraries = runtime.libraries(model) if runtime else ()
-        return measuring(lambda: _load(model, path, settings, runtime), path, libraries)
+        if apart and runtime and runtime.is_apart:
+            return apart.read(model, path, settings, runtime)
+        return read(model, path, settings, runtime)
+
+
+def read(model: Model, path: Path, settings: Settings, runtime: Runtime | None) -> Backend:
+    """As `load`, in this process and whatever memory is free."""
+    libraries = runtime.libraries(model) if runtime else ()
+    return measuring(lambda: _load(model, path, settings, runtime), path, libraries)
 
 
 def _refusal(model: Model, free: int) -> MemoryShortError:
@@ -63,8 +76,11 @@ def _load(model: Model, path: Path, settings: Settings, runtime: Runtime | None)
         return _load(model, path, settings, None)
 
 
-def warm_up() -> None:
-    """Import what the embedded models need, which takes a second, before anybody waits for it. No weights are read."""
+def warm_up(is_apart: bool | None = None) -> None:
+    """Import what the embedded models need, which takes a second, before anybody waits for it. No weights are read.
+
+    Of all runtimes, or only of those that want a process of their own, or only of the others.
+    """
     for runtime in runtimes():
-        for name in runtime.imports:
+        for name in runtime.imports if is_apart in (None, runtime.is_apart) else ():
             import_module(name)

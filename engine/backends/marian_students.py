@@ -26,4 +26,6 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
     return StudentBackend(model, path, settings, TASKS)
 
 
-RUNTIME = Runtime("marian", 20, _tasks, _load, libraries=lambda model: ("engine.backends.marian.backend",))
+RUNTIME = Runtime(
+    "marian", 20, _tasks, _load, is_apart=True, libraries=lambda model: ("engine.backends.marian.backend",)
+)

@@ -50,4 +50,6 @@ def _file(model: Model, path: Path, settings: Settings) -> Path:
     return next(folder.glob("*.bin"), folder / "weights")
 
 
-RUNTIME = Runtime("packed", 10, _tasks, _load, _install, libraries=lambda model: ("engine.backends.pytorch.backend",))
+RUNTIME = Runtime(
+    "packed", 10, _tasks, _load, _install, is_apart=True, libraries=lambda model: ("engine.backends.pytorch.backend",)
+)

@@ -103,6 +103,9 @@ class Runtime:
     """The module, with its arguments, that makes the copy which this runtime needs and has not got; none where it has.
 
     The copy appears whole or not at all, and SIGTERM leaves nothing behind. Meanwhile other runtimes serve."""
+    is_apart: bool = False
+    """Whether it computes step by step in Python, so that it works in a process of its own where there is one: its
+    backends' `run`, `count_tokens` and attributes are all that is asked there."""
     imports: tuple[str, ...] = ()
     """Modules that take long to import, of a runtime that embedded models use: imported before anybody waits."""
     libraries: Callable[[Model], tuple[str, ...]] = lambda model: ()

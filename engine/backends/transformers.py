@@ -22,4 +22,6 @@ def _load(model: Model, path: Path, settings: Settings) -> Backend:
     return TransformersBackend(model, path, settings)
 
 
-RUNTIME = Runtime("transformers", 10, _tasks, _load, libraries=lambda model: ("engine.backends.pytorch.backend",))
+RUNTIME = Runtime(
+    "transformers", 10, _tasks, _load, is_apart=True, libraries=lambda model: ("engine.backends.pytorch.backend",)
+)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from engine.backends import loader
+from engine.backends.apart.parent import Apart
 from engine.backends.ggml.memory import fitted
-from engine.backends.loader import install_commands, load
 from engine.backends.protocol import Backend, Runtime
 from engine.catalogue import tuned
 from engine.catalogue.models import Catalogue, Model, read_catalogue
@@ -42,6 +43,8 @@ class House:
     engine: Engine
     storage: Storage
     hosting: Hosting
+    apart: Apart | None = None
+    """The process of the models that do not work in this one."""
     ending: threading.Event = field(default_factory=threading.Event)
     """Set when it closes: what works in its threads leaves off, to be taken up later."""
 
@@ -106,12 +109,22 @@ class House:
         self.engine.unload(model_id, caller)
         self.store.delete(model_id)
 
+    def warm_up(self) -> None:
+        """Import what the embedded models need before anybody waits for it, each where it works."""
+        loader.warm_up(False)
+        if self.apart:
+            self.apart.prepare()
+        else:
+            loader.warm_up(True)
+
     def close(self) -> None:
         """Stop fetching, cancel everything, free all models."""
         self.ending.set()
         self.indexing.close()
         self.store.close()
         self.engine.close()
+        if self.apart:
+            self.apart.close()
         self.storage.close()
 
 
@@ -122,18 +135,19 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     for model in (*tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
     catalogue.models |= {id: fitted(model, settings) for id, model in catalogue.models.items()}
-    store = Store(settings, catalogue, install_commands)
+    store = Store(settings, catalogue, loader.install_commands)
+    apart = Apart() if settings.is_torch_apart else None
 
     def read(model: Model, path: Path, settings: Settings, runtime: Runtime) -> Backend:
         store.check(model.id)
-        return load(model, path, settings, runtime)
+        return loader.load(model, path, settings, runtime, apart)
 
     local = LocalEngine(settings, catalogue, store.open, load=read)
     store.in_use = local.is_loaded
     store.obstacle = lambda model: obstacle(settings, _to_fetch(model))
     storage = open_storage(settings)
     hosting = Hosting(storage)
-    return House(store, wrapped(local, hosting), storage, hosting)
+    return House(store, wrapped(local, hosting), storage, hosting, apart)
 
 
 def _to_fetch(model: Model) -> Action:

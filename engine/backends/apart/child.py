@@ -1,0 +1,136 @@
+"""The process that holds models for another one: `python -m engine.backends.apart.child`.
+
+It is told on its standard input what to load and to work on, answers on its standard output, and ends when the input
+does, so that it never outlives whoever started it. `parent` is the other side.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from engine import logs
+from engine.backends import loader
+from engine.backends.footprint import measured_bytes
+from engine.backends.protocol import Backend
+from engine.catalogue.models import Model
+from engine.errors import PeopleError
+from engine.requests import Request, Result, Token
+from engine.settings import Settings, current
+
+log = logging.getLogger(__name__)
+
+THREADS = 256
+"""Calls at once; they mostly wait for each other's computing."""
+
+
+class FarJob:
+    """The `Job` that a backend sees here; its owner reads the events over there."""
+
+    def __init__(self, desk: Desk, number: int, request: Request, visitor: str, circle: str | None) -> None:
+        self.request, self.visitor, self.circle = request, visitor, circle
+        self.is_cancelled = False
+        self._desk, self._number = desk, number
+
+    def emit(self, text: str, token: Token | None = None) -> None:
+        self._desk.say("emit", self._number, text, token)
+
+    def finish(self, result: Result) -> None:
+        self._desk.say("finish", self._number, result)
+
+    def fail(self, error: Exception) -> None:
+        self._desk.say("fail", self._number, _sayable(error))
+
+
+class Desk:
+    """What came in and goes out: each call in a thread of its own, cancels at once."""
+
+    def __init__(self, words: IO[bytes]) -> None:
+        self._words, self._saying = words, threading.Lock()
+        self._backends: dict[int, Backend] = {}
+        self._jobs: dict[int, FarJob] = {}
+
+    def serve(self, orders: IO[bytes]) -> None:
+        """Work until nobody holds the other end."""
+        with suppress(EOFError), ThreadPoolExecutor(THREADS) as pool:
+            while True:
+                kind, number, *about = pickle.load(orders)  # only our own parent writes there
+                if kind == "cancel":
+                    if job := self._jobs.get(number):
+                        job.is_cancelled = True
+                    continue
+                if kind == "run":
+                    about[1] = [FarJob(self, *one) for one in about[1]]
+                    self._jobs |= {job._number: job for job in about[1]}
+                pool.submit(self._do, kind, number, about)
+            os._exit(0)  # whatever is at work, nobody waits for it
+        os._exit(0)
+
+    def say(self, kind: str, number: int, *about: Any) -> None:
+        """Tell the other side."""
+        words = pickle.dumps((kind, number, *about), pickle.HIGHEST_PROTOCOL)
+        with self._saying:
+            self._words.write(words)
+            self._words.flush()
+
+    def _do(self, kind: str, number: int, about: list[Any]) -> None:
+        value, error = None, None
+        try:
+            value = getattr(self, f"_{kind}")(number, *about)
+        except Exception as raised:
+            if not isinstance(raised, PeopleError):
+                log.exception("%s failed", kind)
+            error = _sayable(raised)
+        sizes = {handle: (one.memory_bytes, measured_bytes(one)) for handle, one in list(self._backends.items())}
+        self.say("reply", number, value, error, sizes)
+
+    def _load(self, number: int, model: Model, path: Path, settings: Settings, runtime_id: str) -> dict[str, Any]:
+        runtime = next(one for one in loader.runtimes() if one.id == runtime_id)
+        backend = self._backends[number] = loader.read(model, path, settings, runtime)
+        names = ("tasks", "concurrency", "batch", "device", "dtype", "context_tokens")
+        return {name: getattr(backend, name) for name in names} | {
+            "takes_turns": getattr(backend, "takes_turns", False)
+        }
+
+    def _run(self, number: int, handle: int, jobs: list[FarJob]) -> None:
+        try:
+            self._backends[handle].run(jobs)
+        finally:
+            for job in jobs:
+                self._jobs.pop(job._number, None)
+
+    def _count(self, number: int, handle: int, text: str) -> int:
+        return self._backends[handle].count_tokens(text)
+
+    def _close(self, number: int, handle: int) -> None:
+        self._backends.pop(handle).close()
+
+    def _prepare(self, number: int) -> None:
+        loader.warm_up(True)
+
+
+def _sayable(error: Exception) -> Exception:
+    """The error, if it means the same over there; else its name and words."""
+    if isinstance(error, PeopleError):
+        with suppress(Exception):
+            pickle.loads(pickle.dumps(error))
+            return error
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def main() -> None:
+    """Serve until nobody holds the other end of the standard input."""
+    words, orders = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)  # whatever libraries print must not come between
+    logs.set_up(current())
+    Desk(words).serve(orders)
+
+
+if __name__ == "__main__":
+    main()
