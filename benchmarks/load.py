@@ -3,8 +3,8 @@
 Rows: health (while models load, /healthz of this server and of an idle one in turns), long (beside long prompts),
 alone (a long prompt in stages and whole), beside (as long, on the runtime transformers), visitors, crowd, hangups,
 sessions, limit (visitors in 3 GiB), uploads (files in 3 GiB), one_gib and two_gib (one visitor of everything), rows
-(many of a file), hops (threads that compute beside others), stop (SIGTERM), kills. Figures are printed as JSON lines
-and kept by hand in docs/reliability.md.
+(many of a file), hops (threads that compute beside others), apart (models in another process beside such threads),
+stop (SIGTERM), kills. Figures are printed as JSON lines and kept by hand in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks import measuring
+from benchmarks.apart import apart
 from benchmarks.pages import end, launch, wait
 from benchmarks.prompts import alone, beside
 from benchmarks.sides import ROOT
@@ -629,6 +630,7 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
         uploads,
         rows,
         hops,
+        apart,
         one_gib,
         two_gib,
         stop,
