@@ -1,5 +1,5 @@
-"""Inline Markdown around words: taken off before a translator that does not know its signs reads the sentence, and put
-back around the words of the translation that come from those words. Code and addresses are kept aside before."""
+"""Inline Markdown and tags around words: taken off before a translator that does not know them reads the sentence, and
+put back around the words of the translation that come from those words. Code and addresses are kept aside before."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from dataclasses import dataclass
 
 from engine.applications.alignments import Link, Range
 
+_TAG = (
+    r"(?P<start><(?P<name>a|b|big|del|em|i|ins|mark|s|small|span|strong|u)\b[^<>\n]*>)"
+    r"(?P<tagged>[^<>\n]*\w[^<>\n]*)(?P<end></(?P=name)>)"
+)
 _EMPHASIS = re.compile(
     r"(?<![\w*~])(?P<sign>\*{1,3}|~~)(?=[^\s*~])(?P<words>[^*~\n]*[^\s*~])(?P=sign)(?![\w*~])"
-    r"|\[(?P<linked>[^\[\]\n]+)\](?P<address>\([^()\s]+\))"
+    r"|\[(?P<linked>[^\[\]\n]+)\](?P<address>\([^()\s]+\))|" + _TAG
 )
-_WHOLE = re.compile(r"(\*{1,3}|~~)(?=[^\s*~])([^*~\n]*[^\s*~])(\1)")
-_HALVES = (re.compile(r"(\*{1,3}|~~)(?=[^\s*~])([^*~]*)()"), re.compile(r"()([^*~]*[^\s*~])(\*{2,3}|~~)"))
-"""Of a sentence whose signs have their other half in another one."""
+_TAGGED = re.compile(_TAG)
+_EDGES = (
+    re.compile(r"(?P<start>\*{1,3}|~~)(?=[^\s*~])(?P<tagged>[^*~\n]*[^\s*~])(?P<end>(?P=start))"),
+    _TAGGED,
+    re.compile(r"(?P<start>\*{1,3}|~~)(?=[^\s*~])(?P<tagged>[^*~]*)(?P<end>)"),
+    re.compile(r"(?P<start>)(?P<tagged>[^*~]*[^\s*~])(?P<end>\*{2,3}|~~)"),
+)
+"""Around a whole sentence, and those that have their other half in another one."""
+QUOTE = "\ue01a"
+"""Stands for a quote in a tag until all is done: quotes of the text are written as the target does."""
 GAP = 1
 """Words from elsewhere that may stand between words of one emphasis."""
 
@@ -32,18 +43,24 @@ class Emphasis:
 
 def edges(text: str) -> tuple[str, str, str]:
     """The signs that stand around the whole text, or at one end of it, and the text between them."""
-    match = next(filter(None, (pattern.fullmatch(text) for pattern in (_WHOLE, *_HALVES))), None)
-    return (match[1], match[2], match[3]) if match else ("", text, "")
+    match = next(filter(None, (pattern.fullmatch(text) for pattern in _EDGES)), None)
+    return (match["start"], match["tagged"], match["end"]) if match else ("", text, "")
+
+
+def tags_of(text: str) -> list[Range]:
+    """Where tags stand around words."""
+    return [match.span(name) for match in _TAGGED.finditer(text) for name in ("start", "end")]
 
 
 def taken_off(text: str) -> tuple[str, tuple[Emphasis, ...]]:
     """The text without inline Markdown, and what was taken off, in order."""
     pieces, found, place, length = [], list[Emphasis](), 0, 0
     for match in _EMPHASIS.finditer(text):
-        words = match["words"] or match["linked"]
+        words = match["words"] or match["linked"] or match["tagged"]
         start = length + match.start() - place
-        closing = match["sign"] or f"]{match['address']}"
-        found.append(Emphasis(start, start + len(words), match["sign"] or "[", closing))
+        opening = match["sign"] or (match["start"] or "[").replace('"', QUOTE)
+        closing = match["sign"] or match["end"] or f"]{match['address']}"
+        found.append(Emphasis(start, start + len(words), opening, closing))
         pieces += [text[place : match.start()], words]
         place, length = match.end(), start + len(words)
     return "".join([*pieces, text[place:]]), tuple(found)

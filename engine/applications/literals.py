@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from engine.applications.code import COMMAND, PLURALS
-from engine.applications.emphasis import Emphasis, edges, taken_off
+from engine.applications.emphasis import QUOTE, Emphasis, edges, tags_of, taken_off
 from engine.applications.glossary import find_terms
 
 NO_TERMS: Mapping[str, str] = MappingProxyType({})
@@ -137,8 +137,11 @@ def keep_aside(
     pieces, literals, glued, place = [], [], [], 0
     own = {(start, end): made for start, end, made in find_terms(sentence, terms)}
     spans = literal_spans(sentence, source if is_small else "", is_small=is_small)
-    spans = sorted([*own, *(span for span in spans if not _is_within(span, own))])
+    tags = tags_of(sentence) if is_small else []
+    spans = sorted([*own, *(span for span in spans if span not in tags and not _is_within(span, own))])
     spans = spans if tried is None else _needed(sentence, spans, *tried, own)
+    is_emphasised = is_small and not (tried and _lacks_emphasis(*tried))
+    spans = spans if is_emphasised else sorted([*spans, *tags])
     for number, (start, end) in enumerate(spans, 1):
         mark = f"{letter}{number}"
         literals.append((mark, own.get((start, end)) or _localised(sentence[start:end], target)))
@@ -148,7 +151,7 @@ def keep_aside(
     text = "".join([*pieces, sentence[place:]])
     text, style = _plain(text) if is_small else (text, (False, False, ""))
     emphases: tuple[Emphasis, ...] = ()
-    if is_small and not (tried and _lacks_emphasis(*tried)):
+    if is_emphasised:
         opening, text, closing = edges(text)
         head, tail = head + opening, closing + tail
         text, emphases = taken_off(text)
@@ -285,11 +288,11 @@ def restored(translation: str, kept: Kept, target: str) -> str:
         end = re.search(r"[\s.!?…]*$", text)
         at = end.start() if end else len(text)
         text = f"{text[:at]} {' '.join(lost)}{text[at:]}"
-    return kept.around(text)
+    return kept.around(text.replace(QUOTE, '"'))
 
 
 def _mark(mark: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){mark[0]}\s?{mark[1:]}(?!\d)", re.IGNORECASE)
+    return re.compile(rf"(?<![^\W\d]){mark[0]}\s?{mark[1:]}(?!\d)", re.IGNORECASE)
 
 
 def _foreign(sentence: str, source: str) -> Iterable[tuple[int, int]]:

@@ -22,6 +22,12 @@ _LETTER = re.compile(r"[^\W\d_]")
 _ROW_COLUMN = re.compile(r"`[^`]*`|(\s*(?<!\\)\|\s*|\t\s*)")
 _COLUMN = re.compile(r"`[^`]*`|(\s+\|\s+|\t\s*)")
 """Between the columns of a table whose rows begin with a bar, and of others; or code, where a bar is none."""
+_BLOCK = re.compile(
+    r"`[^`]*`|((?:\s*</?(?:ul|ol|li|dl|dt|dd|p|div|br|h[1-6]|table|thead|tbody|tr|td|th|blockquote|section|article)\b"
+    r"[^<>]*>)+\s*)",
+    re.IGNORECASE,
+)
+"""Between the blocks of a line of HTML, which begins with a tag; elsewhere a sentence may speak of one."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,10 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _cells(line: str) -> Iterator[str]:
-    """The cells of a row of a table, and what stands between them; another line whole."""
+    """The cells of a row of a table or the blocks of a line of HTML, and what stands between; another line whole."""
     start = 0
-    for match in (_ROW_COLUMN if line.startswith("|") else _COLUMN).finditer(line):
+    pattern = _ROW_COLUMN if line.startswith("|") else _BLOCK if line.startswith("<") else _COLUMN
+    for match in pattern.finditer(line):
         if match[1] is not None:
             yield line[start : match.start()]
             yield match[1]

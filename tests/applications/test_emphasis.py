@@ -25,6 +25,7 @@ from engine.settings import current
     ("text", "expected"),
     [("**Careful!**", ("**", "Careful!", "**")), ("**Be careful.", ("**", "Be careful.", "")),
      ("It is hot.**", ("", "It is hot.", "**")), ("~~Old~~", ("~~", "Old", "~~")),
+     ("<b>Hello</b>", ("<b>", "Hello", "</b>")),
      ("**one** or **two**", ("", "**one** or **two**", "")), ("a footnote*", ("", "a footnote*", ""))],
 )  # fmt: skip
 def test_signs_around_a_whole_sentence(text: str, expected: tuple[str, str, str]) -> None:
@@ -34,6 +35,7 @@ def test_signs_around_a_whole_sentence(text: str, expected: tuple[str, str, str]
 @pytest.mark.parametrize(
     ("text", "plain"),
     [("Open the **terminal** first.", "Open the terminal first."), ("*Very* ~~bad~~ good", "Very bad good"),
+     ("A <b>bold</b> <span class=x>word</span> <br/>", "A bold word <br/>"),
      ("See [the guide](X1) or ***this***", "See the guide or this"), ("2 * 3 * 4", "2 * 3 * 4"),
      ("pass *args and **kwargs", "pass *args and **kwargs"), ("5*3*2 and see below*", "5*3*2 and see below*")],
 )  # fmt: skip
@@ -104,6 +106,9 @@ def real() -> Iterator[House]:
      ("It is *very* important.", "*très*"), ("**Note:** the shop is closed.", "**"),
      ("See [the guide](https://example.org/guide) first.", "[le guide](https://example.org/guide)"),
      ("**Be careful. The plate is hot.** Do not touch it.", "** … .** "), ("*Hello*", "*Bonjour*"),
+     ("<ul><li>My father</li><li>My house</li></ul>", "<ul><li>Mon père</li><li>Ma maison</li></ul>"),
+     ("<b>Hello</b>", "<b>Bonjour</b>"), ("Press the <b>red</b> button.", "<b>rouge</b>"),
+     ("See “<a href=\"https://x.org\">the guide</a>” first.", "<a href=\"https://x.org\"> … guide … </a>"),
      ("The **invoice 2026-05-04** is due.", "**facture 2026-05-04**")],
 )  # fmt: skip
 def test_literals_come_through_the_embedded_student(real: House, text: str, kept: str) -> None:

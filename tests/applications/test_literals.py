@@ -3,11 +3,14 @@ sentences through the embedded students, where these are in the cache."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from engine.applications.alignments import Link
+from engine.applications.emphasis import put_back
 from engine.applications.literals import Kept, keep_aside, literal_spans, losses, missing, restored
 from engine.applications.translate import APPLICATION, TranslateRequest
 from engine.serving.compose import open_house
@@ -22,7 +25,8 @@ CASES = [(source, target, *row) for (source, target), table in TABLES.items() fo
 @pytest.mark.parametrize(("source", "target", "sentence", "literals"), CASES)
 def test_what_is_kept_aside_comes_back(source: str, target: str, sentence: str, literals: list[str]) -> None:
     kept = keep_aside(sentence, source, target)
-    back = restored(kept.text, kept, target).replace("\u00a0", " ")
+    words = [Link(match.span(), match.span(), 1.0) for match in re.finditer(r"\w+", kept.text)]
+    back = restored(put_back(kept.text, kept.text, kept.emphases, words), kept, target).replace("\u00a0", " ")
     assert not missing(kept.text, kept)
     for literal in literals:
         if any(sign in literal for sign in "€£") or literal in sentence:
@@ -94,6 +98,8 @@ def test_a_lost_mark_is_noticed_and_its_literal_not_lost() -> None:
     kept = keep_aside("Visit https://x.org now.", "en", "pt")
     assert missing("Visite agora.", kept) == ["https://x.org"]
     assert restored("Visite agora.", kept, "pt") == "Visite agora https://x.org."
+    beside = keep_aside("<ul><li>Milk</li>", "en", "pt")
+    assert not missing("X1X2Leite X3", beside) and restored("X1X2Leite X3", beside, "pt") == "<ul><li>Leite</li>"
     assert restored("Visite x1 e X1 agora.", kept, "pt") == "Visite https://x.org e  agora."
 
 

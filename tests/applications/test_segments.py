@@ -39,6 +39,10 @@ def test_layout_numbers_and_addresses_are_kept_and_not_translated() -> None:
         (r"| Bread \| milk | fresh |", [r"Bread \| milk", "fresh"]),
         ("| use `a | b` here | x |", ["use `a | b` here", "x"]),
         ("Say a|b, please.", ["Say a|b, please."]),
+        ("<ul><li>Milk</li> <li>Fresh <b>bread</b></li></ul>", ["Milk", "Fresh <b>bread</b>"]),
+        ('<p class="x">One. Two.<br/>Three</p>', ["One.", "Two.", "Three"]),
+        ("Use <br/> or <p> here.", ["Use <br/> or <p> here."]),
+        ("<b>Bold</b> and <i>thin</i>.", ["<b>Bold</b> and <i>thin</i>."]),
     ],
 )  # fmt: skip
 def test_cells_of_a_table_are_read_one_by_one(row: str, cells: list[str]) -> None:
