@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from engine.sizes import seconds_in_words, size_in_words
+from engine import sizes
+from engine.sizes import seconds_in_words
 from pages.parts.language import _
 
 __all__ = ["confidence_in_words", "parameters_in_words", "percent_in_words", "seconds_in_words", "size_in_words"]
+
+
+def size_in_words(size_bytes: float) -> str:
+    """As in sentences, and never broken between the number and its unit."""
+    return sizes.size_in_words(size_bytes).replace(" ", "\u00a0")
 
 
 def percent_in_words(share: float) -> str:

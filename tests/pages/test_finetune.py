@@ -84,7 +84,7 @@ def drawn(app: AppTest) -> str:
     parts: list[Any] = [*app.markdown, *app.caption, *app.warning, *app.info, *app.error, *app.success, *app.subheader]
     parts += [*app.code, *(element.proto for element in app.get("html"))]
     words = [str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts]
-    return "\n".join(words).replace("\\", "")
+    return "\n".join(words).replace("\\", "").replace("\u00a0", " ")
 
 
 def click(app: AppTest, label: str) -> AppTest:

@@ -37,7 +37,8 @@ def drawn(app: AppTest) -> str:
     parts += [element.proto for element in app.get("html")]
     told = [json.loads(element.proto.json or "{}") for element in app.get("bidi_component")]
     words = ["".join(piece["text"] for piece in data.get("pieces", ())) for data in told]
-    return "\n".join([*(str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts), *words])
+    texts = [*(str(getattr(part, "value", None) or getattr(part, "body", "")) for part in parts), *words]
+    return "\n".join(texts).replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize("name", ["home", "translate", "summarize", "write", "sentiment", "answer", "models"])
@@ -366,11 +367,11 @@ def test_sizes_on_the_models_page_are_what_was_measured(
         found = next(row for row in table.value.to_dict("records") if row["Id"] == "sentiment-minilm")
         return {str(name): str(cell) for name, cell in found.items()}
 
-    assert (row()["On disk"], row()["In memory"]) == ("10 bytes", "")
+    assert (row()["On disk"], row()["In memory"]) == ("10\u00a0bytes", "")
     click(open_page("sentiment"), "Judge")
-    assert row()["In memory"] == "2.0 kB"
+    assert row()["In memory"] == "2.0\u00a0kB"
     bench.engine.unload("sentiment-minilm", HOST)
-    assert row()["In memory"] == "2.0 kB", "as it was when it was last there"
+    assert row()["In memory"] == "2.0\u00a0kB", "as it was when it was last there"
 
 
 def test_of_a_model_in_two_runtimes_the_larger_is_kept_and_not_one_after_the_other(

@@ -13,7 +13,7 @@ from pages.parts.text import _cut_at_words, in_short, plain
 
 def test_numbers_in_words() -> None:
     assert [size_in_words(n) for n in (0, 999, 1_500, 92_871_040, 2_340_000_000)] == [
-        "0 bytes", "999 bytes", "1.5 kB", "93 MB", "2.3 GB",
+        "0\u00a0bytes", "999\u00a0bytes", "1.5\u00a0kB", "93\u00a0MB", "2.3\u00a0GB",
     ]  # fmt: skip
     assert [seconds_in_words(s) for s in (0.4, 59.6, 75)] == ["0 s", "1 min 0 s", "1 min 15 s"]
     assert [percent_in_words(p) for p in (0.0, 0.004, 0.834, 0.999)] == ["under 1%", "under 1%", "83%", "over 99%"]
