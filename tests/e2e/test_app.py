@@ -324,7 +324,8 @@ def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, n
         page.get_by_text(label, exact=True).click()
     cells = "(table) => [...table.rows].slice(1).map((row) => [...row.cells].map((cell) => cell.textContent))"
     tables = [one.evaluate(cells) for one in (page.get_by_role("table").first, page.get_by_role("table").nth(1))]
-    page.wait_for_function("() => [...document.querySelectorAll('.js-plotly-plot')].every((chart) => chart.data)")
+    page.get_by_role("img", name=re.compile("A habit of every head")).wait_for()
+    page.wait_for_function("() => [...document.querySelectorAll('[data-chart]')].every((chart) => chart.data)")
     matrix = page.get_by_role("img", name=re.compile("as a matrix")).evaluate("(chart) => chart.data[0].z")
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(SINKS_INTO_THE_PAGE)
