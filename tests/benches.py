@@ -38,6 +38,7 @@ def embedded_models() -> tuple[Model, ...]:
     """Fake models under the ids that the applications use by default."""
     return (
         model("smollm2-135m-instruct", is_chat=True, applications=("write", "summarize")),
+        model("verse-smollm2", is_chat=True, languages=("en",), applications=("write",)),
         model("gemma-3-270m", applications=("translate", "write", "summarize"), prompt_style="few-shot"),
         model("sentiment-minilm", architecture="classification", languages=("en",), applications=("sentiment",)),
         model("multilingual-e5-small", architecture="embedding", applications=("summarize", "explore")),

@@ -234,9 +234,9 @@ def test_a_language_model_is_served_by_llama_cpp(settings: Settings, home: House
 def test_where_llama_cpp_cannot_have_it_transformers_serves(
     settings: Settings, working: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.training import gguf_export
+    from engine.backends.ggml import writing
 
-    monkeypatch.setattr(gguf_export, "can_export", lambda folder: False)
+    monkeypatch.setattr(writing, "can_export", lambda folder: False)
     run_id = trained(settings, "pretraining", checkpoints.gpt2, base_id="")
     entry = working.catalogue.find(jobs.use(settings, working, run_id))
     assert (entry.runtime, entry.is_chat, entry.licence) == ("transformers", False, "yours")

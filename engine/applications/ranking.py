@@ -12,7 +12,7 @@ from itertools import pairwise
 from engine.applications.habits import stock_phrases
 from engine.applications.languages import SPACELESS
 from engine.applications.tidy import last_end
-from engine.applications.write import WriteRequest, WriteResult
+from engine.applications.write import VERSE, WriteRequest, WriteResult
 from engine.messages import Text
 
 RUN, SPACELESS_RUN = 3, 6
@@ -23,7 +23,6 @@ LEAST_LETTERS = 4
 """Of a word that says what a text is about."""
 MOST_SLOGAN_WORDS, LEAST_SENTENCES, LEAST_LINES, MOST_LINE = 10, 3, 4, 60
 """What the kinds are asked for: a slogan's words, a story's sentences, verses and the characters of each."""
-VERSE = ("poem", "lyrics")
 _LIST = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s", re.MULTILINE)
 _SENTENCE = re.compile(r"[.!?…。！？]+")
 

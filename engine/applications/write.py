@@ -47,9 +47,10 @@ STOPS = (Text("it stops in mid-sentence; Continue goes on"), Text("it stops in m
 TOKENS: dict[str, int] = {"story": 300, "poem": 160, "lyrics": 220, "slogan": 40, "free": 200, "chat": 200}
 """A sensible length of each kind; of a story in chapters, of each of them."""
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODEL, VERSE_MODEL = "smollm2-135m-instruct", "verse-smollm2"
 CONTINUING_MODEL = "gemma-3-270m"
 """Multilingual, and no chat model."""
+VERSE = ("poem", "lyrics")
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,10 @@ class WriteResult:
 
 
 def default_model(kind: str, language: str) -> str:
-    """The embedded model that does it best: the chat model in English, the multilingual base model else."""
+    """The embedded model that does it best: in English the chat model, for verse with an adapter that was learned from
+    verse; the multilingual base model else."""
+    if language == "en" and kind in VERSE:
+        return VERSE_MODEL
     return DEFAULT_MODEL if kind == "chat" or (language == "en" and kind != "free") else CONTINUING_MODEL
 
 
@@ -192,7 +196,7 @@ def _ended(
 
     `written` takes those that come to it.
     """
-    result, is_verse = _result(shown, first, model), request.kind in ("poem", "lyrics")
+    result, is_verse = _result(shown, first, model), request.kind in VERSE
     ends_itself = first.finish_reason == "stop" and (request.kind != "story" or _CLOSING.search(shown))
     is_whole = last_end(shown.rstrip(), is_verse=False) == len(shown.rstrip())
     if not request.is_finished or request.kind == "slogan" or ends_itself or is_whole:
@@ -219,16 +223,11 @@ _CLOSING = re.compile(r"\bthe end\W*$", re.IGNORECASE)
 
 
 def _more(
-    engine: Engine,
-    model: Model,
-    request: WriteRequest,
-    shown: str,
-    first: Generation,
-    written: list[Token],
+    engine: Engine, model: Model, request: WriteRequest, shown: str, first: Generation, written: list[Token],
     caller: Caller,
-) -> Generator[Event, None, tuple[str, int]]:
+) -> Generator[Event, None, tuple[str, int]]:  # fmt: skip
     """What ends the sentence, and the tokens spent for it; nothing where it does not end soon. Yields the waiting."""
-    more, spent, is_verse = "", 0, request.kind in ("poem", "lyrics")
+    more, spent, is_verse = "", 0, request.kind in VERSE
     limit = math.ceil(first.settings["max_new_tokens"] * MORE_TOKENS)
     going_on = replace(request, continuation=request.continuation + shown, max_new_tokens=limit)
     asked = replace(ask_on(engine, model, going_on), top_logprobs=request.rivals)
@@ -391,7 +390,7 @@ APPLICATION = Application(
     default_model=DEFAULT_MODEL,
     picker="writer",
     example={"about": "the first snow in the city", "kind": "Poem"},
-    shown=WriteRequest("the first snow in the city", "poem", seed=3, is_finished=True),
+    shown=WriteRequest("the first snow in the city", "poem", seed=5, is_finished=True),
     request_type=WriteRequest,
     result_type=WriteResult,
     stream=stream,

@@ -12,7 +12,8 @@ from engine.settings import Settings
 
 
 def _tasks(model: Model, path: Path, settings: Settings) -> frozenset[str]:
-    can_read = model.runtime == "transformers" or (model.runtime == "llamacpp" and find_spec("gguf") is not None)
+    is_readable = model.runtime == "llamacpp" and not model.source.carrier and find_spec("gguf") is not None
+    can_read = model.runtime == "transformers" or is_readable
     return TASKS[model.architecture] if can_read else frozenset()
 
 

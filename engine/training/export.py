@@ -110,7 +110,7 @@ def _check_adapter(folder: Path) -> None:
 
 
 def _gguf(folder: Path, facts: Facts, files: Path) -> str:
-    from engine.training.gguf_export import to_gguf
+    from engine.backends.ggml.writing import to_gguf
 
     licence = cards.LICENCES.get(facts.base.licence, facts.base.licence) if facts.base else ""
     base = base_gguf(facts.config)
@@ -125,7 +125,7 @@ def base_gguf(config: TrainingConfig) -> Path | None:
 
 
 def _gguf_adapter(folder: Path, facts: Facts, files: Path) -> str:
-    from engine.training.gguf_export import adapter_to_gguf
+    from engine.backends.ggml.writing import adapter_to_gguf
 
     _check_adapter(folder)
     adapter_to_gguf(folder / "adapter", folder / "model", files / GGUF_ADAPTER_FILE)

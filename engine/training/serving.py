@@ -219,7 +219,7 @@ def count_parameters(folder: Path) -> int:
 
 def _convert(config: TrainingConfig, folder: Path, target: Path, job: Job | None) -> bool:
     """Write a GGUF file in a process of its own, because it takes torch; says whether llama.cpp can have it."""
-    from engine.training.gguf_export import can_export
+    from engine.backends.ggml.writing import can_export
 
     if not can_export(folder / "model"):
         return False

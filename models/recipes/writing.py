@@ -1,4 +1,4 @@
-"""How an adapter against the small writer's habits is tried: verse and stories by people, asked for as Write asks.
+"""How the adapter `verse-smollm2` is learned: verse and stories by people, asked for as Write asks.
 
     python -m models.recipes.writing --data DATA --base SMOLLM2 --run RUN [--threads 2] [--prepare]
 
@@ -172,7 +172,7 @@ def main() -> None:
     train_file, validation_file = write_data(rows_of(options.data / "text"), options.run / "data")
     config = TrainingConfig(
         task="instructions", base=str(options.base), base_id="smollm2-135m-instruct", train_file=str(train_file),
-        validation_file=str(validation_file), method="lora", epochs=3.0, batch_size=8, max_length=512,
+        validation_file=str(validation_file), method="lora", epochs=1.0, batch_size=8, max_length=512,
         learning_rate=2e-4, schedule="cosine", evaluations_per_epoch=2, sample_tokens=120, threads=options.threads,
         seed=SEED,
     )  # fmt: skip

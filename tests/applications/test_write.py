@@ -92,9 +92,9 @@ def test_the_default_model_follows_kind_and_language(house) -> None:
     house.backend.say = lambda request: "Fin."
     models = [
         write.APPLICATION.run(house.engine, WriteRequest("x", kind, language=language), HOST).model  # type: ignore[arg-type]
-        for kind, language in (("poem", "en"), ("poem", "fr"), ("free", "en"))
+        for kind, language in (("poem", "en"), ("story", "en"), ("poem", "fr"), ("free", "en"))
     ]
-    assert models == ["smollm2-135m-instruct", "gemma-3-270m", "gemma-3-270m"]
+    assert models == ["verse-smollm2", "smollm2-135m-instruct", "gemma-3-270m", "gemma-3-270m"]
 
 
 def test_presets_are_allowed_and_neutral_filters_nothing() -> None:

@@ -31,7 +31,7 @@ class Poet(FakeBackend):
 
 @pytest.fixture
 def poet(bench: Bench) -> Poet:
-    made = bench.plan["smollm2-135m-instruct"] = Poet()
+    made = bench.plan["smollm2-135m-instruct"] = bench.plan["verse-smollm2"] = Poet()
     return made
 
 

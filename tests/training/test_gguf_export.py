@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,20 @@ import tokenizers
 import torch
 import transformers
 
+from engine.backends import loader
 from engine.backends.ggml.backend import LlamaCppBackend
+from engine.backends.ggml.writing import adapter_to_gguf, can_export, to_gguf
 from engine.backends.gguf import read_header
+from engine.backends.loader import runtimes_for
+from engine.catalogue.cache import Cache
+from engine.catalogue.sources.folder import Folder
 from engine.errors import NotFoundError, UnsupportedError
+from engine.files import sha256
 from engine.requests import Generate, Message
 from engine.settings import Settings
 from engine.training import scratch
 from engine.training.config import TrainingConfig
-from engine.training.gguf_export import adapter_to_gguf, can_export, main, to_gguf
+from engine.training.gguf_export import main
 from tests.backends.checkpoints import CHAT_TEMPLATE, CORPUS, byte_pairs, entry, save
 
 PROMPTS = ("Once upon a time", "Le renard 1898 brun\nsaute  vite", "敏捷的 🏅 films")
@@ -261,6 +269,36 @@ def test_an_adapter_acts_in_llama_cpp_as_it_does_merged(maker: Any, tmp_path: Pa
         assert written(plain, PROMPTS[0]) != written(adapted, PROMPTS[0])
     finally:
         plain.close()
+        adapted.close()
+
+
+def test_an_adapter_of_the_catalogue_is_read_with_its_base(tmp_path: Path) -> None:
+    base = llama(tmp_path / "base", byte_pairs())
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    tuned = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=12, target_modules="all-linear"))
+    torch.manual_seed(1)
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, 0, 0.1)
+    adapter = tmp_path / "adapter"
+    tuned.save_pretrained(adapter)
+    shutil.copy(base / "config.json", adapter)
+    tuned.merge_and_unload().save_pretrained(tmp_path / "merged")
+    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "merged")
+    cache = Cache(tmp_path / "cache")
+    files = cache.partial("the-base") / "files"
+    files.mkdir(parents=True)
+    file = to_gguf(base, files / "base.gguf", dtype="f32")
+    cache.install("the-base", files, {file.name: sha256(file)}, {})
+    settings = Settings(device="cpu", threads=1, slots=1, context_tokens=96, cache_folder=tmp_path / "cache")
+    known = replace(entry("causal"), runtime="llamacpp", source=Folder(str(adapter), base="the-base"))
+    (runtime,) = runtimes_for(known, adapter, settings)
+    assert runtime.id == "llamacpp" and runtime.install(known, adapter, settings)
+    adapted = loader.load(known, adapter, settings, runtime)
+    try:
+        assert_same(tmp_path / "merged", adapted, 0.1)  # what is attended to is kept in half precision
+        assert not runtime.install(known, adapter, settings), "what llama.cpp reads was made"
+    finally:
         adapted.close()
 
 

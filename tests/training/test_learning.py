@@ -313,7 +313,7 @@ def test_training_asks_as_serving_does(bases: dict[str, Path]) -> None:
 
 
 def test_a_gguf_file_is_a_base(tmp_path: Path) -> None:
-    from engine.training.gguf_export import to_gguf
+    from engine.backends.ggml.writing import to_gguf
 
     (tmp_path / "base").mkdir()
     file = to_gguf(tame(checkpoints.llama(tmp_path / "plain")), tmp_path / "base" / "tiny.gguf", dtype="f16")

@@ -20,6 +20,7 @@ from engine.backends.abilities import able
 from engine.backends.controls import Controls, split_space
 from engine.backends.cores import threads_for
 from engine.backends.ggml import TASKS
+from engine.backends.ggml.adapters import opened
 from engine.backends.ggml.beginnings import MOST_STATES, Beginnings
 from engine.backends.ggml.completion import REPRODUCIBLE, Stream, completion_body
 from engine.backends.ggml.llama import Llama, LlamaEnded, LlamaRefused
@@ -81,6 +82,7 @@ class LlamaCppBackend:
     tasks = TASKS
 
     def __init__(self, model: Model, path: Path, settings: Settings) -> None:
+        path, self._adapters = opened(model, path, settings)
         header = read_header(path)
         self._spare: Llama | None = Llama()
         """A process that has no model yet: it begins, and tells the devices, before anything else is known."""
@@ -174,6 +176,7 @@ class LlamaCppBackend:
             "enable_reasoning": 0,
             "ui": False,
             "verbosity": 3 if log.isEnabledFor(logging.DEBUG) else 0,
+            **({"lora_adapters": [str(adapter) for adapter in self._adapters]} if self._adapters else {}),
             **({"load_mode": "LLAMA_LOAD_MODE_NONE"} if is_copied else {}),
             **(REPRODUCIBLE if is_cpu else {}),
             **self._beginnings.parameters,

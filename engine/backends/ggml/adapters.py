@@ -1,0 +1,39 @@
+"""A low-rank adapter on a GGUF model: where its base lies, and the file in which llama.cpp reads it, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.backends.ggml.writing import adapter_to_gguf
+from engine.catalogue.cache import Cache, noted_digests
+from engine.catalogue.copies import Copy, command
+
+if TYPE_CHECKING:
+    from engine.catalogue.models import Model
+    from engine.settings import Settings
+
+FILE = "adapter.gguf"
+
+
+def opened(model: Model, path: Path, settings: Settings) -> tuple[Path, list[Path]]:
+    """The GGUF file of a model, and the adapters on it: of an adapter alone, in peft's format in the folder `path`, its
+    base's file and itself. Raises OSError, ValueError and as `adapter_to_gguf`."""
+    if not model.source.carrier:
+        return path, []
+    base = Cache(settings.cache_folder).whole(model.source.carrier)
+    file = next((name for name in noted_digests(base) if name.endswith(".gguf")), "weights.gguf")
+    return base / file, [COPY.made(path) / FILE]
+
+
+def missing_copy(model: Model, path: Path) -> list[str]:
+    """The command that makes what llama.cpp reads of an adapter; none where it is there."""
+    return [] if COPY.find(path) else command(__name__, path)
+
+
+def _facts(folder: Path) -> dict[str, list[int]]:
+    files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
+    return {file.name: [file.stat().st_size, int(file.stat().st_mtime)] for file in sorted(files)}
+
+
+COPY = Copy("llama_adapter", lambda folder, target: adapter_to_gguf(folder, folder, target / FILE), _facts)  # type: ignore[arg-type]
