@@ -77,6 +77,7 @@ def _name(home: House, application: Application[Any, Any]) -> str:
     if application.shown is None or model is None or home.store.availability(model.id).state != "ready":
         return ""
     weights = home.engine.weights(model.id)
-    best = [home.engine.weights(one.id) for one in application.models(home.catalogue) if one.best_in]
+    others = (one for one in application.models(home.catalogue) if one.best_in or one.source.carrier)
+    best = [home.engine.weights(one.id) for one in others]
     digest = hashlib.sha256(repr((application.shown, weights, best)).encode()).hexdigest()
     return f"shown {application.id} {digest}" if weights else ""

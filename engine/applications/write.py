@@ -123,10 +123,9 @@ class WriteResult:
         return self.new_tokens > 0 and self.first_token_seconds is None
 
 
-def default_model(kind: str, language: str) -> str:
-    """The embedded model that does it best: in English the chat model, for verse with an adapter that was learned from
-    verse; the multilingual base model else."""
-    if language == "en" and kind in VERSE:
+def default_model(engine: Engine, kind: str, language: str) -> str:
+    """What does it best here: in English the chat model, for verse with an adapter; else the multilingual base."""
+    if language == "en" and kind in VERSE and VERSE_MODEL in engine.catalogue.models and not engine.settings.is_small:
         return VERSE_MODEL
     return DEFAULT_MODEL if kind == "chat" or (language == "en" and kind != "free") else CONTINUING_MODEL
 
@@ -136,7 +135,7 @@ def stream(engine: Engine, request: WriteRequest, caller: Caller) -> Iterator[Ev
 
     Raises InputError or TooLargeError naming the field, and what the engine raises.
     """
-    model = APPLICATION.choose(engine.catalogue, request.model or default_model(request.kind, request.language))
+    model = APPLICATION.choose(engine.catalogue, request.model or default_model(engine, request.kind, request.language))
     asked = replace(ask(model, request, engine.settings.max_text_characters), top_logprobs=request.rivals)
     _check_language(model, request)
     if request.form:

@@ -42,7 +42,7 @@ def load(
 
     With `apart`, in another process where the runtime wants that. Raises PeopleError when they cannot be used.
     """
-    with set_aside(model.id, model.memory_bytes, lambda free: _refusal(model, free)):
+    with set_aside(model.id, model.memory_bytes, lambda free: refusal(model, free)):
         if apart and runtime and runtime.is_apart:
             return apart.read(model, path, settings, runtime)
         return read(model, path, settings, runtime)
@@ -54,7 +54,8 @@ def read(model: Model, path: Path, settings: Settings, runtime: Runtime | None) 
     return measuring(lambda: _load(model, path, settings, runtime), path, libraries)
 
 
-def _refusal(model: Model, free: int) -> MemoryShortError:
+def refusal(model: Model, free: int) -> MemoryShortError:
+    """The error for a person where a model does not fit into so many free bytes."""
     return MemoryShortError(
         "{title} needs {needed} of memory, and {free} are free. Unload another model, or choose a smaller one.",
         retry_seconds=10,

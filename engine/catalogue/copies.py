@@ -82,14 +82,16 @@ class Copy:
             part, old = (home / f".{name}.{os.getpid()}.{end}" for end in ("part", "old"))
             try:
                 self._write(weights, part)
+                hashed, is_file = _hashed(part), part.is_file()
+                if not is_file:
+                    write_json(_digests(part), hashed)
+                sync(part)
+                if found := self.checked(weights):  # another process was quicker, and somebody may read its copy
+                    return found
                 with suppress(FileNotFoundError):
                     os.rename(home / name, old)
-                digests = _digests(home / name)
-                if part.is_file():
-                    write_json(digests, _hashed(part))
-                else:
-                    write_json(_digests(part), _hashed(part))
-                sync(part)
+                if is_file:
+                    write_json(_digests(home / name), hashed)
                 os.rename(part, home / name)
                 sync(home, is_deep=False)
                 _whole.add(home / name)

@@ -18,7 +18,7 @@ from engine.serving.protocol import Caller, Engine
 from engine.settings import current
 
 ALL: frozenset[Architecture] = frozenset({"causal", "seq2seq", "classification", "extraction", "masked", "embedding"})
-_known: dict[tuple[str, str], frozenset[str]] = {}
+_known: dict[tuple[str, str, bool], frozenset[str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class View(Application[Any, Any]):
 
 def abilities(model: Model) -> frozenset[str]:
     """What any runtime can do with such a model, wherever its weights are."""
-    key = model.architecture, model.runtime
+    key = model.architecture, model.runtime, bool(model.source.carrier)
     if key not in _known:
         tasks = [runtime.tasks(model, Path(), current()) for runtime in loader.runtimes()]
         _known[key] = frozenset[str]().union(*tasks)

@@ -134,7 +134,10 @@ def open_house(settings: Settings, *, more: Iterable[Model] = ()) -> House:
     catalogue = read_catalogue()
     for model in (*tuned.models(settings.runs_folder), *more):
         catalogue.add(model)
-    catalogue.models |= {id: fitted(model, settings) for id, model in catalogue.models.items()}
+    sizes = {model.id: model.size_bytes for model in catalogue.models.values()}
+    catalogue.models |= {
+        id: fitted(model, settings, sizes.get(model.source.carrier, 0)) for id, model in catalogue.models.items()
+    }
     store = Store(settings, catalogue, loader.install_commands)
     apart = Apart() if settings.is_torch_apart else None
 

@@ -8,6 +8,7 @@ from engine.applications import write
 from engine.applications.languages import LANGUAGES
 from engine.applications.write import Kind, WriteRequest
 from engine.messages import Text
+from pages.parts.engine import house
 from pages.parts.language import _
 from pages.parts.picker import title_of
 
@@ -46,7 +47,7 @@ def fill(sample: WriteRequest) -> None:
         "write_temperature": sample.temperature,
         "write_max_new_tokens": sample.max_new_tokens or write.TOKENS[sample.kind],
     }
-    writer = sample.model or write.default_model(sample.kind, sample.language)
+    writer = sample.model or write.default_model(house().engine, sample.kind, sample.language)
     st.session_state.update(words | numbers | {"language": sample.language, "writer": writer})
 
 
@@ -61,6 +62,6 @@ def example_name(sample: WriteRequest) -> str:
 def fit_kind() -> None:
     """The model and the length that suit a newly chosen kind or language."""
     chosen = st.session_state["kind"] or "story"
-    st.session_state["writer"] = write.default_model(chosen, st.session_state["language"])
+    st.session_state["writer"] = write.default_model(house().engine, chosen, st.session_state["language"])
     st.session_state["write_max_new_tokens"] = write.TOKENS[chosen]
     st.session_state["form"] = ""

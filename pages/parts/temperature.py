@@ -13,6 +13,8 @@ from engine.requests import Generate, Sampling
 from pages.parts.engine import house
 from pages.parts.language import _
 from pages.parts.looking import is_here
+from pages.parts.picker import title_of
+from pages.parts.text import plain
 from pages.parts.views import show_choice
 from pages.parts.visits import Exchange
 
@@ -23,17 +25,19 @@ MOST_PLACES = 400
 def offer_temperature(draft: Exchange, settings: dict[str, Any]) -> None:
     """Below a draft: the choice of its next word, or of one in it, with the controls that make it."""
     model = house().catalogue.models.get(draft.result.model if draft.result else "")
+    if model is not None and not VIEWS["next"].offers(model):
+        model = house().catalogue.models.get(model.source.carrier)  # of an adapter alone its base's numbers are told
     if model is None or not VIEWS["next"].offers(model):
         return
     words = _("Why temperature matters")
     opened = st.expander(words, icon=":material/thermostat:", key="why-temperature", on_change="rerun")
     if opened.open and is_here(VIEWS["next"], model.id):
         with opened:
-            _show(draft, settings)
+            _show(draft, settings, model.id)
 
 
 @st.fragment
-def _show(draft: Exchange, settings: dict[str, Any]) -> None:
+def _show(draft: Exchange, settings: dict[str, Any], model_id: str) -> None:
     """In a fragment of its own, so that a moved slider draws this and nothing else."""
     st.caption(
         _(
@@ -41,6 +45,9 @@ def _show(draft: Exchange, settings: dict[str, Any]) -> None:
             "they are probabilities; top-k, top-p and min-p then drop the unlikely ones, and one of the rest is drawn."
         )
     )
+    if model_id != draft.result.model:
+        words = _("The numbers are those of {base}; the adapter that wrote this changes them.", base=title_of(model_id))
+        st.caption(plain(words))
     places = _places(draft.text)
     place = st.selectbox(
         _("Where in the draft"), list(places), format_func=places.__getitem__, key="temperature-place",
@@ -50,7 +57,7 @@ def _show(draft: Exchange, settings: dict[str, Any]) -> None:
         temperature=float(settings["temperature"]), top_p=float(settings["top_p"]), top_k=int(settings["top_k"]),
         min_p=float(settings["min_p"]),
     )  # fmt: skip
-    show_choice(_asked(draft, draft.text[:place]), draft.result.model, "temperature", start)
+    show_choice(_asked(draft, draft.text[:place]), model_id, "temperature", start)
 
 
 def _places(text: str) -> dict[int, str]:

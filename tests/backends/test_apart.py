@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from engine.backends import loader
-from engine.backends.apart.parent import Apart, FarBackend
+from engine.backends.apart.parent import Apart, Child, FarBackend
 from engine.backends.footprint import measured_bytes
 from engine.backends.protocol import Backend
-from engine.errors import ContextError, InputError, NotReadyError
+from engine.errors import ContextError, InputError, MemoryShortError, NotReadyError
 from engine.inspections import Attend, Tokenize
 from engine.requests import Classify, Embed, Extract, Generate, Request, Sampling
 from engine.settings import Settings
@@ -165,6 +166,75 @@ def test_the_process_ends_with_whoever_started_it() -> None:
     assert child._process.stdin is not None
     child._process.stdin.close()
     assert there.wait(60) is not None or not there.is_running()
+
+
+def test_the_process_ends_in_the_midst_of_work(folders: dict[str, Path]) -> None:
+    apart = Apart()
+    backend = opened("causal", folders, apart)
+    child = apart.child()
+    there, job = psutil.Process(child.pid), KeptJob(Generate("Once upon", sampling=LONG))
+
+    def heard(text: str, token: Any = None) -> None:
+        with suppress(ValueError):
+            child._process.stdin.close()  # type: ignore[union-attr]
+
+    job.emit = heard  # type: ignore[method-assign]
+    backend.run([job])
+    assert there.wait(60) is not None or not there.is_running()
+    apart.close()
+
+
+def test_what_cannot_be_read_over_there_is_that_requests_fault_alone(folders: dict[str, Path], apart: Apart) -> None:
+    class Unknown(Embed):
+        def __reduce__(self) -> Any:
+            return _fails, ()
+
+    backend = opened("embedding", folders, apart)
+    pid = apart.child().pid
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        backend.run([KeptJob(Unknown("sea"))])
+    assert ran(backend, Embed("sea"))[0].result and apart.child().pid == pid
+    backend.close()
+
+
+def _fails() -> Any:
+    return 1 // 0
+
+
+def test_there_is_no_other_process_once_it_is_closed(folders: dict[str, Path]) -> None:
+    apart = Apart()
+    backend = opened("embedding", folders, apart)
+    pid = apart.child().pid
+    apart.close()
+    (job,) = ran(backend, Embed("sea"))
+    assert isinstance(job.error, NotReadyError) and not psutil.pid_exists(pid)
+    with pytest.raises(NotReadyError, match="in the middle"):
+        backend.count_tokens("sea")
+    backend.close()
+    other = Apart()
+    closed = opened("embedding", folders, other)
+    closed.close()
+    with pytest.raises(NotReadyError):
+        closed.count_tokens("sea")
+    other.close()
+
+
+def test_several_that_end_the_process_twice_are_tried_with_fewer(folders: dict[str, Path]) -> None:
+    apart = Apart()
+    backend = opened("embedding", folders, apart)
+    send = Child.run
+
+    def end(child: Child, handle: int, sent: Any) -> None:
+        os.kill(child.pid, signal.SIGKILL)
+        send(child, handle, sent)
+
+    jobs = [KeptJob(Embed("sea")), KeptJob(Embed("sky"))]
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(MemoryShortError):
+        patched.setattr(Child, "run", end)
+        backend.run(jobs)
+    assert not any(job.error or job.result for job in jobs)
+    assert all(job.result for job in ran(backend, Embed("sea"), Embed("sky")))
+    apart.close()
 
 
 def test_the_house_of_a_server_asks_without_torch(folders: dict[str, Path], tmp_path: Path) -> None:

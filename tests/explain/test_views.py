@@ -14,6 +14,7 @@ from benches import Bench, embedded_models, model
 from fakes import HOST
 
 from engine.backends.pytorch.sampling import filtered
+from engine.catalogue.models import read_catalogue
 from engine.errors import InputError, PeopleError, UnsupportedError
 from engine.explain import VIEWS, taking_apart, tokens
 from engine.explain.attention import AttentionRequest, AttentionResult, habit
@@ -23,6 +24,7 @@ from engine.explain.counting import STORY, CountingRequest, Table, count
 from engine.explain.lens import LensRequest, LensResult, turning
 from engine.explain.meaning import MeaningRequest, closest, meaning
 from engine.explain.tokens import TokensRequest
+from engine.explain.view import _known, abilities
 from engine.explain.why import Part, WhyRequest, around, fold, from_generate, methods_of, sentences, shares
 from engine.inspections import MOST_TOKENS, Grid, Piece, pack
 from engine.messages import NOTHING
@@ -340,3 +342,11 @@ def test_a_visitors_oldest_question_makes_room(bench: Bench) -> None:
         assert job and job.state == "finished"
     assert taking_apart.find(bench.house, asked[0], visitor) is None
     assert taking_apart.find(bench.house, asked[-1], visitor) and not taking_apart.find(bench.house, asked[-1], other)
+
+
+@pytest.mark.parametrize("first", ["verse-smollm2", "smollm2-135m-instruct"])
+def test_an_adapter_alone_has_other_views_than_its_base_whoever_is_asked_first(first: str) -> None:
+    catalogue, ids = read_catalogue(), {"verse-smollm2", "smollm2-135m-instruct"}
+    _known.clear()
+    able = {id: "attribute" in abilities(catalogue.find(id)) for id in (first, *(ids - {first}))}
+    assert able == {"verse-smollm2": False, "smollm2-135m-instruct": True}

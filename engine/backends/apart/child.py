@@ -36,16 +36,16 @@ class FarJob:
     def __init__(self, desk: Desk, number: int, request: Request, visitor: str, circle: str | None) -> None:
         self.request, self.visitor, self.circle = request, visitor, circle
         self.is_cancelled = False
-        self._desk, self._number = desk, number
+        self._desk, self.number = desk, number
 
     def emit(self, text: str, token: Token | None = None) -> None:
-        self._desk.say("emit", self._number, text, token)
+        self._desk.say("emit", self.number, text, token)
 
     def finish(self, result: Result) -> None:
-        self._desk.say("finish", self._number, result)
+        self._desk.say("finish", self.number, result)
 
     def fail(self, error: Exception) -> None:
-        self._desk.say("fail", self._number, _sayable(error))
+        self._desk.say("fail", self.number, _sayable(error))
 
 
 class Desk:
@@ -57,27 +57,36 @@ class Desk:
         self._jobs: dict[int, FarJob] = {}
 
     def serve(self, orders: IO[bytes]) -> None:
-        """Work until nobody holds the other end."""
-        with suppress(EOFError), ThreadPoolExecutor(THREADS) as pool:
+        """Work until nobody holds the other end; whatever is at work then, nobody waits for it."""
+        pool = ThreadPoolExecutor(THREADS)
+        try:
             while True:
-                kind, number, *about = pickle.load(orders)  # only our own parent writes there
-                if kind == "cancel":
-                    if job := self._jobs.get(number):
-                        job.is_cancelled = True
-                    continue
-                if kind == "run":
-                    about[1] = [FarJob(self, *one) for one in about[1]]
-                    self._jobs |= {job._number: job for job in about[1]}
-                pool.submit(self._do, kind, number, about)
-            os._exit(0)  # whatever is at work, nobody waits for it
-        os._exit(0)
+                kind, number, told = pickle.load(orders)  # only our own parent writes there
+                if kind != "cancel":
+                    self._take(pool, kind, number, told)
+                elif job := self._jobs.get(number):
+                    job.is_cancelled = True
+        finally:
+            os._exit(0)
 
     def say(self, kind: str, number: int, *about: Any) -> None:
-        """Tell the other side."""
-        words = pickle.dumps((kind, number, *about), pickle.HIGHEST_PROTOCOL)
+        """Tell the other side. Raises what pickling raises."""
+        words = pickle.dumps((kind, number, pickle.dumps(about, pickle.HIGHEST_PROTOCOL)))
         with self._saying:
             self._words.write(words)
             self._words.flush()
+
+    def _take(self, pool: ThreadPoolExecutor, kind: str, number: int, told: bytes) -> None:
+        """Have a call done; of a request that is not known here, only that is said."""
+        try:
+            about = list(pickle.loads(told))
+        except Exception as error:
+            self._reply(number, None, _sayable(error))
+            return
+        if kind == "run":  # a cancel may be next
+            about[1] = [FarJob(self, *one) for one in about[1]]
+            self._jobs |= {job.number: job for job in about[1]}
+        pool.submit(self._do, kind, number, about)
 
     def _do(self, kind: str, number: int, about: list[Any]) -> None:
         value, error = None, None
@@ -87,8 +96,17 @@ class Desk:
             if not isinstance(raised, PeopleError):
                 log.exception("%s failed", kind)
             error = _sayable(raised)
-        sizes = {handle: (one.memory_bytes, measured_bytes(one)) for handle, one in list(self._backends.items())}
-        self.say("reply", number, value, error, sizes)
+        self._reply(number, value, error)
+
+    def _reply(self, number: int, value: Any, error: Exception | None) -> None:
+        sizes = {}
+        for handle, backend in list(self._backends.items()):
+            with suppress(Exception):  # closed meanwhile
+                sizes[handle] = backend.memory_bytes, measured_bytes(backend)
+        try:
+            self.say("reply", number, value, error, sizes)
+        except Exception as raised:
+            self.say("reply", number, None, _sayable(raised), sizes)
 
     def _load(self, number: int, model: Model, path: Path, settings: Settings, runtime_id: str) -> dict[str, Any]:
         runtime = next(one for one in loader.runtimes() if one.id == runtime_id)
@@ -103,7 +121,7 @@ class Desk:
             self._backends[handle].run(jobs)
         finally:
             for job in jobs:
-                self._jobs.pop(job._number, None)
+                self._jobs.pop(job.number, None)
 
     def _count(self, number: int, handle: int, text: str) -> int:
         return self._backends[handle].count_tokens(text)

@@ -4,8 +4,10 @@ the process ended. `child` is the other side."""
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import priority
+from engine.backends import loader
+from engine.backends.memory import memory_short, set_aside
 from engine.backends.protocol import Backend, Job, Runtime
 from engine.catalogue.models import Model
 from engine.errors import NotReadyError
@@ -21,8 +25,10 @@ from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.1
-"""How often it is looked whether anybody still waits for what is at work."""
+LOOK_SECONDS, WATCH_SECONDS = 0.1, 1.0
+"""How often it is looked whether anybody still waits for what is at work, and whether the process hangs."""
+CLOSE_SECONDS = 10.0
+"""For a model to be closed over there."""
 ATTEMPTS = 3
 """At what nobody has heard a word of, each in another process."""
 
@@ -68,7 +74,8 @@ class Child:
         self._sent: dict[int, _Sent] = {}
         self._changing, self._saying = threading.Lock(), threading.Lock()
         self._is_over = False
-        threading.Thread(target=self._hear, name="models-apart", daemon=True).start()
+        for work in (self._hear, self._watch):
+            threading.Thread(target=work, name="models-apart", daemon=True).start()
 
     @property
     def is_alive(self) -> bool:
@@ -79,12 +86,14 @@ class Child:
         """The process's number."""
         return self._process.pid
 
-    def ask(self, kind: str, *about: Any, look: Callable[[], None] = lambda: None) -> tuple[int, Any]:
+    def ask(
+        self, kind: str, *about: Any, look: Callable[[], None] = lambda: None, limit_seconds: float = math.inf
+    ) -> tuple[int, Any]:
         """The number of a call and its answer; `look` is called now and then meanwhile.
 
-        Raises ChildEnded, and whatever the call raised there.
+        Raises ChildEnded, also past the limit, and whatever the call raised there.
         """
-        call, number, watch = _Call(), next(self._numbers), None
+        call, number, until = _Call(), next(self._numbers), time.monotonic() + limit_seconds
         with self._changing:
             if self._is_over:
                 raise ChildEnded
@@ -92,10 +101,8 @@ class Child:
         self._say(kind, number, *about)
         while not call.is_over.wait(LOOK_SECONDS):
             look()
-            watch = watch or process.Watch(self.pid)
-            if watch.is_hung():
-                log.warning("the models' process %d has done nothing for a minute and is ended", self.pid)
-                process.kill_group(self.pid)
+            if time.monotonic() > until:
+                raise ChildEnded
         if call.error is not None:
             raise call.error
         return number, call.value
@@ -103,6 +110,8 @@ class Child:
     def run(self, handle: int, sent: Sequence[_Sent]) -> None:
         """Have jobs worked on until all are done. Raises as `ask`."""
         numbered = {next(self._numbers): one for one in sent}
+        for one in sent:
+            one.is_cancelled = False
         self._sent.update(numbered)
 
         def cancel() -> None:
@@ -124,39 +133,65 @@ class Child:
 
     def close(self) -> None:
         """End the process, whatever it is at; its memory is the system's again."""
-        process.kill_group(self.pid)
+        if self._process.poll() is None:
+            process.kill_group(self.pid)
         self._process.wait()
 
     def _say(self, kind: str, number: int, *about: Any) -> None:
-        words = pickle.dumps((kind, number, *about), pickle.HIGHEST_PROTOCOL)
+        words = pickle.dumps((kind, number, pickle.dumps(about, pickle.HIGHEST_PROTOCOL)))
         assert self._process.stdin is not None
         with suppress(OSError, ValueError), self._saying:  # where it is gone, `_hear` says so
             self._process.stdin.write(words)
             self._process.stdin.flush()
 
     def _hear(self) -> None:
-        """Pass on what comes, until the process ends."""
+        """Pass on what comes, until the process ends; then end what waits for it."""
         assert self._process.stdout is not None and self._process.stdin is not None
-        with suppress(EOFError, OSError, pickle.UnpicklingError), self._process.stdout as words:
-            while True:
-                kind, number, *about = pickle.load(words)  # only our own child writes there
-                if kind == "reply":
-                    value, error, self.sizes = about
-                    with self._changing:
-                        call = self._calls.pop(number, None)
-                    if call:
-                        call.end(value, error)
-                elif sent := self._sent.get(number):
-                    sent.take(kind, *about)
-                    self._cancel(number, sent)
+        try:
+            with self._process.stdout as words:
+                while True:
+                    self._pass_on(*pickle.load(words))  # only our own child writes there
+        except (EOFError, OSError, pickle.UnpicklingError):  # its end, perhaps in the midst of a word
+            pass
+        finally:
+            with self._changing:
+                self._is_over, calls = True, list(self._calls.values())
+            for call in calls:
+                call.end(None, ChildEnded())
+            self.close()
+            with suppress(OSError, ValueError):
+                self._process.stdin.close()
+
+    def _pass_on(self, kind: str, number: int, told: bytes) -> None:
+        """One message to whom it is for. What cannot be read or taken is that one's fault alone."""
         with self._changing:
-            self._is_over, calls = True, list(self._calls.values())
-        for call in calls:
-            call.end(None, ChildEnded())
-        process.kill_group(self.pid)
-        self._process.wait()
-        with suppress(OSError, ValueError):
-            self._process.stdin.close()
+            call = self._calls.pop(number, None) if kind == "reply" else None
+        sent = self._sent.get(number)
+        try:
+            about = pickle.loads(told)
+            if call:
+                self.sizes = self.sizes | about[2]
+                call.end(about[0], about[1])
+            elif sent and kind != "reply":
+                sent.take(kind, *about)
+                self._cancel(number, sent)
+        except Exception as error:
+            log.exception("an answer of the models' process could not be passed on")
+            if call:
+                call.end(None, error)
+            elif sent:
+                sent.take("fail", error)
+
+    def _watch(self) -> None:
+        """End the process where it hangs while somebody waits for it: all that it was at ends with that."""
+        watch = None
+        while not self._is_over:
+            time.sleep(WATCH_SECONDS)
+            watch = (watch or process.Watch(self.pid)) if self._calls else None
+            if watch and watch.is_hung():
+                log.warning("the models' process %d has done nothing for a minute and is ended", self.pid)
+                process.kill_group(self.pid)
+                return
 
 
 class Apart:
@@ -164,11 +199,14 @@ class Apart:
 
     def __init__(self) -> None:
         self._child: Child | None = None
+        self._is_closed = False
         self._changing = threading.Lock()
 
     def child(self) -> Child:
-        """The one that is there, or another."""
+        """The one that is there, or another. Raises ChildEnded once this is closed."""
         with self._changing:
+            if self._is_closed:
+                raise ChildEnded
             if self._child is None or not self._child.is_alive:
                 self._child = Child()
             return self._child
@@ -183,11 +221,11 @@ class Apart:
         return FarBackend(self, model, path, settings, runtime)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; there will be no other."""
         with self._changing:
+            self._is_closed = True
             if self._child:
                 self._child.close()
-            self._child = None
 
 
 class FarBackend:
@@ -202,12 +240,14 @@ class FarBackend:
     takes_turns: bool
 
     def __init__(self, apart: Apart, model: Model, path: Path, settings: Settings, runtime: Runtime) -> None:
-        self._apart, self._title = apart, model.title
+        self._apart, self._model = apart, model
         self._about = model, path, settings, runtime.id
-        self._loading = threading.Lock()
+        self._loading, self._is_closed = threading.Lock(), False
         self._there: tuple[Child, int] | None = None
-        try:
+        with suppress(ChildEnded):
             self._open()
+        try:
+            self._open()  # another model's work may have ended the first process
         except ChildEnded:
             raise NotReadyError(
                 "{model} was stopped while it was loaded, most likely for want of memory. Unload another model, and "
@@ -224,9 +264,12 @@ class FarBackend:
         return self._sizes[1]
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """As the backend over there; what nobody has heard a word of when the process ends is begun anew."""
+        """As the backend over there; what nobody has heard a word of when the process ends is begun anew.
+
+        Raises MemoryShortError where that happens to several jobs twice, so that they are tried with fewer.
+        """
         sent = [_Sent(job) for job in jobs]
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             left = [one for one in sent if not one.is_done]
             if not left or any(one.is_heard for one in left):
                 break
@@ -235,7 +278,9 @@ class FarBackend:
                 child.run(handle, left)
                 return
             except ChildEnded:
-                log.warning("the models' process ended while %s was at work", self._title)
+                log.warning("the models' process ended while %s was at work", self._model.title)
+                if attempt and len(sent) > 1 and not any(one.is_heard for one in sent):
+                    raise memory_short(self._model.title) from None
         for one in sent:
             if not one.is_done:
                 one.job.fail(self._stopped())
@@ -251,10 +296,11 @@ class FarBackend:
 
     def close(self) -> None:
         """Free the memory over there."""
-        if self._there and self._there[0].is_alive:
+        with self._loading:
+            self._is_closed, there, self._there = True, self._there, None
+        if there and there[0].is_alive:
             with suppress(ChildEnded):
-                self._there[0].ask("close", self._there[1])
-        self._there = None
+                there[0].ask("close", there[1], limit_seconds=CLOSE_SECONDS)
 
     @property
     def _sizes(self) -> tuple[int, int | None]:
@@ -264,14 +310,19 @@ class FarBackend:
     def _open(self) -> tuple[Child, int]:
         """The process and the model's handle in it. Raises ChildEnded and what loading raises."""
         with self._loading:
+            if self._is_closed:
+                raise ChildEnded
             if self._there is None or not self._there[0].is_alive:
-                child = self._apart.child()
-                handle, facts = child.ask("load", *self._about)
+                model = self._model
+                with set_aside(model.id, model.memory_bytes, lambda free: loader.refusal(model, free)):
+                    child = self._apart.child()
+                    handle, facts = child.ask("load", *self._about)
                 vars(self).update(facts)
                 self._there = child, handle
             return self._there
 
     def _stopped(self) -> NotReadyError:
         return NotReadyError(
-            "{model} stopped in the middle of its work and begins anew. Try again.", retry_seconds=1, model=self._title
-        )
+            "{model} stopped in the middle of its work and begins anew. Try again.", retry_seconds=1,
+            model=self._model.title,
+        )  # fmt: skip

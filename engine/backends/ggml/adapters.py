@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from engine.backends.ggml.writing import adapter_to_gguf
 from engine.catalogue.cache import Cache, noted_digests
 from engine.catalogue.copies import Copy, command
+from engine.errors import InputError
+from engine.jobs import process
 
 if TYPE_CHECKING:
     from engine.catalogue.models import Model
@@ -18,12 +20,20 @@ FILE = "adapter.gguf"
 
 def opened(model: Model, path: Path, settings: Settings) -> tuple[Path, list[Path]]:
     """The GGUF file of a model, and the adapters on it: of an adapter alone, in peft's format in the folder `path`, its
-    base's file and itself. Raises OSError, ValueError and as `adapter_to_gguf`."""
+    base's file and itself. Raises InputError where it cannot be made into what llama.cpp reads."""
     if not model.source.carrier:
         return path, []
     base = Cache(settings.cache_folder).whole(model.source.carrier)
     file = next((name for name in noted_digests(base) if name.endswith(".gguf")), "weights.gguf")
-    return base / file, [COPY.made(path) / FILE]
+    if COPY.checked(path) is None:
+        process.start(process.python(*missing_copy(model, path))).wait()  # reading it takes libraries that stay
+    copy = COPY.find(path)
+    if copy is None:
+        raise InputError(
+            "{model} could not be made ready for llama.cpp. Free disk space, or restore its folder, then try again.",
+            param="model", model=model.title,
+        )  # fmt: skip
+    return base / file, [copy / FILE]
 
 
 def missing_copy(model: Model, path: Path) -> list[str]:

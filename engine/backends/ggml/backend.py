@@ -111,7 +111,8 @@ class LlamaCppBackend:
         self._key = secrets.token_hex(16)
 
         def needed(slots: int) -> int:
-            return needed_bytes(header, self.context_tokens, slots) + self._prefix_cache_mib * 2**20
+            adapters = sum(adapter.stat().st_size for adapter in self._adapters)
+            return needed_bytes(header, self.context_tokens, slots) + adapters + self._prefix_cache_mib * 2**20
 
         def start(slots: int) -> Any:
             refusal = refusal_of(model.title, needed(slots), settings)

@@ -27,10 +27,11 @@ def needed_bytes(header: Header, context_tokens: int, slots: int) -> int:
     return PROCESS_BYTES + header.size_bytes + header.cache_bytes(context_tokens, slots) + logits
 
 
-def fitted(model: Model, settings: Settings) -> Model:
-    """The model with the memory that it needs where these settings give it fewer or shorter slots than usual."""
+def fitted(model: Model, settings: Settings, base_bytes: int = 0) -> Model:
+    """The model with the memory that it needs where these settings give it fewer or shorter slots than usual;
+    `base_bytes` are of the weights that an adapter is put on."""
     share = settings.slots * settings.context_tokens / USUAL_TOKENS
-    fixed = model.size_bytes + 2 * PROCESS_BYTES
+    fixed = model.size_bytes + base_bytes + 2 * PROCESS_BYTES
     if model.runtime != "llamacpp" or share >= 1 or model.memory_bytes <= fixed:
         return model
     return replace(model, memory_bytes=fixed + int(share * (model.memory_bytes - fixed)))
