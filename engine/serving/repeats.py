@@ -71,7 +71,7 @@ class Repeats(Wrapper):
         super().__init__(inner)
         self.results = Results(limit_bytes)
         self._under_way: dict[Key, _Row] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def unload(self, model_id: str, caller: Caller) -> None:
         """Free an idle model's memory, and what it answered; see the protocol."""
@@ -90,7 +90,9 @@ class Repeats(Wrapper):
         weights = self.inner.weights(model_id) if circle and any(known) else None
         keys = [Key(model_id, weights, one, circle) if one and circle and weights else None for one in known]
         rows = [_Row(call, request, key) for request, key in zip(requests, keys, strict=True)]
-        self._look_up(rows)
+        with self._lock:  # whoever looks later waits longer too
+            call.deadline += time.monotonic() - now
+            self._look_up(rows)
         try:
             with closing(self._submit([row for row in rows if row.kept is None and row.same is None])) as items:
                 for index, row in enumerate(rows):
