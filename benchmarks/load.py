@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks import measuring
-from benchmarks.apart import apart
+from benchmarks.apart import apart, computing
 from benchmarks.pages import end, launch, wait
 from benchmarks.prompts import alone, beside
 from benchmarks.sides import ROOT
@@ -545,34 +545,25 @@ def hops() -> dict[str, Any]:
     return told
 
 
-def _hops(computing: int, rounds: int = 3) -> tuple[list[float], float]:
-    is_over, done = threading.Event(), [0] * computing
+def _hops(busy: int, rounds: int = 3) -> tuple[list[float], float]:
     asked, answered = SimpleQueue[bool](), SimpleQueue[bool]()
-
-    def compute(place: int) -> None:
-        while not is_over.is_set():
-            json.dumps([{"a": number, "b": str(number)} for number in range(60)])
-            done[place] += 1
 
     def answer() -> None:
         while asked.get():
             answered.put(True)
 
-    threads = [threading.Thread(target=compute, args=(place,)) for place in range(computing)]
-    threads.append(threading.Thread(target=answer))
     began, seconds = time.process_time(), list[float]()
-    for one in threads:
-        one.start()
-    for _ in range(rounds):
-        started = time.perf_counter()
-        for _ in range(5):
-            asked.put(True)
-            answered.get()
-        seconds.append(time.perf_counter() - started)
-    is_over.set()
+    answering = threading.Thread(target=answer)
+    answering.start()
+    with computing(busy) as done:
+        for _ in range(rounds):
+            started = time.perf_counter()
+            for _ in range(5):
+                asked.put(True)
+                answered.get()
+            seconds.append(time.perf_counter() - started)
     asked.put(False)
-    for one in threads:
-        one.join()
+    answering.join()
     return seconds, sum(done) / (time.process_time() - began)
 
 

@@ -139,6 +139,13 @@ def before_its_turn() -> NotReadyError:
     return NotReadyError("The request was stopped, or its time limit passed, before its turn came.", retry_seconds=1)
 
 
+def stopped_at_work(model: str) -> NotReadyError:
+    """The error for a request whose model's process ended when some of the answer was out."""
+    return NotReadyError(
+        "{model} stopped in the middle of its work and begins anew. Try again.", retry_seconds=1, model=model
+    )
+
+
 class MemoryShortError(NotReadyError):
     """There is not enough memory for a model or a request."""
 

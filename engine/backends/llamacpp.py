@@ -24,7 +24,7 @@ def _install(model: Model, path: Path, settings: Settings) -> list[str]:
     if model.runtime == "llamacpp" and model.source.carrier:
         from engine.backends.ggml import adapters
 
-        return adapters.missing_copy(model, path)
+        return adapters.missing_copy(path)
     from engine.backends.ggml.requantization import missing_copy
 
     return missing_copy(model, path, settings)

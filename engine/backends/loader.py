@@ -42,9 +42,9 @@ def load(
 
     With `apart`, in another process where the runtime wants that. Raises PeopleError when they cannot be used.
     """
+    if apart and runtime and runtime.is_apart:
+        return apart.read(model, path, settings, runtime)
     with set_aside(model.id, model.memory_bytes, lambda free: refusal(model, free)):
-        if apart and runtime and runtime.is_apart:
-            return apart.read(model, path, settings, runtime)
         return read(model, path, settings, runtime)
 
 
@@ -77,7 +77,7 @@ def _load(model: Model, path: Path, settings: Settings, runtime: Runtime | None)
         return _load(model, path, settings, None)
 
 
-def warm_up(is_apart: bool | None = None) -> None:
+def warm_up(*, is_apart: bool | None = None) -> None:
     """Import what the embedded models need, which takes a second, before anybody waits for it. No weights are read.
 
     Of all runtimes, or only of those that want a process of their own, or only of the others.

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
@@ -156,13 +156,15 @@ class Watch:
 
 
 @contextmanager
-def watched(child: Process) -> Iterator[None]:
-    """Kill the child where it hangs while this waits for it."""
-    is_over, watch = threading.Event(), Watch(child.pid)
+def watched(child: Process, is_waited_for: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Kill the child where it hangs meanwhile, as long as somebody waits for it."""
+    is_over = threading.Event()
 
     def look() -> None:
+        watch: Watch | None = Watch(child.pid)
         while not is_over.wait(LOOK_SECONDS):
-            if watch.is_hung():
+            watch = (watch or Watch(child.pid)) if is_waited_for() else None
+            if watch and watch.is_hung():
                 log.warning("process %d has done nothing for a minute and is ended", child.pid)
                 kill_group(child.pid)
                 return

@@ -111,11 +111,9 @@ class House:
 
     def warm_up(self) -> None:
         """Import what the embedded models need before anybody waits for it, each where it works."""
-        loader.warm_up(False)
+        loader.warm_up(is_apart=False if self.apart else None)
         if self.apart:
             self.apart.prepare()
-        else:
-            loader.warm_up(True)
 
     def close(self) -> None:
         """Stop fetching, cancel everything, free all models."""

@@ -82,16 +82,15 @@ class Repeats(Wrapper):
         self, model_id: str, requests: Sequence[Request], caller: Caller, *, deadline_seconds: float | None = None
     ) -> Iterator[tuple[int, Event]]:
         """As the engine inside; what is repeated says so in its result."""
-        now, longest = time.monotonic(), self.settings.deadline_seconds
-        deadline = now + min(deadline_seconds or longest, longest)
-        call = _Call(model_id, caller, len(requests), deadline, now)
+        longest = self.settings.deadline_seconds
         known = [fingerprint(request) for request in requests]
         circle = caller.circle
         weights = self.inner.weights(model_id) if circle and any(known) else None
         keys = [Key(model_id, weights, one, circle) if one and circle and weights else None for one in known]
-        rows = [_Row(call, request, key) for request, key in zip(requests, keys, strict=True)]
         with self._lock:  # whoever looks later waits longer too
-            call.deadline += time.monotonic() - now
+            now = time.monotonic()
+            call = _Call(model_id, caller, len(requests), now + min(deadline_seconds or longest, longest), now)
+            rows = [_Row(call, request, key) for request, key in zip(requests, keys, strict=True)]
             self._look_up(rows)
         try:
             with closing(self._submit([row for row in rows if row.kept is None and row.same is None])) as items:

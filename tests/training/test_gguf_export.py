@@ -246,23 +246,29 @@ def test_ids_without_a_token_are_filled(tmp_path: Path) -> None:
     assert len(tokens) == len(tokenizer) + 8 and tokens[-1] == f"[PAD{len(tokenizer) + 7}]"
 
 
-@pytest.mark.parametrize(
-    "maker", [lambda folder: llama(folder, byte_pairs()), lambda folder: gpt2(folder, byte_pairs())]
-)
-def test_an_adapter_acts_in_llama_cpp_as_it_does_merged(maker: Any, tmp_path: Path) -> None:
-    base = maker(tmp_path / "base")
+def adapt(base: Path, folder: Path) -> Path:
+    """A random adapter of a base, whose folder is returned, and beside it in `merged` the base with it."""
     model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     tuned = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=12, target_modules="all-linear"))
     torch.manual_seed(1)
     for name, weight in tuned.named_parameters():
         if "lora_" in name:
             torch.nn.init.normal_(weight, 0, 0.1)
-    tuned.save_pretrained(tmp_path / "adapter")
-    tuned.merge_and_unload().save_pretrained(tmp_path / "merged")
-    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "merged")
+    tuned.save_pretrained(folder / "adapter")
+    tuned.merge_and_unload().save_pretrained(folder / "merged")
+    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(folder / "merged")
+    return folder / "adapter"
+
+
+@pytest.mark.parametrize(
+    "maker", [lambda folder: llama(folder, byte_pairs()), lambda folder: gpt2(folder, byte_pairs())]
+)
+def test_an_adapter_acts_in_llama_cpp_as_it_does_merged(maker: Any, tmp_path: Path) -> None:
+    base = maker(tmp_path / "base")
+    adapter = adapt(base, tmp_path)
     file = to_gguf(base, tmp_path / "base.gguf", dtype="f32")
     plain = load(file)
-    adapted = load(file, adapter_to_gguf(tmp_path / "adapter", base, tmp_path / "adapter.gguf"))
+    adapted = load(file, adapter_to_gguf(adapter, base, tmp_path / "adapter.gguf"))
     try:
         assert_same(tmp_path / "merged", adapted, 4e-2)
         assert_same(base, plain, 4e-2)
@@ -274,17 +280,8 @@ def test_an_adapter_acts_in_llama_cpp_as_it_does_merged(maker: Any, tmp_path: Pa
 
 def test_an_adapter_of_the_catalogue_is_read_with_its_base(tmp_path: Path) -> None:
     base = llama(tmp_path / "base", byte_pairs())
-    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    tuned = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=12, target_modules="all-linear"))
-    torch.manual_seed(1)
-    for name, weight in tuned.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, 0, 0.1)
-    adapter = tmp_path / "adapter"
-    tuned.save_pretrained(adapter)
+    adapter = adapt(base, tmp_path)
     shutil.copy(base / "config.json", adapter)
-    tuned.merge_and_unload().save_pretrained(tmp_path / "merged")
-    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "merged")
     cache = Cache(tmp_path / "cache")
     files = cache.partial("the-base") / "files"
     files.mkdir(parents=True)

@@ -111,10 +111,8 @@ class Desk:
     def _load(self, number: int, model: Model, path: Path, settings: Settings, runtime_id: str) -> dict[str, Any]:
         runtime = next(one for one in loader.runtimes() if one.id == runtime_id)
         backend = self._backends[number] = loader.read(model, path, settings, runtime)
-        names = ("tasks", "concurrency", "batch", "device", "dtype", "context_tokens")
-        return {name: getattr(backend, name) for name in names} | {
-            "takes_turns": getattr(backend, "takes_turns", False)
-        }
+        facts = {name: getattr(backend, name) for name in Backend.__annotations__}
+        return facts | {"takes_turns": getattr(backend, "takes_turns", False)}
 
     def _run(self, number: int, handle: int, jobs: list[FarJob]) -> None:
         try:
@@ -130,7 +128,7 @@ class Desk:
         self._backends.pop(handle).close()
 
     def _prepare(self, number: int) -> None:
-        loader.warm_up(True)
+        loader.warm_up(is_apart=True)
 
 
 def _sayable(error: Exception) -> Exception:

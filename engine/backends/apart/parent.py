@@ -19,14 +19,14 @@ from engine.backends import loader
 from engine.backends.memory import memory_short, set_aside
 from engine.backends.protocol import Backend, Job, Runtime
 from engine.catalogue.models import Model
-from engine.errors import NotReadyError
+from engine.errors import NotReadyError, stopped_at_work
 from engine.jobs import process
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS, WATCH_SECONDS = 0.1, 1.0
-"""How often it is looked whether anybody still waits for what is at work, and whether the process hangs."""
+LOOK_SECONDS = 0.1
+"""How often it is looked whether anybody still waits for what is at work."""
 CLOSE_SECONDS = 10.0
 """For a model to be closed over there."""
 ATTEMPTS = 3
@@ -74,8 +74,7 @@ class Child:
         self._sent: dict[int, _Sent] = {}
         self._changing, self._saying = threading.Lock(), threading.Lock()
         self._is_over = False
-        for work in (self._hear, self._watch):
-            threading.Thread(target=work, name="models-apart", daemon=True).start()
+        threading.Thread(target=self._hear, name="models-apart", daemon=True).start()
 
     @property
     def is_alive(self) -> bool:
@@ -148,7 +147,7 @@ class Child:
         """Pass on what comes, until the process ends; then end what waits for it."""
         assert self._process.stdout is not None and self._process.stdin is not None
         try:
-            with self._process.stdout as words:
+            with self._process.stdout as words, process.watched(self._process, lambda: bool(self._calls)):
                 while True:
                     self._pass_on(*pickle.load(words))  # only our own child writes there
         except (EOFError, OSError, pickle.UnpicklingError):  # its end, perhaps in the midst of a word
@@ -181,17 +180,6 @@ class Child:
                 call.end(None, error)
             elif sent:
                 sent.take("fail", error)
-
-    def _watch(self) -> None:
-        """End the process where it hangs while somebody waits for it: all that it was at ends with that."""
-        watch = None
-        while not self._is_over:
-            time.sleep(WATCH_SECONDS)
-            watch = (watch or process.Watch(self.pid)) if self._calls else None
-            if watch and watch.is_hung():
-                log.warning("the models' process %d has done nothing for a minute and is ended", self.pid)
-                process.kill_group(self.pid)
-                return
 
 
 class Apart:
@@ -283,7 +271,7 @@ class FarBackend:
                     raise memory_short(self._model.title) from None
         for one in sent:
             if not one.is_done:
-                one.job.fail(self._stopped())
+                one.job.fail(stopped_at_work(self._model.title))
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text, from any thread."""
@@ -291,7 +279,7 @@ class FarBackend:
             child, handle = self._open()
             _, counted = child.ask("count", handle, text)
         except ChildEnded:
-            raise self._stopped() from None
+            raise stopped_at_work(self._model.title) from None
         return int(counted)
 
     def close(self) -> None:
@@ -320,9 +308,3 @@ class FarBackend:
                 vars(self).update(facts)
                 self._there = child, handle
             return self._there
-
-    def _stopped(self) -> NotReadyError:
-        return NotReadyError(
-            "{model} stopped in the middle of its work and begins anew. Try again.", retry_seconds=1,
-            model=self._model.title,
-        )  # fmt: skip

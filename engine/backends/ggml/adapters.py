@@ -26,7 +26,7 @@ def opened(model: Model, path: Path, settings: Settings) -> tuple[Path, list[Pat
     base = Cache(settings.cache_folder).whole(model.source.carrier)
     file = next((name for name in noted_digests(base) if name.endswith(".gguf")), "weights.gguf")
     if COPY.checked(path) is None:
-        process.start(process.python(*missing_copy(model, path))).wait()  # reading it takes libraries that stay
+        process.start(process.python(*command(__name__, path))).wait()  # reading it takes libraries that stay
     copy = COPY.find(path)
     if copy is None:
         raise InputError(
@@ -36,7 +36,7 @@ def opened(model: Model, path: Path, settings: Settings) -> tuple[Path, list[Pat
     return base / file, [copy / FILE]
 
 
-def missing_copy(model: Model, path: Path) -> list[str]:
+def missing_copy(path: Path) -> list[str]:
     """The command that makes what llama.cpp reads of an adapter; none where it is there."""
     return [] if COPY.find(path) else command(__name__, path)
 

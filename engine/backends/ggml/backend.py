@@ -32,7 +32,7 @@ from engine.backends.gguf import Header, read_control_tokens, read_header
 from engine.backends.memory import set_aside
 from engine.backends.protocol import Job
 from engine.backends.turns import Turns
-from engine.errors import InputError, NotReadyError, PeopleError, UnsupportedError
+from engine.errors import InputError, NotReadyError, PeopleError, UnsupportedError, stopped_at_work
 from engine.inspections import Tokenize, Tokens
 from engine.requests import Generate, Generation, Message
 
@@ -190,7 +190,7 @@ class LlamaCppBackend:
                 request = job.request
                 result = self._tokenized(request.text) if isinstance(request, Tokenize) else self._generate(job)
             except LlamaEnded:
-                job.fail(self._stopped())
+                job.fail(stopped_at_work(self._title))
             except Exception as error:
                 job.fail(error)
             else:
@@ -228,7 +228,7 @@ class LlamaCppBackend:
                     self._answer(job, place, prompt, body, stream)
         except LlamaEnded as error:
             if stream.first_at:
-                raise self._stopped() from error
+                raise stopped_at_work(self._title) from error
             raise
         return stream.generation()
 
@@ -240,11 +240,6 @@ class LlamaCppBackend:
         asked = max(place for place, one in enumerate(request.messages) if one.role == "user")
         last = Message("user", request.messages[asked].content[:characters])
         return shared_length(self._template((*request.messages[:asked], last)), prompt)
-
-    def _stopped(self) -> NotReadyError:
-        return NotReadyError(
-            "{model} stopped in the middle of its work and begins anew. Try again.", retry_seconds=1, model=self._title
-        )
 
     def _answer(self, job: Job, place: Place, prompt: Prompt, body: dict[str, Any], stream: Stream) -> None:
         def is_wanted() -> bool:
