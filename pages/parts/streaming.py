@@ -31,8 +31,11 @@ Stream = Callable[[Engine, Any, Caller], Iterator[Event]]
 """How an answer comes about: an application's own `stream`, or what works like one."""
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 Doubts = Callable[[Any], Sequence[tuple[int, int]]]
-DRAW_SECONDS = 0.06
-"""Text is redrawn at most this often: enough for the eye, light on the browser."""
+DRAW_SECONDS, MOST_DRAW_SECONDS, NOTE_SECONDS = 0.06, 1.0, 0.5
+"""Text is redrawn at most this often: enough for the eye, light on the browser; how far it is, less often."""
+DRAW_SHARE = 0.1
+"""Of a page's time, which goes into redrawing: where many pages are drawn at once each takes longer, and is redrawn
+less often, so that quick answers between them need not wait."""
 
 
 def ask(key: str, request: Any, *, is_kept: bool = True) -> None:
@@ -110,7 +113,8 @@ class Spot:
     place: Any
     prefix: str = ""
     note: Any = None
-    drawn: float = 0.0
+    again: float = 0.0
+    noted: tuple[str, float] = ("", 0.0)
     began: float = 0.0
 
     def begin(self, key: str) -> None:
@@ -126,11 +130,14 @@ class Spot:
         answer, prefix = self.answer, self.prefix
         _take(answer, event)
         self.began = time.monotonic() if event.kind == "loading" else self.began
-        if time.monotonic() - self.drawn > DRAW_SECONDS:
-            self.note.caption(_progress(answer, event))
+        if (now := time.monotonic()) > self.again:
+            if event.kind != self.noted[0] or now - self.noted[1] > NOTE_SECONDS:
+                self.note.caption(_progress(answer, event))
+                self.noted = (event.kind, now)
             if answer.text or prefix:
                 show_text(prefix + answer.text, self.place)
-            self.drawn = time.monotonic()
+            took = time.monotonic() - now
+            self.again = now + min(MOST_DRAW_SECONDS, max(DRAW_SECONDS, took / DRAW_SHARE))
         if answer.state == "done" and not getattr(answer.result, "is_repeated", False):
             answer.seconds = time.monotonic() - self.began
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from engine.requests import Sampling
+from engine.requests import Event, Sampling
+from pages.parts import streaming
 from pages.parts.decoding import settings_in_words
 from pages.parts.sizes import parameters_in_words, percent_in_words, seconds_in_words, size_in_words
 from pages.parts.tables import as_csv
 from pages.parts.text import _cut_at_words, in_short, plain
+from pages.parts.visits import Exchange
 
 
 def test_numbers_in_words() -> None:
@@ -56,3 +60,23 @@ def test_a_passage_is_cut_between_words() -> None:
     assert passage[slice(*_cut_at_words(passage, 0, 3, 400))] == passage
     chinese = "港口由工程师建造。" * 9
     assert _cut_at_words(chinese, 20, 25, 10) == (10, 35), "no spaces: cut where it falls"
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 17), (0.02, 6), (5.0, 2)])
+def test_text_is_redrawn_less_often_where_drawing_takes_long(
+    seconds: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, drawn, noted = [100.0], list[str](), list[str]()
+
+    def draw(text: str) -> None:
+        drawn.append(text)
+        now[0] += seconds
+
+    monkeypatch.setattr(streaming, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    answer = Exchange(None, state="coming")
+    spot = streaming.Spot(answer, None, SimpleNamespace(html=draw), note=SimpleNamespace(caption=noted.append))
+    for number in range(100):
+        spot.take(Event("text", text=f"{number} "))
+        now[0] += 0.01
+    assert answer.text.split() == [str(number) for number in range(100)]
+    assert 2 <= len(drawn) <= most and len(noted) <= 3
