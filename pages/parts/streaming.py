@@ -136,8 +136,8 @@ class Spot:
                 self.noted = (event.kind, now)
             if answer.text or prefix:
                 show_text(prefix + answer.text, self.place)
-            took = time.monotonic() - now
-            self.again = now + min(MOST_DRAW_SECONDS, max(DRAW_SECONDS, took / DRAW_SHARE))
+            drawn = time.monotonic()
+            self.again = drawn + min(MOST_DRAW_SECONDS, max(DRAW_SECONDS, (drawn - now) / DRAW_SHARE))
         if answer.state == "done" and not getattr(answer.result, "is_repeated", False):
             answer.seconds = time.monotonic() - self.began
 

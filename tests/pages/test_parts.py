@@ -62,7 +62,7 @@ def test_a_passage_is_cut_between_words() -> None:
     assert _cut_at_words(chinese, 20, 25, 10) == (10, 35), "no spaces: cut where it falls"
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(0.0, 17), (0.02, 6), (5.0, 2)])
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 17), (0.02, 6), (5.0, 1)])
 def test_text_is_redrawn_less_often_where_drawing_takes_long(
     seconds: float, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,4 +79,4 @@ def test_text_is_redrawn_less_often_where_drawing_takes_long(
         spot.take(Event("text", text=f"{number} "))
         now[0] += 0.01
     assert answer.text.split() == [str(number) for number in range(100)]
-    assert 2 <= len(drawn) <= most and len(noted) <= 3
+    assert most - 2 <= len(drawn) <= most and len(noted) <= 3
