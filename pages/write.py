@@ -12,9 +12,8 @@ from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
 from pages.parts.chat import show_chat, system_prompt
 from pages.parts.decoding import keys_of, main_controls, more_controls
-from pages.parts.engine import house
 from pages.parts.examples import offer_examples
-from pages.parts.kinds import ABOUT, GENRES, KIND_NAMES, TONES, example_name, fill, fit_kind
+from pages.parts.kinds import ABOUT, GENRES, KIND_NAMES, TONES, example_name, fill, fit_kind, fitting_model
 from pages.parts.language import _, labelled
 from pages.parts.picker import pick_model
 from pages.parts.ranking import rank_beside
@@ -59,7 +58,7 @@ with controls:
     )
     form_of = forms.choose_form(kind, language)
     forms.name_missing(kind, language)
-    model = pick_model(APPLICATION, write.default_model(house().engine, kind, language), below=errors)
+    model = pick_model(APPLICATION, fitting_model(kind, language), below=errors)
     system = system_prompt(model, is_open=kind == "chat")
     sampling |= more_controls("write")
 if kind == "chat":

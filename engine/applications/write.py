@@ -51,6 +51,8 @@ DEFAULT_MODEL, VERSE_MODEL = "smollm2-135m-instruct", "verse-smollm2"
 CONTINUING_MODEL = "gemma-3-270m"
 """Multilingual, and no chat model."""
 VERSE = ("poem", "lyrics")
+FIRST_VERSE = "[Verse 1]\n"
+"""Left to itself, the model tuned on verse begins many a song with its second."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ def ask(model: Model, request: WriteRequest, max_characters: int) -> Generate:
     if request.kind == "free":
         return Generate(text + continuation, sampling=sampling)
     if model.is_chat:
-        turns = (*_system(request), *messages(request, text, continuation))
+        turns = (*_system(request), *messages(request, text, continuation or lead(model, request)))
         plain = _order(replace(request, tone="", genre=""), "")
         ours = 0 if request.system.strip() else common_length(_order(request, text), plain)
         return Generate(messages=turns, sampling=sampling, common_characters=ours)
@@ -310,7 +312,9 @@ def instruct(model: Model, prompt: str, sampling: Sampling, continuation: str = 
 
 
 def lead(model: Model, request: WriteRequest) -> str:
-    """The first words of a new text by a base model, which are ours."""
+    """The first words of a new text, which are ours: by a base model, and of the songs of one tuned on verse."""
+    if model.id == VERSE_MODEL and request.kind == "lyrics" and not request.continuation:
+        return FIRST_VERSE
     if request.kind in ("free", "chat") or model.is_chat or request.continuation or is_asked(model):
         return ""
     return _opening(request).partition("|")[2]

@@ -48,7 +48,7 @@ def fill(sample: WriteRequest) -> None:
         "write_max_new_tokens": sample.max_new_tokens or write.TOKENS[sample.kind],
     }
     writer = sample.model or write.default_model(house().engine, sample.kind, sample.language)
-    st.session_state.update(words | numbers | {"language": sample.language, "writer": writer})
+    st.session_state.update(words | numbers | {"language": sample.language, "writer": writer, "filled": writer})
 
 
 def example_name(sample: WriteRequest) -> str:
@@ -59,9 +59,24 @@ def example_name(sample: WriteRequest) -> str:
     return _("{kind} in {language}", kind=KIND_NAMES[sample.kind], language=LANGUAGES[sample.language])
 
 
+def fitting_model(kind: str, language: str) -> str:
+    """The model that does it best, which stands chosen until somebody chooses another."""
+    st.session_state["fitting"] = write.default_model(house().engine, kind, language)
+    return str(st.session_state["fitting"])
+
+
 def fit_kind() -> None:
-    """The model and the length that suit a newly chosen kind or language."""
-    chosen = st.session_state["kind"] or "story"
-    st.session_state["writer"] = write.default_model(house().engine, chosen, st.session_state["language"])
+    """The model and the length that suit a newly chosen kind or language; a model chosen by hand stays if it can."""
+    chosen, language = st.session_state["kind"] or "story", st.session_state["language"]
+    if not _is_kept(st.session_state.get("writer"), chosen, language):
+        st.session_state["writer"] = write.default_model(house().engine, chosen, language)
     st.session_state["write_max_new_tokens"] = write.TOKENS[chosen]
     st.session_state["form"] = ""
+
+
+def _is_kept(writer: str | None, kind: str, language: str) -> bool:
+    """Whether somebody chose this model, not we or an example, and it does what is chosen now."""
+    model = house().engine.catalogue.models.get(writer or "")
+    if model is None or writer in (st.session_state.get("fitting"), st.session_state.get("filled")):
+        return False
+    return (model.is_chat or kind != "chat") and (kind == "free" or not model.languages or language in model.languages)

@@ -88,6 +88,15 @@ def test_the_first_words_that_are_ours_belong_to_the_text_of_a_base_model(house)
     assert more.text == " Il était vieux."
 
 
+def test_songs_of_the_model_tuned_on_verse_begin_with_their_first_verse(house) -> None:
+    house.backend.say = lambda request: "Rain." if request.messages[-1].content == "[Verse 1]\n" else "[Verse 2]"
+    request = WriteRequest("rain", "lyrics")
+    events = list(write.stream(house.engine, request, HOST))
+    assert events[-1].result.text == "[Verse 1]\nRain."
+    assert "".join(event.text for event in events if event.kind == "text") == events[-1].result.text
+    assert write.lead(house.engine.catalogue.find("verse-smollm2"), replace(request, continuation="So far")) == ""
+
+
 def test_the_default_model_follows_kind_and_language(house) -> None:
     house.backend.say = lambda request: "Fin."
     models = [

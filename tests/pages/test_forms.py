@@ -136,3 +136,15 @@ def test_a_model_that_does_not_chat_says_so(open_page: Open) -> None:
     assert not app.exception and "system" not in [one.key for one in app.text_area]
     app = say(app, "Hello")
     assert "does not chat" in drawn(app)
+
+
+def test_a_model_chosen_by_hand_stays_when_the_kind_changes(open_page: Open) -> None:
+    app = open_page("write")
+    app.selectbox(key="writer").set_value("gemma-3-270m").run()
+    for kind, language, writer in [
+        ("poem", "en", "gemma-3-270m"), ("story", "fr", "gemma-3-270m"), ("chat", "fr", "smollm2-135m-instruct"),
+        ("poem", "en", "verse-smollm2"),
+    ]:  # fmt: skip
+        app.selectbox(key="language").set_value(language)
+        app.pills(key="kind").set_value(kind).run()
+        assert not app.exception and app.session_state["writer"] == writer
