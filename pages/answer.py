@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications.answer import APPLICATION, SAMPLES
-from engine.applications.answers import AnswerRequest, AnswerResult
-from engine.applications.reading import context_of
-from engine.explain.why import WhyRequest, around
+from engine.applications.answer import APPLICATION, SAMPLES, reader_for
+from engine.applications.answers import AnswerRequest
 from engine.messages import Text
 from pages.parts.actions import offer_actions
 from pages.parts.again import ask_again
-from pages.parts.document_answers import as_asked, follow_up, show_over_documents
+from pages.parts.document_answers import as_asked, follow_up
 from pages.parts.documents import choose_documents
 from pages.parts.engine import house
 from pages.parts.examples import offer_examples
-from pages.parts.language import _, capitalised
-from pages.parts.picker import pick_model
+from pages.parts.found import show_one, why_request
+from pages.parts.language import _
+from pages.parts.picker import pick_by_language
 from pages.parts.pressing import is_pressed, press
 from pages.parts.share import header
-from pages.parts.sizes import confidence_in_words, percent_in_words
 from pages.parts.streaming import ask, show_answer
 from pages.parts.suggestions import Asked, suggest_questions
-from pages.parts.text import plain, show_passage, show_text
-from pages.parts.visits import Exchange, answer_of, is_tried, resume
+from pages.parts.visits import answer_of, is_tried, resume
 from pages.parts.why import offer_why
 
 KEY, PLACE, STYLE = "found", "answer_place", "answer_style"
@@ -41,42 +38,6 @@ def clear_sample() -> None:
         st.session_state["question"] = ""
 
 
-def show_found(passage: str, found: AnswerResult) -> None:
-    """The answer with how sure the model is, where it stands, and what came next."""
-    if found.answer:
-        show_text(found.answer, is_headline=True)
-        st.caption(capitalised(f"{confidence_in_words(found.score)} ({percent_in_words(found.score)})"))
-    else:
-        st.subheader(_("No answer in this text"), anchor=False)
-        sure, share = confidence_in_words(found.score), percent_in_words(found.score)
-        st.caption(_("The model is {sure} ({share}) that the passage does not say.", sure=sure, share=share))
-    show_passage(passage, found.start, found.end)
-    if found.warning:
-        st.caption(f":material/info: {plain(_(found.warning))}")
-    if not found.shown:
-        return
-    st.caption(_("Next best") if found.answer else _("What came closest"))
-    for other in found.shown:
-        before, after = context_of(passage, other.start, other.end)
-        words = f"{plain(before)}**{plain(other.answer.strip())}**{plain(after)}"
-        st.markdown(f"{percent_in_words(other.score)} · … {words} …")
-
-
-def show_one(answer: Exchange) -> None:
-    """An answer, also beside another."""
-    if answer.request.documents:
-        show_over_documents(answer)
-    else:
-        show_found(answer.request.context, answer.result)
-
-
-def why_request(asked: AnswerRequest, found: AnswerResult) -> WhyRequest:
-    """About the words of the passage around the answer: a model reads so many at once."""
-    context = found.passages[found.source].text if found.passages else asked.context
-    part = around(context, found.start, found.end)
-    return WhyRequest(part, found.answer, question=found.asked or asked.question, model=found.model)
-
-
 header(
     _(APPLICATION.title),
     _("The model looks for the words that answer your question. It quotes, or writes and names its sources."),
@@ -92,7 +53,7 @@ with left:
     is_over = place == "documents"
     ids: list[str] = []
     form, errors, examples = st.container(), st.container(), st.container()
-    model = pick_model(APPLICATION, below=errors)
+    is_there, model = pick_by_language(APPLICATION, errors)
     if is_over:
         with form:
             ids = choose_documents(errors)
@@ -108,7 +69,8 @@ with left:
             passage = st.text_area(
                 _("Passage"), SAMPLES[0].context, height="content", key="passage", persist_state="session"
             )
-        cannot = model is None or (is_over and not ids)
+        reader = model or reader_for(house().engine, question if is_over else passage)
+        cannot = not is_there or (is_over and not ids)
         with st.container(horizontal=True):
             st.form_submit_button(
                 _("Find the answer"), type="primary", icon=":material/search:", disabled=cannot, on_click=press,
@@ -120,16 +82,16 @@ with left:
     with examples:
         if not is_over:
             offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
-        wanted = Asked(model.id if model else "", ids, "" if is_over else passage)
+        wanted = Asked(reader.id, ids, "" if is_over else passage)
         suggest_questions(wanted, "question", is_wanted=is_wanted)
 
 now = None
-if model and is_over and ids:
+if is_there and is_over and ids:
     now = AnswerRequest(
-        question, top_k=4, model=model.id, documents=ids, style="write" if style == "write" else "quote"
+        question, top_k=4, model=reader.id, documents=ids, style="write" if style == "write" else "quote"
     )
-elif model and not is_over:
-    now = AnswerRequest(question, passage, top_k=4, model=model.id)
+elif is_there and not is_over:
+    now = AnswerRequest(question, passage, top_k=4, model=reader.id)
 if now and (is_pressed(KEY) or is_tried(APPLICATION)):
     ask(KEY, follow_up(now, answer_of(KEY)))
 now = now and as_asked(now, answer_of(KEY))

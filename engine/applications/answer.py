@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.applications import Application, Stream
 from engine.applications.answers import AnswerRequest, AnswerResult
+from engine.applications.judges import Reading, judge_of, judges, worse_in
 from engine.applications.languages import NAMED, detect_language, names_of
 from engine.applications.reading import is_han, read_passage
 from engine.catalogue.models import Model
@@ -39,7 +40,7 @@ def stream(engine: Engine, request: AnswerRequest, caller: Caller) -> Iterator[E
     Offsets are characters of the context exactly as given. Raises InputError or TooLargeError naming the field, and
     what the engine raises.
     """
-    model, question = _checked(engine, request)
+    model, question = _checked(engine, request, request.context)
     clean_text(request.context, "context", MAX_CONTEXT_CHARACTERS)
     # The context goes on as it came, not as cleaned: offsets must fit the caller's own string. Half a character pair,
     # which a tokenizer refuses, becomes one question mark.
@@ -57,7 +58,7 @@ def _with_documents(house: House) -> Stream:
             return
         from engine.applications import over_documents
 
-        model, question = _checked(engine, request)
+        model, question = _checked(engine, request, request.question)
         if request.context.strip():
             raise InputError("Give a passage or documents, not both.", "context")
         result = yield from over_documents.answer(house, engine, model, replace(request, question=question), caller)
@@ -68,9 +69,19 @@ def _with_documents(house: House) -> Stream:
     return over
 
 
-def _checked(engine: Engine, request: AnswerRequest) -> tuple[Model, str]:
-    """The reader and the question. Raises InputError, TooLargeError."""
-    model = APPLICATION.choose(engine.catalogue, request.model)
+def reader_for(engine: Engine, text: str) -> Model:
+    """Who reads where nobody chose a model: of those that are here the one that does best in the text's language."""
+    known = judges(engine, APPLICATION)
+    return judge_of(known, Reading(text)) if known else APPLICATION.choose(engine.catalogue, None)
+
+
+def _checked(engine: Engine, request: AnswerRequest, read: str) -> tuple[Model, str]:
+    """The reader, where none was chosen by the language of what is read, and the question.
+
+    Raises InputError, TooLargeError.
+    """
+    chosen = request.model or reader_for(engine, read).id
+    model = APPLICATION.choose(engine.catalogue, chosen)
     question = clean_text(request.question, "question", MAX_QUESTION_CHARACTERS)
     if not isinstance(request.top_k, int) or not 1 <= request.top_k <= MAX_TOP_K:
         raise InputError(
@@ -88,7 +99,7 @@ def caution(model: Model, question: str, passage: str) -> Text:
         return NOTHING
     guess = detect_language(passage, model.languages)
     if guess.is_allowed:
-        return NOTHING
+        return worse_in(model, guess.code)
     return Text(
         "The passage looks {language}; the model learned from {known} and may be wrong here.",
         language=NAMED[guess.code], known=names_of(model.languages),

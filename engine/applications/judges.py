@@ -1,5 +1,5 @@
-"""Who judges a text where nobody chose a model: by its language the classifier that does best in it. And what a
-classifier had better not be trusted with."""
+"""Who judges or reads a text where nobody chose a model: by its language the classifier or reader that does best in it.
+And what a classifier had better not be trusted with."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _plainly_english(texts: Sequence[str]) -> list[bool]:
 
 
 def judges(engine: Engine, application: Application[Any, Any]) -> list[Model]:
-    """The classifiers that judge where nobody chose one: those that do best in a language, and are here and within the
+    """The models that judge where nobody chose one: those that do best in a language, and are here and within the
     memory; the default where there are none, and nobody where the catalogue has no default."""
     catalogue, most = engine.catalogue, engine.settings.memory_bytes
     found = [
@@ -78,7 +78,7 @@ def judges(engine: Engine, application: Application[Any, Any]) -> list[Model]:
 
 
 def best(engine: Engine, application: Application[Any, Any]) -> list[Model]:
-    """The classifiers that do best in a language, wherever they are."""
+    """The models that do best in a language, wherever they are."""
     return [model for model in application.models(engine.catalogue) if model.best_in]
 
 
@@ -109,12 +109,17 @@ def caution(reading: Reading, model: Model) -> Text:
             "This looks {language}; the model learned from {known} and may be wrong here.",
             language=NAMED[reading.language], known=names_of(model.languages),
         )  # fmt: skip
-    if model.best_in and reading.language not in model.best_in:
-        return Text(
-            "In {language} the model does worse than was wanted of it (its card has the figures) and may be wrong.",
-            language=NAMED[reading.language],
-        )  # fmt: skip
-    return NOTHING
+    return worse_in(model, reading.language)
+
+
+def worse_in(model: Model, language: str) -> Text:
+    """That the model misses its aim in a language which it learned; empty where it does not."""
+    if not model.best_in or language in model.best_in or language not in model.languages:
+        return NOTHING
+    return Text(
+        "In {language} the model does worse than was wanted of it (its card has the figures) and may be wrong.",
+        language=NAMED[language],
+    )  # fmt: skip
 
 
 def unreadable(engine: Engine, model: Model, text: str) -> Text:

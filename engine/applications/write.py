@@ -51,8 +51,6 @@ DEFAULT_MODEL, VERSE_MODEL = "smollm2-135m-instruct", "verse-smollm2"
 CONTINUING_MODEL = "gemma-3-270m"
 """Multilingual, and no chat model."""
 VERSE = ("poem", "lyrics")
-FIRST_VERSE = "[Verse 1]\n"
-"""Left to itself, the model tuned on verse begins many a song with its second."""
 
 
 @dataclass(frozen=True)
@@ -312,9 +310,9 @@ def instruct(model: Model, prompt: str, sampling: Sampling, continuation: str = 
 
 
 def lead(model: Model, request: WriteRequest) -> str:
-    """The first words of a new text, which are ours: by a base model, and of the songs of one tuned on verse."""
+    """The first words of a new text, which are ours: by a base model, and of songs, which one begins with verse 2."""
     if model.id == VERSE_MODEL and request.kind == "lyrics" and not request.continuation:
-        return FIRST_VERSE
+        return "[Verse 1]\n"
     if request.kind in ("free", "chat") or model.is_chat or request.continuation or is_asked(model):
         return ""
     return _opening(request).partition("|")[2]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from engine.applications import emotions
-from engine.applications.judges import best, judges, languages_of
 from engine.applications.sentiment import APPLICATION, SentimentRequest
-from engine.catalogue.models import Model
 from engine.jobs.files.judging import SentimentFile
 from engine.messages import Text
 from pages.parts.engine import house
 from pages.parts.language import _, labelled
-from pages.parts.picker import offer, pick_way, title_of
-from pages.parts.text import plain
+from pages.parts.picker import pick_by_language
 
 ROWS = {"one": Text("One text"), "many": Text("One text a line"), "file": Text("A file")}
 OWN = Text("delivery: the parcel came late\nquality: it broke or was bad\nprice: it costs too much\nservice: the staff")
@@ -55,40 +51,11 @@ def choose_rows() -> str:
 
 def choose_wishes(place: Any, below: Any, *, is_one: bool) -> Wishes:
     """Who judges, and at `place` what is told besides; what to do about a model that is not there stands at `below`."""
-    is_there, model = pick_judge(below)
+    is_there, model = pick_by_language(APPLICATION, below)
     with place:
         labels, asks_emotions = _choose_labels(), _choose_emotions()
         with_words = not is_one and _choose_words()
     return Wishes(is_there, model.id if model else None, labels, asks_emotions, with_words)
-
-
-def pick_judge(below: Any) -> tuple[bool, Model | None]:
-    """A picker; says whether there is who judges, and the model where one was chosen and no language decides.
-
-    What to do about a model that is not there is drawn at `below`.
-    """
-    known, coming = judges(house().engine, APPLICATION), _coming()
-    automatic = Text("Best for its language") if coming or len(known) > 1 else None
-    is_automatic, model = pick_way(
-        APPLICATION, known[0].id if known else APPLICATION.default_model, automatic, below=below
-    )  # fmt: skip
-    if not is_automatic:
-        return model is not None, model
-    lines = [
-        f"{plain(', '.join(_(name) for name in names))}: {plain(title_of(id))}"
-        for id, names in languages_of(known).items()
-    ]
-    st.caption(" · ".join(lines))
-    with below:
-        for other in coming:
-            offer(other)
-    return True, None
-
-
-def _coming() -> Sequence[Model]:
-    """Those that do best in a language, and are not on this machine yet."""
-    found = best(house().engine, APPLICATION)
-    return [model for model in found if house().store.availability(model.id).state != "ready"]
 
 
 def _choose_labels() -> list[str]:

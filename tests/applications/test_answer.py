@@ -192,3 +192,35 @@ def test_metrics_take_the_best_reference_and_reward_saying_nothing() -> None:
     f1, exact = answer.APPLICATION.metrics["f1"], answer.APPLICATION.metrics["exact_match"]
     assert f1(["the red tower", ""], [["tower", "red tower"], []]) == 1.0
     assert exact(["tower", "bridge"], [["The tower."], ["the old bridge"]]) == 0.5
+
+
+@pytest.fixture
+def five(house) -> str:
+    """A second reader, which does best in two of its languages; the one that ships is not asked."""
+    catalogue = house.engine.catalogue
+    catalogue.models.pop("answer-e5", None)
+    english = catalogue.find("answer-minilm")
+    catalogue.models["answer-minilm"] = replace(english, best_in=("en",))
+    catalogue.models["five"] = replace(
+        english, id="five", title="Five", languages=("en", "fr", "de", "es", "zh"), best_in=("fr", "zh")
+    )
+    return "five"
+
+
+@pytest.mark.parametrize(
+    ("passage", "reader", "said"),
+    [
+        ("The harbour was built in 1742 by the engineer Karin Ostberg.", "answer-minilm", ""),
+        ("Le port fut construit en 1742 par l'ingénieure Karin Ostberg.", "five", ""),
+        ("这个港口由工程师林海于1742年建成，后来成为渔业中心。", "five", ""),
+        ("El puerto fue construido en 1742 por la ingeniera Karin Ostberg.", "five", "Spanish"),
+        ("Il porto fu costruito nel 1742 dall'ingegnere Karin Ostberg.", "five", "Italian"),
+    ],
+    ids=["en", "fr", "zh", "es", "it"],
+)
+def test_who_does_best_in_a_passages_language_reads_it(house, five: str, passage: str, reader: str, said: str) -> None:
+    result = answer.APPLICATION.run(house.engine, AnswerRequest("1742?", passage), HOST)
+    assert result.model == reader
+    assert (said in str(result.warning)) if said else not result.warning
+    chosen = answer.APPLICATION.run(house.engine, AnswerRequest("1742?", passage, model="answer-minilm"), HOST)
+    assert chosen.model == "answer-minilm"
