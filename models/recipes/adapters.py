@@ -27,7 +27,7 @@ from engine.backends.pytorch.packed import LOW, LOWS
 from engine.files import placed
 from engine.training.data import Feature
 from models.recipes.head_export import config_of
-from models.recipes.head_training import NO_DROPOUT, Trainer, batches_of_chunk, run
+from models.recipes.head_training import LEARNING, Trainer, batches_of_chunk, run
 from models.recipes.pieces import batches_of
 
 FIRST, RANK = 6, 32
@@ -52,7 +52,7 @@ class Given(nn.Module):
 def upper(folder: Path, labels: Sequence[str], **settings: Any) -> Any:
     """The encoder from a layer on, with adapters that do nothing yet and a new head for these labels."""
     names = dict(enumerate(labels))
-    module = packed.load(folder, "AutoModelForSequenceClassification", id2label=names, **settings, **NO_DROPOUT)
+    module = packed.load(folder, "AutoModelForSequenceClassification", id2label=names, **settings, **LEARNING)
     module.bert.embeddings = Given()
     module.bert.encoder.layer = module.bert.encoder.layer[FIRST:]
     config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=_targets(module), bias="none")
@@ -101,7 +101,7 @@ def _told(file: Path) -> dict[str, str]:
 @torch.inference_mode()
 def _states(folder: Path, features: Sequence[Feature]) -> Tensor:
     """Of all tokens of all features, one after the other: (tokens, width)."""
-    lower = packed.load(folder, "AutoModel", **NO_DROPOUT).eval()
+    lower = packed.load(folder, "AutoModel", **LEARNING).eval()
     lower.encoder.layer = lower.encoder.layer[:FIRST]
     starts = list(itertools.accumulate((int(feature["length"]) for feature in features), initial=0))
     found = torch.empty(starts[-1], lower.config.hidden_size, dtype=torch.float16)

@@ -29,7 +29,7 @@ from engine.training.data import Feature, question_features
 from engine.training.lessons.answer import choose_threshold, decode
 from models.recipes.answers_data import SEED, Asked, Elsewhere, Parts, read_rows, share, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
-from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
+from models.recipes.head_training import LEARNING, PAD, in_batches, read_options, run
 
 LAYER_RATE, HEAD_RATE = 1.5e-4, 1e-3
 TOKENS = 16e6
@@ -154,7 +154,7 @@ def main() -> None:
     rows = read_rows(options.data, {language: Path(file) for language, file in files})
     print({name: len(part) for name, part in rows.learned.items()}, flush=True)
     task = Answers(rows, tokenizer)
-    module = packed.load(folder, "AutoModelForQuestionAnswering", **NO_DROPOUT)
+    module = packed.load(folder, "AutoModelForQuestionAnswering", **LEARNING)
     trainer = run(options, module, task, (LAYER_RATE, HEAD_RATE))
     if options.finish is None:
         return

@@ -34,7 +34,13 @@ PAD = 1
 Learns = Callable[[str], bool]
 """Whether the weight of that name is learned."""
 Collate = Callable[[Sequence[Feature]], dict[str, Any]]
-NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+LEARNING: dict[str, Any] = {
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "attn_implementation": "eager",
+}
+"""Settings of an encoder that learns. torch's fused attention takes a third of a step on a processor, most of it on
+the way back: attention in plain products is 1.25 times as fast."""
 CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
 
 

@@ -25,7 +25,7 @@ from engine.evaluation.metrics import calibration_error, macro_f1
 from engine.training.data import NUMBER, Feature, collate, text_features
 from models.recipes.answers_data import stretch
 from models.recipes.head_export import export, fit_temperature
-from models.recipes.head_training import NO_DROPOUT, PAD, in_batches, read_options, run
+from models.recipes.head_training import LEARNING, PAD, in_batches, read_options, run
 from models.recipes.sentiment import LABELS
 from models.recipes.sentiments_data import SEED, Parts, Said, read_rows, share
 
@@ -116,7 +116,7 @@ def main() -> None:
     print({name: len(part) for name, part in rows.learned.items()}, flush=True)
     task = Sentiments(rows, tokenizer)
     names = dict(enumerate(LABELS))
-    module = packed.load(folder, "AutoModelForSequenceClassification", id2label=names, **NO_DROPOUT)
+    module = packed.load(folder, "AutoModelForSequenceClassification", id2label=names, **LEARNING)
     trainer = run(options, module, task, (LAYER_RATE, HEAD_RATE))
     if options.finish is None:
         return

@@ -1,7 +1,8 @@
 """Sentences with a sentiment in five languages: who learns from what, and what is held out.
 
 Measured on are SST-2's dev set and XLM-T's tweets, of which nothing is learned; rows that repeat a sentence of SST-2's
-dev set are taken out, as `models.recipes.sentiment` does. The dev and test parts of the derived corpus choose.
+dev set are taken out, as `models.recipes.sentiment` does. The dev and test parts of the derived corpus choose, and a
+twelfth of the sentences written for this project.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from models.recipes.student_data import FLORES, LEARNED
 
 SEED = 19
 OWN_FILE = Path(__file__).with_name("own_sentences.toml")
+WRITTEN = Path(__file__).with_name("own_sentences")
+"""A table a language, written line by line for this project: kind, label and text."""
+WRITTEN_EVERY = 12
+"""Of the written rows, which chooses."""
 SHARES = {
-    "films": 0.22, "comments": 0.08, "checklist": 0.04, "derived en": 0.16, "derived de": 0.10, "derived es": 0.08,
-    "derived fr": 0.07, "derived zh": 0.08, "reviews zh": 0.05, "plain": 0.04, "own": 0.08,
+    "films": 0.20, "comments": 0.07, "checklist": 0.03, "derived en": 0.13, "derived de": 0.09, "derived es": 0.07,
+    "derived fr": 0.06, "derived zh": 0.07, "reviews zh": 0.04, "plain": 0.04, "own": 0.04, "written": 0.16,
 }  # fmt: skip
 """Of what is learned."""
 TRANSLATED, TRANSLATED_SHARE = "translated", 0.06
@@ -70,6 +75,7 @@ def read_rows(data: Path, translated: Mapping[str, Path] = MappingProxyType({}))
     folder, rng = data / "sentiment", random.Random(SEED)
     held = Held([text for text, _ in sst_dev(folder)])
     derived, choosing = _derived(folder)
+    written = written_rows()
     learned = {f"derived {language}": rows for language, rows in derived.items()} | {
         "films": _english([*sentiment.polarity_sentences(folder), *sentiment.labelled_sentences(folder),
                            *sentiment.review_passages(folder)]),
@@ -78,13 +84,14 @@ def read_rows(data: Path, translated: Mapping[str, Path] = MappingProxyType({}))
         "reviews zh": list(_chinese_reviews(folder)),
         "plain": list(_plain(data / "translation", rng)),
         "own": own_rows(OWN_FILE),
+        "written": [row for number, row in enumerate(written) if number % WRITTEN_EVERY],
     }  # fmt: skip
     learned["films"] = [row for row in learned["films"] if not held.repeats(row.text)]
     keys = {sentiment.key(text) for text, _ in sst_dev(folder)}
-    for name in ("comments", "checklist", "derived en", "own"):  # which are not of films
+    for name in ("comments", "checklist", "derived en", "own", "written"):  # which are not of films
         learned[name] = [row for row in learned[name] if sentiment.key(row.text) not in keys]
     learned |= {f"{TRANSLATED} {language}": _read_translated(file) for language, file in translated.items()}
-    return Parts(learned, choosing)
+    return Parts(learned, choosing + written[::WRITTEN_EVERY])
 
 
 def write_translated(rows: Sequence[Said], file: Path) -> None:
@@ -152,6 +159,15 @@ def own_rows(file: Path, count: int = OWN_EACH) -> list[Said]:
         for label, patterns in [*kinds, ("neutral", words["neutral"])]:
             filled = [text for pattern in patterns for text in _filled(pattern, words)]
             rows += [Said(text, label, language) for text in rng.sample(filled, min(count, len(filled)))]
+    return rows
+
+
+def written_rows(folder: Path = WRITTEN) -> list[Said]:
+    """The project's own sentences that are no patterns, language after language."""
+    rows = []
+    for file in sorted(folder.glob("*.tsv")):
+        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")[1:]
+        rows += [Said(text, label, file.stem) for _, label, text in (line.split("\t") for line in lines)]
     return rows
 
 

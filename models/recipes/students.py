@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
 
 from engine.backends.marian.files import Translator, Vocabulary, open_student, read_vocabulary
 from engine.backends.marian.model import EOS, Student, build, pad, shape_of
@@ -32,6 +31,7 @@ from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
 from engine.files import read_json
 from models.recipes.pieces import batches_of, follow, put_back, tensors_of
+from models.recipes.smoothed_loss import smoothed_loss
 from models.recipes.student_data import Pair, Pairs, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
 from models.recipes.student_translations import translated
@@ -146,8 +146,10 @@ class Trainer:
         is_real = torch.arange(targets.shape[1])[None] < torch.tensor(target_lengths)[:, None]
         with torch.autocast("cpu", torch.bfloat16, enabled=self.is_mixed):
             states, _ = self.student.decode(self.student.encode(sources, lengths), targets)
-            logits = self.student.logits(states[is_real]).float()
-        return F.cross_entropy(logits, targets[is_real], label_smoothing=SMOOTHING), sum(target_lengths)
+        weight, bias = self.student.target_embedding.weight, self.student.output_bias
+        dtype = torch.bfloat16 if self.is_mixed else torch.float32
+        loss = smoothed_loss(states[is_real], weight, bias, targets[is_real], SMOOTHING, dtype)
+        return loss, sum(target_lengths)
 
     def averaged(self) -> Student:
         """The student with the running mean of its weights."""

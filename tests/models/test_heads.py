@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from engine.requests import Extraction, Span
 from models.recipes import answers, answers_data, sentiments, sentiments_data, translated_sentences
 from models.recipes.answers_data import Asked, Elsewhere, Parts, read_rows, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
-from models.recipes.head_training import NO_DROPOUT, Trainer, train
+from models.recipes.head_training import LEARNING, Trainer, train
 from models.recipes.sentiment import LABELS
 from models.recipes.sentiments_data import Said
 from tests.backends import e5_files
@@ -142,7 +143,7 @@ def test_a_reader_learns_goes_on_from_its_checkpoint_and_ships(
 
     def begun() -> Trainer:
         torch.manual_seed(1)
-        module = packed.load(encoder, "AutoModelForQuestionAnswering", **NO_DROPOUT)
+        module = packed.load(encoder, "AutoModelForQuestionAnswering", **LEARNING)
         return Trainer(module, answers.Answers(few, tokenizer), 3e-3, 3e-3)
 
     trainer = begun()
@@ -172,7 +173,7 @@ def test_matrix_products_in_bfloat16_learn_too_and_weights_stay_in_float32(
     monkeypatch.setattr(answers, "WINDOW", 60)
     monkeypatch.setattr(answers, "STRIDE", 20)
     torch.manual_seed(1)
-    module = packed.load(encoder, "AutoModelForQuestionAnswering", **NO_DROPOUT)
+    module = packed.load(encoder, "AutoModelForQuestionAnswering", **LEARNING)
     task = answers.Answers(read_rows(data), load_tokenizer("small", encoder))
     trainer, batch = Trainer(module, task, 3e-3, 3e-3, is_mixed=True), next(task.batches(0))
     kinds = set[torch.dtype]()
@@ -222,6 +223,15 @@ def test_own_sentences_are_filled_and_even_in_languages_and_labels() -> None:
     assert {count[code, "positive"] for code in ["en", "fr", "de", "es", "zh"]} == {60}
 
 
+def test_written_sentences_are_many_and_different_in_each_language() -> None:
+    rows = sentiments_data.written_rows()
+    assert len({row.text for row in rows}) == len(rows) and not [
+        row.text for row in rows if row.text != row.text.strip()
+    ]
+    count = Counter((row.language, row.label) for row in rows)
+    assert len(count) == 15 and min(count.values()) > 350
+
+
 def test_the_sentences_learned_from_repeat_none_that_is_measured(
     shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,17 +250,18 @@ def test_the_sentences_learned_from_repeat_none_that_is_measured(
     assert len(tweets) == 1839 + 324 and "\\u" not in "".join(row.text for row in tweets)
 
 
-def test_a_classifier_learns_and_is_judged(encoder: Path) -> None:
+def test_a_classifier_learns_and_is_judged(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentiments, "CHUNK_ROWS", 60)  # a batch of all texts, not of one
     torch.manual_seed(1)
     torch.set_num_threads(1)
     said = [Said(text, label, "en") for label, text in zip(LABELS * 4, TEXTS * 4, strict=True)]
     rows = sentiments_data.Parts({"films": said}, said[:3])
     names = dict(enumerate(LABELS))
-    module = packed.load(encoder, "AutoModelForSequenceClassification", id2label=names, **NO_DROPOUT)
+    module = packed.load(encoder, "AutoModelForSequenceClassification", id2label=names, **LEARNING)
     task = sentiments.Sentiments(rows, load_tokenizer("small", encoder))
     trainer = Trainer(module, task, 3e-3, 3e-3)
     for batch in itertools.islice(itertools.cycle(task.batches(0)), 80):
-        trainer.step(batch[:8], 1.0)
+        trainer.step(batch, 1.0)
     trainer.mean = {name: value.detach().clone() for name, value in trainer.named.items()}
     with trainer.averaged() as averaged:
         assert task.judge(averaged)["f1"] == 100

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from engine.backends.marian.files import open_student
 from engine.backends.marian.model import EOS
-from models.recipes import student_export, students
+from models.recipes import smoothed_loss, student_export, students
 from models.recipes.student_data import marked, read_pairs
 from models.recipes.student_export import cut, export, write_card
 from models.recipes.student_start import align
@@ -123,3 +124,21 @@ def test_a_child_learns_goes_on_and_is_exported(
     english = 0 if pair.startswith("en-") else 1
     assert len(again_task.vocabularies[english]) == len((shipped.source, shipped.target)[english])
     assert shipped.student.shape.target_size and open_parent(parent).student.shape.target_size == 0
+
+
+@pytest.mark.parametrize("rows", [3, smoothed_loss.ROWS, 2 * smoothed_loss.ROWS + 5])
+def test_the_loss_by_a_few_rows_is_torchs_own(rows: int) -> None:
+    torch.manual_seed(2)
+    given = [torch.randn(rows, 8), torch.randn(50, 8), torch.randn(50)]
+    targets = torch.randint(0, 50, (rows,))
+    sides = []
+    for is_ours in (True, False):
+        leaves = [one.clone().requires_grad_() for one in given]
+        if is_ours:
+            loss = smoothed_loss.smoothed_loss(*leaves, targets, 0.1)
+        else:
+            loss = F.cross_entropy(F.linear(*leaves), targets, label_smoothing=0.1)
+        (2 * loss).backward()
+        sides.append([loss.detach(), *(one.grad for one in leaves)])
+    for ours, theirs in zip(*sides, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
