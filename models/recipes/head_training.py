@@ -21,6 +21,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional as F
 
 from engine.training.data import Feature, collate
 from models.recipes.pieces import batches_of, follow, put_back, tensors_of
@@ -82,8 +83,11 @@ def batches_of_chunk(features: Sequence[Feature], most: int, rng: random.Random)
 
 
 def padded(features: Sequence[Feature]) -> dict[str, Any]:
-    """A batch for the encoder."""
-    return collate(features, PAD)
+    """A batch for the encoder, of a length by sixteens: oneDNN compiles the products of each shape that it meets."""
+    batch = collate(features, PAD)
+    more = (0, -batch["input_ids"].shape[1] % 16)
+    fills = {"input_ids": PAD, "attention_mask": 0, "token_type_ids": 0}
+    return batch | {name: F.pad(batch[name], more, value=fill) for name, fill in fills.items() if name in batch}
 
 
 def all_but_embeddings(name: str) -> bool:

@@ -16,11 +16,14 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def batches_of(rows: Sequence[T], length: Callable[[T], int], most: int, rng: random.Random) -> Iterator[list[T]]:
-    """Rows that lie in the order of their lengths, in batches of at most so many tokens by their last row's, mixed."""
+    """Rows that lie in the order of their lengths, in batches of at most so many tokens with padding, mixed."""
     batches: list[list[T]] = [[]]
+    longest = 0
     for row in rows:
-        if (len(batches[-1]) + 1) * length(row) > most:
+        longest = max(longest, length(row))
+        if (len(batches[-1]) + 1) * longest > most:
             batches.append([])
+            longest = length(row)
         batches[-1].append(row)
     rng.shuffle(batches)
     yield from filter(None, batches)

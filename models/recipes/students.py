@@ -102,7 +102,8 @@ class Direction:
         count = int(CHUNK_ROWS * best_share)
         rows = rng.sample(self.many, min(len(self.many), CHUNK_ROWS - count))
         rows += rng.choices(self.best, k=count)
-        rows.sort(key=lambda row: (len(row[1]), len(row[0]), rng.random()))
+        # The encoder has three times the decoder's layers, so that sources are what pads least.
+        rows.sort(key=lambda row: (len(row[0]) // 2, len(row[1]), rng.random()))
         yield from batches_of(rows, lambda row: max(map(len, row)), BATCH_TOKENS, rng)
 
 
