@@ -63,5 +63,5 @@ def smoothed_loss(
 
     As `F.cross_entropy` of `F.linear(states, weight, bias)`; products are made in `dtype`.
     """
-    loss: Tensor = _Loss.apply(states, weight, bias, targets, smoothing, dtype)  # type: ignore[no-untyped-call]
+    loss: Tensor = _Loss.apply(states, weight, bias, targets, smoothing, dtype)
     return loss
