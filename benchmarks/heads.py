@@ -1,6 +1,6 @@
 """The figures of readers, classifiers and adapters that their cards tell, through the engine as pages use it.
 
-    python -m benchmarks.heads answers --data DATA [--model answer-minilm | --head FOLDER]
+    python -m benchmarks.heads answers --data DATA [--model answer-e5 | --head FOLDER]
     python -m benchmarks.heads sentiment [--data DATA] [--model sentiment-minilm | --head FOLDER | --model each]
     python -m benchmarks.heads emotions --data DATA [--head FOLDER]
     python -m benchmarks.heads toxicity [--data DATA] [--head FOLDER]
@@ -182,7 +182,7 @@ def measure_toxicity(engine: Engine, model: str, data: Path | None, limit: int) 
 
 ARCHITECTURES = {"answers": "extraction"}
 DEFAULTS = {
-    "answers": "answer-minilm", "sentiment": "sentiment-minilm", "emotions": "emotions-e5", "toxicity": "toxicity-e5",
+    "answers": "answer-e5", "sentiment": "sentiment-minilm", "emotions": "emotions-e5", "toxicity": "toxicity-e5",
 }  # fmt: skip
 NEEDS_DATA = ("answers", "emotions")
 
