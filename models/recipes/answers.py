@@ -38,6 +38,10 @@ CHUNK_ROWS = 2048
 BATCH_TOKENS = 3072
 SAME_ARTICLE, OTHER_ARTICLE = 0.15, 0.15
 """Questions asked where there is no answer, for each question asked where it is."""
+SHARPER = 0.65
+"""Of the temperature by which start and end are likeliest: an answer that says most of what is right is right for
+people, so that one is too unsure of it. On the articles that choose 1, 0.8, 0.65, 0.55 and 0.45 of it had calibration
+errors of 12.5, 9.4, 8.0, 8.0 and 7.5, and below 0.65 saying that there is no answer costs more."""
 JUDGED = 34
 """Rows of each set that choose at a checkpoint."""
 
@@ -161,7 +165,7 @@ def main() -> None:
     with trainer.averaged() as module:
         choosing = with_unanswerable([row for part in rows.choosing.values() for row in part])
         windows, _, logits = windows_of(module, tokenizer, choosing)
-        temperature = fit_spans(choosing, tokenizer, logits)
+        temperature = SHARPER * fit_spans(choosing, tokenizer, logits)
         for value in module.qa_outputs.parameters():
             value.data /= temperature
         found = figures(choosing, predict(module, tokenizer, choosing))
