@@ -213,6 +213,7 @@ def test_importing_loads_neither_torch_nor_weights(module: str) -> None:
 def test_models_are_small_and_have_cards() -> None:
     folders = [folder for folder in (ROOT / "models").iterdir() if (folder / "README.md").exists()]
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file() and NAME not in str(file)]
+    files = [file for file in files if file.suffix != ".gguf"]  # made of an adapter when it is first used
     sizes = [file.stat().st_size for file in files]
     assert max(sizes, default=0) <= 60 * 2**20 and sum(sizes) <= 200 * 2**20
     for folder in folders:
