@@ -33,6 +33,8 @@ LOOK_SECONDS = 5.0
 CROWDS = 5
 REST_SECONDS = 4.0
 """Of a visitor between two questions, at most."""
+COMING_SECONDS = 5.0
+"""In which all come at the same moment; what they ask then is looked at, but is no wait of the even load."""
 
 
 def thirty() -> dict[str, Any]:
@@ -192,16 +194,16 @@ def _crowd(host: str, numbers: Sequence[int], minutes: float, expected: dict[tup
 def _visit(
     host: str, number: int, over: float, expected: dict[tuple[str, str], str], seen: Seen, lock: threading.Lock
 ) -> None:
-    chance = random.Random(number)
+    chance, come = random.Random(number), time.monotonic()
     while time.monotonic() < over:
-        deed = chance.choice(DEEDS)
+        deed, is_timed = chance.choice(DEEDS), time.monotonic() - come > COMING_SECONDS
         text, started = chance.choice(deed.asked), time.perf_counter()
         try:
             answer, fault = deed.do(host, text)
         except Exception as error:  # whatever a client meets is told
             answer, fault = "", f"{type(error).__name__}: {error}"[:200]
         with lock:
-            _note(deed, text, answer, fault, time.perf_counter() - started, expected, seen)
+            _note(deed, text, answer, fault, time.perf_counter() - started if is_timed else None, expected, seen)
         time.sleep(chance.uniform(0, REST_SECONDS))
 
 
@@ -219,14 +221,20 @@ def _server_seconds(host: str) -> dict[str, dict[str, float]]:
 
 
 def _note(
-    deed: Deed, text: str, answer: str, fault: str, seconds: float, expected: dict[tuple[str, str], str], seen: Seen
+    deed: Deed,
+    text: str,
+    answer: str,
+    fault: str,
+    seconds: float | None,
+    expected: dict[tuple[str, str], str],
+    seen: Seen,
 ) -> None:
     if fault in ("429", "503"):
         seen.refused[f"{deed.name}: {fault}"] += 1
     elif fault:
         seen.faults[f"{deed.name}: {fault}"] += 1
     else:
-        seen.waits.setdefault(deed.name, []).append(seconds)
+        seen.waits.setdefault(deed.name, []).extend([] if seconds is None else [seconds])
         if not answer:
             seen.lost += 1
         elif answer != expected[deed.name, text]:
