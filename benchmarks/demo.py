@@ -234,7 +234,8 @@ def _note(
     elif fault:
         seen.faults[f"{deed.name}: {fault}"] += 1
     else:
-        seen.waits.setdefault(deed.name, []).extend([] if seconds is None else [seconds])
+        if seconds is not None:
+            seen.waits.setdefault(deed.name, []).append(seconds)
         if not answer:
             seen.lost += 1
         elif answer != expected[deed.name, text]:

@@ -69,7 +69,8 @@ with left:
             passage = st.text_area(
                 _("Passage"), SAMPLES[0].context, height="content", key="passage", persist_state="session"
             )
-        reader = model or reader_for(house().engine, question if is_over else passage)
+        read = question if is_over else passage
+        reader = (model or reader_for(house().engine, read)).id if is_there else ""
         cannot = not is_there or (is_over and not ids)
         with st.container(horizontal=True):
             st.form_submit_button(
@@ -82,16 +83,14 @@ with left:
     with examples:
         if not is_over:
             offer_examples({sample.question: sample for sample in SAMPLES}, fill, "answer_example")
-        wanted = Asked(reader.id, ids, "" if is_over else passage)
+        wanted = Asked(reader, ids, "" if is_over else passage)
         suggest_questions(wanted, "question", is_wanted=is_wanted)
 
 now = None
 if is_there and is_over and ids:
-    now = AnswerRequest(
-        question, top_k=4, model=reader.id, documents=ids, style="write" if style == "write" else "quote"
-    )
+    now = AnswerRequest(question, top_k=4, model=reader, documents=ids, style="write" if style == "write" else "quote")
 elif is_there and not is_over:
-    now = AnswerRequest(question, passage, top_k=4, model=reader.id)
+    now = AnswerRequest(question, passage, top_k=4, model=reader)
 if now and (is_pressed(KEY) or is_tried(APPLICATION)):
     ask(KEY, follow_up(now, answer_of(KEY)))
 now = now and as_asked(now, answer_of(KEY))

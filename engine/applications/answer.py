@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.applications import Application, Stream
 from engine.applications.answers import AnswerRequest, AnswerResult
-from engine.applications.judges import Reading, judge_of, judges, worse_in
+from engine.applications.judges import Reading, chosen, worse_in
 from engine.applications.languages import NAMED, detect_language, names_of
 from engine.applications.reading import is_han, read_passage
 from engine.catalogue.models import Model
@@ -69,10 +69,10 @@ def _with_documents(house: House) -> Stream:
     return over
 
 
-def reader_for(engine: Engine, text: str) -> Model:
-    """Who reads where nobody chose a model: of those that are here the one that does best in the text's language."""
-    known = judges(engine, APPLICATION)
-    return judge_of(known, Reading(text)) if known else APPLICATION.choose(engine.catalogue, None)
+def reader_for(engine: Engine, text: str, model: str | None = None) -> Model:
+    """The model asked for, else of those that are here the one that does best in the text's language."""
+    (reader,) = chosen(engine, APPLICATION, model, [Reading(text)])
+    return reader
 
 
 def _checked(engine: Engine, request: AnswerRequest, read: str) -> tuple[Model, str]:
@@ -80,8 +80,7 @@ def _checked(engine: Engine, request: AnswerRequest, read: str) -> tuple[Model, 
 
     Raises InputError, TooLargeError.
     """
-    chosen = request.model or reader_for(engine, read).id
-    model = APPLICATION.choose(engine.catalogue, chosen)
+    model = reader_for(engine, read, request.model)
     question = clean_text(request.question, "question", MAX_QUESTION_CHARACTERS)
     if not isinstance(request.top_k, int) or not 1 <= request.top_k <= MAX_TOP_K:
         raise InputError(

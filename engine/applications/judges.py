@@ -82,6 +82,16 @@ def best(engine: Engine, application: Application[Any, Any]) -> list[Model]:
     return [model for model in application.models(engine.catalogue) if model.best_in]
 
 
+def chosen(
+    engine: Engine, application: Application[Any, Any], model: str | None, readings: Sequence[Reading]
+) -> list[Model]:
+    """Who judges each text: the model asked for, else by its language. Raises what `Application.choose` does."""
+    if model:
+        return [application.choose(engine.catalogue, model)] * len(readings)
+    known = judges(engine, application) or [application.choose(engine.catalogue, None)]
+    return [judge_of(known, reading) for reading in readings]
+
+
 def judge_of(known: Sequence[Model], reading: Reading) -> Model:
     """The one for the text's language; the first for a few letters of English that tell none."""
     if len(known) == 1 or (_tells_little(reading.text) and not reading.is_sure):
@@ -114,7 +124,7 @@ def caution(reading: Reading, model: Model) -> Text:
 
 def worse_in(model: Model, language: str) -> Text:
     """That the model misses its aim in a language which it learned; empty where it does not."""
-    if not model.best_in or language in model.best_in or language not in model.languages:
+    if not model.best_in or language in model.best_in:
         return NOTHING
     return Text(
         "In {language} the model does worse than was wanted of it (its card has the figures) and may be wrong.",

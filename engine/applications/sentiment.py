@@ -12,7 +12,7 @@ from typing import Any
 from engine.applications import Application, carriers, emotions, labels
 from engine.applications.carriers import CarriedBy
 from engine.applications.emoji import polarity, shares, without
-from engine.applications.judges import Reading, caution, judge_of, judges, read, unreadable
+from engine.applications.judges import Reading, caution, chosen, read, unreadable
 from engine.applications.languages import read_tables
 from engine.applications.rows import clean_rows
 from engine.applications.segments import split
@@ -103,7 +103,7 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
         found = yield from _by_labels(engine, request, [text for _, text in pieces], caller)
     else:
         readings = read([text for _, text in pieces])
-        models = _models(engine, request, readings[: len(texts)])
+        models = chosen(engine, APPLICATION, request.model, readings[: len(texts)])
         of_row = dict(zip(texts, models, strict=True))
         found = yield from _by_models(engine, [of_row[number] for number, _ in pieces], readings, caller)
     if request.emotions:
@@ -141,14 +141,6 @@ def _told_words(
     for number, left_out in found.items():
         of_text = judged[number]
         judged[number] = replace(of_text, words=carriers.carried(of_text.label, of_text.score, left_out))
-
-
-def _models(engine: Engine, request: SentimentRequest, readings: Sequence[Reading]) -> list[Model]:
-    """Who judges each text."""
-    if request.model:
-        return [APPLICATION.choose(engine.catalogue, request.model)] * len(readings)
-    known = judges(engine, APPLICATION) or [APPLICATION.choose(engine.catalogue, None)]
-    return [judge_of(known, reading) for reading in readings]
 
 
 def _by_models(

@@ -19,14 +19,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from benchmarks.own_rows import own_rows as read_tables
 from models.recipes import sentiment
 from models.recipes.sentiment import LABELS, Held, sst_dev
 from models.recipes.student_data import FLORES, LEARNED
 
 SEED = 19
 OWN_FILE = Path(__file__).with_name("own_sentences.toml")
-WRITTEN = Path(__file__).with_name("own_sentences")
-"""A table a language, written line by line for this project: kind, label and text."""
+WRITTEN = "own_sentences"
+"""Beside this file: tables shaped as our measuring rows, one a language, written line by line for this project."""
 WRITTEN_EVERY = 12
 """Of the written rows, which chooses."""
 SHARES = {
@@ -162,13 +163,9 @@ def own_rows(file: Path, count: int = OWN_EACH) -> list[Said]:
     return rows
 
 
-def written_rows(folder: Path = WRITTEN) -> list[Said]:
+def written_rows() -> list[Said]:
     """The project's own sentences that are no patterns, language after language."""
-    rows = []
-    for file in sorted(folder.glob("*.tsv")):
-        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")[1:]
-        rows += [Said(text, label, file.stem) for _, label, text in (line.split("\t") for line in lines)]
-    return rows
+    return [Said(row.text, row.label, row.language) for row in read_tables(WRITTEN, Path(__file__).parent)]
 
 
 def _filled(pattern: str, words: Mapping[str, Any]) -> list[str]:

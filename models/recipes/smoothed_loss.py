@@ -31,7 +31,7 @@ class _Loss(torch.autograd.Function):
             right = logit.gather(1, wanted).float()
             most = share.copy_(logit).amax(-1, keepdim=True)
             sums = share.sub_(most).exp_().sum(-1, keepdim=True)
-            total += ((1 - smoothing) * (sums.log() + most - right) + smoothing * (sums.log() + most)).sum()
+            total += (sums.log() + most - (1 - smoothing) * right).sum()
             logit.copy_(share)  # shares of the words but for their sum, by which rows are divided elsewhere
             to_states[start : start + ROWS] = (logit @ rows_of).float() / sums
             to_weight += logit.T @ (part / sums).to(dtype)

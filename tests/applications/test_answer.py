@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes import HOST
+from fakes import HOST, add_five
 
 from engine.applications import answer
 from engine.applications.answer import MAX_CONTEXT_CHARACTERS
@@ -197,14 +197,7 @@ def test_metrics_take_the_best_reference_and_reward_saying_nothing() -> None:
 @pytest.fixture
 def five(house) -> str:
     """A second reader, which does best in two of its languages; the one that ships is not asked."""
-    catalogue = house.engine.catalogue
-    catalogue.models.pop("answer-e5", None)
-    english = catalogue.find("answer-minilm")
-    catalogue.models["answer-minilm"] = replace(english, best_in=("en",))
-    catalogue.models["five"] = replace(
-        english, id="five", title="Five", languages=("en", "fr", "de", "es", "zh"), best_in=("fr", "zh")
-    )
-    return "five"
+    return add_five(house.engine.catalogue, "answer-minilm", "answer-e5", ("fr", "zh"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes import HOST
+from fakes import HOST, add_five
 
 from engine.applications import emotions, judges, labels, sentiment
 from engine.applications.carriers import without_each
@@ -225,14 +225,7 @@ def test_changed_words_are_found(before: str, after: str, gone: list[str], new: 
 @pytest.fixture
 def five(house) -> str:
     """A second classifier, which does best in two of its languages; the one that ships is not asked."""
-    catalogue = house.engine.catalogue
-    catalogue.models.pop("sentiment-e5", None)
-    english = catalogue.find("sentiment-minilm")
-    catalogue.models["sentiment-minilm"] = replace(english, best_in=("en",))
-    catalogue.models["five"] = replace(
-        english, id="five", title="Five", languages=("en", "fr", "de", "es", "zh"), best_in=("fr", "de")
-    )
-    return "five"
+    return add_five(house.engine.catalogue, "sentiment-minilm", "sentiment-e5", ("fr", "de"))
 
 
 @pytest.mark.parametrize(
