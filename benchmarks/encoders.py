@@ -9,12 +9,9 @@ from typing import Any
 
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
-from benchmarks.sides import ROOT, Side, alternate, opened
+from benchmarks.sides import Side, alternate, opened
 from benchmarks.texts import documents, mixed_rows, passages
-from benchmarks.weights import onnx_int8
-from engine.catalogue.models import read_catalogue
-from engine.catalogue.store import Store
-from engine.settings import current
+from benchmarks.weights import fetched, onnx_int8, whole_head
 
 BATCHES = (1, 8, 32)
 Function = tuple[str, dict[str, Any]]
@@ -22,7 +19,7 @@ Function = tuple[str, dict[str, Any]]
 
 def sentiment(options: Options, rates: Rates) -> list[Figure]:
     """Mixed-length rows: `pipeline` and ONNX Runtime int8, each with its best batch size."""
-    count, folder = options.choose(2000, 120), ROOT / "models" / "sentiment-minilm"
+    count, folder = options.choose(2000, 120), whole_head("sentiment-e5")
     given = {"count": count, "folder": str(folder)}
     pipeline = best(
         {str(b): ("benchmarks.peers:sentiment_pipeline", given | {"batch": b}) for b in BATCHES},
@@ -52,7 +49,7 @@ def sentiment(options: Options, rates: Rates) -> list[Figure]:
 
 def answers(options: Options, rates: Rates) -> list[Figure]:
     """A question to each of many long documents."""
-    count, folder = options.choose(50, 3), ROOT / "models" / "answer-minilm"
+    count, folder = options.choose(50, 3), whole_head("answer-e5")
     given = {"count": count, "folder": str(folder)}
     peer = best(
         {str(b): ("benchmarks.peers:answers_windows", given | {"is_batched": b}) for b in (False, True)},
@@ -72,7 +69,7 @@ def answers(options: Options, rates: Rates) -> list[Figure]:
 def embeddings(options: Options, rates: Rates) -> list[Figure]:
     """A vector for each passage."""
     count = options.choose(2000, 60)
-    folder = embedder()
+    folder = fetched("minilm-l6")
     peer: Function = ("benchmarks.peers:embeddings_sentence_transformers", {"count": count, "folder": str(folder)})
     rounds = race({"ours": ("benchmarks.ours:embeddings", {"count": count}), "sentence-transformers": peer}, options)
     limit = encoder_seconds(folder, passages(count), rates)
@@ -83,17 +80,6 @@ def embeddings(options: Options, rates: Rates) -> list[Figure]:
             note=f"cosine {cosine(rounds):.4f}",
         )
     ]  # fmt: skip
-
-
-def embedder() -> Path:
-    """The folder of the embedded sentence embedder, fetched if it is not there."""
-    store = Store(current(), read_catalogue())
-    try:
-        store.fetch("minilm-l6")
-        store.wait("minilm-l6", timeout_seconds=600)
-        return store.path("minilm-l6")
-    finally:
-        store.close()
 
 
 LIMIT_NOTE = "operations of all tokens without padding at the int8 matrix rate"

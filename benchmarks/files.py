@@ -32,7 +32,7 @@ from engine.serving.worker import Ticket
 from engine.settings import current
 
 WARM_UP_LOOKS = 30
-MODEL, HOST = "sentiment-minilm", Caller("bench", "host")
+MODEL, HOST = "sentiment-e5", Caller("bench", "host")
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.encoders import embedder
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import THREADS, Work, alternate, opened
 from benchmarks.texts import mixed_rows
+from benchmarks.weights import fetched
 from engine.jobs.folder import json_lines
 from engine.settings import Settings
 from engine.training import runs as jobs
@@ -30,7 +30,10 @@ NOTE = "classification, MiniLM L6, batch 16"
 def measure(options: Options, rates: Rates) -> list[Figure]:
     """Real tokens (no padding) a second in training steps alone; validation and saving are off on both sides."""
     steps = options.choose(30, 3)
-    given: dict[str, Any] = {"base": str(embedder()), "rows": steps * BATCH}  # an epoch: the same tokens on all sides
+    given: dict[str, Any] = {
+        "base": str(fetched("minilm-l6")),
+        "rows": steps * BATCH,
+    }  # an epoch: the same tokens on all sides
     functions = {
         "ours": ("benchmarks.fine_tuning:ours", given),
         "plain Trainer": ("benchmarks.fine_tuning:plain", given | {"is_tuned": False}),
@@ -85,7 +88,7 @@ def beside(options: Options, rates: Rates) -> list[Figure]:
 def training(threads: int) -> Iterator[None]:
     """A run of the studio that takes steps all the while, started and ended as the page does it."""
     settings = Settings(runs_folder=Path(tempfile.mkdtemp(prefix="parlance-benchmark-")), threads=threads)
-    values = {"task": "classification", "base": str(embedder()), "epochs": 1000, "evaluations_per_epoch": 1}
+    values = {"task": "classification", "base": str(fetched("minilm-l6")), "epochs": 1000, "evaluations_per_epoch": 1}
     run = jobs.create(settings, values, labelled(2000), labelled(20), title="A run that does not end")
     jobs.start(settings, run)
     try:

@@ -13,9 +13,9 @@ from benchmarks.texts import WORDS
 
 Curve = dict[str, Any]
 """`title`, names of both axes, and `points`: pairs of numbers."""
-STORY_MODEL, ROW_MODEL = "smollm2-135m-instruct", "sentiment-minilm"
+STORY_MODEL, ROW_MODEL = "smollm2-135m-instruct", "sentiment-e5"
 LENGTHS, VISITORS, ROWS = (32, 128, 512, 1024, 2048), (1, 2, 4, 8, 16, 32), (1, 30, 100, 300, 1000, 2000)
-ORDER = ("sentiment-minilm", "answer-minilm", "minilm-l6", "smollm2-135m-instruct", "gemma-3-270m")
+ORDER = ("sentiment-e5", "answer-e5", "multilingual-e5-small", "smollm2-135m-instruct", "gemma-3-270m")
 
 
 def measure(options: Options) -> dict[str, Curve]:

@@ -1,13 +1,13 @@
 """The figures of readers, classifiers and adapters that their cards tell, through the engine as pages use it.
 
     python -m benchmarks.heads answers --data DATA [--model answer-e5 | --head FOLDER]
-    python -m benchmarks.heads sentiment [--data DATA] [--model sentiment-minilm | --head FOLDER | --model each]
+    python -m benchmarks.heads sentiment [--data DATA] [--model sentiment-e5 | --head FOLDER]
     python -m benchmarks.heads emotions --data DATA [--head FOLDER]
     python -m benchmarks.heads toxicity [--data DATA] [--head FOLDER]
 
 DATA holds `qa/`, `sentiment/` and `toxicity/`; FOLDER is a head on the multilingual encoder that is not in the
-catalogue; `each` leaves the model to a text's language, as the page does. Sentiment and toxicity end with a table of
-the project's own rows (`benchmarks/rows`), for which no DATA is needed.
+catalogue. Sentiment and toxicity end with a table of the project's own rows (`benchmarks/rows`), for which no DATA is
+needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from engine.serving.protocol import Engine
 from models.recipes import answers_data, emotions, sentiments_data, toxicity
 from models.recipes.answers import with_unanswerable
 from models.recipes.answers_data import Asked
-from models.recipes.sentiment import sst_dev
+from models.recipes.sentiment_corpora import sst_dev
 from models.recipes.sentiments import by_language
 from models.recipes.sentiments_data import Said
 
@@ -91,9 +91,7 @@ def of_sentiment(
     return {name: 100 * metric(labels, right), "calibration error": 100 * error}
 
 
-def judged(
-    engine: Engine, model: str | None, rows: Sequence[Said], *, is_two: bool = False
-) -> tuple[list[str], list[float]]:
+def judged(engine: Engine, model: str, rows: Sequence[Said], *, is_two: bool = False) -> tuple[list[str], list[float]]:
     """Label and probability of each row, as the page tells them; of two classes the likelier of the two."""
     labels, scores = [], []
     for start in range(0, len(rows), CHUNK):
@@ -118,7 +116,7 @@ def answers(engine: Engine, model: str, data: Path, limit: int) -> None:
         show(name, len(part), of_answers(part, asked(engine, model, part)))
 
 
-def sentiment(engine: Engine, model: str | None, data: Path | None, limit: int) -> None:
+def sentiment(engine: Engine, model: str, data: Path | None, limit: int) -> None:
     """One line a set, and a table of the project's own rows."""
     if data:
         dev = [Said(text, label, "en") for text, label in sst_dev(data / "sentiment")][:limit]
@@ -182,7 +180,7 @@ def measure_toxicity(engine: Engine, model: str, data: Path | None, limit: int) 
 
 ARCHITECTURES = {"answers": "extraction"}
 DEFAULTS = {
-    "answers": "answer-e5", "sentiment": "sentiment-minilm", "emotions": "emotions-e5", "toxicity": "toxicity-e5",
+    "answers": "answer-e5", "sentiment": "sentiment-e5", "emotions": "emotions-e5", "toxicity": "toxicity-e5",
 }  # fmt: skip
 NEEDS_DATA = ("answers", "emotions")
 
@@ -202,7 +200,7 @@ def main() -> None:
     engine = open_engine(*more)
     model = "head" if options.head else options.model or DEFAULTS[options.task]
     if options.task == "sentiment":
-        sentiment(engine, None if model == "each" else model, options.data, options.limit)
+        sentiment(engine, model, options.data, options.limit)
     else:
         {"answers": answers, "emotions": measure_emotions, "toxicity": measure_toxicity}[options.task](
             engine, model, options.data, options.limit

@@ -25,7 +25,7 @@ from engine.explain.why import WhyRequest
 from engine.serving.protocol import Engine
 from pages.parts import plots
 
-SMALL, GEMMA, JUDGE = "smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm"
+SMALL, GEMMA, JUDGE = "smollm2-135m-instruct", "gemma-3-270m", "sentiment-e5"
 ROUNDS, TOKENS = 3, 64
 STORY = (
     "The committee met on {day} to discuss the proposal, and after three hours of debate it decided, by a narrow "

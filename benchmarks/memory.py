@@ -13,7 +13,7 @@ from engine.catalogue.models import Model, read_catalogue
 from engine.catalogue.store import Store
 from engine.settings import Settings
 
-MODELS = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "answer-minilm")
+MODELS = ("smollm2-135m-instruct", "gemma-3-270m", "multilingual-e5-small", "sentiment-e5", "answer-e5")
 
 
 def measure(options: Options, rates: Rates) -> list[Figure]:

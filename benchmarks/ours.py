@@ -53,7 +53,7 @@ def stories(model: str) -> Work:
     return lambda visitors, tokens: at_once(one, visitors, tokens)
 
 
-def sentiment(count: int, model: str = "sentiment-minilm") -> Work:
+def sentiment(count: int, model: str = "sentiment-e5") -> Work:
     """Mixed rows through the application, as page and API do it; the labels."""
     from engine.applications.sentiment import APPLICATION, SentimentRequest
 
@@ -65,7 +65,7 @@ def sentiment(count: int, model: str = "sentiment-minilm") -> Work:
     }
 
 
-def answers(count: int, model: str = "answer-minilm") -> Work:
+def answers(count: int, model: str = "answer-e5") -> Work:
     """A question to each of so many long documents."""
     engine = open_engine()
     wait_loaded(engine, model)

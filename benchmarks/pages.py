@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import ROOT, alternate
-from benchmarks.weights import gguf, safetensors
+from benchmarks.weights import fetched, safetensors
 from engine.backends.marian.files import open_student
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
@@ -49,7 +49,7 @@ class BrowserMissing(Exception):
 def start(options: Options, rates: Rates) -> list[Figure]:
     """Seconds of `import engine`, from server's start to the drawn page that it opens with, and from the first click to
     the first token, on a page opened by its link."""
-    gguf(MODEL)
+    fetched(MODEL)
     weights = str(safetensors(MODEL))
     imports = alternate(
         {
@@ -75,7 +75,7 @@ def start(options: Options, rates: Rates) -> list[Figure]:
         "row": "start", "kind": "s", "is_at_most": True, "unit": "s", "combine": lambda ours, theirs: ours, "peer": peer
     }  # fmt: skip
     imported = shared | {"peer": "import transformers"}
-    reading = gguf(MODEL).stat().st_size / rates.bandwidth
+    reading = fetched(MODEL).stat().st_size / rates.bandwidth
     return [
         figure(imports, "seconds", "theirs", work="import engine", reach=0.3, **imported),
         figure(

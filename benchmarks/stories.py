@@ -9,7 +9,7 @@ from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import alternate, opened
 from benchmarks.texts import PROMPT_TOKENS
-from benchmarks.weights import gguf, safetensors
+from benchmarks.weights import fetched, safetensors
 from engine.catalogue.models import read_catalogue
 
 MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
@@ -23,7 +23,7 @@ def measure(options: Options, rates: Rates) -> list[Figure]:
 
 
 def _model(model: str, options: Options, rates: Rates) -> list[Figure]:
-    path, tokens = gguf(model), options.choose(64, 24)
+    path, tokens = fetched(model), options.choose(64, 24)
     functions: dict[str, tuple[str, dict[str, Any]]] = {
         "ours": ("benchmarks.ours:stories", {"model": model}),
         "bare xllamacpp": ("benchmarks.peers:bare_llama", {"path": str(path), "slots": 1}),

@@ -8,7 +8,7 @@ from benchmarks.figures import Figure, Options, figure
 from benchmarks.machine import Rates
 from benchmarks.sides import Side, alternate, opened
 from benchmarks.texts import PROMPT_TOKENS
-from benchmarks.weights import gguf, safetensors
+from benchmarks.weights import fetched, safetensors
 from engine.catalogue.models import read_catalogue
 
 MODEL = "smollm2-135m-instruct"
@@ -22,7 +22,7 @@ def measure(options: Options, rates: Rates) -> list[Figure]:
 
 
 def _crowd(visitors: int, options: Options, rates: Rates) -> list[Figure]:
-    path, tokens = gguf(MODEL), options.choose(48, 12)
+    path, tokens = fetched(MODEL), options.choose(48, 12)
     slots = best_slots(visitors, options)
     functions: dict[str, tuple[str, dict[str, Any]]] = {
         "ours": ("benchmarks.ours:stories", {"model": MODEL}),
@@ -69,7 +69,7 @@ def best_slots(visitors: int, options: Options) -> int:
     speeds = {}
     for slots in (count for count in SLOTS if count <= visitors):
         side = Side(
-            "benchmarks.peers:bare_llama", options.threads, path=str(gguf(MODEL)), slots=slots, context_tokens=1024
+            "benchmarks.peers:bare_llama", options.threads, path=str(fetched(MODEL)), slots=slots, context_tokens=1024
         )
         try:
             side(visitors=1, tokens=8)

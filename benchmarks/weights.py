@@ -29,8 +29,8 @@ def folder() -> Path:
     return made
 
 
-def gguf(model_id: str) -> Path:
-    """The GGUF file of an embedded model, fetched if it is not there. Raises a PeopleError when it cannot be had."""
+def fetched(model_id: str) -> Path:
+    """The file or folder of a model, fetched if it is not there. Raises a PeopleError when it cannot be had."""
     store = Store(current(), read_catalogue())
     try:
         store.fetch(model_id)
@@ -44,7 +44,21 @@ def safetensors(model_id: str) -> Path:
     """The same weights as a folder that `transformers` reads, converted once (half a minute to a minute)."""
     from engine.backends.pytorch.gguf_conversion import converted
 
-    return converted(model_id, gguf(model_id))
+    return converted(model_id, fetched(model_id))
+
+
+def whole_head(model_id: str) -> Path:
+    """A head on the multilingual encoder as a folder that `transformers` reads by itself, made once."""
+    from engine.training.encoders import write_whole
+
+    made, source = folder() / model_id, Path(Store(current(), read_catalogue()).path(model_id))
+    if not made.is_dir():
+        fetched("multilingual-e5-small")
+        made.with_suffix(".new").mkdir(exist_ok=True)
+        architecture = json.loads((source / "config.json").read_text(encoding="utf-8"))["architectures"][0]
+        write_whole(source, architecture.replace("Bert", "AutoModel"), made.with_suffix(".new"))
+        made.with_suffix(".new").rename(made)
+    return made
 
 
 def onnx_int8(source: Path) -> Path:

@@ -250,7 +250,7 @@ class Settings:
 
 SMALL_BYTES = 1536 * 2**20
 """Of memory, below which these stand in for the defaults, so that Write fits beside the other applications."""
-SHARE, SMALL_SHARE = 0.7, 0.4
+SHARE, SMALL_SHARE = 0.7, 0.5
 """Of the memory, which models may take: the server itself and its libraries need 450 MB."""
 SMALL: dict[str, object] = {
     "slots": 1, "context_tokens": 2048, "result_cache_bytes": 8 * 2**20, "is_small": True, "is_torch_apart": False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.applications.answer import APPLICATION, SAMPLES, reader_for
+from engine.applications.answer import APPLICATION, SAMPLES
 from engine.applications.answers import AnswerRequest
 from engine.messages import Text
 from pages.parts.actions import offer_actions
@@ -15,7 +15,7 @@ from pages.parts.engine import house
 from pages.parts.examples import offer_examples
 from pages.parts.found import show_one, why_request
 from pages.parts.language import _
-from pages.parts.picker import pick_by_language
+from pages.parts.picker import pick_model
 from pages.parts.pressing import is_pressed, press
 from pages.parts.share import header
 from pages.parts.streaming import ask, show_answer
@@ -53,7 +53,8 @@ with left:
     is_over = place == "documents"
     ids: list[str] = []
     form, errors, examples = st.container(), st.container(), st.container()
-    is_there, model = pick_by_language(APPLICATION, errors)
+    model = pick_model(APPLICATION, below=errors)
+    reader = model.id if model else ""
     if is_over:
         with form:
             ids = choose_documents(errors)
@@ -69,9 +70,7 @@ with left:
             passage = st.text_area(
                 _("Passage"), SAMPLES[0].context, height="content", key="passage", persist_state="session"
             )
-        read = question if is_over else passage
-        reader = (model or reader_for(house().engine, read)).id if is_there else ""
-        cannot = not is_there or (is_over and not ids)
+        cannot = not model or (is_over and not ids)
         with st.container(horizontal=True):
             st.form_submit_button(
                 _("Find the answer"), type="primary", icon=":material/search:", disabled=cannot, on_click=press,
@@ -87,9 +86,9 @@ with left:
         suggest_questions(wanted, "question", is_wanted=is_wanted)
 
 now = None
-if is_there and is_over and ids:
+if model and is_over and ids:
     now = AnswerRequest(question, top_k=4, model=reader, documents=ids, style="write" if style == "write" else "quote")
-elif is_there and not is_over:
+elif model and not is_over:
     now = AnswerRequest(question, passage, top_k=4, model=reader)
 if now and (is_pressed(KEY) or is_tried(APPLICATION)):
     ask(KEY, follow_up(now, answer_of(KEY)))

@@ -65,14 +65,14 @@ with left:
                 _("Text"), str(SAMPLES[0].text), height="content", key="review", persist_state="session"
             )
             is_asked = st.form_submit_button(
-                _("Judge"), type="primary", icon=":material/balance:", disabled=not wishes.is_there
+                _("Judge"), type="primary", icon=":material/balance:", disabled=not wishes.model
             )
         with examples:
             offer_examples(dict(zip(map(_, NAMES), SAMPLES, strict=True)), fill, "sentiment_example")
 
 lines = [line for line in text.splitlines() if line.strip()]
 now = None
-if wishes.is_there and rows != "file":
+if wishes.model and rows != "file":
     now = wishes.request(lines if rows == "many" and lines else text, by_sentence=rows == "one")
 if now and is_asked and rows == "many" and is_many(lines):
     with errors, errors_shown():

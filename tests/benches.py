@@ -40,9 +40,9 @@ def embedded_models() -> tuple[Model, ...]:
         model("smollm2-135m-instruct", is_chat=True, applications=("write", "summarize")),
         model("verse-smollm2", is_chat=True, languages=("en",), applications=("write",)),
         model("gemma-3-270m", applications=("translate", "write", "summarize"), prompt_style="few-shot"),
-        model("sentiment-minilm", architecture="classification", languages=("en",), applications=("sentiment",)),
+        model("sentiment-e5", architecture="classification", languages=("en",), applications=("sentiment",)),
         model("multilingual-e5-small", architecture="embedding", applications=("summarize", "explore")),
-        model("answer-minilm", architecture="extraction", languages=("en",), applications=("answer",)),
+        model("answer-e5", architecture="extraction", languages=("en",), applications=("answer",)),
     )
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from engine.backends.attention import attention
 from engine.backends.protocol import Runtime
-from engine.catalogue.models import Catalogue
 from engine.inspections import Attribution, LensReading, NextToken, Origin, Piece, Tokens, pack
 from engine.requests import Alignment, Classification, Embedding, Extraction, Filling, Generation, Scoring, Span, Token
 from engine.serving.protocol import Caller
@@ -159,14 +157,3 @@ class FakeBackend:
 
     def _embed(self, job: Any) -> None:
         job.finish(Embedding([1.0, 0.0]))
-
-
-def add_five(catalogue: Catalogue, english: str, ships: str, best_in: tuple[str, ...]) -> str:
-    """A model of five languages that does best in some, beside the English one; the one that ships is taken out."""
-    catalogue.models.pop(ships, None)
-    first = catalogue.find(english)
-    catalogue.models[english] = replace(first, best_in=("en",))
-    catalogue.models["five"] = replace(
-        first, id="five", title="Five", languages=("en", "fr", "de", "es", "zh"), best_in=best_in
-    )
-    return "five"

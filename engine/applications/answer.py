@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.applications import Application, Stream
 from engine.applications.answers import AnswerRequest, AnswerResult
-from engine.applications.judges import Reading, chosen, worse_in
+from engine.applications.judges import worse_in
 from engine.applications.languages import NAMED, detect_language, names_of
 from engine.applications.reading import is_han, read_passage
 from engine.catalogue.models import Model
@@ -40,7 +40,7 @@ def stream(engine: Engine, request: AnswerRequest, caller: Caller) -> Iterator[E
     Offsets are characters of the context exactly as given. Raises InputError or TooLargeError naming the field, and
     what the engine raises.
     """
-    model, question = _checked(engine, request, request.context)
+    model, question = _checked(engine, request)
     clean_text(request.context, "context", MAX_CONTEXT_CHARACTERS)
     # The context goes on as it came, not as cleaned: offsets must fit the caller's own string. Half a character pair,
     # which a tokenizer refuses, becomes one question mark.
@@ -58,7 +58,7 @@ def _with_documents(house: House) -> Stream:
             return
         from engine.applications import over_documents
 
-        model, question = _checked(engine, request, request.question)
+        model, question = _checked(engine, request)
         if request.context.strip():
             raise InputError("Give a passage or documents, not both.", "context")
         result = yield from over_documents.answer(house, engine, model, replace(request, question=question), caller)
@@ -69,18 +69,9 @@ def _with_documents(house: House) -> Stream:
     return over
 
 
-def reader_for(engine: Engine, text: str, model: str | None = None) -> Model:
-    """The model asked for, else of those that are here the one that does best in the text's language."""
-    (reader,) = chosen(engine, APPLICATION, model, [Reading(text)])
-    return reader
-
-
-def _checked(engine: Engine, request: AnswerRequest, read: str) -> tuple[Model, str]:
-    """The reader, where none was chosen by the language of what is read, and the question.
-
-    Raises InputError, TooLargeError.
-    """
-    model = reader_for(engine, read, request.model)
+def _checked(engine: Engine, request: AnswerRequest) -> tuple[Model, str]:
+    """The reader and the question. Raises InputError, TooLargeError, and as `Application.choose`."""
+    model = APPLICATION.choose(engine.catalogue, request.model)
     question = clean_text(request.question, "question", MAX_QUESTION_CHARACTERS)
     if not isinstance(request.top_k, int) or not 1 <= request.top_k <= MAX_TOP_K:
         raise InputError(
@@ -125,7 +116,7 @@ APPLICATION = Application(
     icon="quiz",
     order=40,
     architectures=frozenset({"extraction"}),
-    default_model="answer-minilm",
+    default_model="answer-e5",
     picker="reader",
     example={"question": "Who built the harbour?"},
     shown=SAMPLES[0],

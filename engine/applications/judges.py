@@ -1,5 +1,4 @@
-"""Who judges or reads a text where nobody chose a model: by its language the classifier or reader that does best in it.
-And what a classifier had better not be trusted with."""
+"""What a classifier or a reader had better not be trusted with: the language of a text, and what is no words to it."""
 
 from __future__ import annotations
 
@@ -8,10 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from engine.applications import Application
-from engine.applications.languages import LANGUAGES, NAMED, SURE, guess_language, names_of
+from engine.applications.languages import NAMED, SURE, guess_language, names_of
 from engine.applications.tidy import without_marks
 from engine.catalogue.models import Model
 from engine.messages import NOTHING, Text
@@ -66,46 +63,6 @@ def _plainly_english(texts: Sequence[str]) -> list[bool]:
     return [count >= (1 if is_most else MIN_ENGLISH) for count in counts]
 
 
-def judges(engine: Engine, application: Application[Any, Any]) -> list[Model]:
-    """The models that judge where nobody chose one: those that do best in a language, and are here and within the
-    memory; the default where there are none, and nobody where the catalogue has no default."""
-    catalogue, most = engine.catalogue, engine.settings.memory_bytes
-    found = [
-        model for model in best(engine, application)
-        if model.memory_bytes <= most and catalogue.is_ready(model.id)
-    ]  # fmt: skip
-    return found or [model for model in catalogue.models.values() if model.id == application.default_model]
-
-
-def best(engine: Engine, application: Application[Any, Any]) -> list[Model]:
-    """The models that do best in a language, wherever they are."""
-    return [model for model in application.models(engine.catalogue) if model.best_in]
-
-
-def chosen(
-    engine: Engine, application: Application[Any, Any], model: str | None, readings: Sequence[Reading]
-) -> list[Model]:
-    """Who judges each text: the model asked for, else by its language. Raises what `Application.choose` does."""
-    if model:
-        return [application.choose(engine.catalogue, model)] * len(readings)
-    known = judges(engine, application) or [application.choose(engine.catalogue, None)]
-    return [judge_of(known, reading) for reading in readings]
-
-
-def judge_of(known: Sequence[Model], reading: Reading) -> Model:
-    """The one for the text's language; the first for a few letters of English that tell none."""
-    if len(known) == 1 or (_tells_little(reading.text) and not reading.is_sure):
-        return known[0]
-    return _for_language(known, reading.language)
-
-
-def _for_language(known: Sequence[Model], language: str) -> Model:
-    """The one that does best in it, or learned from it, or learned from most."""
-    fitting = [model for model in known if language in model.best_in]
-    fitting += [model for model in known if language in model.languages]
-    return fitting[0] if fitting else max(known, key=lambda model: len(model.languages))
-
-
 def _tells_little(text: str) -> bool:
     return len(text.split()) < FEW_WORDS and text.isascii()
 
@@ -145,12 +102,3 @@ def unreadable(engine: Engine, model: Model, text: str) -> Text:
     if repeated * 2 >= len(letters) or (len(letters) > MIN_LETTERS and pieces > len(letters) * BROKEN):
         return Text("The model finds no words in it, so it cannot tell.")
     return NOTHING
-
-
-def languages_of(known: Sequence[Model]) -> dict[str, list[Text | str]]:
-    """The names of the languages that each of them judges, by its id; of the embedded languages."""
-    found: dict[str, list[Text | str]] = {model.id: [] for model in known}
-    for code in LANGUAGES:
-        if any(code in model.languages for model in known):
-            found[_for_language(known, code).id] += names_of([code])
-    return {id: names for id, names in found.items() if names}

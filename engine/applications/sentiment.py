@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -12,7 +11,7 @@ from typing import Any
 from engine.applications import Application, carriers, emotions, labels
 from engine.applications.carriers import CarriedBy
 from engine.applications.emoji import polarity, shares, without
-from engine.applications.judges import Reading, caution, chosen, read, unreadable
+from engine.applications.judges import Reading, caution, read, unreadable
 from engine.applications.languages import read_tables
 from engine.applications.rows import clean_rows
 from engine.applications.segments import split
@@ -42,7 +41,6 @@ class SentimentRequest:
 
     text: str | list[Any]
     model: str | None = None
-    """None leaves each text to the model that does best in its language."""
     by_sentence: bool = False
     """Whether each sentence of a text is judged too, where it has several."""
     labels: list[str] = field(default_factory=list)
@@ -83,7 +81,7 @@ class SentimentScore:
 
 @dataclass(frozen=True)
 class SentimentResult:
-    """Scores in the order of the texts, and the model that judged most of them."""
+    """Scores in the order of the texts, and the model that judged them."""
 
     results: list[SentimentScore]
     model: str
@@ -102,10 +100,7 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
     if own:
         found = yield from _by_labels(engine, request, [text for _, text in pieces], caller)
     else:
-        readings = read([text for _, text in pieces])
-        models = chosen(engine, APPLICATION, request.model, readings[: len(texts)])
-        of_row = dict(zip(texts, models, strict=True))
-        found = yield from _by_models(engine, [of_row[number] for number, _ in pieces], readings, caller)
+        found = yield from _by_model(engine, request, [text for _, text in pieces], caller)
     if request.emotions:
         felt = yield from emotions.stream(engine, list(texts.values()), caller)
         found[: len(texts)] = [replace(one, emotions=told) for one, told in zip(found[: len(texts)], felt, strict=True)]
@@ -116,8 +111,7 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
         judged[number].sentences.append(SentenceScore(text, one.label, one.score, one.scores))
     if request.with_words:
         yield from _told_words(engine, request, texts, judged, caller)
-    ((most, _),) = Counter(one.model for one in found[: len(texts)]).most_common(1)
-    yield Event("done", result=SentimentResult([judged[number] for number in range(len(rows))], most))
+    yield Event("done", result=SentimentResult([judged[number] for number in range(len(rows))], found[0].model))
 
 
 def _told_words(
@@ -130,11 +124,7 @@ def _told_words(
     for start in range(0, len(asked), engine.settings.max_rows):
         some = asked[start : start + engine.settings.max_rows]
         rests = [one.rest for _, one in some]
-        if request.labels:
-            made += yield from _by_labels(engine, request, rests, caller)
-        else:
-            models = [engine.catalogue.find(judged[number].model) for number, _ in some]
-            made += yield from _by_models(engine, models, read(rests), caller)
+        made += yield from (_by_labels if request.labels else _by_model)(engine, request, rests, caller)
     found: dict[int, list[tuple[carriers.Without, Mapping[str, float]]]] = {number: [] for number in texts}
     for (number, one), rest in zip(asked, made, strict=True):
         found[number].append((one, rest.scores))
@@ -143,25 +133,14 @@ def _told_words(
         judged[number] = replace(of_text, words=carriers.carried(of_text.label, of_text.score, left_out))
 
 
-def _by_models(
-    engine: Engine, models: Sequence[Model], readings: Sequence[Reading], caller: Caller
-) -> Generator[Event, None, list[SentimentScore]]:
-    """What its classifier says of each text, one classifier after the other."""
-    found: dict[int, SentimentScore] = {}
-    for model in {model.id: model for model in models}.values():
-        places = [place for place, other in enumerate(models) if other.id == model.id]
-        scores = yield from _by_model(engine, model, [readings[place] for place in places], caller)
-        found |= zip(places, scores, strict=True)
-    return [found[place] for place in range(len(readings))]
-
-
 def _by_model(
-    engine: Engine, model: Model, readings: Sequence[Reading], caller: Caller
+    engine: Engine, request: SentimentRequest, texts: Sequence[str], caller: Caller
 ) -> Generator[Event, None, list[SentimentScore]]:
-    """What a classifier says of each text; those of a length are put beside each other.
+    """What the classifier says of each text; those of a length are put beside each other.
 
     A pass holds rows of as many tokens: by their characters alone it would hold a few of them.
     """
+    model, readings = APPLICATION.choose(engine.catalogue, request.model), read(texts)
     order = sorted(range(len(readings)), key=lambda place: _length(engine, model, readings[place].text))
     found: dict[int, SentimentScore] = {}
     asked = [Classify(_readable(model, readings[place].text)) for place in order]
@@ -289,7 +268,7 @@ APPLICATION = Application(
     icon="sentiment_satisfied",
     order=30,
     architectures=frozenset({"classification"}),
-    default_model="sentiment-minilm",
+    default_model="sentiment-e5",
     picker="judge",
     example={"review": "A little loud, but we had a wonderful evening."},
     shown=SentimentRequest("A little loud, but we had a wonderful evening.", by_sentence=True),

@@ -84,8 +84,9 @@ def give_freed_memory_back() -> None:
 
 
 def free_caches() -> None:
-    """Give back what torch keeps for later, where it is in use."""
+    """Give back what torch and the C library keep for later, where they are in use."""
     gc.collect()
+    give_freed_memory_back()
     torch = sys.modules.get("torch")
     if torch is None:
         return

@@ -24,7 +24,7 @@ from engine.settings import Settings, available_cores, current
 Speed = Callable[[int], float]
 """Measures with so many threads; in any unit a second."""
 
-PROBES: dict[Kind, str] = {"llamacpp": "smollm2-135m-instruct", "transformers": "sentiment-minilm"}
+PROBES: dict[Kind, str] = {"llamacpp": "smollm2-135m-instruct", "transformers": "sentiment-e5"}
 """The embedded models that are measured with."""
 REQUESTS: dict[Kind, Sequence[Request]] = {
     "llamacpp": [Generate("Once upon a time", sampling=Sampling(32, 0.0, seed=1))],

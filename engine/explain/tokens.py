@@ -16,8 +16,8 @@ from engine.serving.protocol import Caller, Engine
 
 BYTES = "bytes"
 """In the place of a model: the text's bytes in UTF-8, the plainest tokenizer."""
-SIDE_BY_SIDE = ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm", "firefox-en-pt", BYTES)
-"""Byte pairs for English, pieces for 140 languages, words and their parts, pieces for two languages, bytes."""
+SIDE_BY_SIDE = ("smollm2-135m-instruct", "gemma-3-270m", "multilingual-e5-small", "firefox-en-pt", BYTES)
+"""Byte pairs for English, pieces for 140 languages, for a hundred and for two, bytes."""
 MOST_CHARACTERS = 4000
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
 _BYTES = re.compile("(?:<0x[0-9A-F]{2}>)+")

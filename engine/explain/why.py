@@ -225,7 +225,7 @@ VIEW = View(
     id="explore/why", title=Text("Why this answer?"), summary=Text("Which words speak for an answer."),
 
     icon="psychology_alt", architectures=frozenset({"causal", "classification", "extraction", "seq2seq"}),
-    default_model="sentiment-minilm",
+    default_model="sentiment-e5",
     needs=frozenset({"attribute"}), request_type=WhyRequest, result_type=WhyResult, stream=stream,
     samples=(WhyRequest("The food was good, but the waiter was rude."),),
 )  # fmt: skip

@@ -42,15 +42,13 @@ def encoder_of(folder: Path) -> Path:
 def start(folder: Path, auto_class: str, **options: Any) -> tuple[Any, Any, tuple[str, ...]]:
     """The model to train, its tokenizer and the names of its new modules, of an encoder's or a head's folder.
 
-    Raises NotFoundError, and as `packed.load`.
+    Of a head for something else its layers are taken. Raises NotFoundError, and as `packed.load`.
     """
     encoder = encoder_of(folder)
-    is_new = encoder == folder
     tokenizer = transformers.AutoTokenizer.from_pretrained(encoder, **LOCAL)
-    module = packed.load(folder, auto_class, base=None if is_new else encoder, **options)
+    base = None if encoder == folder else encoder
+    module, new = packed.load_with_new(folder, auto_class, base=base, **options)
     module.config.base = read_json(folder / "config.json").get("base") or ENCODER
-    body = (f"{module.base_model_prefix}.{part}." for part in ("embeddings", "encoder"))
-    new = [name for name, _ in module.named_parameters() if is_new and not name.startswith(tuple(body))]
     return module, tokenizer, tuple(sorted({name.rpartition(".")[0] for name in new}))
 
 

@@ -46,7 +46,7 @@ GGUF_FILE = "model.q8_0.gguf"
 CONVERSION_SECONDS, LOOK_SECONDS = 900, 0.1
 TRIED_TOKENS = 80
 MAX_NAMED_LABELS = 6
-ENCODER_BYTES = 450_000_000
+ENCODER_BYTES = 340_000_000
 """Memory of the multilingual encoder's tokenizer and table, without its layers."""
 
 

@@ -26,7 +26,7 @@ from engine.training.data import NUMBER, Feature, collate, text_features
 from models.recipes.answers_data import stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import LEARNING, PAD, in_batches, read_options, run
-from models.recipes.sentiment import LABELS
+from models.recipes.sentiment_corpora import LABELS
 from models.recipes.sentiments_data import SEED, Parts, Said, read_rows, share
 
 LAYER_RATE, HEAD_RATE = 1e-4, 1e-3

@@ -20,8 +20,8 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.own_rows import own_rows as read_tables
-from models.recipes import sentiment
-from models.recipes.sentiment import LABELS, Held, sst_dev
+from models.recipes import sentiment_corpora
+from models.recipes.sentiment_corpora import LABELS, Held, sst_dev
 from models.recipes.student_data import FLORES, LEARNED
 
 SEED = 19
@@ -78,9 +78,9 @@ def read_rows(data: Path, translated: Mapping[str, Path] = MappingProxyType({}))
     derived, choosing = _derived(folder)
     written = written_rows()
     learned = {f"derived {language}": rows for language, rows in derived.items()} | {
-        "films": _english([*sentiment.polarity_sentences(folder), *sentiment.labelled_sentences(folder),
-                           *sentiment.review_passages(folder)]),
-        "comments": _english([*sentiment.comments(folder, rng), *sentiment.verses(folder)]),
+        "films": _english([*sentiment_corpora.polarity_sentences(folder), *sentiment_corpora.labelled_sentences(folder),
+                           *sentiment_corpora.review_passages(folder)]),
+        "comments": _english([*sentiment_corpora.comments(folder, rng), *sentiment_corpora.verses(folder)]),
         "checklist": list(_checklist(folder, rng)),
         "reviews zh": list(_chinese_reviews(folder)),
         "plain": list(_plain(data / "translation", rng)),
@@ -88,9 +88,9 @@ def read_rows(data: Path, translated: Mapping[str, Path] = MappingProxyType({}))
         "written": [row for number, row in enumerate(written) if number % WRITTEN_EVERY],
     }  # fmt: skip
     learned["films"] = [row for row in learned["films"] if not held.repeats(row.text)]
-    keys = {sentiment.key(text) for text, _ in sst_dev(folder)}
+    keys = {sentiment_corpora.key(text) for text, _ in sst_dev(folder)}
     for name in ("comments", "checklist", "derived en", "own", "written"):  # which are not of films
-        learned[name] = [row for row in learned[name] if sentiment.key(row.text) not in keys]
+        learned[name] = [row for row in learned[name] if sentiment_corpora.key(row.text) not in keys]
     learned |= {f"{TRANSLATED} {language}": _read_translated(file) for language, file in translated.items()}
     return Parts(learned, choosing + written[::WRITTEN_EVERY])
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from engine.backends.marian.files import open_student
-from models.recipes.sentiment import LABELS
+from models.recipes.sentiment_corpora import LABELS
 from models.recipes.sentiments_data import SEED, Said, read_rows, write_translated
 from models.recipes.student_translations import translated
 

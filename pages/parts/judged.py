@@ -35,7 +35,7 @@ def judge_file(wishes: Wishes) -> None:
         column, date, has_names = "", "", None
         if brought:
             column, date, has_names = choose_column("review", brought, has_dates=True)
-        is_ready = brought is not None and wishes.is_there
+        is_ready = brought is not None and wishes.model is not None
         is_pressed = is_asked("review", _("Judge the file"), ":material/balance:", is_ready=is_ready)
         if brought and is_pressed:
             begin("sentiment", brought, wishes.order(column, date, has_names))

@@ -13,7 +13,7 @@ from engine.jobs.files.judging import SentimentFile
 from engine.messages import Text
 from pages.parts.engine import house
 from pages.parts.language import _, labelled
-from pages.parts.picker import pick_by_language
+from pages.parts.picker import pick_model
 
 ROWS = {"one": Text("One text"), "many": Text("One text a line"), "file": Text("A file")}
 OWN = Text("delivery: the parcel came late\nquality: it broke or was bad\nprice: it costs too much\nservice: the staff")
@@ -21,9 +21,8 @@ OWN = Text("delivery: the parcel came late\nquality: it broke or was bad\nprice:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was chosen. `is_there` says whether there is who judges; without a model each text has its language's."""
+    """What was chosen; no model where the one chosen is not there."""
 
-    is_there: bool
     model: str | None
     labels: list[str]
     emotions: bool
@@ -51,11 +50,11 @@ def choose_rows() -> str:
 
 def choose_wishes(place: Any, below: Any, *, is_one: bool) -> Wishes:
     """Who judges, and at `place` what is told besides; what to do about a model that is not there stands at `below`."""
-    is_there, model = pick_by_language(APPLICATION, below)
+    model = pick_model(APPLICATION, below=below)
     with place:
         labels, asks_emotions = _choose_labels(), _choose_emotions()
         with_words = not is_one and _choose_words()
-    return Wishes(is_there, model.id if model else None, labels, asks_emotions, with_words)
+    return Wishes(model.id if model else None, labels, asks_emotions, with_words)
 
 
 def _choose_labels() -> list[str]:

@@ -35,7 +35,7 @@ from pages.parts.views import (
 )
 
 ON = "look"
-SMALL, GEMMA, JUDGE = "smollm2-135m-instruct", "gemma-3-270m", "sentiment-minilm"
+SMALL, GEMMA, JUDGE = "smollm2-135m-instruct", "gemma-3-270m", "sentiment-e5"
 ATTENTION_MODELS = {
     SMALL: Text("Decoder: looks back"),
     JUDGE: Text("BERT: looks both ways"),

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import streamlit as st
 
 from engine.applications import Application
-from engine.applications.judges import best, judges, languages_of
 from engine.catalogue.models import Model
 from engine.catalogue.sources import Availability
 from engine.messages import Text
@@ -70,35 +69,6 @@ def pick_way(
         offer(model)
         _offer_others(application, ids)
     return False, None
-
-
-def pick_by_language(application: Application[Any, Any], below: Any) -> tuple[bool, Model | None]:
-    """A picker over models each of which does best in some languages; says whether there is one for the work, and the
-    model where one was chosen and no language decides.
-
-    What to do about a model that is not there is drawn at `below`.
-    """
-    known, coming = judges(house().engine, application), _coming(application)
-    automatic = Text("Best for its language") if coming or len(known) > 1 else None
-    default = known[0].id if known else application.default_model
-    is_automatic, model = pick_way(application, default, automatic, below=below)
-    if not is_automatic:
-        return model is not None, model
-    lines = [
-        f"{plain(', '.join(_(name) for name in names))}: {plain(title_of(id))}"
-        for id, names in languages_of(known).items()
-    ]
-    st.caption(" · ".join(lines))
-    with below:
-        for other in coming:
-            offer(other)
-    return True, None
-
-
-def _coming(application: Application[Any, Any]) -> Sequence[Model]:
-    """Those that do best in a language, and are not on this machine yet."""
-    found = best(house().engine, application)
-    return [model for model in found if house().store.availability(model.id).state != "ready"]
 
 
 def _is_listed(model: Model) -> bool:

@@ -152,8 +152,8 @@ def test_other_translations_of_a_sentence_and_all_of_it_by_the_application(house
         ({"start": 400}, "start"),
         ({"start": -1}, "start"),
         ({"others": 6}, "others"),
-        ({"model": "sentiment-minilm"}, "model"),
-        ({"via": "sentiment-minilm"}, "model"),
+        ({"model": "sentiment-e5"}, "model"),
+        ({"via": "sentiment-e5"}, "model"),
     ],
 )
 def test_what_is_wrong_with_it_is_told(house: House, changes: dict[str, Any], field: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes import HOST, add_five
+from fakes import HOST
 
 from engine.applications import answer
 from engine.applications.answer import MAX_CONTEXT_CHARACTERS
@@ -37,7 +37,7 @@ def test_the_best_span_is_the_answer_and_the_others_are_alternatives(house) -> N
     result = answer.APPLICATION.run(house.engine, AnswerRequest("What?", "The tower is 90 m high"), HOST)
     assert (result.answer, result.score, result.start, result.end) == ("tower", 0.6, 4, 9)
     assert [span.answer for span in result.alternatives] == ["high", "90 m"]
-    assert result.model == "answer-minilm"
+    assert result.model == "answer-e5"
 
 
 def test_no_answer_is_empty_and_still_lists_what_came_closest(house) -> None:
@@ -137,9 +137,10 @@ def test_unlikely_alternatives_are_not_shown(house) -> None:
     ("question", "passage", "said"),
     [("Did Ana come?", "Ana came.", "yes or no"), ("Isn't it red?", "It is red.", "yes or no"),
      ("Is it red or blue?", "It is red.", ""), ("Who came?", "Ana came.", ""),
-     ("Qui est venu ?", "Ana est venue hier soir par le train de Paris.", "looks French"),
+     ("Qui est venu ?", "Ana est venue hier soir par le train de Paris.", ""),
+     ("Chi è venuto?", "Anna è venuta ieri sera con il treno da Bologna.", "looks Italian"),
      ("Ki jött?", "Tegnap este Anna jött vonattal Budapestről.", "looks Hungarian"),
-     ("谁写了这本书？", "这本书是老舍在北京写的。", "looks Chinese"), ("誰？", "花子が来ました。", "looks Japanese")],
+     ("谁写了这本书？", "这本书是老舍在北京写的。", ""), ("誰？", "花子が来ました。", "looks Japanese")],
 )  # fmt: skip
 def test_what_the_model_cannot_do_is_told(house, question: str, passage: str, said: str) -> None:
     result = answer.APPLICATION.run(house.engine, AnswerRequest(question, passage), HOST)
@@ -194,26 +195,18 @@ def test_metrics_take_the_best_reference_and_reward_saying_nothing() -> None:
     assert exact(["tower", "bridge"], [["The tower."], ["the old bridge"]]) == 0.5
 
 
-@pytest.fixture
-def five(house) -> str:
-    """A second reader, which does best in two of its languages; the one that ships is not asked."""
-    return add_five(house.engine.catalogue, "answer-minilm", "answer-e5", ("fr", "zh"))
-
-
 @pytest.mark.parametrize(
-    ("passage", "reader", "said"),
+    ("passage", "said"),
     [
-        ("The harbour was built in 1742 by the engineer Karin Ostberg.", "answer-minilm", ""),
-        ("Le port fut construit en 1742 par l'ingénieure Karin Ostberg.", "five", ""),
-        ("这个港口由工程师林海于1742年建成，后来成为渔业中心。", "five", ""),
-        ("El puerto fue construido en 1742 por la ingeniera Karin Ostberg.", "five", "Spanish"),
-        ("Il porto fu costruito nel 1742 dall'ingegnere Karin Ostberg.", "five", "Italian"),
+        ("The harbour was built in 1742 by the engineer Karin Ostberg.", ""),
+        ("Le port fut construit en 1742 par l'ingénieure Karin Ostberg.", ""),
+        ("这个港口由工程师林海于1742年建成，后来成为渔业中心。", "In Chinese the model does worse"),
+        ("Il porto fu costruito nel 1742 dall'ingegnere Karin Ostberg.", "Italian"),
     ],
-    ids=["en", "fr", "zh", "es", "it"],
+    ids=["en", "fr", "zh", "it"],
 )
-def test_who_does_best_in_a_passages_language_reads_it(house, five: str, passage: str, reader: str, said: str) -> None:
+def test_a_language_in_which_it_does_worse_is_named(house, passage: str, said: str) -> None:
+    known = house.engine.catalogue.models
+    known["answer-e5"] = replace(known["answer-e5"], languages=("en", "fr", "de", "es", "zh"), best_in=("en", "fr"))
     result = answer.APPLICATION.run(house.engine, AnswerRequest("1742?", passage), HOST)
-    assert result.model == reader
-    assert (said in str(result.warning)) if said else not result.warning
-    chosen = answer.APPLICATION.run(house.engine, AnswerRequest("1742?", passage, model="answer-minilm"), HOST)
-    assert chosen.model == "answer-minilm"
+    assert result.model == "answer-e5" and (said in str(result.warning) if said else not result.warning)

@@ -166,7 +166,7 @@ def test_kept_sentences_come_as_text_with_their_marks(bench: Bench) -> None:
 
 def test_who_does_not_write_is_refused(bench: Bench) -> None:
     request = AnswerRequest(
-        "Who built the harbour?", documents=[bring(bench, HARBOUR)], style="write", writer="sentiment-minilm"
+        "Who built the harbour?", documents=[bring(bench, HARBOUR)], style="write", writer="sentiment-e5"
     )
     with pytest.raises(UnsupportedError, match="does not write"):
         asked(bench, request)
@@ -219,11 +219,11 @@ def test_only_questions_that_their_passage_answers_are_suggested(bench: Bench) -
     def passages(text: str) -> list[Passage]:
         return suggesting.passages_in(bench.house, [bring(bench, text)], HOST)
 
-    events = list(suggesting.suggest(engine, passages(HARBOUR), "answer-minilm", HOST))
+    events = list(suggesting.suggest(engine, passages(HARBOUR), "answer-e5", HOST))
     assert events[-1].result.questions == ["Who was it that built Lindholm?"]
     assert [event.text for event in events if event.kind == "text"] == ["Who was it that built Lindholm?\n"]
     writer.said = "Is it true that elephants dance?"
-    *_, last = suggesting.suggest(engine, passages(OTHER), "answer-minilm", HOST)
+    *_, last = suggesting.suggest(engine, passages(OTHER), "answer-e5", HOST)
     assert last.result.questions == []
     with pytest.raises(InputError, match="at least one document"):
         suggesting.passages_in(bench.house, [], HOST)
@@ -239,7 +239,7 @@ def test_a_short_text_is_asked_about_piece_by_piece(bench: Bench) -> None:
     writer = Writer()
     writer.said = "Who was it that built Lindholm?"
     bench.plan["smollm2-135m-instruct"] = writer
-    *_, last = suggesting.suggest(bench.house.engine, passages, "answer-minilm", HOST)
+    *_, last = suggesting.suggest(bench.house.engine, passages, "answer-e5", HOST)
     asked = [str(request) for request in writer.seen]
     assert last.result.questions == [writer.said] and len(asked) == 3 and "number 5" in asked[2] and whole.text == text
     with pytest.raises(InputError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes import HOST, add_five
+from fakes import HOST
 
 from engine.applications import emotions, judges, labels, sentiment
 from engine.applications.carriers import without_each
@@ -20,7 +20,7 @@ from pages.parts.sizes import confidence_in_words
 def test_one_text(house) -> None:
     result = sentiment.APPLICATION.run(house.engine, SentimentRequest("a good film"), HOST)
     (score,) = result.results
-    assert (score.label, score.score, result.model) == ("positive", 0.9, "sentiment-minilm")
+    assert (score.label, score.score, result.model) == ("positive", 0.9, "sentiment-e5")
     assert sum(score.scores.values()) == pytest.approx(1)
 
 
@@ -47,7 +47,7 @@ def test_rows_of_as_many_tokens_are_asked_beside_each_other(house) -> None:
 @pytest.mark.parametrize("model", [None, "tuned"])
 def test_a_row_that_is_no_text_fails_no_other(house, model: str | None) -> None:
     catalogue = house.engine.catalogue
-    catalogue.models["tuned"] = replace(catalogue.find("sentiment-minilm"), id="tuned", labels=("negative", "positive"))
+    catalogue.models["tuned"] = replace(catalogue.find("sentiment-e5"), id="tuned", labels=("negative", "positive"))
     rows = ["a good film", None, 7, " ", "x" * 2_001, "bad"]
     scores = sentiment.APPLICATION.run(house.engine, SentimentRequest(rows, model), HOST).results
     assert [bool(one.warning) for one in scores] == [False, True, True, True, True, False]
@@ -85,16 +85,8 @@ def test_a_two_class_model_from_the_hub_is_read(house) -> None:
     assert result.results[0].label == "positive" and result.results[0].scores["neutral"] == 0
 
 
-def test_another_language_than_the_model_learned_is_flagged(house) -> None:
-    texts = ["Das Essen war leider kalt und der Kellner unfreundlich.", "The food was cold, sadly.", "ok"]
-    warnings = [
-        score.warning for score in sentiment.APPLICATION.run(house.engine, SentimentRequest(texts), HOST).results
-    ]
-    assert "German" in str(warnings[0]) and warnings[1:] == ["", ""]
-
-
 @pytest.mark.parametrize(
-    "text", ["aaaaaaaaaaaa", "haaaaaaaaa", "...", "🗿", "42", "Это очень плохо и мне грустно", "ｱｱｱ", "🚲 🚲",
+    "text", ["aaaaaaaaaaaa", "haaaaaaaaa", "...", "🗿", "42", "🚲 🚲",
              ":/", "8)", "<eos>", "</s><s>", "[SEP]", "<start_of_turn>", "<|im_end|>", "<br>"]
 )  # fmt: skip
 def test_what_a_model_cannot_read_is_unsure_and_says_so(house, text: str) -> None:
@@ -167,6 +159,7 @@ def test_sentences_of_a_text_are_judged_by_themselves(house) -> None:
     assert [len(row.sentences) for row in rows] == [2, 0]
 
 
+FIVE = ("en", "fr", "de", "es", "zh")
 NEGATIVE = {"NEGATIVE": 0.9, "POSITIVE": 0.1}
 
 
@@ -222,58 +215,37 @@ def test_changed_words_are_found(before: str, after: str, gone: list[str], new: 
     assert [before[a:b] for a, b in taken_out] == gone and [after[a:b] for a, b in put_in] == new
 
 
+@pytest.mark.parametrize("text", ["Это очень плохо и мне грустно", "ｱｱｱ"])
+def test_a_script_that_one_of_english_does_not_know_is_told(house, text: str) -> None:
+    known = house.engine.catalogue.models
+    known["sentiment-e5"] = replace(known["sentiment-e5"], languages=("en",))
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST).results
+    assert confidence_in_words(score.score) == "unsure" and score.warning
+
+
 @pytest.fixture
 def five(house) -> str:
-    """A second classifier, which does best in two of its languages; the one that ships is not asked."""
-    return add_five(house.engine.catalogue, "sentiment-minilm", "sentiment-e5", ("fr", "de"))
+    """The classifier has learned five languages, and does well in two of them."""
+    known = house.engine.catalogue.models
+    known["sentiment-e5"] = replace(known["sentiment-e5"], languages=FIVE, best_in=("en", "de"))
+    return "sentiment-e5"
 
 
 @pytest.mark.parametrize(
-    ("text", "judge", "said"),
+    ("text", "said"),
     [
-        ("The food was cold and the waiter was rude.", "sentiment-minilm", ""),
-        ("Das Essen war leider kalt und der Kellner unfreundlich.", "five", ""),
-        ("Le repas était froid et le serveur désagréable.", "five", ""),
-        ("La comida estaba fría y el camarero fue muy desagradable.", "five", "Spanish"),
-        ("Il cibo era freddo e il cameriere è stato davvero scortese.", "five", "Italian"),
-        ("这部电影非常好看，我很喜欢。", "five", "Chinese"),
-        ("ok", "sentiment-minilm", ""),
+        ("The food was cold and the waiter was rude.", ""),
+        ("Das Essen war leider kalt und der Kellner unfreundlich.", ""),
+        ("La comida estaba fría y el camarero fue muy desagradable.", "In Spanish the model does worse"),
+        ("Il cibo era freddo e il cameriere è stato davvero scortese.", "This looks Italian"),
+        ("这部电影非常好看，我很喜欢。", "In Chinese the model does worse"),
+        ("ok", ""),
     ],
-    ids=["en", "de", "fr", "es", "it", "zh", "ok"],
+    ids=["en", "de", "es", "it", "zh", "ok"],
 )
-def test_who_does_best_in_a_texts_language_judges_it(house, five: str, text: str, judge: str, said: str) -> None:
-    result = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST)
-    (score,) = result.results
-    assert (result.model, score.model) == (judge, judge)
-    assert (said in str(score.warning)) if said else score.warning == ""
-
-
-def test_rows_of_several_languages_come_back_in_their_order(house, five: str) -> None:
-    rows = ["Das war sehr schlecht, a bad evening.", "The film was good and they know it.", "Le repas était bon, good."]
-    result = sentiment.APPLICATION.run(house.engine, SentimentRequest([*rows, 5], by_sentence=True), HOST)
-    assert [score.label for score in result.results] == ["negative", "positive", "positive", "neutral"]
-    assert [score.model for score in result.results] == ["five", "sentiment-minilm", "five", ""]
-    assert result.model == "five"
-    chosen = sentiment.APPLICATION.run(house.engine, SentimentRequest(rows, "sentiment-minilm"), HOST)
-    assert {score.model for score in chosen.results} == {"sentiment-minilm"}
-
-
-@pytest.mark.parametrize("why", ["absent", "large"])
-def test_a_classifier_that_is_not_there_or_too_large_judges_nothing(house, five: str, why: str) -> None:
-    catalogue = house.engine.catalogue
-    if why == "absent":
-        catalogue.is_ready = lambda model_id: model_id != five
-    else:
-        catalogue.models[five] = replace(catalogue.find(five), memory_bytes=10**12)
-    text = "Das Essen war leider kalt und der Kellner unfreundlich."
-    result = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST)
-    assert result.model == "sentiment-minilm" and "German" in str(result.results[0].warning)
-
-
-def test_the_page_can_say_who_judges_what(house, five: str) -> None:
-    known = judges.judges(house.engine, sentiment.APPLICATION)
-    told = {id: list(map(str, names)) for id, names in judges.languages_of(known).items()}
-    assert told == {"sentiment-minilm": ["English"], "five": ["French", "German", "Spanish", "Chinese"]}
+def test_a_language_in_which_it_does_worse_is_named(house, five: str, text: str, said: str) -> None:
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest(text), HOST).results
+    assert score.model == five and (said in str(score.warning) if said else score.warning == "")
 
 
 def test_chinese_is_words_to_a_model_that_knows_it(house, five: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +260,7 @@ def test_emotions_are_named_beside_where_their_model_is(house) -> None:
     with pytest.raises(NotFoundError, match="Emotions cannot be named here"):
         sentiment.APPLICATION.run(house.engine, asked, HOST)
     catalogue.models[emotions.MODEL] = replace(
-        catalogue.find("sentiment-minilm"), id=emotions.MODEL, applications=(), best_in=()
+        catalogue.find("sentiment-e5"), id=emotions.MODEL, applications=(), best_in=()
     )
     catalogue.is_ready = lambda model_id: True
     felt = {"joy": 0.7, "neutral": 0.4, "anger": 0.1}
@@ -299,16 +271,6 @@ def test_emotions_are_named_beside_where_their_model_is(house) -> None:
     assert [one.emotions for one in found] == [{"joy": 0.7}, {}, {}] and found[1].warning
     plain = sentiment.APPLICATION.run(house.engine, SentimentRequest("a good film"), HOST).results
     assert plain[0].emotions == {}
-
-
-def test_one_that_does_best_in_every_language_judges_alone(house, five: str) -> None:
-    catalogue = house.engine.catalogue
-    catalogue.models["sentiment-minilm"] = replace(catalogue.find("sentiment-minilm"), best_in=())
-    catalogue.models[five] = replace(catalogue.find(five), best_in=catalogue.find(five).languages)
-    assert [model.id for model in judges.judges(house.engine, sentiment.APPLICATION)] == [five]
-    assert sentiment.APPLICATION.run(house.engine, SentimentRequest("ok"), HOST).model == five
-    catalogue.is_ready = lambda model_id: model_id != five
-    assert sentiment.APPLICATION.run(house.engine, SentimentRequest("ok"), HOST).model == "sentiment-minilm"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_texts_have_their_limits(house: Any) -> None:
     with pytest.raises(TooLargeError):
         run(house, SummarizeRequest("A sentence here. " * (MAX_WRITTEN_CHARACTERS // 16), model=WRITER))
     with pytest.raises(UnsupportedError):
-        run(house, SummarizeRequest(TEXT, model="sentiment-minilm"))
+        run(house, SummarizeRequest(TEXT, model="sentiment-e5"))
 
 
 def test_a_text_with_less_words_says_so(house: Any) -> None:

@@ -563,7 +563,7 @@ def test_a_phrase_is_what_most_of_its_translations_say(text: str, expected: str)
         (TranslateRequest("Hello.", "en", "en"), InputError, "target"),
         (TranslateRequest("Hello there, my friend.", "auto", "en"), InputError, "target"),
         (TranslateRequest("Hello.", "en", "fr", "no-such-model"), NotFoundError, "model"),
-        (TranslateRequest("Hello.", "en", "fr", "sentiment-minilm"), UnsupportedError, "model"),
+        (TranslateRequest("Hello.", "en", "fr", "sentiment-e5"), UnsupportedError, "model"),
         (TranslateRequest("Hallo.", "de", "en", "opus-mt-en-de"), UnsupportedError, "model"),
         (TranslateRequest("Hallo.", "de", "en", "t5-small"), UnsupportedError, "source"),
         (TranslateRequest("Hola.", "es", "en", "t5-small"), InputError, "source"),

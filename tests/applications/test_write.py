@@ -228,7 +228,7 @@ def test_a_language_the_model_cannot_write_is_refused(
         (replace(WHALE, seed=-1), InputError, "seed"),
         (replace(WHALE, stop="end"), InputError, "stop"),  # type: ignore[arg-type]
         (replace(WHALE, model="no-such-model"), NotFoundError, "model"),
-        (replace(WHALE, model="sentiment-minilm"), UnsupportedError, "model"),
+        (replace(WHALE, model="sentiment-e5"), UnsupportedError, "model"),
     ],
 )
 def test_errors_name_their_field(house, request_: WriteRequest, error: type[PeopleError], param: str) -> None:

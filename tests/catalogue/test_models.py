@@ -46,8 +46,8 @@ def test_embedded_models_are_the_contract(catalogue: Catalogue) -> None:
         "firefox-en-pt": "package",
         "firefox-pt-en": "package",
         "multilingual-e5-small": "package",
-        "sentiment-minilm": "local",
-        "answer-minilm": "local",
+        "sentiment-e5": "local",
+        "answer-e5": "local",
         **{path.name: "local" for kind in ("student-*", "*-e5", "*-smollm2") for path in (ROOT / "models").glob(kind)},
     }
 
@@ -82,8 +82,8 @@ def test_defaults_come_first_and_every_application_is_served(catalogue: Catalogu
     first = {id: models[0].id for id, models in served.items()}
     assert first["translate"] == "gemma-3-270m"
     assert first["write"] == "smollm2-135m-instruct"
-    assert first["sentiment"] == "sentiment-minilm"
-    assert first["answer"] == "answer-minilm"
+    assert first["sentiment"] == "sentiment-e5"
+    assert first["answer"] == "answer-e5"
     assert any(model.architecture == "masked" for model in served["explore"])
     assert {model.id for model in served["summarize"]} >= {"bart-large-cnn", "distilbart-cnn-12-6"}
 

@@ -207,7 +207,7 @@ def test_sentiment(visit: Visit, address: str, need: Need) -> None:
 
 
 def test_answer(visit: Visit, address: str, need: Need) -> None:
-    need("answer-minilm")
+    need("answer-e5")
     page = visit(f"{address}/answer")
     press(page, "Find the answer")
     expect(page.locator(f"{BOX} mark")).to_contain_text("Ostberg")
@@ -269,7 +269,7 @@ def expect_brought_into_view(page: Any, came: str) -> None:
 
 @pytest.mark.timeout(480)
 def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: str, need: Need) -> None:
-    for model in ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-e5", "answer-minilm"):
+    for model in ("smollm2-135m-instruct", "gemma-3-270m", "sentiment-e5", "answer-e5"):
         need(model)
     page = visit(f"{address}/finetune?tune_mode=Expert", viewport={"width": 390, "height": 844})
     page.get_by_text("rows to learn from").first.wait_for()
@@ -318,7 +318,7 @@ def test_a_phone_shows_all_in_colours_that_can_be_read(visit: Visit, address: st
 
 
 def test_who_does_not_see_a_plot_reads_its_figures(visit: Visit, address: str, need: Need) -> None:
-    need("sentiment-minilm")
+    need("sentiment-e5")
     page = visit(f"{address}/explore?step=6&look=yes&model6={quote('BERT: looks both ways')}")
     for label in ("Table and files", "What each head is in the habit of"):
         page.get_by_text(label, exact=True).click()

@@ -148,7 +148,7 @@ def test_meaning_in_a_cell(tmp_path: Path) -> None:
     assert found == pytest.approx((vectors @ vectors.T).ravel().tolist(), abs=1e-3)
 
 
-@pytest.mark.parametrize("id", ["smollm2-135m-instruct", "gemma-3-270m", "minilm-l6", "gpt2", "sentiment-minilm"])
+@pytest.mark.parametrize("id", ["smollm2-135m-instruct", "gemma-3-270m", "minilm-l6", "gpt2", "sentiment-e5"])
 def test_a_cell_names_where_the_weights_come_from(id: str) -> None:
     model = read_catalogue().find(id)
     code = notebook.cell("attention", model, AttentionRequest('it\'s "so"'))

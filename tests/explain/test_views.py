@@ -188,7 +188,7 @@ def test_parts_are_folded(bench: Bench) -> None:
     words = fold(pieces, parts)
     assert words == [Part("unkind", 3), Part("man.", 7), Part("So", 5)]
     assert sentences(words) == [Part("unkind man.", 10), Part("So", 5)]
-    found = ask(bench, "why", WhyRequest("bad good", model="sentiment-minilm"))
+    found = ask(bench, "why", WhyRequest("bad good", model="sentiment-e5"))
     assert [part.value for part in found.tokens] == [-1, 1] and found.answer == "positive" and not found.is_exact
 
 
@@ -213,7 +213,7 @@ def test_the_words_of_an_instruction_are_told_from_the_visitors(bench: Bench) ->
 
 @pytest.mark.parametrize(
     ("model_id", "method"),
-    [("smollm2-135m-instruct", "layers"), ("sentiment-minilm", "gradients"), ("answer-minilm", "gradients")],
+    [("smollm2-135m-instruct", "layers"), ("sentiment-e5", "gradients"), ("answer-e5", "gradients")],
 )
 def test_without_a_method_it_is_the_one_that_suits(bench: Bench, model_id: str, method: str) -> None:
     assert ask(bench, "why", WhyRequest("bad good", question="Who?", model=model_id)).method == method
@@ -246,7 +246,7 @@ def test_chinese_tokens_are_words_of_their_own() -> None:
 
 
 def test_a_question_why_is_a_job_that_is_found_again(bench: Bench) -> None:
-    asked = WhyRequest("bad good", messages=(Message("user", "hi"),), model="sentiment-minilm")
+    asked = WhyRequest("bad good", messages=(Message("user", "hi"),), model="sentiment-e5")
     assert taking_apart.find(bench.house, asked, HOST) is None
     taking_apart.begin(bench.house, asked, HOST)
     job = taking_apart.find(bench.house, asked, HOST)
@@ -334,7 +334,7 @@ def test_who_lies_closest_by_hand() -> None:
 def test_a_visitors_oldest_question_makes_room(bench: Bench) -> None:
     """Anybody who may ask may ask why, as a job of their own, which nobody else finds."""
     visitor, other = (Caller(id=id, role="visitor") for id in ("a-browser", "another"))
-    asked = [WhyRequest(f"bad good {number}", model="sentiment-minilm") for number in range(taking_apart.MOST_KEPT + 1)]
+    asked = [WhyRequest(f"bad good {number}", model="sentiment-e5") for number in range(taking_apart.MOST_KEPT + 1)]
     for one in asked:
         taking_apart.begin(bench.house, one, visitor)
         while (job := taking_apart.find(bench.house, one, visitor)) and job.is_alive:

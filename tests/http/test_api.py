@@ -24,7 +24,7 @@ def events(text: str) -> list[dict[str, Any]]:
 def test_healthz_touches_no_model(client: TestClient, bench: Bench) -> None:
     answer = client.get("/healthz")
     assert answer.status_code == 200
-    assert answer.json()["status"] == "ok" and answer.json()["models"]["sentiment-minilm"] == "ready"
+    assert answer.json()["status"] == "ok" and answer.json()["models"]["sentiment-e5"] == "ready"
     assert bench.loads == []
     assert client.head("/healthz").status_code == 200
 
@@ -42,7 +42,7 @@ def test_sentiment_one_and_several(client: TestClient) -> None:
     answer = client.post("/api/sentiment", json={"text": ["a good film", "a bore"]}).json()
     assert [row["label"] for row in answer["results"]] == ["positive", "negative"]
     assert answer["results"][0]["score"] == answer["results"][0]["scores"]["positive"] == 0.9
-    assert client.post("/api/sentiment", json={"text": "good"}).json()["model"] == "sentiment-minilm"
+    assert client.post("/api/sentiment", json={"text": "good"}).json()["model"] == "sentiment-e5"
 
 
 def test_answer_and_no_answer(client: TestClient) -> None:
@@ -84,7 +84,7 @@ def test_views_of_models(client: TestClient) -> None:
     assert weights["axes"] == ["head", "row", "column"] and values.shape == (3, 3, 3)
     np.testing.assert_allclose(values.astype(float).sum(-1), 1, atol=2e-3)
     assert "q4_1" in body["origin"] and [piece["text"] for piece in body["rows"]] == ["one", "two", "three"]
-    wrong = client.post("/api/explore/lens", json={"text": "one", "model": "sentiment-minilm"})
+    wrong = client.post("/api/explore/lens", json={"text": "one", "model": "sentiment-e5"})
     assert wrong.status_code == 422 and wrong.json()["error"]["param"] == "model"
     assert client.post("/api/explore/chain", json={"text": "a b", "rivals": 99}).json()["error"]["param"] == "rivals"
     with client.stream("POST", "/api/explore/lens/stream", json={"text": "one two"}) as streamed:
@@ -196,7 +196,7 @@ def test_an_error_in_the_middle_of_a_stream_comes_as_an_event(client: TestClient
 
 
 def test_a_warning_is_a_string_in_answers_streams_and_the_document(client: TestClient, bench: Bench) -> None:
-    body = {"text": "Das Essen war kalt und der Kellner unfreundlich.", "model": "sentiment-minilm"}
+    body = {"text": "Das Essen war kalt und der Kellner unfreundlich.", "model": "sentiment-e5"}
     (score,) = client.post("/api/sentiment", json=body).json()["results"]
     assert score["warning"].startswith("This looks German")
     assert score["warning"] in client.post("/api/sentiment/stream", json=body).text

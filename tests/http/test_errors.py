@@ -108,8 +108,8 @@ def test_every_error_for_people_keeps_its_status(client: TestClient, bench: Benc
 def test_a_bug_is_logged_under_the_number_that_is_told(
     client: TestClient, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.plan["sentiment-minilm"] = FakeBackend()
-    bench.plan["sentiment-minilm"].fail_with = ZeroDivisionError("secret detail")
+    bench.plan["sentiment-e5"] = FakeBackend()
+    bench.plan["sentiment-e5"].fail_with = ZeroDivisionError("secret detail")
     answer = client.post("/api/sentiment", json={"text": "good"})
     assert answer.status_code == 500 and "secret" not in answer.text
     number = answer.json()["error"]["message"].split()[-1].rstrip(".")

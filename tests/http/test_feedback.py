@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from engine.http import routes
 
-BODY = {"verdict": "wrong passage", "model": "answer-minilm", "answer": "my number 7"}
+BODY = {"verdict": "wrong passage", "model": "answer-e5", "answer": "my number 7"}
 
 
 def test_three_kinds_of_verdict_are_kept_without_texts(client: TestClient, bench: Bench) -> None:
@@ -21,15 +21,15 @@ def test_three_kinds_of_verdict_are_kept_without_texts(client: TestClient, bench
     entries = bench.house.storage.listed("feedback")
     kept = sorted((entry.value["reason"], entry.value["is_good"]) for entry in entries)
     assert kept == [("right", True), ("wrong answer", False), ("wrong passage", False)]
-    assert bench.house.feedback.summed() == [{"page": "answer", "model": "answer-minilm", "up": 1, "down": 2}]
+    assert bench.house.feedback.summed() == [{"page": "answer", "model": "answer-e5", "up": 1, "down": 2}]
 
 
 def test_a_second_verdict_takes_the_firsts_place(client: TestClient, bench: Bench) -> None:
     for verdict in ("right", "wrong"):
-        body = {"verdict": verdict, "model": "sentiment-minilm", "answer": "1", "reason": " too sure "}
+        body = {"verdict": verdict, "model": "sentiment-e5", "answer": "1", "reason": " too sure "}
         assert client.post("/api/sentiment/feedback", json=body).status_code == 204
     (kept,) = bench.house.feedback.reasons()
-    assert kept == {"page": "sentiment", "model": "sentiment-minilm", "is_good": False, "reason": "too sure"}
+    assert kept == {"page": "sentiment", "model": "sentiment-e5", "is_good": False, "reason": "too sure"}
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_requests_models_and_storage_are_told(client: TestClient, bench: Bench) 
     assert found['parlance_http_requests_total{method="GET",path="other",status="404"}'] == 1
     assert found['parlance_http_requests_total{method="other",path="/v1/models",status="405"}'] == 1
     assert found['parlance_http_request_seconds_count{path="/api/sentiment"}'] == 1
-    assert found['parlance_model_requests_total{model="sentiment-minilm",runtime="fake"}'] == 1
+    assert found['parlance_model_requests_total{model="sentiment-e5",runtime="fake"}'] == 1
     assert found['parlance_storage_values{kind="visit"}'] == 1 and found["parlance_storage_up"] == 1
     assert len(asked.headers["x-request-id"]) == 16 != asked.headers["x-request-id"] != answer.headers["x-request-id"]
 

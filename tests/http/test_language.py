@@ -33,7 +33,7 @@ WANTED = {"Accept-Language": f"{CODE}, en;q=0.5"}
         ("/v1/completions", {"model": "gemma-3-270m", "prompt": []}),
         ("/v1/completions", {"model": "gemma-3-270m", "prompt": "a", "n": 0}),
         ("/v1/completions", {"model": "gemma-3-270m", "prompt": "a", "max_tokens": 0}),
-        ("/v1/chat/completions", {"model": "answer-minilm", "messages": [{"role": "user", "content": "a"}]}),
+        ("/v1/chat/completions", {"model": "answer-e5", "messages": [{"role": "user", "content": "a"}]}),
         ("/api/nothing", {}),
     ],
 )
@@ -55,7 +55,7 @@ def test_warnings_in_results_are_said_in_it(brackets: None, client: TestClient) 
 
 
 def test_a_bug_is_told_in_it(brackets: None, client: TestClient, bench: Bench) -> None:
-    bench.plan["sentiment-minilm"] = FakeBackend()
-    bench.plan["sentiment-minilm"].fail_with = ZeroDivisionError("secret detail")
+    bench.plan["sentiment-e5"] = FakeBackend()
+    bench.plan["sentiment-e5"].fail_with = ZeroDivisionError("secret detail")
     answer = client.post("/api/sentiment", json={"text": "good"}, headers=WANTED)
     assert answer.json()["error"]["message"].startswith("⟦Something broke on our side.")

@@ -30,7 +30,7 @@ def official(address: str) -> openai.OpenAI:
 
 def test_models(official: openai.OpenAI) -> None:
     assert {model.id for model in official.models.list()} == {CHAT, BASE, "verse-smollm2"}
-    assert official.models.retrieve("sentiment-minilm").id == "sentiment-minilm"
+    assert official.models.retrieve("sentiment-e5").id == "sentiment-e5"
     with pytest.raises(openai.NotFoundError):
         official.models.retrieve("nobody")
 
@@ -208,7 +208,7 @@ def test_what_is_not_offered_is_refused_by_name(client: TestClient, bench: Bench
         ({"seed": -(2**63) - 1}, 400, "seed"),
         ({"top_logprobs": 2}, 400, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, 400, "top_logprobs"),
-        ({"model": "sentiment-minilm"}, 422, "model"),
+        ({"model": "sentiment-e5"}, 422, "model"),
         ({"messages": [{"role": "user", "content": "x" * 15_000}] * 2}, 413, "messages"),
         ({"messages": [*HELLO, {"role": "user", "content": "x" * 20_001}]}, 413, "messages[1].content"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, 400, "messages[0].content[0]"),

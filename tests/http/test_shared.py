@@ -135,18 +135,18 @@ def test_a_model_that_changed_or_went_is_told(bench: Bench, monkeypatch: pytest.
 
 def test_a_demo_leads_to_the_page_of_its_model(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.local, "weights", lambda model_id: "one")
-    link = sharing.demo(bench.house, "sentiment-minilm", MAKER)
+    link = sharing.demo(bench.house, "sentiment-e5", MAKER)
     with public(bench, OTHER) as client:
         page = client.get(link.path)
-        assert page.status_code == 200 and 'url=/sentiment?judge=Sentiment-Minilm"' in page.text
-        assert 'property="og:title" content="Sentiment-Minilm"' in page.text
+        assert page.status_code == 200 and 'url=/sentiment?judge=Sentiment-E5"' in page.text
+        assert 'property="og:title" content="Sentiment-E5"' in page.text
         monkeypatch.setattr(bench.local, "weights", lambda model_id: None)
         assert "is not on this server any more" in client.get(link.path).text
-    bench.engine.catalogue.models["sentiment-minilm"] = replace(
-        bench.engine.catalogue.find("sentiment-minilm"), applications=()
+    bench.engine.catalogue.models["sentiment-e5"] = replace(
+        bench.engine.catalogue.find("sentiment-e5"), applications=()
     )
     with pytest.raises(ConflictError, match="No page offers"):
-        sharing.demo(bench.house, "sentiment-minilm", MAKER)
+        sharing.demo(bench.house, "sentiment-e5", MAKER)
 
 
 def test_links_have_an_end_in_number_and_need_their_storage(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

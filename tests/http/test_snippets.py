@@ -37,8 +37,8 @@ NASTY = "It's a \"test\" of $HOME, `date`, \\n and 'quotes'. 很好 😀 <b>\nSe
 def asked(id: str) -> Any:
     """A request with what shells and Python would trip over, as a page makes it."""
     if id == "answer":
-        return replace(APPLICATIONS[id].samples[0], context=NASTY, model="answer-minilm")
-    models = {"write": "smollm2-135m-instruct", "summarize": "smollm2-135m-instruct", "sentiment": "sentiment-minilm"}
+        return replace(APPLICATIONS[id].samples[0], context=NASTY, model="answer-e5")
+    models = {"write": "smollm2-135m-instruct", "summarize": "smollm2-135m-instruct", "sentiment": "sentiment-e5"}
     first = APPLICATIONS[id].samples[0]
     return replace(first, text=NASTY if id != "summarize" else f"{first.text} {NASTY}", model=models.get(id))
 

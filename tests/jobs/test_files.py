@@ -315,7 +315,7 @@ def test_rows_are_judged_with_figures(bench: Bench) -> None:
     assert figures["over_time"]["period"] == "day" and len(figures["over_time"]["periods"]) == 4
     assert [one["row"] for one in figures["ends"]["positive"]] == [2, 4]
     assert sum(map(sum, figures["histogram"].values())) == 4
-    assert len(bench.backends["sentiment-minilm"].seen) == 3  # what is equal is asked once
+    assert len(bench.backends["sentiment-e5"].seen) == 3  # what is equal is asked once
 
 
 class Grumbler(FakeBackend):
@@ -329,7 +329,7 @@ def test_two_results_of_a_file_are_told_apart_row_by_row(bench: Bench) -> None:
     bench.engine.catalogue.add(model("grumbler", architecture="classification", applications=("sentiment",)))
     bench.plan["grumbler"] = Grumbler()
     first = ended(bench, begin(bench, "r.csv", "id,review\n1,a good film\n2,\n3,a bad film\n", SentimentFile()))
-    assert first.result["models"] == ["sentiment-minilm"] and comparing.twins(bench.house, first, HOST) == []
+    assert first.result["models"] == ["sentiment-e5"] and comparing.twins(bench.house, first, HOST) == []
     assert [one.id for one in comparing.others(bench.house, first)] == ["grumbler"]
     second = ended(bench, comparing.begin_again(bench.house, first, "grumbler", HOST))
     assert desk.order_of(second) == SentimentFile("grumbler") and comparing.twins(bench.house, second, BOB) == []

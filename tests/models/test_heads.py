@@ -20,11 +20,11 @@ from engine.backends.e5.conversion import COPY
 from engine.backends.pytorch import packed
 from engine.backends.pytorch.loading import load_tokenizer
 from engine.requests import Extraction, Span
-from models.recipes import answers, answers_data, sentiments, sentiments_data, translated_sentences
+from models.recipes import answers, answers_data, sentiment_corpora, sentiments, sentiments_data, translated_sentences
 from models.recipes.answers_data import Asked, Elsewhere, Parts, read_rows, shortened, stretch
 from models.recipes.head_export import export, fit_temperature
 from models.recipes.head_training import LEARNING, Trainer, train
-from models.recipes.sentiment import LABELS
+from models.recipes.sentiment_corpora import LABELS
 from models.recipes.sentiments_data import Said
 from tests.backends import e5_files
 
@@ -235,16 +235,16 @@ def test_written_sentences_are_many_and_different_in_each_language() -> None:
 def test_the_sentences_learned_from_repeat_none_that_is_measured(
     shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    films, whole = sentiments_data.sentiment, sentiments_data.sentiment.polarity_sentences
+    films, whole = sentiment_corpora, sentiment_corpora.polarity_sentences
     monkeypatch.setattr(films, "polarity_sentences", lambda data: itertools.islice(whole(data), 300))
     for name in ("review_passages", "labelled_sentences"):
         monkeypatch.setattr(films, name, lambda data: iter(()))
     rows = sentiments_data.read_rows(shared_data)
     assert set(rows.learned) == set(sentiments_data.SHARES) and all(rows.learned.values())
     assert sum(sentiments_data.SHARES.values()) == pytest.approx(1)
-    keys = {sentiments_data.sentiment.key(text) for text, _ in sentiments_data.sst_dev(shared_data / "sentiment")}
+    keys = {sentiment_corpora.key(text) for text, _ in sentiments_data.sst_dev(shared_data / "sentiment")}
     english = [row for part in rows.learned.values() for row in part if row.language == "en"]
-    assert len(english) > 30_000 and not keys & {sentiments_data.sentiment.key(row.text) for row in english}
+    assert len(english) > 30_000 and not keys & {sentiment_corpora.key(row.text) for row in english}
     assert {row.language for row in rows.choosing} == {"en", "fr", "de", "es", "zh"}
     tweets = sentiments_data.tweets(shared_data, "fr")
     assert len(tweets) == 1839 + 324 and "\\u" not in "".join(row.text for row in tweets)

@@ -129,7 +129,7 @@ def test_what_was_right_is_kept_without_texts(open_page: Open, bench: Bench) -> 
     pills = next(one for one in app.get("button_group") if one.key and one.key.startswith("verdict-"))
     pills.set_value("wrong passage").run()
     (entry,) = bench.house.storage.listed("feedback")
-    assert entry.value == {"page": "answer", "model": "answer-minilm", "is_good": False, "reason": "wrong passage"}
+    assert entry.value == {"page": "answer", "model": "answer-e5", "is_good": False, "reason": "wrong passage"}
     (field,) = [one for one in app.text_input if (one.key or "").startswith("verdict-")]
     field.set_value("it is of another town").run()
     (entry,) = bench.house.storage.listed("feedback")

@@ -136,7 +136,7 @@ def test_a_file_of_rows_is_judged_with_charts(bench: Bench, open_page: Open) -> 
     app.session_state[f"code-{job.id}"] = True
     app = app.run()
     assert any(
-        "/api/sentiment/file?name=films.csv&model=sentiment-minilm&column=review&date=day" in code.value
+        "/api/sentiment/file?name=films.csv&model=sentiment-e5&column=review&date=day" in code.value
         for code in app.code
     )
     assert "Everything (JSON)" in [button.label for button in app.get("download_button")] and not app.exception
@@ -149,7 +149,7 @@ def test_a_file_is_judged_by_another_model_too_and_both_are_compared(bench: Benc
 
     bench.engine.catalogue.add(model("grumbler", architecture="classification", applications=("sentiment",)))
     bench.plan["grumbler"] = Grumbler()
-    app = open_page("sentiment", rows="file", judge="sentiment-minilm")
+    app = open_page("sentiment", rows="file", judge="sentiment-e5")
     app.file_uploader(key="review_file").upload("a.csv", b"review\na good film\na bad film\n").run()
     app = click(app, "Judge the file")
     ended(bench, "sentiment")

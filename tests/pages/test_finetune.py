@@ -305,7 +305,7 @@ def test_a_check_tells_costs_and_shows_the_batch(
     assert "Row 3 is longer." in page and "&lt;script&gt;" in page
     assert "<script>" not in "".join(str(each.proto.body) for each in app.get("html"))
     assert charts(app)["Tokens a row"]["layout"]["shapes"] and jobs.listed(settings) == []
-    app = app.selectbox(key="tune_base_classification").set_value("sentiment-minilm").run()
+    app = app.selectbox(key="tune_base_classification").set_value("sentiment-e5").run()
     assert "have changed since the last check" in drawn(app)
 
 

@@ -98,7 +98,7 @@ def test_thumbs_reach_the_host_without_the_text(open_page: Open, bench: Bench) -
     click(app, "Judge")
     (thumbs,) = app.feedback
     thumbs.set_value(1).run()
-    assert bench.house.feedback.summed() == [{"page": "sentiment", "model": "sentiment-minilm", "up": 1, "down": 0}]
+    assert bench.house.feedback.summed() == [{"page": "sentiment", "model": "sentiment-e5", "up": 1, "down": 0}]
     thumbs.set_value(0).run()
     assert bench.house.feedback.summed()[0]["down"] == 1 and not app.exception
 

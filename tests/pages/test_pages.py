@@ -276,7 +276,7 @@ def test_wrong_input_gets_a_sentence(
 
 
 def test_a_bug_shows_a_number_and_no_trace(open_page: Open, bench: Bench) -> None:
-    backend = bench.plan["sentiment-minilm"] = FakeBackend()
+    backend = bench.plan["sentiment-e5"] = FakeBackend()
     backend.fail_with = ZeroDivisionError("secret detail")
     app = click(open_page("sentiment"), "Judge")
     assert "report the number" in app.error[0].value and "secret" not in drawn(app) and not app.exception
@@ -346,9 +346,9 @@ def test_where_the_hub_cannot_be_reached_the_page_says_so_by_its_button_and_what
 
 
 def test_a_card_is_shown_when_it_is_opened(open_page: Open, bench: Bench) -> None:
-    for id in ("sentiment-minilm", "gemma-3-270m"):
+    for id in ("sentiment-e5", "gemma-3-270m"):
         bench.engine.catalogue.add(read_catalogue().models[id])
-    app = open_page("models", managed="sentiment-minilm")
+    app = open_page("models", managed="sentiment-e5")
     assert "GoEmotions" not in drawn(app)
     app.session_state["card"] = True
     assert "GoEmotions" in drawn(app.run()) and "What it is bad at" not in drawn(app) and not app.exception
@@ -364,13 +364,13 @@ def test_sizes_on_the_models_page_are_what_was_measured(
 
     def row() -> dict[str, str]:
         (table,) = open_page("models").dataframe
-        found = next(row for row in table.value.to_dict("records") if row["Id"] == "sentiment-minilm")
+        found = next(row for row in table.value.to_dict("records") if row["Id"] == "sentiment-e5")
         return {str(name): str(cell) for name, cell in found.items()}
 
     assert (row()["On disk"], row()["In memory"]) == ("10\u00a0bytes", "")
     click(open_page("sentiment"), "Judge")
     assert row()["In memory"] == "2.0\u00a0kB"
-    bench.engine.unload("sentiment-minilm", HOST)
+    bench.engine.unload("sentiment-e5", HOST)
     assert row()["In memory"] == "2.0\u00a0kB", "as it was when it was last there"
 
 
@@ -378,7 +378,7 @@ def test_of_a_model_in_two_runtimes_the_larger_is_kept_and_not_one_after_the_oth
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(bench.engine), "weights", lambda self, model_id: "hash")
-    name, sizes = "sentiment-minilm", (3_000, 2_000)
+    name, sizes = "sentiment-e5", (3_000, 2_000)
     first = ModelStatus(name, name, "one", "ready", 1_000, "cpu", "int8", 0, 0, 0, None, None)
     models = tuple(replace(first, runtime=f"runtime {size}", measured_bytes=size) for size in sizes)
     written: list[Any] = []
@@ -407,12 +407,12 @@ def test_a_wrong_sentence_stands_beside_the_inputs(open_page: Open) -> None:
 def test_models_can_be_unloaded(open_page: Open, bench: Bench) -> None:
     click(open_page("sentiment"), "Judge")
     app = click(open_page("models"), "Unload")
-    assert bench.backends["sentiment-minilm"].is_closed and not app.exception
+    assert bench.backends["sentiment-e5"].is_closed and not app.exception
 
 
 def test_a_visitor_of_a_public_site_is_not_offered_to_unload(open_page: Open, bench: Bench) -> None:
     click(open_page("sentiment"), "Judge")
     bench.local.settings = replace(bench.engine.settings, is_public=True)
     app = open_page("models")
-    assert bench.engine.is_loaded("sentiment-minilm")
+    assert bench.engine.is_loaded("sentiment-e5")
     assert not [button for button in app.button if button.label in ("Unload", "Delete")]

@@ -100,7 +100,7 @@ def test_one_click_on_a_finished_run_gives_its_demo(
     served = settings.runs_folder / run_id / "served"
     served.mkdir()
     (served / "model.json").write_text("{}")
-    model = replace(bench.engine.catalogue.find("sentiment-minilm"), id=f"run-{run_id}", title="Diagnoses")
+    model = replace(bench.engine.catalogue.find("sentiment-e5"), id=f"run-{run_id}", title="Diagnoses")
     bench.engine.catalogue.add(model)
     app.run()
     (link,) = bench.house.links.of(app.session_state["visitor"])

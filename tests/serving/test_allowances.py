@@ -131,7 +131,7 @@ def test_a_public_site_takes_shorter_texts_and_fewer_rows(bench: Bench, text: An
 
 def test_what_is_repeated_from_memory_costs_no_tokens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.local, "weights", lambda model_id: "one")
-    bench.engine.run("sentiment-minilm", [Classify("good")], ANN)
+    bench.engine.run("sentiment-e5", [Classify("good")], ANN)
     greedy = Generate("one two", sampling=Sampling(5, temperature=0))
     for _ in range(2):
         bench.engine.run("gemma-3-270m", [greedy], ANN)

@@ -84,6 +84,11 @@ def test_a_run_on_the_encoder_keeps_a_head_that_is_judged_and_leaves_whole(setti
     assert not verdict.has_new_head and verdict.metrics["accuracy"] == pytest.approx(metrics["eval_accuracy"], abs=4)
     again, _, new = encoders.start(folder / "model", "AutoModelForSequenceClassification")
     assert new == () and again.config.num_labels == 2
+    for other, options in (("QuestionAnswering", {}), ("SequenceClassification", {"num_labels": 5})):
+        body, _, new = encoders.start(folder / "model", f"AutoModelFor{other}", **options)
+        assert new == (("qa_outputs",) if not options else ("classifier",))
+        layer = "bert.encoder.layer.0.output.dense.weight"
+        torch.testing.assert_close(body.state_dict()[layer], again.state_dict()[layer])
 
     target = settings.runs_folder / "whole"
     target.mkdir()
@@ -126,7 +131,8 @@ def test_the_encoder_is_a_base_where_a_head_is_put_on_it() -> None:
     catalogue = read_catalogue()
     for id, task in tasks.registry().items():
         assert (encoders.ENCODER in task.known_bases(catalogue)) == (id in ("classification", "answer")), id
-    assert not [base for base in tasks.find("classification").known_bases(catalogue) if base.endswith("-e5")]
+    ours = [base for base in tasks.find("classification").known_bases(catalogue) if base.endswith("-e5")]
+    assert ours == ["sentiment-e5", "answer-e5"]
 
 
 def test_a_head_whose_encoder_is_gone_says_so(settings: Settings, tmp_path: Path) -> None:

@@ -92,9 +92,18 @@ def load(
     """The encoder, or a class with a head on it, with its table packed; `options` go to the configuration.
 
     A head's folder holds its layers alone; the embeddings are in the folder of its base, and so are the layers where it
-    holds an adapter. Without a base what is not in the folder is new. Raises OSError, SafetensorError, KeyError or
-    RuntimeError where files are missing or damaged.
+    holds an adapter. Raises OSError, SafetensorError, KeyError or RuntimeError where files are missing or damaged.
     """
+    module, new = load_with_new(folder, auto_class, dtype, base, **options)
+    if base and new:
+        raise KeyError(new[0])
+    return module
+
+
+def load_with_new(
+    folder: Path, auto_class: str, dtype: torch.dtype = torch.float32, base: Path | None = None, **options: Any
+) -> tuple[Any, list[str]]:
+    """As `load`, and the names of what is new: what the folder lacks beside the encoder, or has in another shape."""
     config = transformers.AutoConfig.from_pretrained(folder, **LOCAL, **options)
     pieces = config.vocab_size
     config.vocab_size = 1 + (config.pad_token_id or 0)  # no table of floats is made to be thrown away
@@ -107,10 +116,12 @@ def load(
     tensors, encoder.embeddings.word_embeddings = _read((base or folder) / WEIGHTS, dtype, part)
     prefix = "" if encoder is module else f"{module.base_model_prefix}."
     tensors = _adapted({prefix + name: value for name, value in tensors.items()}, own)
-    missing = module.load_state_dict(tensors, strict=False).missing_keys
-    if (base and missing) or [name for name in missing if ".layer." in name or "embeddings." in name]:
-        raise KeyError(missing[0])
-    return module.to(dtype)
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    fitting = {name: value for name, value in tensors.items() if shapes.get(name) == value.shape}
+    missing = module.load_state_dict(fitting, strict=False).missing_keys
+    if damaged := [name for name in missing if ".layer." in name or "embeddings." in name]:
+        raise KeyError(damaged[0])
+    return module.to(dtype), missing
 
 
 def _head(file: Path) -> dict[str, Tensor]:

@@ -181,9 +181,9 @@ class TrainingTask:
 
     def _reads(self, model: Model, catalogue: Catalogue) -> bool:
         """Those of a large family only once they are here; students only where sentences are translated, and the
-        multilingual encoder itself only where a head is put on it."""
+        multilingual encoder only where a head is put on it, itself or with the head of an application."""
         is_fit = model.runtime != "marian" or "source_language" in self.settings
-        is_fit &= model.runtime != "packed" or (self.is_headed and not model.source.carrier)
+        is_fit &= model.runtime != "packed" or (self.is_headed and bool(model.applications))
         is_offered = model.source.is_listed or catalogue.is_ready(model.id)
         return model.runtime in READ_BY_TRAINING and is_fit and is_offered
 

@@ -1,10 +1,7 @@
-"""How `models/sentiment-minilm` was made.
+"""English sentences with a judgement, by where they come from; all may be shipped in weights.
 
-    python -m models.recipes.sentiment --data DATA --base MINILM --lexicon vader_lexicon.txt --run RUN
-
-DATA is the folder with `sentiment/` and `text/`; the lexicon is in the package vaderSentiment 3.3.2.
-Only corpora whose licence lets weights be shipped. Every row that repeats a sentence of SST-2's dev set is taken out
-first (the Pang & Lee snippets hold nearly all of them), so that the figure measured on it is honest.
+`data` is the folder `sentiment/`. What repeats a sentence of SST-2's dev set, which measures, is known by `Held`: the
+Pang & Lee snippets hold nearly all of them.
 """
 
 from __future__ import annotations
@@ -12,24 +9,14 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import random
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.requests import clean_text
-from engine.training.columns import MAX_TEXT_CHARACTERS
-from engine.training.config import TrainingConfig
-from models.recipes import read_arguments, train_stages
-
 Row = tuple[str, str]
-SEED = 13
 LABELS = ("negative", "neutral", "positive")
-HELD_OUT = 800
-"""Pang & Lee sentences kept for choosing the checkpoint."""
 COMMENTS_PER_LABEL = {"negative": 1500, "neutral": 3000, "positive": 1500}
 """GoEmotions rows taken, so that they do not drown the reviews."""
 PASSAGES_PER_REVIEW = 2
@@ -38,8 +25,6 @@ PASSAGES_PER_REVIEW = 2
 LONG_KEY, FEW_WORDS, SAME_WORDS = 20, 5, 0.8
 """A held sentence of this many letters is looked for inside rows; one of this many words counts as repeated where a
 row has this share of them (SST-2 is cut from the Pang & Lee snippets, often to a part of one)."""
-CLEAR_VALENCE = 1.0
-"""Least mean rating of a word, of 4, that makes it a row."""
 
 
 class Held:
@@ -122,106 +107,9 @@ def verses(data: Path) -> Iterator[Row]:
             yield row[1], names[row[-1]]
 
 
-def rated_words(lexicon: Path) -> Iterator[Row]:
-    """Words of the VADER lexicon (Hutto & Gilbert 2014), MIT, that its ten raters found clearly good or bad."""
-    for line in lexicon.read_text(encoding="utf-8").splitlines():
-        word, mean, *_ = line.split("\t")
-        if word.isalpha() and abs(float(mean)) >= CLEAR_VALENCE:
-            yield word, "positive" if float(mean) > 0 else "negative"
-
-
 def sst_dev(data: Path) -> list[Row]:
     """SST-2's dev set: measured on, never learned from."""
     with (data / "sst2" / "dev.tsv").open(encoding="utf-8") as file:
         next(file)
         pairs = [line.rstrip("\n").split("\t", 1) for line in file]
     return [(text, "positive" if label == "1" else "negative") for label, text in pairs]
-
-
-@dataclass(frozen=True)
-class Files:
-    """What `write_data` wrote, as JSONL."""
-
-    train: Path
-    finish: Path
-    """The training rows without single words and passages of long reviews, whose labels are the roughest."""
-    validation: Path
-    sst_dev: Path
-
-
-def write_data(data: Path, lexicon: Path, folder: Path) -> Files:
-    """Write the rows of both stages, the held-out rows and SST-2 dev into the folder; print how many were left out."""
-    rng = random.Random(SEED)
-    dev = sst_dev(data)
-    measured = Held([text for text, _ in dev])
-    polarity = list(polarity_sentences(data))
-    clean = [row for row in polarity if not measured.repeats(row[0])]
-    print(f"{len(polarity) - len(clean)} of {len(polarity)} Pang & Lee snippets repeat SST-2 dev and were taken out")
-    rng.shuffle(clean)
-    validation, learned = clean[:HELD_OUT], clean[HELD_OUT:]
-    passages = list(review_passages(data))
-    others = [*labelled_sentences(data), *passages, *comments(data, rng), *verses(data), *rated_words(lexicon)]
-    chosen_by = Held([text for text, _ in validation])
-    kept = [row for row in others if not measured.repeats(row[0]) and not chosen_by.repeats(row[0])]
-    print(f"{len(others) - len(kept)} of {len(others)} other rows repeat SST-2 dev or the held-out rows")
-    train = [*learned, *kept]
-    rng.shuffle(train)
-    rough = {text for text, _ in passages}
-    finish = [row for row in train if " " in row[0] and row[0] not in rough]
-    folder.mkdir(parents=True, exist_ok=True)
-    files = Files(*(folder / f"{name}.jsonl" for name in ("train", "finish", "validation", "sst2-dev")))
-    write(files.train, train)
-    write(files.finish, finish)
-    write(files.validation, validation)
-    write(files.sst_dev, dev)
-    return files
-
-
-def write(path: Path, rows: list[Row]) -> None:
-    """Write rows as JSONL with the columns text and label, the texts as the page Fine-tune takes them."""
-    lines = (json.dumps({"text": clean_text(t, "text", MAX_TEXT_CHARACTERS), "label": label}) for t, label in rows)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def main() -> None:
-    """Prepare the data, write both configs and, unless told only to prepare, train in two stages and measure."""
-    options = read_arguments(__doc__, "data", "base", "lexicon", "run")
-    run: Path = options.run
-    files = write_data(options.data / "sentiment", options.lexicon, run / "data")
-    first = TrainingConfig(
-        task="classification",
-        base=str(options.base),
-        train_file=str(files.train),
-        validation_file=str(files.validation),
-        epochs=2.0,
-        batch_size=32,
-        max_length=128,
-        learning_rate=6e-5,
-        label_smoothing=0.05,
-        average_decay=0.997,
-        evaluations_per_epoch=2,
-        threads=options.threads,
-        seed=SEED,
-        labels=LABELS,
-    )
-    second = replace(
-        first,
-        base=str(run / "first" / "model"),
-        train_file=str(files.finish),
-        epochs=1.0,
-        learning_rate=5e-5,
-        average_decay=0.99,
-    )
-
-    stages = ((run / "first", first), (run, second))
-    train_stages(stages, is_prepared_only=options.prepare)
-    if options.prepare:
-        return
-
-    from engine.training.measure import measure
-
-    print(json.dumps({"sst2_dev": measure(run / "model", files.sst_dev, options.threads)}))
-
-
-if __name__ == "__main__":
-    main()
