@@ -216,6 +216,9 @@ def test_models_are_small_and_have_cards() -> None:
     files = [file for file in files if file.suffix != ".gguf"]  # made of an adapter when it is first used
     sizes = [file.stat().st_size for file in files]
     assert max(sizes, default=0) <= 60 * 2**20 and sum(sizes) <= 200 * 2**20
+    weights = {folder.name: (folder / "model.safetensors").stat().st_size for folder in folders}
+    translators = sum(size for name, size in weights.items() if name.startswith("student-"))
+    assert translators <= 130 * 10**6 and sum(weights.values()) - translators <= 70 * 10**6
     for folder in folders:
         card = (folder / "README.md").read_text(encoding="utf-8")
         for word in ("icen", "python -m models.recipes", "Data"):
