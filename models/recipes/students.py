@@ -6,7 +6,8 @@
 DATA holds `translation/`; ENPT is the parent's folder in the cache (of fr-en, `--parent ENPT --head PTEN`: the first
 translates English for the alignment, the second is the parent). The first form trains at an even rate until it has seen
 so many target tokens, and goes on from its checkpoint when started again; the second takes its checkpoint and lets the
-rate fall to nothing, on better data, into RUN/finished, which leaves the checkpoint as it is. A new run with
+rate fall to nothing, on better data, into RUN/finished, which leaves the checkpoint as it is. With `--quick` the first
+sees twice as many tokens an hour on a processor without bfloat16. A new run with
 `--start models/student-en-fr` begins with what ships instead of the parent.
 """
 
@@ -31,7 +32,7 @@ from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
 from engine.files import read_json
 from models.recipes.pieces import batches_of, follow, put_back, tensors_of
-from models.recipes.smoothed_loss import smoothed_loss
+from models.recipes.smoothed_loss import sampled_loss, smoothed_loss
 from models.recipes.student_data import Pair, Pairs, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
 from models.recipes.student_translations import translated
@@ -61,6 +62,8 @@ RATES = {
     },
 }
 """Rate by part, for the side whose language is new: the rest knows its work and is to keep it."""
+STILL = {"target": ("encoder.", "source_embedding."), "source": ("target_embedding.", "output_bias")}
+"""What a quick run leaves as it is: of English sources all that reads them."""
 WARM_STEPS = 150
 SMOOTHING = 0.1
 AVERAGE_DECAY = 0.9985
@@ -110,9 +113,11 @@ class Direction:
 class Trainer:
     """Weights, their running mean, Adam's moments, and how far it is."""
 
-    def __init__(self, task: Direction, student: Student, folder: Path, *, is_mixed: bool = False) -> None:
+    def __init__(
+        self, task: Direction, student: Student, folder: Path, *, is_mixed: bool = False, is_quick: bool = False
+    ) -> None:
         self.task, self.student, self.folder = task, student.train(), folder
-        self.is_mixed = is_mixed
+        self.is_mixed, self.is_quick = is_mixed, is_quick
         self.progress = Progress()
         self.rates = RATES[task.side]
         self.named = dict(student.named_parameters())
@@ -121,8 +126,8 @@ class Trainer:
             for part, rate in self.rates.items()
         ]
         assert sum(len(group["params"]) for group in groups) == len(self.named)
-        for value in self.named.values():
-            value.requires_grad_(True)
+        for name, value in self.named.items():
+            value.requires_grad_(not (is_quick and name.startswith(STILL[task.side])))
         self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-9, fused=True)
         self.mean = {name: value.detach().clone() for name, value in self.named.items()}
 
@@ -149,8 +154,8 @@ class Trainer:
             states, _ = self.student.decode(self.student.encode(sources, lengths), targets)
         weight, bias = self.student.target_embedding.weight, self.student.output_bias
         dtype = torch.bfloat16 if self.is_mixed else torch.float32
-        loss = smoothed_loss(states[is_real], weight, bias, targets[is_real], SMOOTHING, dtype)
-        return loss, sum(target_lengths)
+        judge = sampled_loss if self.is_quick else smoothed_loss
+        return judge(states[is_real], weight, bias, targets[is_real], SMOOTHING, dtype), sum(target_lengths)
 
     def averaged(self) -> Student:
         """The student with the running mean of its weights."""
@@ -322,6 +327,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a shipped folder to go on from, where its checkpoint is lost")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--mixed", action="store_true", help="matrix products in bfloat16 (processors with AMX)")
+    parser.add_argument("--quick", action="store_true", help="leave what reads or writes English, and judge few words")
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY_SIZE)
     parser.add_argument("--tokens", type=float, default=40e6)
     parser.add_argument("--finish", type=float, help="target tokens over which the rate falls to nothing")
@@ -329,7 +335,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
     task, child = open_run(options)
-    trainer = Trainer(task, child, options.run, is_mixed=options.mixed)
+    trainer = Trainer(task, child, options.run, is_mixed=options.mixed, is_quick=options.quick)
     if not trainer.load(options.run):
         print(f"before training: BLEU {trainer.bleu():.2f}", flush=True)
     if options.finish is None:

@@ -107,6 +107,11 @@ def test_a_child_learns_goes_on_and_is_exported(
     first = mixed.step(rows, 1.0)
     assert min(mixed.step(rows, 1.0) for _ in range(5)) < first
     assert {value.dtype for value in mixed.named.values()} == {torch.float32}
+    quick = Trainer(again_task, again_child, tmp_path, is_quick=True)
+    before = {name: value.detach().clone() for name, value in quick.named.items()}
+    quick.step(rows, 1.0)
+    same = {name.split(".")[0] for name, value in quick.named.items() if torch.equal(value, before[name])}
+    assert same == ({"encoder", "source_embedding"} if pair == "en-fr" else {"target_embedding", "output_bias"})
     again = Trainer(*open_run(given), tmp_path)
     assert again.load(tmp_path)
     train(again, again.progress.tokens + 500, tmp_path / "finished", again.progress.tokens)
@@ -142,3 +147,14 @@ def test_the_loss_by_a_few_rows_is_torchs_own(rows: int) -> None:
         sides.append([loss.detach(), *(one.grad for one in leaves)])
     for ours, theirs in zip(*sides, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_over_some_words_is_the_whole_one_in_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    states, weight, bias = torch.randn(6, 8), torch.randn(50, 8) / 4, torch.randn(50)
+    targets = torch.tensor([1, 4, 4, 0, 9, 30])
+    whole = float(smoothed_loss.smoothed_loss(states, weight, bias, targets, 0.0))
+    assert float(smoothed_loss.sampled_loss(states, weight, bias, targets, 0.0)) == pytest.approx(whole, abs=1e-5)
+    monkeypatch.setattr(smoothed_loss, "SAMPLED", 15)
+    found = [float(smoothed_loss.sampled_loss(states, weight, bias, targets, 0.0)) for _ in range(200)]
+    assert sum(found) / len(found) == pytest.approx(whole, abs=0.1) and len(set(found)) > 100
