@@ -105,7 +105,7 @@ def test_memory_is_that_of_the_innermost_group(tmp_path: Path, own: str, names: 
 def test_a_small_machine_has_small_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings_module, "available_memory_bytes", lambda: 2**30)
     assert (read_settings({}).slots, read_settings({}).context_tokens) == (1, 2048)
-    assert read_settings({"PARLANCE_SLOTS": "3"}).slots == 3 and read_settings({}).memory_bytes == int(0.4 * 2**30)
+    assert read_settings({"PARLANCE_SLOTS": "3"}).slots == 3 and read_settings({}).memory_bytes == 2**29
     monkeypatch.setattr(settings_module, "available_memory_bytes", lambda: 2 * 2**30)
     assert (read_settings({}).slots, read_settings({}).context_tokens) == (32, 4096)
     assert read_settings({}).memory_bytes == int(0.7 * 2 * 2**30)

@@ -14,8 +14,10 @@ from engine.backends import cores, threads
 from engine.backends.ct2.conversion import COPY
 from engine.backends.loader import load
 from engine.catalogue.models import read_catalogue
+from engine.catalogue.sources.folder import Folder
 from engine.catalogue.store import Store
 from engine.settings import Settings
+from tests.backends.checkpoints import bert
 
 
 @pytest.fixture(autouse=True)
@@ -98,11 +100,13 @@ def test_the_command_keeps_what_the_rounds_agree_on(
         threads.main()
 
 
-def test_the_embedded_encoder_is_measured_as_it_serves_and_takes_the_number(tmp_path: Path) -> None:
-    settings = kept(tmp_path, transformers=1)
+def test_an_encoder_is_measured_as_it_serves_and_takes_the_number(tmp_path: Path) -> None:
+    settings, folder = kept(tmp_path, transformers=1), bert(tmp_path / "model", "SequenceClassification")
     store = Store(replace(settings, device="cpu"), read_catalogue())
-    model = store.catalogue.find(threads.PROBES["transformers"])
-    COPY.made(store.path(model.id))
+    probe = store.catalogue.find(threads.PROBES["transformers"])
+    model = replace(probe, runtime="transformers", source=Folder(str(folder)))
+    store.catalogue.models[model.id] = model
+    COPY.made(folder)
     try:
         for dtype in ("auto", "float32"):
             assert threads._speed("transformers", store, replace(store.settings, dtype=dtype))(2) > 0
