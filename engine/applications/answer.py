@@ -27,11 +27,18 @@ MAX_QUESTION_CHARACTERS = 1_000
 MAX_TOP_K = 20
 MIN_WORDS = 4
 """Words of a passage whose language can be told; Chinese and Japanese, written without spaces, by their letters."""
+_VERBS = {
+    "en": "is|are|was|were|am|do|does|did|can|could|will|would|has|have|had|should|may|might|must|shall",
+    "fr": "est-ce que|a-t-(?:il|elle|on)|est-(?:il|elle|ce)|sont-(?:ils|elles)|peut-on",
+    "de": "ist|sind|war|waren|hat|haben|hatte|kann|konnte|können|wird|werden|wurde|darf|muss|soll|gibt es|gab es",
+    "es": "¿?(?:es|está|están|son|era|fue|fueron|ha|han|hay|puede|pueden|tiene|tienen)",
+}
 _YES_OR_NO = re.compile(
-    r"\s*(?:is|are|was|were|am|do|does|did|can|could|will|would|has|have|had|should|may|might|must|shall)(?:n['’]t)?\s"
-    r"(?!.*\bor\b)", re.IGNORECASE,
-)  # fmt: skip
-"""A question that wants a yes or a no; "… or …?" names its answers."""
+    rf"\s*(?:(?:{'|'.join(_VERBS.values())})(?:n['’]t)?\s|est-ce qu['’])"
+    r"(?!.*\b(?:or|ou|oder|o|who|what|when|where|which|why|how)\b)|.*(?:是不是|有没有|是否|吗\s*[？?]?\s*$)",
+    re.IGNORECASE,
+)
+"""A question that wants a yes or a no; "… or …?" names its answers, and "Can you tell me who …?" is another."""
 
 
 def stream(engine: Engine, request: AnswerRequest, caller: Caller) -> Iterator[Event]:

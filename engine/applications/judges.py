@@ -27,6 +27,7 @@ FEW_WORDS = 3
 """Under so many, letters of English tell no language."""
 MIN_LETTERS, BROKEN = 4, 0.6
 """Letters from which on, and pieces for each letter above which, a text is no words: English has about 0.25."""
+_WORD = re.compile(r"[^\W\d_]+")
 _REPEATED = re.compile(r"([^\W\d_])\1{3,}")
 
 
@@ -98,7 +99,8 @@ def unreadable(engine: Engine, model: Model, text: str) -> Text:
     if model.languages == ("en",) and not is_latin:
         return Text("The model does not know this script, so it cannot tell.")
     repeated = sum(len(match[0]) for match in _REPEATED.finditer(text))
-    pieces = (engine.count_tokens(model.id, text) or 0) if is_latin else 0  # of other scripts a letter is a piece
+    words = " ".join(_WORD.findall(without_marks(text)))  # digits and signs, "10/10" or "!!!", are pieces of their own
+    pieces = (engine.count_tokens(model.id, words) or 0) if is_latin else 0  # of other scripts a letter is a piece
     if repeated * 2 >= len(letters) or (len(letters) > MIN_LETTERS and pieces > len(letters) * BROKEN):
         return Text("The model finds no words in it, so it cannot tell.")
     return NOTHING

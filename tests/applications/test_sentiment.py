@@ -95,6 +95,13 @@ def test_what_a_model_cannot_read_is_unsure_and_says_so(house, text: str) -> Non
     assert sum(score.scores.values()) == pytest.approx(1)
 
 
+def test_digits_and_signs_are_pieces_of_their_own(house, monkeypatch: pytest.MonkeyPatch) -> None:
+    signs = "0123456789/[]!$"
+    monkeypatch.setattr(house.backend, "count_tokens", lambda text: len(text) // 4 + sum(one in signs for one in text))
+    (score,) = sentiment.APPLICATION.run(house.engine, SentimentRequest("good film [10/10]!!! $$$"), HOST).results
+    assert score.label == "positive" and not score.warning
+
+
 def test_letters_without_words_are_told_by_their_many_pieces(house, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house.backend, "count_tokens", lambda text: len(text) if "xq" in text else len(text) // 4)
     gibberish, words = sentiment.APPLICATION.run(

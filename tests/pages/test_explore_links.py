@@ -37,7 +37,7 @@ CASES: dict[str, dict[str, str]] = {
     "free attention, another model": FREE["free attention"] | {"beside": "Another model"},
     "free across": FREE["free attention"] | {"model": "Firefox-En-Pt", "source": "one two"},
     "free chain of a translation": FREE["free chain"] | {"model": "Firefox-En-Pt", "source": "one two"},
-    "free why of a span": FREE["free why"] | {"model": "Answer-Minilm", "free-question": "Where?"},
+    "free why of a span": FREE["free why"] | {"model": "Answer-E5", "free-question": "Where?"},
     "free why of a translation": FREE["free why"] | {"model": "Firefox-En-Pt", "free-begun": "um"},
 }
 
