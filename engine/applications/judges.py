@@ -85,7 +85,7 @@ def worse_in(model: Model, language: str) -> Text:
     if not model.best_in or language in model.best_in:
         return NOTHING
     return Text(
-        "In {language} the model does worse than was wanted of it (its card has the figures) and may be wrong.",
+        "In {language} the model is wrong more often than in its other languages; its card has the figures.",
         language=NAMED[language],
     )  # fmt: skip
 

@@ -204,7 +204,7 @@ def test_metrics_take_the_best_reference_and_reward_saying_nothing() -> None:
     [
         ("The harbour was built in 1742 by the engineer Karin Ostberg.", ""),
         ("Le port fut construit en 1742 par l'ingénieure Karin Ostberg.", ""),
-        ("这个港口由工程师林海于1742年建成，后来成为渔业中心。", "In Chinese the model does worse"),
+        ("这个港口由工程师林海于1742年建成，后来成为渔业中心。", "In Chinese the model is wrong more often"),
         ("Il porto fu costruito nel 1742 dall'ingegnere Karin Ostberg.", "Italian"),
     ],
     ids=["en", "fr", "zh", "it"],

@@ -243,9 +243,9 @@ def five(house) -> str:
     [
         ("The food was cold and the waiter was rude.", ""),
         ("Das Essen war leider kalt und der Kellner unfreundlich.", ""),
-        ("La comida estaba fría y el camarero fue muy desagradable.", "In Spanish the model does worse"),
+        ("La comida estaba fría y el camarero fue muy desagradable.", "In Spanish the model is wrong more often"),
         ("Il cibo era freddo e il cameriere è stato davvero scortese.", "This looks Italian"),
-        ("这部电影非常好看，我很喜欢。", "In Chinese the model does worse"),
+        ("这部电影非常好看，我很喜欢。", "In Chinese the model is wrong more often"),
         ("ok", ""),
     ],
     ids=["en", "de", "es", "it", "zh", "ok"],
