@@ -30,10 +30,8 @@ NOTE = "classification, MiniLM L6, batch 16"
 def measure(options: Options, rates: Rates) -> list[Figure]:
     """Real tokens (no padding) a second in training steps alone; validation and saving are off on both sides."""
     steps = options.choose(30, 3)
-    given: dict[str, Any] = {
-        "base": str(fetched("minilm-l6")),
-        "rows": steps * BATCH,
-    }  # an epoch: the same tokens on all sides
+    # An epoch: the same tokens on all sides.
+    given: dict[str, Any] = {"base": str(fetched("minilm-l6")), "rows": steps * BATCH}
     functions = {
         "ours": ("benchmarks.fine_tuning:ours", given),
         "plain Trainer": ("benchmarks.fine_tuning:plain", given | {"is_tuned": False}),

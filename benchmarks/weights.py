@@ -51,13 +51,14 @@ def whole_head(model_id: str) -> Path:
     """A head on the multilingual encoder as a folder that `transformers` reads by itself, made once."""
     from engine.training.encoders import write_whole
 
-    made, source = folder() / model_id, Path(Store(current(), read_catalogue()).path(model_id))
+    made, source = folder() / model_id, fetched(model_id)
     if not made.is_dir():
-        fetched("multilingual-e5-small")
-        made.with_suffix(".new").mkdir(exist_ok=True)
+        draft = made.with_name(f".{model_id}")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
         architecture = json.loads((source / "config.json").read_text(encoding="utf-8"))["architectures"][0]
-        write_whole(source, architecture.replace("Bert", "AutoModel"), made.with_suffix(".new"))
-        made.with_suffix(".new").rename(made)
+        write_whole(source, architecture.replace("Bert", "AutoModel"), draft)
+        draft.rename(made)
     return made
 
 

@@ -92,15 +92,17 @@ def worse_in(model: Model, language: str) -> Text:
 
 def unreadable(engine: Engine, model: Model, text: str) -> Text:
     """Why the model cannot read a text, in a sentence; empty where it can."""
-    letters = [letter for letter in without_marks(text) if letter.isalpha()]
+    plain = without_marks(text)
+    letters = [letter for letter in plain if letter.isalpha()]
     if not letters:
         return Text("There are no words in it that the model knows, so it cannot tell.")
     is_latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters) * 2 >= len(letters)
     if model.languages == ("en",) and not is_latin:
         return Text("The model does not know this script, so it cannot tell.")
     repeated = sum(len(match[0]) for match in _REPEATED.finditer(text))
-    words = " ".join(_WORD.findall(without_marks(text)))  # digits and signs, "10/10" or "!!!", are pieces of their own
-    pieces = (engine.count_tokens(model.id, words) or 0) if is_latin else 0  # of other scripts a letter is a piece
+    pieces = 0  # of other scripts a letter is a piece, and so are digits and signs, "10/10" or "!!!"
+    if is_latin:
+        pieces = engine.count_tokens(model.id, " ".join(_WORD.findall(plain))) or 0
     if repeated * 2 >= len(letters) or (len(letters) > MIN_LETTERS and pieces > len(letters) * BROKEN):
         return Text("The model finds no words in it, so it cannot tell.")
     return NOTHING

@@ -97,10 +97,7 @@ def stream(engine: Engine, request: SentimentRequest, caller: Caller) -> Iterato
     texts = {number: row for number, row in enumerate(rows) if isinstance(row, str)}
     pieces = list(texts.items())
     pieces += [(number, one) for number, text in texts.items() for one in _sentences(request, text)]
-    if own:
-        found = yield from _by_labels(engine, request, [text for _, text in pieces], caller)
-    else:
-        found = yield from _by_model(engine, request, [text for _, text in pieces], caller)
+    found = yield from _scores(engine, request, [text for _, text in pieces], caller)
     if request.emotions:
         felt = yield from emotions.stream(engine, list(texts.values()), caller)
         found[: len(texts)] = [replace(one, emotions=told) for one, told in zip(found[: len(texts)], felt, strict=True)]
@@ -124,13 +121,20 @@ def _told_words(
     for start in range(0, len(asked), engine.settings.max_rows):
         some = asked[start : start + engine.settings.max_rows]
         rests = [one.rest for _, one in some]
-        made += yield from (_by_labels if request.labels else _by_model)(engine, request, rests, caller)
+        made += yield from _scores(engine, request, rests, caller)
     found: dict[int, list[tuple[carriers.Without, Mapping[str, float]]]] = {number: [] for number in texts}
     for (number, one), rest in zip(asked, made, strict=True):
         found[number].append((one, rest.scores))
     for number, left_out in found.items():
         of_text = judged[number]
         judged[number] = replace(of_text, words=carriers.carried(of_text.label, of_text.score, left_out))
+
+
+def _scores(
+    engine: Engine, request: SentimentRequest, texts: Sequence[str], caller: Caller
+) -> Generator[Event, None, list[SentimentScore]]:
+    """Of each text, by the request's own labels where it has any."""
+    return (yield from (_by_labels if request.labels else _by_model)(engine, request, texts, caller))
 
 
 def _by_model(

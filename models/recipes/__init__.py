@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine.training.config import TrainingConfig
@@ -19,19 +18,17 @@ def read_arguments(description: str | None, *paths: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train_stages(stages: Sequence[tuple[Path, TrainingConfig]], *, is_prepared_only: bool) -> None:
-    """Write each stage's config into its folder and, unless only that was wanted, train one after the other.
+def train(folder: Path, config: TrainingConfig, *, is_prepared_only: bool) -> None:
+    """Write the config into the folder of the run and, unless only that was wanted, train.
 
-    Ends this process with a stage's exit status where one fails.
+    Ends this process with the training's exit status where it fails.
     """
-    for folder, config in stages:
-        folder.mkdir(exist_ok=True)
-        config.save(folder / "config.json")
+    folder.mkdir(exist_ok=True)
+    config.save(folder / "config.json")
     if is_prepared_only:
         return
 
-    from engine.training.train import main as train
+    from engine.training.train import main
 
-    for folder, _ in stages:
-        if status := train([str(folder)]):
-            raise SystemExit(status)
+    if status := main([str(folder)]):
+        raise SystemExit(status)

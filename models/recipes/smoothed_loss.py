@@ -13,6 +13,7 @@ from torch import Tensor
 
 ROWS = 1024
 SAMPLED = 2000
+"""Words that no target is, of which `sampled_loss` makes logits."""
 
 
 class _Loss(torch.autograd.Function):
@@ -77,7 +78,5 @@ def sampled_loss(
     others = torch.ones(len(weight), dtype=torch.bool).index_fill_(0, wanted, 0).nonzero()[:, 0]
     some = others[torch.randperm(len(others))[:SAMPLED]]
     words = torch.cat([wanted, some])
-    counts = torch.ones(len(words)).index_fill_(
-        0, torch.arange(len(wanted), len(words)), len(others) / max(1, len(some))
-    )
+    counts = torch.cat([torch.ones(len(wanted)), torch.full((len(some),), len(others) / max(1, len(some)))])
     return smoothed_loss(states, weight[words], bias[words] + counts.log(), places, smoothing, dtype)

@@ -23,7 +23,7 @@ from engine.applications.habits import stock_phrases
 from engine.applications.judges import ENGLISH
 from engine.applications.write import Kind, WriteRequest, messages
 from engine.training.config import TrainingConfig
-from models.recipes import read_arguments, train_stages
+from models.recipes import read_arguments, train
 
 SEED = 13
 HELD_OUT_EVERY = 20
@@ -176,7 +176,7 @@ def main() -> None:
         learning_rate=2e-4, schedule="cosine", evaluations_per_epoch=2, sample_tokens=120, threads=options.threads,
         seed=SEED,
     )  # fmt: skip
-    train_stages([(options.run, config)], is_prepared_only=options.prepare)
+    train(options.run, config, is_prepared_only=options.prepare)
 
 
 if __name__ == "__main__":
