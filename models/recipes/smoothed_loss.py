@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-ROWS = 1024
+ROWS, ROW_STEP = 1024, 128
+"""At a time, and those left over filled up to a multiple: each number of rows is compiled for."""
 SAMPLED = 2000
 """Words that no target is, of which `sampled_loss` makes logits."""
 
@@ -22,22 +24,26 @@ class _Loss(torch.autograd.Function):
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, dtype: torch.dtype
     ) -> Tensor:
         count, size, rows_of, biases = len(targets), len(weight), weight.to(dtype), bias.to(dtype)
-        states, own = states.to(dtype), states.float()
-        logits, shares = (torch.empty(min(ROWS, count), size, dtype=one) for one in (dtype, torch.float32))
-        to_states, to_weight, to_bias = torch.empty_like(own), torch.zeros_like(weight), torch.zeros_like(bias)
+        pads = -count % ROW_STEP
+        states, own, wants = F.pad(states.to(dtype), (0, 0, 0, pads)), states.float(), F.pad(targets, (0, pads))
+        logits, shares = (torch.empty(min(ROWS, len(wants)), size, dtype=one) for one in (dtype, torch.float32))
+        to_states = own.new_empty(len(wants), own.shape[1])
+        to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         total = weight.new_zeros(())
         for start in range(0, count, ROWS):
-            part, wanted = states[start : start + ROWS], targets[start : start + ROWS, None]
+            part, wanted, left = states[start : start + ROWS], wants[start : start + ROWS, None], count - start
             logit, share = logits[: len(part)], shares[: len(part)]
             torch.addmm(biases, part, rows_of.T, out=logit)
             right = logit.gather(1, wanted).float()
             most = share.copy_(logit).amax(-1, keepdim=True)
             sums = share.sub_(most).exp_().sum(-1, keepdim=True)
-            total += (sums.log() + most - (1 - smoothing) * right).sum()
+            total += (sums.log() + most - (1 - smoothing) * right)[:left].sum()
+            sums[left:] = torch.inf  # what is divided by it counts for nothing
             logit.copy_(share)  # shares of the words but for their sum, by which rows are divided elsewhere
             to_states[start : start + ROWS] = (logit @ rows_of).float() / sums
             to_weight += logit.T @ (part / sums).to(dtype)
             to_bias += ((1 / sums.T).to(dtype) @ logit)[0]
+        to_states = to_states[:count]
         _smooth_and_subtract(to_states, to_weight, to_bias, own, weight, targets, smoothing)
         total -= smoothing * (own @ weight.mean(0) + bias.mean()).sum()
         ctx.save_for_backward(to_states.div_(count), to_weight.div_(count), to_bias.div_(count))
