@@ -1,4 +1,4 @@
-"""Body types whose lists are checked up to their first fault, however many more there are."""
+"""Body types whose lists are checked up to their first fault, however many more, and where "yes" is not true."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 from pydantic import GetCoreSchemaHandler
 
-MANY = ("list", "tuple", "set", "frozenset", "dict")
+HOW: dict[str, dict[str, bool]] = {
+    "bool": {"strict": True}, **{name: {"fail_fast": True} for name in ("list", "tuple", "set", "frozenset", "dict")}
+}  # fmt: skip
+"""What a schema's parts get more, by their type."""
 
 
 class FirstFault:
@@ -14,7 +17,7 @@ class FirstFault:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        """The type's schema, all of its lists failing fast."""
+        """The type's schema, all of its lists failing fast, and no word or number taken for true or false."""
         return _hurried(handler(source))
 
 
@@ -23,5 +26,6 @@ def _hurried(schema: Any) -> Any:
         return type(schema)(map(_hurried, schema))
     if not isinstance(schema, dict):
         return schema
-    more = {"fail_fast": True} if schema.get("type") in MANY else {}
+    kind = schema.get("type")
+    more = HOW.get(kind, {}) if isinstance(kind, str) else {}
     return {name: _hurried(part) for name, part in schema.items()} | more

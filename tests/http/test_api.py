@@ -143,6 +143,7 @@ def test_write_tells_tokens_and_several_drafts(client: TestClient) -> None:
         ("/api/sentiment", {"text": []}, 400, "text"),
         ("/api/sentiment", {"text": [None, " "]}, 400, "text[0]"),
         ("/api/sentiment", {"text": "fine", "model": "gemma-3-270m"}, 422, "model"),
+        ("/api/sentiment", {"text": "fine", "by_sentence": "yes"}, 400, "by_sentence"),
         ("/api/answer", {"question": "Who?", "context": " \x00 "}, 400, "context"),
         ("/api/answer", {"question": "Who?", "context": "x", "top_k": 0}, 400, "top_k"),
         ("/api/write", {"text": "snow", "temperature": 9}, 400, "temperature"),
