@@ -318,6 +318,14 @@ def test_rows_are_judged_with_figures(bench: Bench) -> None:
     assert len(bench.backends["sentiment-e5"].seen) == 3  # what is equal is asked once
 
 
+def test_a_row_that_is_not_judged_counts_for_no_label(bench: Bench) -> None:
+    long = "a good film " * (bench.engine.settings.max_text_characters // 12 + 1)
+    job = ended(bench, begin(bench, "r.csv", f"review\na good film\n{long}\n\u200b\n", SentimentFile()))
+    rows = list(csv.DictReader(io.StringIO(desk.result_path(job).read_text())))
+    assert [row["label"] for row in rows] == ["positive", "", ""] and "characters" in rows[1]["note"]
+    assert desk.figures(job)["counts"] == {"positive": 1}
+
+
 class Grumbler(FakeBackend):
     """Finds nothing good."""
 

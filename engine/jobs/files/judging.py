@@ -87,7 +87,8 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
             result: SentimentResult = event.result
             for text, score in zip(texts, result.results, strict=True):
                 warning = score.warning.as_json() if score.warning else None
-                found[text] = {"label": score.label, "scores": score.scores, "warning": warning, "model": score.model}
+                label, scores = (score.label, score.scores) if score.model else ("", {})  # too long, or nothing in it
+                found[text] = {"label": label, "scores": scores, "warning": warning, "model": score.model}
                 if order.emotions:
                     found[text]["emotions"] = score.emotions
                 if order.with_words:
