@@ -10,8 +10,8 @@ from engine.applications.prompts import SHOTS, style_of
 from engine.catalogue.models import Catalogue, Model
 
 PIVOT = "en"
-PIVOT_LOSS = 5.0
-"""BLEU that going through English costs, about."""
+PIVOT_SHARE = 0.88
+"""Of BLEU, about, what is left where it goes through English."""
 UNMEASURED_PAIR, UNMEASURED = 20.0, 10.0
 """What a model is taken for of which nobody measured BLEU on FLORES-200: one for a pair, one for many languages."""
 MARGIN = 1.0
@@ -28,7 +28,7 @@ class Route:
     def quality(self) -> float:
         """BLEU on FLORES-200 devtest, measured or guessed: good for comparing, not for showing."""
         worst = min(leg.bleu or (UNMEASURED_PAIR if leg.pair else UNMEASURED) for leg in self.legs)
-        return worst - PIVOT_LOSS * (len(self.legs) - 1)
+        return worst * PIVOT_SHARE ** (len(self.legs) - 1)
 
     @property
     def is_makeshift(self) -> bool:
