@@ -45,6 +45,9 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
         return Generate(
             before + line, sampling=replace(sampling, stop=("\n",)), is_scored=True, common_characters=len(before)
         )
+    if style == "names":
+        line = prompt_of_names(source, target, text)
+        return Generate(line, sampling=replace(sampling, stop=("\n",)), is_scored=True)
     if style == "chat":
         order = f"Translate from {NAMED[source]} to {NAMED[target]}. Answer with the translation only.\n\n{text}"
         return Generate(messages=(Message("user", order),), sampling=sampling, is_scored=True)
@@ -74,11 +77,16 @@ def few_shot_prompt(source: str, target: str, text: str, *, is_again: bool = Fal
     if is_again:
         shots.reverse()
     lines = [f"{NAMES[source]}: {one}\n{NAMES[target]}: {other}\n" for one, other in shots]
-    return "\n".join([*lines, ""]), f"{NAMES[source]}: {text}\n{NAMES[target]}:"
+    return "\n".join([*lines, ""]), prompt_of_names(source, target, text)
+
+
+def prompt_of_names(source: str, target: str, text: str) -> str:
+    """A line to translate, and the beginning of the next one: all that a model needs that was tuned for it."""
+    return f"{NAMES[source]}: {text}\n{NAMES[target]}:"
 
 
 def style_of(model: Model) -> str:
-    """few-shot, chat, t5, tags, pair (it knows nothing but to translate) or codes."""
+    """few-shot, names, chat, t5, tags, pair (it knows nothing but to translate) or codes."""
     if model.prompt_style and model.prompt_style != "instruct":
         return model.prompt_style
     if model.is_language_model:

@@ -33,7 +33,12 @@ class Route:
     @property
     def is_makeshift(self) -> bool:
         """Whether it translates by example, with a model that was not made for translating."""
-        return any(leg.is_language_model for leg in self.legs)
+        return any(leg.is_language_model and style_of(leg) != "names" for leg in self.legs)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a sentence takes hundredths of a second: no language model writes it."""
+        return not any(leg.is_language_model for leg in self.legs)
 
     @property
     def is_pivot(self) -> bool:
@@ -81,8 +86,9 @@ def _routes(models: list[Model], source: str, target: str) -> Iterator[Route]:
     direct = [model for model in models if model.pair == (source, target)]
     yield from (Route((model,)) for model in direct)
     if PIVOT not in (source, target):
-        firsts = [model for model in models if model.pair == (source, PIVOT)]
-        seconds = [model for model in models if model.pair == (PIVOT, target)]
+        measured = [model for model in models if model.pair or model.bleu]
+        firsts = [model for model in measured if translates(model, source, PIVOT)]
+        seconds = [model for model in measured if translates(model, PIVOT, target)]
         yield from (Route(pair) for pair in product(firsts, seconds))
     yield from (Route((model,)) for model in models if not model.pair and _knows(model, source, target))
 

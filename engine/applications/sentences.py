@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 DOUBTFUL = 0.5
 """Below this confidence a sentence is doubtful."""
-MARKED = ("pair", "few-shot")
+MARKED = ("pair", "few-shot", "names")
 """Styles of models that copy marks, and that know no sentence of one word."""
 
 
@@ -210,7 +210,7 @@ class Work:
         is_doubtful = bool(fault) or (first.mean_logprob or 0.0) < math.log(DOUBTFUL)
         if find_terms(source, self.terms):
             return False
-        return first.finish_reason != "deadline" and (style == "pair" or (style == "few-shot" and is_doubtful))
+        return first.finish_reason != "deadline" and (style == "pair" or (style in MARKED and is_doubtful))
 
     def _keep(self, index: int, sentence: Sentence, made: Generation) -> None:
         if made.mean_logprob is not None:

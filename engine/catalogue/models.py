@@ -30,7 +30,7 @@ CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
 FAMILIES_FILE = Path(__file__).with_name("families.toml")
 MEMORY_SHARE = 6
 """Memory of a student at work over its published weights: 110 MB were measured for 17."""
-PROMPT_STYLES = ("", "few-shot", "t5", "pair", "tags", "codes", "instruct")
+PROMPT_STYLES = ("", "few-shot", "names", "t5", "pair", "tags", "codes", "instruct")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Model:
     is_chat: bool = False
     """Has a chat template; without it the application writes a plain prompt."""
     prompt_style: str = ""
-    """How it is asked: translate "few-shot" | "t5" | "pair" | "tags" | "codes", write "instruct" (learned from
+    """How it is asked: translate "few-shot" | "names" (tuned to do without
+    examples) | "t5" | "pair" | "tags" | "codes", write "instruct" (learned from
     prompts and responses); empty is the application's default."""
     pair: tuple[str, str] | None = None
     """Source and target language of a model that translates only one pair."""

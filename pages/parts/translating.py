@@ -65,7 +65,7 @@ def ask_for(typed: Typed, pair: Pair, glossary: list[str]) -> TranslateRequest |
     if pair.is_automatic:
         with pair.below:
             route = show_route(*direction_of(house().catalogue, now))
-    is_typing = typed.is_typing and route is not None and not route.is_makeshift
+    is_typing = typed.is_typing and route is not None and route.is_quick
     if is_pressed(KEY) or is_tried(APPLICATION) or (is_typing and is_new(KEY, now)):
         ask(KEY, now, is_kept=not is_typing)
     elif not typed.is_typing:

@@ -597,6 +597,7 @@ def test_each_style_of_model_is_asked_in_its_own_form() -> None:
     assert prompt("opus-mt-en-zh", "zh").prompt == ">>cmn_Hans<< Hello."
     codes = prompt("m2m100-418m")
     assert (codes.prompt, codes.source, codes.target) == ("Hello.", "en", "de")
+    assert prompt("gemma-3-270m-chinese", "zh").prompt == "English: Hello.\n中文:"
     few = prompt("gemma-3-270m")
     assert few.sampling.stop == ("\n",) and few.is_scored and few.sampling.temperature == 0
     chat = ask(catalogue.find("smollm2-360m-instruct"), "Hello.", "en", "de")
