@@ -104,6 +104,7 @@ def _opened(model_id: str | None, key: str) -> st.delta_generator.DeltaGenerator
         return None
     if not VIEW.offers(model):
         able = [one for one in VIEW.models(house().catalogue) if one.architecture == model.architecture]
+        able.sort(key=lambda one: one.id != model.source.carrier)  # of an adapter its own base
         other = next((one for one in able if one.is_embedded), models[VIEW.default_model])
         words = _("What speaks for this answer cannot be told of {model}; of {other} it can.",
                   model=plain(model.title), other=plain(other.title))  # fmt: skip
