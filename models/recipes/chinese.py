@@ -5,8 +5,8 @@
 
 DATA holds `translation/`, GEMMA is the folder that Parlance converts the model's GGUF file into. Both directions are
 learned at once, in the form in which Translate asks. The loss knows only the tokens that the data have, a tenth of
-Gemma's vocabulary, which would otherwise take most of a step. The second form lets the rate fall to nothing, half of
-its rows professional translations, and writes what ships.
+Gemma's vocabulary, which would otherwise take most of a step. The second form lets the rate fall to nothing, three of
+five rows professional translations, and writes what ships.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BATCH_TOKENS, STEP, CHUNK_ROWS = 2400, 8, 3000
 BEST_SHARE, BEST_SHARE_AT_END = 0.2, 0.6
 CHARACTERS = (4, 240)
 """Of English sentences that are learned."""
-SOURCES = 40_000
+MOST_PAIRS = 40_000
 NOTHING = -1
 """In the place of a target where nothing is judged: the prompt, and what a row is filled up with."""
 ADAPTER: dict[str, Any] = {
@@ -123,7 +123,7 @@ def read(data: Path) -> tuple[list[Pair], list[Pair], list[Pair]]:
     many = [
         pair for pair in pairs.many if least <= len(pair[0]) <= most and " " in pair[0] and "\n" not in "".join(pair)
     ]
-    return rng.sample(many, min(SOURCES, len(many))), pairs.best, pairs.choosing
+    return rng.sample(many, min(MOST_PAIRS, len(many))), pairs.best, pairs.choosing
 
 
 class LowRank(nn.Module):
