@@ -40,14 +40,13 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
         repetition_penalty=AGAIN_PENALTY if is_again else 1.0,
     )
     style = style_of(model)
-    if style == "few-shot":
-        before, line = few_shot_prompt(source, target, text, is_again=is_again)
+    if style in ("few-shot", "names"):
+        before, line = "", prompt_of_names(source, target, text)
+        if style == "few-shot":
+            before, line = few_shot_prompt(source, target, text, is_again=is_again)
         return Generate(
             before + line, sampling=replace(sampling, stop=("\n",)), is_scored=True, common_characters=len(before)
         )
-    if style == "names":
-        line = prompt_of_names(source, target, text)
-        return Generate(line, sampling=replace(sampling, stop=("\n",)), is_scored=True)
     if style == "chat":
         order = f"Translate from {NAMED[source]} to {NAMED[target]}. Answer with the translation only.\n\n{text}"
         return Generate(messages=(Message("user", order),), sampling=sampling, is_scored=True)

@@ -78,6 +78,11 @@ class SentimentScore:
     words: list[CarriedBy] = field(default_factory=list)
     """That carried the label, where they were asked for, those worth most first."""
 
+    @property
+    def is_judged(self) -> bool:
+        """False of a row that stands in its place unread: too long, or nothing in it."""
+        return bool(self.model)
+
 
 @dataclass(frozen=True)
 class SentimentResult:

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from engine.applications.prompts import prompt_of_names
 from engine.training.data import Feature
 from models.recipes.head_training import read_options, run
-from models.recipes.pieces import batches_of
+from models.recipes.pieces import batches_of, filled
 from models.recipes.smoothed_loss import smoothed_loss
 from models.recipes.student_data import Pair, read_pairs
 
@@ -52,7 +52,9 @@ ADAPTER: dict[str, Any] = {
 class Task:
     """Rows in both directions, and how they are judged."""
 
-    def __init__(self, tokenizer: Any, many: Sequence[Pair], best: Sequence[Pair], choosing: Sequence[Pair]) -> None:
+    def __init__(
+        self, tokenizer: Any, weight: Tensor, many: Sequence[Pair], best: Sequence[Pair], choosing: Sequence[Pair]
+    ) -> None:
         self.many, self.best, self.choosing = (
             [row for pair in pairs for row in _rows(tokenizer, pair)] for pairs in (many, best, choosing)
         )
@@ -60,6 +62,8 @@ class Task:
         used = {token for row in (*self.many, *self.best, *self.choosing) for token in row["input_ids"]}
         self.tokens = torch.tensor(sorted(used))
         """Ids of the tokens that the data have, by their place in the loss."""
+        self.weight = weight.detach()[self.tokens].float()
+        """Of these tokens (tokens, width); it stays as it is."""
         self.places = {token: place for place, token in enumerate(self.tokens.tolist())}
 
     def batches(self, chunk: int) -> Iterator[list[Feature]]:
@@ -68,11 +72,11 @@ class Task:
         count = int(CHUNK_ROWS * self.share)
         rows = rng.sample(self.many, CHUNK_ROWS - count) + rng.sample(self.best, count)
         rows.sort(key=lambda row: (row["length"], rng.random()))
-        yield from batches_of(rows, lambda row: _filled(int(row["length"])), BATCH_TOKENS, rng)
+        yield from _batches(rows, rng)
 
     def collate(self, batch: Sequence[Feature]) -> dict[str, Any]:
         """Ids and mask (rows, tokens), and the place of the next token, where it is judged."""
-        width = _filled(max(int(row["length"]) for row in batch))
+        width = filled(max(int(row["length"]) for row in batch), STEP)
         ids, mask = torch.zeros(len(batch), width, dtype=torch.long), torch.zeros(len(batch), width, dtype=torch.long)
         targets = torch.full((len(batch), width), NOTHING)
         for number, row in enumerate(batch):
@@ -86,24 +90,23 @@ class Task:
         given = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
         states = module.model(**given, use_cache=False).last_hidden_state
         is_judged = batch["labels"] != NOTHING
-        weight = module.lm_head.weight.detach()[self.tokens].float()
-        zeros = weight.new_zeros(len(weight))
-        return smoothed_loss(states[is_judged], weight, zeros, batch["labels"][is_judged], 0.0, torch.bfloat16)
+        zeros = self.weight.new_zeros(len(self.weight))
+        return smoothed_loss(states[is_judged], self.weight, zeros, batch["labels"][is_judged], 0.0, torch.bfloat16)
 
     def judge(self, module: Any) -> dict[str, float]:
         """The loss on the lines that choose."""
         losses = []
         rows = sorted(self.choosing, key=lambda row: int(row["length"]))
-        for batch in batches_of(rows, lambda row: _filled(int(row["length"])), BATCH_TOKENS, random.Random(0)):
+        for batch in _batches(rows, random.Random(0)):
             inputs = self.collate(batch)
             with torch.autocast("cpu", torch.bfloat16):
                 losses.append((float(self.loss(module, inputs)), int((inputs["labels"] != NOTHING).sum())))
         return {"loss": sum(loss * count for loss, count in losses) / sum(count for _, count in losses)}
 
 
-def _filled(length: int) -> int:
-    """Few lengths: each product's shape is compiled for."""
-    return -(-length // STEP) * STEP
+def _batches(rows: Sequence[Feature], rng: random.Random) -> Iterator[list[Feature]]:
+    """Of rows that lie in the order of their lengths."""
+    yield from batches_of(rows, lambda row: filled(int(row["length"]), STEP), BATCH_TOKENS, rng)
 
 
 def _rows(tokenizer: Any, pair: Pair) -> Iterator[Feature]:
@@ -188,11 +191,11 @@ def opened(options: argparse.Namespace) -> tuple[Any, Task]:
     """Gemma with adapters that do nothing yet, and what they are to learn."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.base)
     many, best, choosing = read(options.data)
-    task = Task(tokenizer, many, best, choosing)
-    print(f"{len(many)} pairs, {len(best)} of the best, {len(task.tokens)} tokens of the vocabulary", flush=True)
     module: Any = transformers.AutoModelForCausalLM.from_pretrained(
         options.base, dtype=torch.bfloat16, attn_implementation="eager"
     )
+    task = Task(tokenizer, module.lm_head.weight, many, best, choosing)
+    print(f"{len(many)} pairs, {len(best)} of the best, {len(task.tokens)} tokens of the vocabulary", flush=True)
     prepare(module)
     return module, task
 

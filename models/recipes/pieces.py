@@ -29,6 +29,11 @@ def batches_of(rows: Sequence[T], length: Callable[[T], int], most: int, rng: ra
     yield from filter(None, batches)
 
 
+def filled(length: int, step: int) -> int:
+    """A length filled up to a multiple: on a processor each product is compiled for each shape that it meets."""
+    return -(-length // step) * step
+
+
 def follow(mean: Mapping[str, Tensor], named: Mapping[str, Tensor], steps: int, most: float) -> None:
     """Take the weights after so many steps into their running mean; it decays by `most`, at first faster."""
     decay = min(most, (1 + steps) / (10 + steps))

@@ -34,7 +34,7 @@ from engine.backends.marian.model import EOS, Student, build, pad, shape_of
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.sources.package import Package
 from engine.files import read_json
-from models.recipes.pieces import batches_of, follow, put_back, tensors_of
+from models.recipes.pieces import batches_of, filled, follow, put_back, tensors_of
 from models.recipes.smoothed_loss import sampled_loss, smoothed_loss
 from models.recipes.student_data import Pair, Pairs, read_pairs
 from models.recipes.student_start import MAX_WORDS, begin, images, make_vocabulary
@@ -48,7 +48,7 @@ BATCH_TOKENS = 3000
 """Target tokens of a batch, padding included."""
 MAX_PIECES = 100
 LENGTH_STEP = 4
-"""Batches are filled up to a multiple of so many pieces: oneDNN compiles each product for each shape it meets."""
+"""Batches are filled up to a multiple of so many pieces."""
 CHUNK_ROWS = 16_000
 RATES = {
     "target": {
@@ -112,7 +112,7 @@ class Direction:
         rows += rng.choices(self.best, k=count)
         # The encoder has three times the decoder's layers, so that sources are what pads least.
         rows.sort(key=lambda row: (len(row[0]) // 2, len(row[1]), rng.random()))
-        yield from batches_of(rows, lambda row: _filled(max(map(len, row))), BATCH_TOKENS, rng)
+        yield from batches_of(rows, lambda row: filled(max(map(len, row)), LENGTH_STEP), BATCH_TOKENS, rng)
 
 
 class Trainer:
@@ -207,11 +207,7 @@ class Trainer:
 
 def _padded(rows: list[list[int]]) -> tuple[Tensor, list[int]]:
     ids, lengths = pad(rows)
-    return F.pad(ids, (0, _filled(ids.shape[1]) - ids.shape[1]), value=EOS), lengths
-
-
-def _filled(length: int) -> int:
-    return -(-length // LENGTH_STEP) * LENGTH_STEP
+    return F.pad(ids, (0, -ids.shape[1] % LENGTH_STEP), value=EOS), lengths
 
 
 def dev_bleu(student: Student, task: Direction) -> float:

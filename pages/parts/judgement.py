@@ -67,7 +67,7 @@ def _show_sentences(sentences: Sequence[SentenceScore], *, key: str) -> None:
 
 def _show_many(texts: list[str], result: SentimentResult, *, asks_emotions: bool) -> None:
     scores = result.results
-    counts = Counter(score.label for score in scores if score.model).most_common()
+    counts = Counter(score.label for score in scores if score.is_judged).most_common()
     words = ", ".join(f"{count} {plain(label_in_words(label))}" for label, count in counts[:MAX_NAMED])
     st.subheader(words + (" …" if len(counts) > MAX_NAMED else ""), anchor=False)
     (stacked_bars if len(scores) <= MAX_BARS else share_histogram)(
@@ -97,8 +97,8 @@ def _table(
     columns = {label: f"P({name})" if name in map(_, TAKEN) else name for label, name in names.items()}
     table = [
         {
-            verdict: names.get(score.label, "") if score.model else "",
-            confidence: confidence_in_words(score.score) if score.model else "",
+            verdict: names.get(score.label, "") if score.is_judged else "",
+            confidence: confidence_in_words(score.score) if score.is_judged else "",
             row: text,
         }
         | {columns[label]: share for label, share in score.scores.items()}

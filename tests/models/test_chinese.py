@@ -39,7 +39,7 @@ def small() -> Any:
 
 
 def test_only_the_translation_is_judged() -> None:
-    task = chinese.Task(Letters(), PAIRS, PAIRS[:1], PAIRS[1:])
+    task = chinese.Task(Letters(), small().lm_head.weight, PAIRS, PAIRS[:1], PAIRS[1:])
     batch = task.collate(task.many[:2])
     first = task.many[0]
     judged = batch["labels"][0] != chinese.NOTHING
@@ -49,8 +49,8 @@ def test_only_the_translation_is_judged() -> None:
 
 
 def test_factors_begin_at_nothing_learn_and_are_read_by_peft(tmp_path: Path) -> None:
-    task = chinese.Task(Letters(), PAIRS, PAIRS, PAIRS)
     plain, tuned = small(), small()
+    task = chinese.Task(Letters(), tuned.lm_head.weight, PAIRS, PAIRS, PAIRS)
     chinese.prepare(tuned)
     ids = torch.tensor([task.many[0]["input_ids"]])
     assert torch.allclose(plain(ids).logits, tuned(ids).logits, atol=1e-5)

@@ -87,7 +87,7 @@ def _judged(engine: Engine, order: SentimentFile, chunk: Sequence[Unit], caller:
             result: SentimentResult = event.result
             for text, score in zip(texts, result.results, strict=True):
                 warning = score.warning.as_json() if score.warning else None
-                label, scores = (score.label, score.scores) if score.model else ("", {})  # too long, or nothing in it
+                label, scores = (score.label, score.scores) if score.is_judged else ("", {})
                 found[text] = {"label": label, "scores": scores, "warning": warning, "model": score.model}
                 if order.emotions:
                     found[text]["emotions"] = score.emotions
