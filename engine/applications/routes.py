@@ -86,7 +86,8 @@ def _routes(models: list[Model], source: str, target: str) -> Iterator[Route]:
     direct = [model for model in models if model.pair == (source, target)]
     yield from (Route((model,)) for model in direct)
     if PIVOT not in (source, target):
-        measured = [model for model in models if model.pair or model.bleu]
+        # Of equal routes, whose worse leg is the same, the first is taken: those made for a pair stand first.
+        measured = sorted((model for model in models if model.pair or model.bleu), key=lambda model: not model.pair)
         firsts = [model for model in measured if translates(model, source, PIVOT)]
         seconds = [model for model in measured if translates(model, PIVOT, target)]
         yield from (Route(pair) for pair in product(firsts, seconds))
@@ -99,6 +100,9 @@ def translates(model: Model, source: str, target: str) -> bool:
 
 
 def _knows(model: Model, source: str, target: str) -> bool:
-    """A model that is shown examples knows no other languages than these are in."""
-    is_shown = style_of(model) == "few-shot"
-    return {source, target} <= (set(model.languages) & set(SHOTS) if is_shown else set(model.languages))
+    """A model that is shown examples knows no other languages than these are in; one that was tuned to do without them
+    learned what goes from or to English."""
+    style = style_of(model)
+    if style == "names" and PIVOT not in (source, target):
+        return False
+    return {source, target} <= (set(model.languages) & set(SHOTS) if style == "few-shot" else set(model.languages))

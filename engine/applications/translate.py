@@ -99,12 +99,11 @@ def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, 
 
 
 def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
-    """The model asked for, else the best way for the pair of languages with what is here, perhaps through English.
-
-    Raises NotFoundError, UnsupportedError.
-    """
+    """The model asked for, else the best way for the pair of languages with what is here; perhaps through English.
+    Raises NotFoundError, UnsupportedError."""
     if request.model:
-        return Route((APPLICATION.choose(catalogue, request.model),))
+        chosen = APPLICATION.choose(catalogue, request.model)
+        return best_route([chosen], *direction_of(catalogue, request)) or Route((chosen,))
     source, target = direction_of(catalogue, request)
     if found := best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target):
         return found

@@ -1,6 +1,7 @@
 """Routes over the real catalogue: what is at hand, and what a download would make better."""
 
 from collections.abc import Collection
+from itertools import permutations
 
 import pytest
 
@@ -66,13 +67,25 @@ def test_a_translator_of_the_pair_that_nobody_measured(
     assert (found.id if found else None) == offered
 
 
-def test_students_that_ship_serve_all_pairs_between_their_languages() -> None:
+def test_what_ships_serves_all_pairs_between_its_languages_without_examples() -> None:
     catalogue = read_catalogue()
-    models = [model for model in catalogue.models.values() if model.is_embedded and model.pair]
-    sources, targets = ({model.pair[side] for model in models if model.pair} for side in (0, 1))
-    for source, target in ((source, target) for source in sources for target in targets if source != target):
-        route = best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target)
+    models = [model for model in APPLICATION.models(catalogue) if model.is_embedded]
+    for source, target in permutations(("en", "fr", "de", "es", "zh", "pt"), 2):
+        route = best_route(models, source, target)
         assert route and not route.is_makeshift and route.is_pivot == ("en" not in (source, target))
+        assert route.is_quick or {source, target} & {"zh"} or source in ("de", "es")
+    spanish = best_route(models, "de", "es")
+    assert ids(spanish) == ["gemma-3-270m-translator", "student-en-es"]  # not the first one twice
+
+
+def test_a_model_tuned_with_english_goes_through_it_by_itself() -> None:
+    catalogue = catalogue_with(EMBEDDED)
+    route = route_for(catalogue, TranslateRequest("Hallo.", "de", "zh", "gemma-3-270m-translator"))
+    assert ids(route) == ["gemma-3-270m-translator"] * 2
+    route = route_for(catalogue, TranslateRequest("Guten Morgen, wie geht es dir?", "auto", "en", route.legs[0].id))
+    assert ids(route) == ["gemma-3-270m-translator"]
+    asked_by_hand = route_for(catalogue, TranslateRequest("Hallo.", "de", "fr", "gemma-3-270m"))
+    assert ids(asked_by_hand) == ["gemma-3-270m"]
 
 
 def test_a_model_that_translates_by_example_is_makeshift() -> None:

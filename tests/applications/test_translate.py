@@ -27,8 +27,8 @@ LETTER = "  Look there. Who are you?\n\n\t- It rains. 12.5 %\n\t- See www.site.o
 
 
 def asked(request: Generate) -> str:
-    """The sentence in a few-shot prompt."""
-    return request.prompt.rsplit("\n", 2)[1].partition(": ")[2]
+    """The sentence in a prompt with names, with or without examples before it."""
+    return request.prompt.splitlines()[-2].partition(": ")[2]
 
 
 def loudly(request: Generate) -> str:
@@ -315,11 +315,11 @@ def test_a_language_that_cannot_be_done_is_named_and_who_can(house, text: str, s
 
 
 def test_what_another_model_here_translates_is_told(house) -> None:
-    asked = TranslateRequest("Das Wetter wird morgen schön.", target="pt", model="firefox-en-pt")
-    with pytest.raises(InputError, match=r"looks German.*Download Firefox Translations de → en"):
+    asked = TranslateRequest("Jó reggelt, hogy vagy ma?", target="pt", model="firefox-en-pt")
+    with pytest.raises(InputError, match=r"looks Hungarian.*Download Firefox Translations hu → en"):
         translate.APPLICATION.run(house.engine, asked, HOST)
     asked = TranslateRequest("Das Wetter wird morgen schön.", target="en", model="firefox-pt-en")
-    with pytest.raises(InputError, match=r"looks German.*Gemma 3 270M on this machine can"):
+    with pytest.raises(InputError, match=r"looks German.*Gemma 3 270M Translator on this machine can"):
         translate.APPLICATION.run(house.engine, asked, HOST)
     with pytest.raises(UnsupportedError, match=r"Hungarian to English\. Download Firefox Translations hu → en"):
         translate.APPLICATION.run(house.engine, TranslateRequest("Bot", "hu", "en"), HOST)
@@ -597,7 +597,7 @@ def test_each_style_of_model_is_asked_in_its_own_form() -> None:
     assert prompt("opus-mt-en-zh", "zh").prompt == ">>cmn_Hans<< Hello."
     codes = prompt("m2m100-418m")
     assert (codes.prompt, codes.source, codes.target) == ("Hello.", "en", "de")
-    assert prompt("gemma-3-270m-chinese", "zh").prompt == "English: Hello.\n中文:"
+    assert prompt("gemma-3-270m-translator", "zh").prompt == "English: Hello.\n中文:"
     few = prompt("gemma-3-270m")
     assert few.sampling.stop == ("\n",) and few.is_scored and few.sampling.temperature == 0
     chat = ask(catalogue.find("smollm2-360m-instruct"), "Hello.", "en", "de")
