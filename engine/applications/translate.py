@@ -103,7 +103,8 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     Raises NotFoundError, UnsupportedError."""
     if request.model:
         chosen = APPLICATION.choose(catalogue, request.model)
-        return best_route([chosen], *direction_of(catalogue, request)) or Route((chosen,))
+        found = None if chosen.pair else best_route([chosen], *direction_of(catalogue, request))
+        return found or Route((chosen,))
     source, target = direction_of(catalogue, request)
     if found := best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target):
         return found

@@ -57,8 +57,9 @@ class Model:
     is_chat: bool = False
     """Has a chat template; without it the application writes a plain prompt."""
     prompt_style: str = ""
-    """How it is asked: translate "few-shot" | "names" (tuned to do without examples) | "t5" | "pair" | "tags" |
-    "codes", write "instruct" (learned from prompts and responses); empty is the application's default."""
+    """How it is asked: translate "few-shot" | "names" (tuned to do without examples, with English on one side) | "t5" |
+    "pair" | "tags" | "codes", write "instruct" (learned from prompts and responses); empty is the application's
+    default."""
     pair: tuple[str, str] | None = None
     """Source and target language of a model that translates only one pair."""
     labels: tuple[str, ...] = ()

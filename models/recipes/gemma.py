@@ -122,12 +122,14 @@ def _rows(tokenizer: Any, language: str, pairs: Sequence[Pair]) -> Iterator[Feat
     for way, share in enumerate(DIRECTIONS[language]):
         source, target = (PIVOT, language) if way == 0 else (language, PIVOT)
         for number, pair in enumerate(pairs):
-            if int((number + 1) * share) == int(number * share):
-                continue
-            prompt = tokenizer(prompt_of_names(source, target, pair[way]))["input_ids"]
-            answer = tokenizer(f" {pair[1 - way]}\n", add_special_tokens=False)["input_ids"]
-            ids = [*prompt, *answer]
-            yield {"input_ids": ids, "length": len(ids), "prompt": len(prompt)}
+            if int((number + 1) * share) > int(number * share):
+                yield _row(tokenizer, prompt_of_names(source, target, pair[way]), pair[1 - way])
+
+
+def _row(tokenizer: Any, prompt: str, answer: str) -> Feature:
+    asked = tokenizer(prompt)["input_ids"]
+    ids = [*asked, *tokenizer(f" {answer}\n", add_special_tokens=False)["input_ids"]]
+    return {"input_ids": ids, "length": len(ids), "prompt": len(asked)}
 
 
 def read(data: Path, language: str) -> Pairs:
