@@ -311,9 +311,10 @@ class Filling:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A unit-length vector."""
+    """A unit-length vector, and how many tokens the model read for it, what it adds and reads twice included."""
 
     vector: Sequence[float]
+    tokens: int = 0
     is_repeated: bool = field(default=False, compare=False)
 
 

@@ -156,4 +156,4 @@ class FakeBackend:
         job.finish(LensReading(tokens, words, ids, logprobs, changes, ORIGIN))
 
     def _embed(self, job: Any) -> None:
-        job.finish(Embedding([1.0, 0.0]))
+        job.finish(Embedding([1.0, 0.0], len(job.request.text.split())))

@@ -139,7 +139,7 @@ class Encodings:
     def _embedding(self, request: Embed, pieces: list[Piece], outputs: list[Array]) -> Embedding:
         total = np.sum(outputs, axis=0, dtype=np.float64)
         vector = total / max(float(np.linalg.norm(total)), 1e-12)
-        return Embedding(np.asarray(vector).tolist())
+        return Embedding(np.asarray(vector).tolist(), sum(len(piece.ids) for piece in pieces))
 
     def _cut_masked(self, request: Fill) -> list[Piece]:
         _check("top_k", request.top_k, MAX_TOP_K)

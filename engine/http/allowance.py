@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import PeopleError
-from engine.http.callers import remember
+from engine.http.callers import is_kept, remember
 from engine.http.errors import error_response
 from engine.http.language import listen
 from engine.http.streams import in_thread
@@ -30,18 +30,21 @@ class Told:
         """Pass the request on, and tell with the answer's head what is left then."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        house, request = self.house, HTTPConnection(scope)
         try:
-            caller = await in_thread(remember, self.house, HTTPConnection(scope))
+            kept = is_kept(house, request)
+            caller = await in_thread(remember, house, request) if kept else remember(house, request)
         except PeopleError as error:
             listen(scope)
             return await error_response(error)(scope, receive, send)
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers(await in_thread(self.house.allowances.of, caller)))
+                MutableHeaders(scope=message).update(headers(await in_thread(house.allowances.of, caller)))
             await send(message)
 
-        await self.app(scope, receive, telling if scope["method"] == "POST" else send)
+        is_told = scope["method"] == "POST" and house.allowances.is_limited(caller)
+        await self.app(scope, receive, telling if is_told else send)
 
 
 def headers(allowances: Sequence[Allowance]) -> dict[str, str]:

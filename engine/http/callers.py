@@ -29,8 +29,14 @@ def caller_of(house: House, request: HTTPConnection) -> Caller:
     return found or _identify(house, request)
 
 
+def is_kept(house: House, request: HTTPConnection) -> bool:
+    """Whether who that is stands in the storage, which takes a thread to look into."""
+    shown = request.headers.get("authorization") or request.cookies.get(HOST_COOKIE)
+    return bool(shown) or has_sign_in(house.settings)
+
+
 def remember(house: House, request: HTTPConnection) -> Caller:
-    """The caller, found once for a request; for a thread, since keys are looked up in the storage."""
+    """The caller, found once for a request; for a thread where it `is_kept`."""
     caller: Caller = request.scope.setdefault(FOUND, _identify(house, request))
     return caller
 

@@ -16,9 +16,10 @@ from engine.errors import InputError
 from engine.http.callers import caller_of
 from engine.http.errors import Json
 from engine.http.first_fault import FirstFault
-from engine.http.streams import in_thread, results_of
+from engine.http.streams import results_of
 from engine.requests import Embed, Embedding, Event, clean_texts
 from engine.serving.compose import House
+from engine.serving.protocol import Caller
 
 Form = Literal["float", "base64"]
 
@@ -41,11 +42,21 @@ def add_routes(router: APIRouter, house: House) -> None:
     @router.post("/embeddings")
     async def embed(body: EmbeddingBody, request: Request) -> Response:
         """Vectors of unit length, in the order of the texts; their scalar product is how alike two are."""
-        model = await in_thread(house.catalogue.find, body.model)
-        asked = await in_thread(_asked, body, house)
-        items = house.engine.stream_all(model.id, asked, caller_of(house, request))
-        found = await results_of(request, _events(items))
-        return Json(await in_thread(_answer, house, model.id, body, asked, found))
+        (answer,) = await results_of(request, _worked_on(house, body, caller_of(house, request)))
+        return Json(answer)
+
+
+def _worked_on(house: House, body: EmbeddingBody, caller: Caller) -> Iterator[Event]:
+    """What happens on the way to the answer, and that."""
+    model, asked = house.catalogue.find(body.model), _asked(body, house)
+    found = []
+    with closing(house.engine.stream_all(model.id, asked, caller)) as items:  # type: ignore[type-var]
+        for _, event in items:
+            if event.kind == "done":
+                found.append(event.result)
+            else:
+                yield event
+    yield Event("done", result=_answer(house, model.id, body, asked, found))
 
 
 def _asked(body: EmbeddingBody, house: House) -> list[Embed]:
@@ -58,12 +69,6 @@ def _asked(body: EmbeddingBody, house: House) -> list[Embed]:
     return [Embed(text, body.input_type or "query") for text in texts]
 
 
-def _events(items: Iterator[tuple[int, Event]]) -> Iterator[Event]:
-    with closing(items):  # type: ignore[type-var]
-        for _, event in items:
-            yield event
-
-
 def _answer(
     house: House, model_id: str, body: EmbeddingBody, asked: Sequence[Embed], found: Sequence[Embedding]
 ) -> dict[str, Any]:
@@ -73,7 +78,7 @@ def _answer(
             "dimensions is {asked}; the vectors of this model have {width}. Leave it out.",
             param="dimensions", asked=body.dimensions, width=width,
         )  # fmt: skip
-    tokens = sum(house.engine.count_tokens(model_id, one.text) or 0 for one in asked)
+    tokens = sum(one.tokens for one in found)
     data = [
         {"object": "embedding", "index": index, "embedding": _written(one.vector, body.encoding_format)}
         for index, one in enumerate(found)

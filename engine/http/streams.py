@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
@@ -22,20 +24,68 @@ from engine.requests import Event
 T = TypeVar("T")
 
 MAX_THREADS = 160
-"""Requests that may wait for their next event at a time; more than all slots and lines of two busy models."""
+"""For what blocks shortly, such as the storage."""
+MAX_STREAMS = 640
+"""Requests that wait for their events at a time, each in a thread: all slots and lines of eight busy models."""
 HELD_SECONDS = 15.0
 """How long a stream waits for a model to be read, which only then tells what is wrong with a request."""
 KEEP_ALIVE = b": waiting\n\n"
 WAITING = ("queued", "loading")
 
 _threads: RunVar[CapacityLimiter] = RunVar("parlance-api-threads")
+_streams: RunVar[CapacityLimiter] = RunVar("parlance-api-streams")
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Run what blocks in one of our own threads, so that waiting API requests never take those of the pages."""
-    limiter = _threads.get(None) or CapacityLimiter(MAX_THREADS)
-    _threads.set(limiter)
-    return await to_thread.run_sync(partial(function, *arguments), limiter=limiter)
+    return await to_thread.run_sync(partial(function, *arguments), limiter=_limiter(_threads, MAX_THREADS))
+
+
+def _limiter(kept: RunVar[CapacityLimiter], most: int) -> CapacityLimiter:
+    limiter = kept.get(None) or CapacityLimiter(most)
+    kept.set(limiter)
+    return limiter
+
+
+class _Made(Generic[T]):
+    """What a generator makes in a thread, from its first event to its last, and a task of the event loop takes.
+
+    A thread for each event would wait twice for the processor: to begin, and for the loop to go on.
+    """
+
+    def __init__(self, generator: Iterator[T]) -> None:
+        self.is_wanted = True
+        self._generator = generator
+        self._events: deque[T] = deque()
+        self._loop, self._is_news = asyncio.get_running_loop(), asyncio.Event()
+        self._work = asyncio.ensure_future(to_thread.run_sync(self._make, limiter=_limiter(_streams, MAX_STREAMS)))
+        self._work.add_done_callback(lambda _: self._is_news.set())
+
+    def _make(self) -> None:
+        with closing(self._generator):  # type: ignore[type-var]
+            while self.is_wanted and (event := next(self._generator, None)) is not None:
+                check_going_on()
+                self._events.append(event)
+                self._loop.call_soon_threadsafe(self._is_news.set)
+
+    async def taken(self) -> AsyncGenerator[T]:
+        """The events as they come. Raises what the generator raises."""
+        while not self._work.done():
+            await self._is_news.wait()
+            self._is_news.clear()
+            while self._events:
+                yield self._events.popleft()
+        while self._events:
+            yield self._events.popleft()
+        await self._work
+
+    async def end(self) -> None:
+        """Have it closed, and wait for that."""
+        self.is_wanted = False
+        with CancelScope(shield=True):
+            await asyncio.wait([self._work])
+        if not self._work.cancelled():
+            self._work.exception()  # whoever stopped reading does not want to know
 
 
 async def events_of(generator: Iterator[T]) -> AsyncGenerator[T]:
@@ -43,14 +93,13 @@ async def events_of(generator: Iterator[T]) -> AsyncGenerator[T]:
 
     Raises what the generator raises, and NotReadyError when the server is told to stop.
     """
+    made = _Made(generator)
     try:
-        while (event := await in_thread(next, generator, None)) is not None:
-            check_going_on()
-            yield event
-    except BaseException:  # what came to its end by itself needs no thread to be closed in
-        with CancelScope(shield=True):
-            await in_thread(generator.close)  # type: ignore[attr-defined]
-        raise
+        async with aclosing(made.taken()) as events:
+            async for event in events:
+                yield event
+    finally:
+        await made.end()
 
 
 async def results_of(request: Request, generator: Iterator[Event]) -> list[Any]:
