@@ -150,7 +150,8 @@ def _by_model(
     A pass holds rows of as many tokens: by their characters alone it would hold a few of them.
     """
     model, readings = APPLICATION.choose(engine.catalogue, request.model), read(texts)
-    order = sorted(range(len(readings)), key=lambda place: _length(engine, model, readings[place].text))
+    places = range(len(readings))  # one alone is not counted: that asks the process of the models once more
+    order = sorted(places, key=lambda place: _length(engine, model, readings[place].text)) if places[1:] else places
     found: dict[int, SentimentScore] = {}
     asked = [Classify(_readable(model, readings[place].text)) for place in order]
     for index, event in engine.stream_all(model.id, asked, caller):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from benches import Bench
 from fakes import FakeBackend
 
 from engine.http import ended_by_signals
+from engine.http.streams import events_of
 
 WRITER = "smollm2-135m-instruct"
 LONG = {"text": "snow", "max_new_tokens": 4000}
@@ -161,3 +164,57 @@ def test_a_signal_ends_the_answers_under_way_and_then_does_what_it_did(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert ask(address, "/api/write", {"text": "a", "max_new_tokens": 1}).getresponse().status == 200
+
+
+def test_one_thread_makes_all_events_of_a_request() -> None:
+    threads: list[int] = []
+
+    def made() -> Iterator[int]:
+        for number in range(50):
+            threads.append(threading.get_ident())
+            yield number
+
+    async def read() -> list[int]:
+        return [event async for event in events_of(made())]
+
+    assert asyncio.run(read()) == list(range(50))
+    assert len(set(threads)) == 1 and threading.get_ident() not in threads
+
+
+def test_what_came_before_a_fault_is_read_before_it() -> None:
+    read: list[int] = []
+
+    def made() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise ValueError("broken")
+
+    async def take() -> None:
+        async for event in events_of(made()):
+            read.append(event)
+
+    with pytest.raises(ValueError, match="broken"):
+        asyncio.run(take())
+    assert read == [1, 2]
+
+
+@pytest.mark.parametrize("fault", [None, ValueError("at its end")])
+def test_whoever_stops_reading_has_it_closed_by_then(fault: Exception | None) -> None:
+    ends: list[int] = []
+
+    def made() -> Iterator[int]:
+        try:
+            for number in range(10_000):
+                time.sleep(0.001)
+                yield number
+        finally:
+            ends.append(number)
+            if fault:
+                raise fault
+
+    async def take() -> int:
+        async with aclosing(events_of(made())) as events:
+            return await anext(events)
+
+    assert asyncio.run(take()) == 0
+    assert ends and ends[0] < 5_000
