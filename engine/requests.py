@@ -133,6 +133,8 @@ class Generate:
     """Tell which part of the prompt each token was made from; tokens come with their log-probabilities."""
     grammar: str = ""
     """A grammar in GBNF (llama.cpp) that the answer must follow: an application's, never a person's."""
+    ends_loops: bool = False
+    """Whether the answer ends where it goes round in a loop, on runtimes that hand it on word by word."""
     common_characters: int = 0
     """Of the prompt's beginning, or of the last question's with all messages before it, that is the application's, the
     same for all: what was computed of it is reused."""

@@ -45,11 +45,15 @@ def ask(model: Model, text: str, source: str, target: str, *, is_again: bool = F
         if style == "few-shot":
             before, line = few_shot_prompt(source, target, text, is_again=is_again)
         return Generate(
-            before + line, sampling=replace(sampling, stop=("\n",)), is_scored=True, common_characters=len(before)
+            before + line,
+            sampling=replace(sampling, stop=("\n",)),
+            is_scored=True,
+            ends_loops=True,
+            common_characters=len(before),
         )
     if style == "chat":
         order = f"Translate from {NAMED[source]} to {NAMED[target]}. Answer with the translation only.\n\n{text}"
-        return Generate(messages=(Message("user", order),), sampling=sampling, is_scored=True)
+        return Generate(messages=(Message("user", order),), sampling=sampling, is_scored=True, ends_loops=True)
     if style == "t5":
         return Generate(f"translate {NAMED[source]} to {NAMED[target]}: {text}", sampling=sampling)
     if style == "tags":

@@ -9,12 +9,14 @@ from functools import cache
 
 from engine.backends.protocol import Job
 from engine.inspections import Piece
-from engine.requests import Token
+from engine.requests import Generate, Token
 
 CONTEXT_TOKENS = 5
 """Tokens before the new ones that are decoded with them: a tokenizer may write a token differently at the start."""
 BROKEN = "\ufffd"
 """What a decoder writes for bytes that are no character (yet)."""
+LOOP_TIMES, LOOP_CHARACTERS, LOOP_PIECE = 4, 40, 80
+"""How often a piece comes in a row, and how many characters that makes, before it is a loop; the longest piece."""
 MAX_PENDING_TOKENS = 8
 """A character has at most four bytes; what is still broken after this many tokens stays broken."""
 
@@ -67,6 +69,15 @@ def _bare(text: str) -> str:
 def stop_position(text: str, stops: Sequence[str]) -> int | None:
     """Where the first stop string begins in the text, if there is one."""
     return min((at for stop in stops if (at := text.find(stop)) >= 0), default=None)
+
+
+def is_endless(text: str) -> bool:
+    """Whether a text ends in a piece with a letter that comes again and again, for longer than anybody would."""
+    for size in range(1, LOOP_PIECE + 1):
+        piece = text[-size:]
+        if text.endswith(piece * max(LOOP_TIMES, -(-LOOP_CHARACTERS // size))) and any(map(str.isalpha, piece)):
+            return True
+    return False
 
 
 def safe_length(text: str, stops: Sequence[str]) -> int:
@@ -123,6 +134,7 @@ class HeldText:
         self._job, self._stops = job, stops
         self._held: list[tuple[str, Token | None]] = []
         self._texts: list[str] = []
+        self._end = ""
         self.skipped = ""
         """What the prompt ended with and the first token has again."""
         self.tokens: list[Token] = []
@@ -133,7 +145,7 @@ class HeldText:
         return "".join(self._texts)
 
     def add(self, piece: str, token: Token | None = None) -> bool:
-        """Take more of the text. True when a stop string has come; the text ends before it."""
+        """Take more of the text. True when it ends: before a stop string that has come, or in a loop."""
         if self.skipped and piece:
             piece, self.skipped = piece.removeprefix(self.skipped), ""
             token = token and replace(token, text=piece)
@@ -146,11 +158,15 @@ class HeldText:
             safe -= len(piece)
             self._hand_on(piece, token)
         if end is None:
-            return False
+            return self._is_endless()
         if safe:
             self._hand_on(self._held[0][0][:safe], self._held[0][1])
         self._held = []
         return True
+
+    def _is_endless(self) -> bool:
+        request = self._job.request
+        return isinstance(request, Generate) and request.ends_loops and is_endless(self._end)
 
     def end(self) -> None:
         """Hand on what was held back: no more will come."""
@@ -160,6 +176,7 @@ class HeldText:
 
     def _hand_on(self, piece: str, token: Token | None) -> None:
         self._texts.append(piece)
+        self._end = (self._end + piece)[-LOOP_TIMES * LOOP_PIECE :]
         if token is not None:
             self.tokens.append(token)
         if piece or token is not None:

@@ -18,7 +18,7 @@ from engine.backends import turns
 from engine.backends.pytorch import sharing
 from engine.backends.pytorch.decoding import CausalStepper
 from engine.backends.pytorch.sampling import count_against, draw, filtered, penalise
-from engine.backends.texts import Detokenizer, TextStream
+from engine.backends.texts import Detokenizer, HeldText, TextStream, is_endless
 from engine.errors import InputError, MemoryShortError, TooLargeError, UnsupportedError
 from engine.requests import Generate, Message, Sampling
 from tests.backends import checkpoints
@@ -522,6 +522,16 @@ def test_stop_strings_across_tokens(pieces: list[str], stops: list[str], text: s
     found = any(stream.push(id) for id in range(len(pieces)))
     assert (stream.close() or found) == is_stopped
     assert stream.text == text == "".join(job.texts)
+
+
+def test_a_loop_ends_an_answer_where_that_is_asked() -> None:
+    for ends_loops in (True, False):
+        job = KeptJob(Generate(ends_loops=ends_loops))
+        stream = HeldText(job, [])
+        taken = sum(not stream.add(" la") for _ in range(100))
+        assert taken == (13 if ends_loops else 100)
+    assert not is_endless("=" * 400) and not is_endless("Ha ha ha ha ha!" + "1, 2, 3 " * 40)
+    assert is_endless("哈" * 40) and is_endless("so, " + "on and on, you know, " * 4)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "t5-small", "opus-mt-zh-en"])
