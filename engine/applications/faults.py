@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 
 from engine.applications.languages import SPACELESS, has_chinese
 from engine.applications.literals import losses, prose
+from engine.backends.texts import is_endless
 from engine.messages import NOTHING, Text
 from engine.requests import Generation
 
@@ -21,6 +22,8 @@ def find_fault(source: str, generation: Generation, target: str) -> Text:
         return LATE
     if not text:
         return Text("The model gave no translation for a sentence.")
+    if is_endless(text) and is_looping(source):
+        return Text("The text repeats itself; its translation was stopped where it went on doing so.")
     if is_looping(text) and not is_looping(source):
         return Text("A sentence repeats itself; the model lost the thread there.")
     if generation.finish_reason == "length":
@@ -31,7 +34,7 @@ def find_fault(source: str, generation: Generation, target: str) -> Text:
         return Text("A sentence came back untranslated.")
     if left := left_over(source, text, target):
         return Text("A part of a sentence came back untranslated: {words}.", words=left)
-    lost, invented = losses(source, text)
+    lost, invented = losses(source, text, target)
     if lost:
         return told_lost(lost)
     if invented:
@@ -91,14 +94,15 @@ def is_looping(text: str) -> bool:
 
 def is_echo(source: str, text: str) -> bool:
     """Whether a longer sentence came back as it was, but for a few letters. Short ones may be names."""
-    source, text = prose(source).strip(), prose(text).strip()
+    source, text = (" ".join(prose(one).split()) for one in (source, text))
     if len(source) < 24 and not (has_chinese(source) and len(source) > 6):
         return False
     return SequenceMatcher(None, source.casefold(), text.casefold(), autojunk=False).ratio() > 0.9
 
 
 def has_wrong_script(text: str, target: str) -> bool:
-    """Whether a text is in Chinese characters where the target has none, or a longer one has none for Chinese."""
+    """Whether a text's words are in Chinese characters where the target has none, or many have none for Chinese."""
+    text = " ".join(prose(text).split())
     if target == "zh":
-        return len(text) >= 24 and not has_chinese(text)
+        return len(text) >= 24 and any(map(str.isalpha, text)) and not has_chinese(text)
     return target not in SPACELESS and len(text) >= 4 and has_chinese(text)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from engine.applications.amounts import NUMBER, compared
 from engine.applications.code import COMMAND, PLURALS
 from engine.applications.emphasis import QUOTE, Emphasis, edges, tags_of, taken_off
 from engine.applications.glossary import find_terms
@@ -59,9 +60,10 @@ _STRONG = (
     _EMOJI,
 )
 """Come through letter by letter."""
+_SUM = r"[€£¥₹]\s?\d+(?:[.,\u00a0 ]\d{3})*(?:[.,]\d{1,2})?\b|\d+(?:[.,\u00a0]\d{3})*(?:[.,]\d{1,2})?\s?[€£¥₹]"
 _PATTERNS = (
     *_STRONG,
-    r"[€£¥₹]\s?\d+(?:[.,\u00a0 ]\d{3})*(?:[.,]\d{1,2})?\b|\d+(?:[.,\u00a0]\d{3})*(?:[.,]\d{1,2})?\s?[€£¥₹]",
+    _SUM,
     r"§+\s?\d[\w.]*",
     r"\d*[½¼¾⅓⅔⅛]",
     r"\d+(?:[.,]\d+)?(?:\s?[×÷±*]\s?\d+(?:[.,]\d+)?)+|[≈≤≥≠±~<>]\s?\d+(?:[.,]\d+)?%?",
@@ -69,23 +71,20 @@ _PATTERNS = (
     r"[\\^{}|<>€£¥§•†‡©®™µ]|(?<!~)~(?!~)",
 )
 _LITERAL, _STRONG_LITERAL = re.compile("|".join(_PATTERNS)), re.compile("|".join(_STRONG))
-_CHECKED = re.compile("|".join([*_STRONG, r"\*\*|~~|\]\(|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)"]))
-"""Inline Markdown too, which models rather keep where it stands."""
+_MARKDOWN = re.compile(r"\*\*|~~|\]\(|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)")
+"""Checked too, though models rather keep it where it stands."""
+_SPACELESS = re.compile(
+    r"((?<!\w)[@#][\u3040-\u30ff\u3400-\u9fff]\w*|://[^\s\u3000-\u9fff\uff01-\uff60]*[/=][\u3040-\u30ff\u3400-\u9fff]+)"
+    r"|[\u3000-\u30ff\u3400-\u9fff\uff01-\uff60]"
+)
+"""Chinese and Japanese letters and signs, but for those of a tag or an address."""
 _EDGE = re.compile(rf"^(?:{_EMOJI}\s*)+|(?:\s*{_EMOJI})+$")
-_NUMBER = re.compile(r"\d+(?:[.,\u00a0\u202f' ]\d{3}(?!\d))*(?:[.,]\d+)?")
+_NUMBER = re.compile(NUMBER)
 _TAGGED = re.compile(r"<([A-Za-z][\w-]*)[^<>]*>([^<>]*)</\1>")
-_TIME = re.compile(r"\b\d{1,2}\s?[h:]\s?\d{2}\b")
 MIN_SHOUTED = 3
 """Letters that a name in capitals may have: EU, USA."""
-SPELLED = 12
-"""Numbers up to here may be written in words."""
-_NUMBER_WORD = re.compile(
-    r"hundred|thousand|million|teen\b|twenty|thirty|fifty|half|quarter|cent\b|mille\b|demie|vingt|hundert|tausend|halb"
-    r"|zwanzig|ßig\b|zig\b|cien|mil\b|veinte|media|vinte|cem\b|meia|[百千万亿半两十]",
-    re.IGNORECASE,
-)
-_FIGURES = re.compile(r"\b\d[\d.,:\u00a0]*\d\b|\b\d\b")
-"""A number, or several with signs between them, as of a clock."""
+_FIGURES = re.compile(rf"{_SUM}|(?<![^\W\u3400-\u9fff])\d(?:[\d.,:\u00a0]*\d)?(?![^\W\u3400-\u9fff])")
+"""A sum, a number, or several with signs between them, as of a clock."""
 _RARE = re.compile(r"[^\w\s.,:;!?'\"()/%&+=-]")
 """What a small vocabulary may lack."""
 _MONEY = re.compile(r"([€£¥₹])\s?(\d[\d.,\u00a0 ]*\d|\d)|(\d[\d.,\u00a0]*\d|\d)\s?([€£¥₹])")
@@ -139,12 +138,12 @@ def keep_aside(
     spans = literal_spans(sentence, source if is_small else "", is_small=is_small)
     tags = tags_of(sentence) if is_small else []
     spans = sorted([*own, *(span for span in spans if span not in tags and not _is_within(span, own))])
-    spans = spans if tried is None else _needed(sentence, spans, *tried, own)
+    spans = spans if tried is None else _needed(sentence, spans, *tried, own, target, is_small=is_small)
     is_emphasised = is_small and not (tried and _lacks_emphasis(*tried))
     spans = spans if is_emphasised else sorted([*spans, *tags])
     for number, (start, end) in enumerate(spans, 1):
         mark = f"{letter}{number}"
-        literals.append((mark, own.get((start, end)) or _localised(sentence[start:end], target)))
+        literals.append((mark, own.get((start, end)) or _localised(sentence[start:end], source, target)))
         glued.append((sentence[start - 1 : start].isalnum(), sentence[end : end + 1].isalnum()))
         pieces += [sentence[place:start], " " * glued[-1][0], mark, " " * glued[-1][1]]
         place = end
@@ -164,17 +163,18 @@ def _lacks_emphasis(kept: Kept, made: str) -> bool:
 
 
 def _needed(
-    sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str, own: Container[tuple[int, int]]
-) -> list[tuple[int, int]]:
+    sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str, own: Container[tuple[int, int]], target: str,
+    *, is_small: bool,
+) -> list[tuple[int, int]]:  # fmt: skip
     lost = set(missing(made, kept))
     needed = [
         (start, end)
         for (start, end), (_, literal) in zip(spans, kept.literals, strict=True)
-        if literal not in lost or _RARE.search(literal) or (start, end) in own
+        if literal not in lost or (is_small and _RARE.search(literal)) or (start, end) in own
     ]
     numbers = [span for span in map(re.Match.span, _FIGURES.finditer(sentence)) if not _is_within(span, spans)]
-    lost_now, invented = losses(sentence, restored(made, kept, ""))
-    gone = set(lost_now)
+    lost_now, invented = losses(sentence, restored(made, kept, ""), target)
+    gone = set(_NUMBER.findall(" ".join(lost_now)))
     if any(map(str.isdecimal, "".join(invented))):  # made of some number here, nobody knows of which
         gone |= set(_NUMBER.findall(sentence))
     return sorted(needed + [(a, b) for a, b in numbers if gone & set(_NUMBER.findall(sentence[a:b]))])
@@ -186,14 +186,15 @@ def _is_within(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
 
 def literal_spans(sentence: str, source: str, *, is_small: bool = True) -> list[tuple[int, int]]:
     """Where literals stand in a sentence, in order; for a small translator also sums, signs and foreign words."""
-    found = [match.span() for match in (_LITERAL if is_small else _STRONG_LITERAL).finditer(sentence)]
+    apart = _SPACELESS.sub(lambda match: match[1] or "\u3000", sentence)  # letters of what stands beside them to \\w
+    found = [match.span() for match in (_LITERAL if is_small else _STRONG_LITERAL).finditer(apart)]
     found += [span for span in _foreign(sentence, source) if not _is_within(span, found)]
     return sorted(found)
 
 
 def prose(text: str) -> str:
     """The text without its literals."""
-    return _STRONG_LITERAL.sub(" ", text)
+    return _changed(text, str, lambda _: " ")
 
 
 def is_shouted(text: str) -> bool:
@@ -214,49 +215,33 @@ def shouted(text: str) -> str:
     return _changed(text, str.upper)
 
 
-def _changed(text: str, change: Callable[[str], str]) -> str:
+def _changed(text: str, change: Callable[[str], str], literal: Callable[[str], str] = str) -> str:
     pieces, place = [], 0
     for start, end in literal_spans(text, "", is_small=False):
-        pieces += [change(text[place:start]), text[start:end]]
+        pieces += [change(text[place:start]), literal(text[start:end])]
         place = end
     return "".join([*pieces, change(text[place:])])
 
 
-def losses(source: str, translation: str) -> tuple[list[str], list[str]]:
-    """What of the source is missing in its translation, letter by letter or as a number, and what came from nowhere."""
-    given, made = (Counter(match[0] for match in _CHECKED.finditer(text)) for text in (source, translation))
+def losses(source: str, translation: str, target: str) -> tuple[list[str], list[str]]:
+    """What of the source is missing in its translation, letter by letter or by worth, and what came from nowhere."""
+    given, made = Counter(_literals(source)), _literals(translation)
     lost = [literal for literal in given if translation.count(literal) < given[literal]]
-    invented = [literal for literal in made if literal not in source]
-    numbers, written = (_NUMBER.findall(prose(text)) for text in (source, translation))
-    lost += [
-        number for number in numbers
-        if not ((number.isdigit() and int(number) <= SPELLED) or any(_is_same(number, other) for other in written))
-    ]  # fmt: skip
+    invented = [one for one in dict.fromkeys(made) if one not in source and not any(map(one.startswith, given))]
+    amounts = compared(prose(source), prose(translation), target)
     lost += [f"<{tag}>…</{tag}>" for tag, inner in _TAGGED.findall(source) if _is_hollow(translation, tag, inner)]
-    if not _NUMBER_WORD.search(source):
-        invented += [
-            other for other in written if len(_digits(other)) > 2 and not any(_is_same(one, other) for one in numbers)
-        ]
-        invented += [] if re.search(r"\d|clock|noon|midi|mittag|mediod|meio", source) else _TIME.findall(translation)
-    return lost, invented
+    return lost + amounts[0], invented + amounts[1]
+
+
+def _literals(text: str) -> list[str]:
+    spans = literal_spans(text, "", is_small=False)
+    return [*(text[start:end] for start, end in spans), *_MARKDOWN.findall(prose(text))]
 
 
 def _is_hollow(translation: str, tag: str, inner: str) -> bool:
     """Whether nothing is left in the translation of the words between two tags."""
     found = [made for name, made in _TAGGED.findall(translation) if name == tag]
     return any(map(str.isalpha, inner)) and bool(found) and not any(map(str.isalpha, "".join(found)))
-
-
-def _digits(number: str) -> str:
-    return re.sub(r"\D", "", number)
-
-
-def _is_same(number: str, other: str) -> bool:
-    """Whether a translation's number can stand for a source's: 1,234.5 and 1.234,5; 3 pm and 15; 5万 and 50,000."""
-    one, two = _digits(number), _digits(other)
-    if one == two or one.rstrip("0") == two.rstrip("0"):
-        return True
-    return len(one) < 3 and len(two) < 3 and abs(int(one) - int(two)) == 12
 
 
 def plain(text: str) -> str:
@@ -306,12 +291,13 @@ def _foreign(sentence: str, source: str) -> Iterable[tuple[int, int]]:
             yield match.span()
 
 
-def _localised(literal: str, target: str) -> str:
-    """Money as the target writes it: 5 € and 1.234,50 €, or €5 and €1,234.50."""
+def _localised(literal: str, source: str, target: str) -> str:
+    """Numbers and money as the target writes them: 5 € and 1.234,50 €, or €5 and €1,234.50."""
     match = _MONEY.fullmatch(literal)
-    if match is None:
+    is_number = (source in POINT_LANGUAGES) != (target in POINT_LANGUAGES) and _NUMBER.fullmatch(literal)
+    if match is None and not is_number:
         return literal
-    sign, amount = match[1] or match[4], match[2] or match[3]
+    sign, amount = (match[1] or match[4], match[2] or match[3]) if match else ("", literal)
     separators = re.sub(r"\d", "", amount)
     if target in POINT_LANGUAGES:
         if separators and re.fullmatch(r"\d{1,3}(?:[.\u00a0 ]\d{3})*(?:,\d{1,2})?", amount):
@@ -320,7 +306,7 @@ def _localised(literal: str, target: str) -> str:
     if separators and re.fullmatch(r"\d{1,3}(?:,\d{3})*(?:\.\d{1,2})?", amount):
         group = "\u00a0" if target == "fr" else "."
         amount = amount.replace(",", "\u2060").replace(".", ",").replace("\u2060", group)
-    return f"{amount}\u00a0{sign}"
+    return f"{amount}\u00a0{sign}" if sign else amount
 
 
 def _plain(text: str) -> tuple[str, tuple[bool, bool, str]]:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from engine.applications.alignments import Link, links
+from engine.applications.faults import find_fault
 from engine.applications.languages import SPACELESS
+from engine.applications.literals import losses
 from engine.applications.prompts import ask, begun
 from engine.applications.routes import PIVOT
 from engine.applications.sentences import Sentence, Translation
@@ -130,14 +132,15 @@ def _encoded(engine: Engine, caller: Caller, sentences: Sequence[Sentence]) -> l
     return engine.run(ENCODER, [Align(one.text, one.source) for one in sentences], caller)
 
 
-def exchanged(translation: Translation, place: int, text: str) -> Translation:
-    """The translation with another text for one of its sentences, whose confidence is unknown then."""
+def exchanged(translation: Translation, place: int, text: str, target: str) -> Translation:
+    """The translation with another text for one of its sentences, which is checked; its confidence is unknown then."""
     start, end = translation.places()[place] or (0, 0)
     sentences = list(translation.sentences)
-    sentences[place] = replace(sentences[place], text=text, score=None, warning=NOTHING)
-    return replace(
-        translation, text=translation.text[:start] + text + translation.text[end:], score=None, sentences=sentences
-    )
+    fault = find_fault(sentences[place].source, Generation(text, "stop", 0, 0, {}), target)
+    sentences[place] = replace(sentences[place], text=text, score=None, warning=fault)
+    warning = next((one.warning for one in sentences if one.warning), NOTHING)
+    whole = translation.text[:start] + text + translation.text[end:]
+    return replace(translation, text=whole, score=None, sentences=sentences, warning=warning)
 
 
 def is_doubtful(link: Link) -> bool:
@@ -171,7 +174,7 @@ def rewritten(engine: Engine, way: Way, sentence: Sentence, beginning: str, call
 
 def others(engine: Engine, way: Way, sentence: Sentence, count: int, caller: Caller) -> list[str]:
     """Other translations of a whole sentence, best first: those of a beam, and of a model without one those that go
-    another way where the model was in two minds.
+    another way where the model was in two minds. None that loses a number or an address, or has one from nowhere.
 
     Raises what the engine raises.
     """
@@ -180,8 +183,8 @@ def others(engine: Engine, way: Way, sentence: Sentence, count: int, caller: Cal
         texts = writer.searched(count)
     except UnsupportedError:
         texts = _branched(writer, count, way.target)
-    kept = dict.fromkeys(text for text in texts if text and text != sentence.text.strip())
-    return list(kept)[:count]
+    new = [text for text in dict.fromkeys(texts) if text and text != sentence.text.strip()]
+    return [text for text in new if not any(losses(sentence.source, text, way.target))][:count]
 
 
 class _Writer:

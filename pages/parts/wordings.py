@@ -62,7 +62,7 @@ def _choose(place: Place | None) -> None:
 def _take(answer: Exchange, place: Place, text: str) -> None:
     """Put another sentence in the place of the one that was clicked."""
     (done,) = answer.result.translations
-    done = exchanged(done, place[0], text)
+    done = exchanged(done, place[0], text, str(answer.request.target))
     answer.text, answer.result = done.text, replace(answer.result, translations=[done])
     keep_again(answer)
     _choose(None)

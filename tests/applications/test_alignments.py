@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from engine.applications import words
 from engine.applications.alignments import links
 from engine.applications.sentences import Sentence, Translation
 from engine.applications.wordings import PART as WORDINGS
@@ -24,6 +26,7 @@ from engine.applications.words import (
     words_of,
 )
 from engine.errors import PeopleError
+from engine.messages import Text
 from engine.requests import Alignment, Generate, Sampling, Token
 from engine.serving.compose import House, open_house
 from engine.serving.protocol import Caller
@@ -175,9 +178,26 @@ def test_a_sentence_is_exchanged_for_another() -> None:
     sentences = [Sentence("One.", "Um.", 0.5), Sentence("Two.", "Um.", 0.5), Sentence("Three.", "Três.", 0.5)]
     before = Translation("Um. Um.\n\nTrês.\n", 0.5, "en", sentences)
     assert before.places() == [(0, 3), (4, 7), (9, 14)]
-    after = exchanged(before, 1, "Dois.")
+    after = exchanged(before, 1, "Dois.", "pt")
     assert after.text == "Um. Dois.\n\nTrês.\n"
     assert [one.text for one in after.sentences] == ["Um.", "Dois.", "Três."] and after.sentences[1].score is None
+
+
+def test_what_a_sentence_is_exchanged_for_is_checked() -> None:
+    sentences = [Sentence("It costs 5 €.", "Custa 50 €.", 0.5, Text("A fault.")), Sentence("Two.", "Dois.", 0.5)]
+    before = Translation("Custa 50 €. Dois.", 0.5, "en", sentences, Text("A fault."))
+    wrong, right = (exchanged(before, 0, text, "pt") for text in ("Custa 500 €.", "Custa 5 €."))
+    assert "5 €" in str(wrong.warning) and wrong.sentences[0].is_doubtful
+    assert not right.warning and not right.sentences[0].warning
+
+
+def test_no_other_wording_has_another_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ["Custa 500 €.", "Ele custa 5 €.", "Custa £5."]
+    monkeypatch.setattr(words, "_Writer", lambda *about: SimpleNamespace(searched=lambda count: found))
+    way, sentence = Way(STUDENT, "en", "pt"), Sentence("It costs 5 €.", "Custa 5 €.", 0.9)
+    assert others(None, way, sentence, 3, Caller()) == ["Ele custa 5 €."]  # type: ignore[arg-type]
+    found[1] = "Custa 5."
+    assert others(None, way, sentence, 3, Caller()) == []  # type: ignore[arg-type]
 
 
 def test_other_words_for_a_word_and_the_rest_made_anew(house: House) -> None:

@@ -44,7 +44,7 @@ def test_control_tokens_that_people_typed_are_kept_aside_and_missed(token: str) 
     sentence = f"Please say {token} now."
     kept = keep_aside(sentence, "en", "pt")
     assert kept.text == "Please say X1 now." and restored("Diga X1 agora.", kept, "pt") == f"Diga {token} agora."
-    assert losses(sentence, "Diga:|im_end|> agora.")[0] == [token]
+    assert losses(sentence, "Diga:|im_end|> agora.", "pt")[0] == [token]
 
 
 def test_plain_sentences_stay_as_they_are() -> None:
@@ -91,7 +91,89 @@ def test_money_is_written_as_the_target_does(sentence: str, target: str, expecte
 def test_words_between_tags_and_times_are_compared(
     source: str, translation: str, lost: list[str], invented: list[str]
 ) -> None:
-    assert losses(source, translation) == (lost, invented)
+    assert losses(source, translation, "fr") == (lost, invented)
+
+
+SAME = """
+Der Preis ist 1.250 €. | The price is €1,250. | en
+3,5 kg | 3.5 kg | en
+£4.50 | 4,5 £ | de
+10 000 Menschen | 10,000 people | en
+14亿人 | 1.4 billion people | en
+2000 万人 | 20 Millionen Menschen | de
+1亿2000万 | 120 million | en
+2-3 million | 200万至300万 | zh
+200万 | two million | en
+2 million | 两百万 | zh
+2 Mio. Euro | €2 million | en
+$1.5 billion | 1,5 mil millones de dólares | es
+5千克 | 5 kg | en
+fifteen rocks | 15块岩石 | zh
+20世纪70年代 | the 1970s | en
+18th century | XVIIIe siècle | fr
+um 14.30 Uhr | at 14:30 | en
+14.30 Uhr | 2:30 p.m. | en
+下午2点半 | 2:30 p.m. | en
+at 8 p.m. | um 20 Uhr | de
+4度 | quatre degrés | fr
+1 kg Mehl | a kilo of flour | en
+Kapitel 3 und 7 | chapters three and seven | en
+¥1250 | 1250元 | zh
+5 pounds of sugar | 5磅糖 | zh
+The £250,000 house | Das Haus für 250.000 Pfund | de
+It costs 20, 30 and 40 euros | 20欧元、30欧元和40欧元 | zh
+50 cents | 50 Cent | de
+""".strip()
+CHANGED = """
+€5 verloren | 丢了500欧元 | zh | €5 | 500欧元
+£4.50 | 450英镑 | zh | £4.50 | 450英镑
+4.5 kg | 45 克 | zh | 4.5 kg |
+3,5 kg | 35 kg | en | 3,5 kg |
+89,90 € | 8990 元 | zh | 89,90 € | 8990 元
+2 Millionen Menschen | 2000万人 | zh | 2 Millionen |
+minus -4 | minus -40 | en | 4 |
+12 kg | 24 kg | en | 12 kg |
+um 14:30 | at 15:30 | en | 14:30 |
+零下4度,1250元 | en dessous de zéro et 1250 yuans | fr | 4度 |
+€5 oder 4 £ | £5 or 4 £ | en | €5 |
+20 €, nicht £30 | 20, not £30 | en | 20 € |
+1.250 € | 1,250 | en | 1.250 € |
+1.250 € | 1250美元 | zh | 1.250 € |
+每月1250元 | $1250 per month | en | 1250元 |
+1250 a month | $1250 a month | en | | $1250
+""".strip()
+
+
+@pytest.mark.parametrize("line", SAME.split("\n"))
+def test_what_is_worth_the_same_is_not_lost(line: str) -> None:
+    source, translation, target = line.split(" | ")
+    assert losses(source, translation, target) == ([], [])
+
+
+@pytest.mark.parametrize("line", CHANGED.split("\n"))
+def test_another_number_or_currency_is_told(line: str) -> None:
+    source, translation, target, lost, invented = map(str.strip, line.split("|"))
+    assert losses(source, translation, target) == ([lost] * bool(lost), [invented] * bool(invented))
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "target"),
+    [("See #4521 at https://x.org/a?b=1 or write to a@x.org.", "见#4521，https://x.org/a?b=1或写信给a@x.org。", "zh"),
+     ("#4521 ist weg.", "#4521是不见了", "zh"), ("打开report.pdf文件", "Open report.pdf", "en"),
+     ("关注#翻译 吧", "Follow #翻译", "en"), ("看https://x.org/wiki/北京 吧", "See https://x.org/wiki/北京", "en")],
+)  # fmt: skip
+def test_letters_beside_a_literal_are_none_of_it_where_no_space_parts_them(
+    source: str, translation: str, target: str
+) -> None:
+    assert losses(source, translation, target) == ([], [])
+
+
+def test_sums_that_were_lost_are_kept_aside_as_the_target_writes_them() -> None:
+    sentence = "Es kostet 1.250 € oder 3,5 kg Gold {heute}."
+    tried = keep_aside(sentence, "de", "en", is_small=False), "It costs 12 or 35 kg of gold X1."
+    kept = keep_aside(sentence, "de", "en", is_small=False, tried=tried)
+    assert kept.text == "Es kostet X1 oder X2 kg Gold X3."
+    assert restored(kept.text, kept, "en") == "Es kostet €1,250 oder 3.5 kg Gold {heute}."
 
 
 def test_a_lost_mark_is_noticed_and_its_literal_not_lost() -> None:
