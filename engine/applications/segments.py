@@ -14,10 +14,12 @@ from engine.documents.sentences import ends_of
 MAX_SENTENCE_CHARACTERS = 400
 """Longer sentences are cut at a comma or space: small translators lose the thread."""
 
-_PREFIX = re.compile(r"\s*(?:(?:[-*+•·–—>]|#{1,6}|\d{1,3}[.)、])\s+)*")
+_PREFIX = re.compile(
+    r"\s*(?:(?:[-*+•·–—>]|#{1,6}|\d{1,3}[.)、]|\(\d{1,3}\)|\(?(?:[a-zA-Z]|[ivx]{2,5}|[IVX]{2,5})\)|[ivx]{2,5}\.)\s+)*"
+)
 _SOFT = re.compile(r"[,;:，；：、]\s*|\s+")
-_PLAIN = re.compile(r"https?://\S+|www\.\S+|[^\s@]+@[^\s@]+\.\w+|[\W\d_]+")
-"""A word without anything to translate: an address, a number, a sign."""
+_PLAIN = re.compile(r"https?://\S+|www\.\S+|[^\s@]+@[^\s@]+\.\w+|[\W\d_]+|[0-9A-Za-z_\u00c0-\u052f]{100,}")
+"""A word without anything to translate: an address, a number, a sign, so many letters that it is none."""
 _LETTER = re.compile(r"[^\W\d_]")
 _ROW_COLUMN = re.compile(r"`[^`]*`|(\s*(?<!\\)\|\s*|\t\s*)")
 _COLUMN = re.compile(r"`[^`]*`|(\s+\|\s+|\t\s*)")

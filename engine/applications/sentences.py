@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from engine.applications.alignments import links
 from engine.applications.emphasis import put_back
-from engine.applications.faults import find_fault, told_lost
+from engine.applications.faults import find_fault, is_looping, told_lost
 from engine.applications.glossary import find_terms
+from engine.applications.language_labels import labels_aside
 from engine.applications.languages import SPACELESS
 from engine.applications.literals import NO_TERMS, Kept, calm, is_shouted, keep_aside, missing, restored, shouted
 from engine.applications.phrases import agreed, among, common, forms, is_phrase
@@ -30,7 +31,9 @@ log = logging.getLogger(__name__)
 
 DOUBTFUL = 0.5
 """Below this confidence a sentence is doubtful."""
-MARKED = ("pair", "few-shot", "names")
+NAMING = ("few-shot", "names")
+"""Styles of prompts with names of languages before the sentences."""
+MARKED = ("pair", *NAMING)
 """Styles of models that copy marks, and that know no sentence of one word."""
 
 
@@ -126,7 +129,8 @@ class Work:
         self.text, self.direction = text, direction
         self.source, self.target, self.is_guessed = direction
         joined, self.widths = unwrapped(text)
-        self.segments = split(joined, self.source)
+        segments = split(joined, self.source)
+        self.segments = labels_aside(segments, self.target) if style_of(model) in NAMING else segments
         self.asked = [segment for segment in self.segments if segment.text]
         self.calm = [calm(one.text, self.source) if is_shouted(one.text) else one.text for one in self.asked]
         self.kept = [self._kept(text) for text in self.calm]
@@ -148,9 +152,10 @@ class Work:
         style = style_of(self.model)
         if style == "pair":
             return keep_aside(text, self.source, self.target, tried=tried, terms=self.terms)
-        if (style in MARKED) == (tried is not None) and not find_terms(text, self.terms):
+        if style not in MARKED and tried is None and not find_terms(text, self.terms):
             return Kept(text)
-        return keep_aside(text, self.source, self.target, is_small=False, terms=self.terms)
+        tried = tried if style in MARKED else None
+        return keep_aside(text, self.source, self.target, is_small=False, tried=tried, terms=self.terms)
 
     def _restored(self, source: str, kept: Kept, made: Generation) -> tuple[Generation, Text]:
         """The translation with literals put back, and what looks broken about it."""
@@ -195,7 +200,7 @@ class Work:
             is_better = agreed_on.text.casefold() != inner.text.casefold()
             chosen = replace(agreed_on, text=kept.around(agreed_on.text))
             fault = find_fault(source, chosen, self.target)
-        if fault and not is_better and first.finish_reason != "deadline":
+        if fault and not is_better and first.finish_reason != "deadline" and not is_looping(source):
             second, still = yield from self._again(source, (kept, first.text))
             if second is not None and not still:
                 chosen, fault, is_better = second, NOTHING, True
@@ -208,7 +213,7 @@ class Work:
         """Whether a phrase is asked for in other forms too: always of small translators, of others when in doubt."""
         style = style_of(self.model)
         is_doubtful = bool(fault) or (first.mean_logprob or 0.0) < math.log(DOUBTFUL)
-        if find_terms(source, self.terms):
+        if find_terms(source, self.terms) or is_looping(source):
             return False
         return first.finish_reason != "deadline" and (style == "pair" or (style in MARKED and is_doubtful))
 

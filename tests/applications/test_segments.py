@@ -30,6 +30,13 @@ def test_layout_numbers_and_addresses_are_kept_and_not_translated() -> None:
     ]  # fmt: skip
 
 
+def test_markers_of_lists_and_what_is_no_word_are_not_translated() -> None:
+    text = "   a) one\n   (b) two\n1) three\n(2) four\n  iv. five\nII) six\n" + "a" * 300 + " seven\nx is eight"
+    text += "\n" + "ab" * 5_000
+    assert sentences(text)[:6] == ["one", "two", "three", "four", "five", "six"]
+    assert sentences(text)[-1] == "x is eight" and all(len(one) < 400 for one in sentences(text))
+
+
 @pytest.mark.parametrize(
     ("row", "cells"),
     [
