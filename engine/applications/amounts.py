@@ -38,6 +38,7 @@ _CURRENCIES = {
 }
 """Signs, codes and words, with the currencies that each may stand for; "" where it may be something else."""
 _MONEY = "|".join(sorted(_CURRENCIES, key=len, reverse=True))
+_ANY_MONEY = re.compile(rf"(?<![a-z])(?:{_MONEY})(?![a-z])", re.IGNORECASE)
 _KINDS = [(re.compile(pattern, re.IGNORECASE), frozenset(kinds)) for pattern, kinds in _CURRENCIES.items()]
 _TIMES = {
     r"hundred|hundert|cien(?:tos)?": (2,),
@@ -107,7 +108,7 @@ _TENS = (
     "ninety|neunzig|noventa|quatre-vingt-dix",
 )
 _NUMBERS = [*enumerate(_WORDS), *zip(range(30, 100, 10), _TENS, strict=True)]
-WORDED = ("en", "fr", "de", "es", "pt", "zh")
+WORDED = frozenset({"en", "fr", "de", "es", "pt", "zh"})
 """Languages whose words these are; what others say in words is not known."""
 _VALUES = [(value, re.compile(words, re.IGNORECASE)) for value, words in _NUMBERS]
 _WORD = rf"(?P<word>{'|'.join(words for _, words in reversed(_NUMBERS))})"
@@ -145,6 +146,11 @@ class Amount:
         """Whether a language rather writes it in words."""
         return bool(self.values) and all(value.denominator == 1 and value <= SPELLED for value in self.values)
 
+    def in_figures(self) -> Amount:
+        """It without what only words beside it tell, where these are not known on the other side."""
+        bare = frozenset(value / factor for value in self.values for factor in self.times)
+        return replace(self, values=self.values | bare, currency=frozenset(), is_measured=False)
+
     def is_same(self, other: Amount) -> bool:
         """Whether a translation's number can stand for this one."""
         is_time = self.is_clock or other.is_clock
@@ -155,12 +161,15 @@ class Amount:
         return bool(self.values & (other.values | (other.parts if other.is_clock else NO_VALUES)))
 
 
-def compared(source: str, translation: str, target: str) -> tuple[list[str], list[str]]:
-    """Numbers and sums of a source for which none of its translation stands, and those of it that came from nowhere."""
+def compared(source: str, translation: str, *, is_worded: bool) -> tuple[list[str], list[str]]:
+    """Numbers and sums of a source for which none of its translation stands, and those of it that came from nowhere.
+
+    `is_worded` is whether both are in languages whose words are known here; else figures alone are compared.
+    """
     source, translation = (
         _DECADE.sub(lambda match: f"{int(match[1]) - 1}{match[2]}", text) for text in (source, translation)
     )
-    given, made = amounts(source), amounts(translation)
+    given, made = ([one if is_worded else one.in_figures() for one in amounts(text)] for text in (source, translation))
     said, is_told = _in_words(translation), NUMBER_WORD.search(source) is not None
     stray = [
         other
@@ -170,7 +179,7 @@ def compared(source: str, translation: str, target: str) -> tuple[list[str], lis
     lost, foreign = [], []
     for one in given:
         found = [other.currency for other in made if one.is_same(other)]
-        is_there = bool(found) or _is_said(one, made, said, translation, bool(stray), target)
+        is_there = bool(found) or _is_said(one, made, said, translation, is_worded, bool(stray))
         if not is_there or not _is_paid(one.currency, found, translation):
             lost.append(one.text)
         elif found and not one.currency and not any(_is_paid(other, [], source) for other in found):
@@ -183,7 +192,7 @@ def compared(source: str, translation: str, target: str) -> tuple[list[str], lis
 
 
 def _is_said(
-    one: Amount, made: Iterable[Amount], said: Values, translation: str, has_stray: bool, target: str
+    one: Amount, made: Iterable[Amount], said: Values, translation: str, is_worded: bool, has_stray: bool
 ) -> bool:  # fmt: skip
     """Whether a number that is in no figures of a translation is there in another way, or may be."""
     every = said.union(*(other.values for other in made))
@@ -191,7 +200,7 @@ def _is_said(
         return True
     if one.clock is not None and one.clock % 15 == 0 and _QUARTERS.search(translation):
         return True
-    return one.is_small and not (target in WORDED and (one.is_measured or has_stray))
+    return one.is_small and not (is_worded and (one.is_measured or has_stray))
 
 
 def _is_paid(currency: frozenset[str], others: Collection[frozenset[str]], text: str) -> bool:
@@ -202,7 +211,7 @@ def _is_paid(currency: frozenset[str], others: Collection[frozenset[str]], text:
 
 
 def _mentioned(text: str) -> list[frozenset[str]]:
-    return [_currency(match[0]) for match in re.finditer(rf"(?<![a-z])(?:{_MONEY})(?![a-z])", text, re.IGNORECASE)]
+    return [_currency(match[0]) for match in _ANY_MONEY.finditer(text)]
 
 
 def amounts(text: str) -> list[Amount]:
@@ -236,7 +245,7 @@ def _read(text: str, match: re.Match[str]) -> Amount:
         values = frozenset(value * factor for value in _values(number) for factor in times)
         if clock := re.fullmatch(r"(\d{1,2})(?:\.(\d\d))?", number):
             hours, minutes = int(clock[1]), int(clock[2] or 0)
-        parts = frozenset(map(Fraction, number.split(" "))) if " " in number and "." not in number else NO_VALUES
+        parts = frozenset(map(Fraction, number.split(" "))) if re.fullmatch(r"\d+(?: \d+)+", number) else NO_VALUES
     is_measured = bool(sign or match["unit"])
     is_time = hours is not None and hours <= 24 and minutes < 60 and not is_measured and not match["times"]
     is_marked = bool(match["clock"] or match["hour"] or _HOUR_BEFORE.search(text, 0, match.start()))

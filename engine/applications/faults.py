@@ -15,8 +15,11 @@ from engine.requests import Generation
 LATE = Text("The time limit passed before every sentence was whole. Send a shorter text.")
 
 
-def find_fault(source: str, generation: Generation, target: str) -> Text:
-    """What looks broken about a translation, in a sentence for people; empty when nothing does."""
+def find_fault(source: str, generation: Generation, target: str, language: str = "en") -> Text:
+    """What looks broken about a translation, in a sentence for people; empty when nothing does.
+
+    `language` is the source's.
+    """
     text = generation.text.strip()
     if generation.finish_reason == "deadline":
         return LATE
@@ -34,7 +37,7 @@ def find_fault(source: str, generation: Generation, target: str) -> Text:
         return Text("A sentence came back untranslated.")
     if left := left_over(source, text, target):
         return Text("A part of a sentence came back untranslated: {words}.", words=left)
-    lost, invented = losses(source, text, target)
+    lost, invented = losses(source, text, (language, target))
     if lost:
         return told_lost(lost)
     if invented:

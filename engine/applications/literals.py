@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from engine.applications.amounts import NUMBER, compared
+from engine.applications.amounts import NUMBER, WORDED, compared
 from engine.applications.code import COMMAND, PLURALS
 from engine.applications.emphasis import QUOTE, Emphasis, edges, tags_of, taken_off
 from engine.applications.glossary import find_terms
@@ -138,7 +138,7 @@ def keep_aside(
     spans = literal_spans(sentence, source if is_small else "", is_small=is_small)
     tags = tags_of(sentence) if is_small else []
     spans = sorted([*own, *(span for span in spans if span not in tags and not _is_within(span, own))])
-    spans = spans if tried is None else _needed(sentence, spans, *tried, own, target, is_small=is_small)
+    spans = spans if tried is None else _needed(sentence, spans, *tried, own, (source, target), is_small=is_small)
     is_emphasised = is_small and not (tried and _lacks_emphasis(*tried))
     spans = spans if is_emphasised else sorted([*spans, *tags])
     for number, (start, end) in enumerate(spans, 1):
@@ -163,8 +163,8 @@ def _lacks_emphasis(kept: Kept, made: str) -> bool:
 
 
 def _needed(
-    sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str, own: Container[tuple[int, int]], target: str,
-    *, is_small: bool,
+    sentence: str, spans: list[tuple[int, int]], kept: Kept, made: str, own: Container[tuple[int, int]],
+    languages: tuple[str, str], *, is_small: bool,
 ) -> list[tuple[int, int]]:  # fmt: skip
     lost = set(missing(made, kept))
     needed = [
@@ -173,7 +173,7 @@ def _needed(
         if literal not in lost or (is_small and _RARE.search(literal)) or (start, end) in own
     ]
     numbers = [span for span in map(re.Match.span, _FIGURES.finditer(sentence)) if not _is_within(span, spans)]
-    lost_now, invented = losses(sentence, restored(made, kept, ""), target)
+    lost_now, invented = losses(sentence, restored(made, kept, ""), languages)
     gone = set(_NUMBER.findall(" ".join(lost_now)))
     if any(map(str.isdecimal, "".join(invented))):  # made of some number here, nobody knows of which
         gone |= set(_NUMBER.findall(sentence))
@@ -223,12 +223,12 @@ def _changed(text: str, change: Callable[[str], str], literal: Callable[[str], s
     return "".join([*pieces, change(text[place:])])
 
 
-def losses(source: str, translation: str, target: str) -> tuple[list[str], list[str]]:
+def losses(source: str, translation: str, languages: Iterable[str]) -> tuple[list[str], list[str]]:
     """What of the source is missing in its translation, letter by letter or by worth, and what came from nowhere."""
     given, made = Counter(_literals(source)), _literals(translation)
     lost = [literal for literal in given if translation.count(literal) < given[literal]]
     invented = [one for one in dict.fromkeys(made) if one not in source and not any(map(one.startswith, given))]
-    amounts = compared(prose(source), prose(translation), target)
+    amounts = compared(prose(source), prose(translation), is_worded=set(languages) <= WORDED)
     lost += [f"<{tag}>…</{tag}>" for tag, inner in _TAGGED.findall(source) if _is_hollow(translation, tag, inner)]
     return lost + amounts[0], invented + amounts[1]
 

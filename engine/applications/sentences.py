@@ -160,7 +160,7 @@ class Work:
     def _restored(self, source: str, kept: Kept, made: Generation) -> tuple[Generation, Text]:
         """The translation with literals put back, and what looks broken about it."""
         whole = replace(made, text=restored(made.text.strip(), kept, self.target))
-        fault = find_fault(self._told(source), whole, self.target)
+        fault = find_fault(self._told(source), whole, self.target, self.source)
         lost = missing(made.text, kept) if made.text.strip() and not fault else []
         return whole, told_lost(lost) if lost else fault
 
@@ -199,7 +199,7 @@ class Work:
             agreed_on = yield from self._agreed(bare, inner)
             is_better = agreed_on.text.casefold() != inner.text.casefold()
             chosen = replace(agreed_on, text=kept.around(agreed_on.text))
-            fault = find_fault(source, chosen, self.target)
+            fault = find_fault(source, chosen, self.target, self.source)
         if fault and not is_better and first.finish_reason != "deadline" and not is_looping(source):
             second, still = yield from self._again(source, (kept, first.text))
             if second is not None and not still:

@@ -136,7 +136,7 @@ def exchanged(translation: Translation, place: int, text: str, target: str) -> T
     """The translation with another text for one of its sentences, which is checked; its confidence is unknown then."""
     start, end = translation.places()[place] or (0, 0)
     sentences = list(translation.sentences)
-    fault = find_fault(sentences[place].source, Generation(text, "stop", 0, 0, {}), target)
+    fault = find_fault(sentences[place].source, Generation(text, "stop", 0, 0, {}), target, translation.source)
     sentences[place] = replace(sentences[place], text=text, score=None, warning=fault)
     warning = next((one.warning for one in sentences if one.warning), NOTHING)
     whole = translation.text[:start] + text + translation.text[end:]
@@ -184,7 +184,7 @@ def others(engine: Engine, way: Way, sentence: Sentence, count: int, caller: Cal
     except UnsupportedError:
         texts = _branched(writer, count, way.target)
     new = [text for text in dict.fromkeys(texts) if text and text != sentence.text.strip()]
-    return [text for text in new if not any(losses(sentence.source, text, way.target))][:count]
+    return [text for text in new if not any(losses(sentence.source, text, (way.source, way.target)))][:count]
 
 
 class _Writer:

@@ -44,7 +44,7 @@ def test_control_tokens_that_people_typed_are_kept_aside_and_missed(token: str) 
     sentence = f"Please say {token} now."
     kept = keep_aside(sentence, "en", "pt")
     assert kept.text == "Please say X1 now." and restored("Diga X1 agora.", kept, "pt") == f"Diga {token} agora."
-    assert losses(sentence, "Diga:|im_end|> agora.", "pt")[0] == [token]
+    assert losses(sentence, "Diga:|im_end|> agora.", ("en", "pt"))[0] == [token]
 
 
 def test_plain_sentences_stay_as_they_are() -> None:
@@ -91,7 +91,7 @@ def test_money_is_written_as_the_target_does(sentence: str, target: str, expecte
 def test_words_between_tags_and_times_are_compared(
     source: str, translation: str, lost: list[str], invented: list[str]
 ) -> None:
-    assert losses(source, translation, "fr") == (lost, invented)
+    assert losses(source, translation, ("en", "fr")) == (lost, invented)
 
 
 SAME = """
@@ -147,13 +147,13 @@ um 14:30 | at 15:30 | en | 14:30 |
 @pytest.mark.parametrize("line", SAME.split("\n"))
 def test_what_is_worth_the_same_is_not_lost(line: str) -> None:
     source, translation, target = line.split(" | ")
-    assert losses(source, translation, target) == ([], [])
+    assert losses(source, translation, ("en", target)) == ([], [])
 
 
 @pytest.mark.parametrize("line", CHANGED.split("\n"))
 def test_another_number_or_currency_is_told(line: str) -> None:
     source, translation, target, lost, invented = map(str.strip, line.split("|"))
-    assert losses(source, translation, target) == ([lost] * bool(lost), [invented] * bool(invented))
+    assert losses(source, translation, ("en", target)) == ([lost] * bool(lost), [invented] * bool(invented))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,22 @@ def test_another_number_or_currency_is_told(line: str) -> None:
 def test_letters_beside_a_literal_are_none_of_it_where_no_space_parts_them(
     source: str, translation: str, target: str
 ) -> None:
-    assert losses(source, translation, target) == ([], [])
+    assert losses(source, translation, ("en", target)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "languages"),
+    [("20 dollars", "20 долларов", ("en", "ru")), ("14 миллионов", "14 million", ("ru", "en")),
+     ("20 долларов", "$20", ("ru", "en")), ("2 million", "2 milioni", ("en", "it")),
+     ("4 kg", "quattro kg", ("en", "it")),
+     ("1 250,50 €", "€1,250.50", ("fr", "en")),
+     ("1 2 3 456 7'890,1. 12 000.5", "1 2 3 456 7'890,1. 12 000.5", ("en", "fr"))],
+)  # fmt: skip
+def test_of_other_languages_figures_alone_are_compared(
+    source: str, translation: str, languages: tuple[str, str]
+) -> None:
+    assert losses(source, translation, languages) == ([], [])
+    assert losses(source, "none", languages)[0] or languages[1] == "it"
 
 
 def test_sums_that_were_lost_are_kept_aside_as_the_target_writes_them() -> None:
