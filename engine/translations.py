@@ -85,8 +85,9 @@ def template() -> bytes:
         for sentence in sentences(path.read_text(encoding="utf-8")):
             found.add(sentence, locations=[(str(path.relative_to(ROOT)), 1)])
     catalogue = tomllib.loads((ROOT / "engine/catalogue/catalogue.toml").read_text(encoding="utf-8"))
-    for entry in [entry for entries in catalogue.values() for entry in entries.values() if "note" in entry]:
-        found.add(entry["note"], locations=[("engine/catalogue/catalogue.toml", 1)])
+    entries = [entry for entries in catalogue.values() for entry in entries.values()]
+    for sentence in [entry[key] for entry in entries for key in ("note", "measured_on") if key in entry]:
+        found.add(sentence, locations=[("engine/catalogue/catalogue.toml", 1)])
     written = io.BytesIO()
     write_po(written, found, omit_header=True, sort_output=True, include_lineno=False, width=120)
     return written.getvalue()

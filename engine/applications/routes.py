@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from engine.applications.prompts import SHOTS, style_of
 from engine.catalogue.models import Catalogue, Model
@@ -12,8 +12,11 @@ from engine.catalogue.models import Catalogue, Model
 PIVOT = "en"
 PIVOT_SHARE = 0.88
 """Of BLEU, about, what is left where it goes through English."""
-UNMEASURED_PAIR, UNMEASURED = 20.0, 10.0
+UNMEASURED_PAIR, UNMEASURED = 26.0, 10.0
 """What a model is taken for of which nobody measured BLEU on FLORES-200: one for a pair, one for many languages."""
+SLOWER = 2.0
+"""BLEU by which a language model must be better than a translator, for it takes nine times as long; forty lines of
+FLORES sway by as much."""
 MARGIN = 1.0
 """BLEU by which another route must be better to be worth a download."""
 
@@ -23,12 +26,19 @@ class Route:
     """One model, or two of which the second reads what the first writes."""
 
     legs: tuple[Model, ...]
+    source: str = ""
+    target: str = ""
 
     @property
     def quality(self) -> float:
-        """BLEU on FLORES-200 devtest, measured or guessed: good for comparing, not for showing."""
-        worst = min(leg.bleu or (UNMEASURED_PAIR if leg.pair else UNMEASURED) for leg in self.legs)
-        return worst * PIVOT_SHARE ** (len(self.legs) - 1)
+        """BLEU on FLORES-200, measured or guessed, less what a wait is worth: good for comparing, not for showing."""
+        worst = min(map(_worth, self.legs, self.directions))
+        return worst * PIVOT_SHARE**self.is_pivot
+
+    @property
+    def directions(self) -> list[tuple[str, str]]:
+        """From which language each leg translates into which."""
+        return list(pairwise([self.source, *[PIVOT] * self.is_pivot, self.target]))
 
     @property
     def is_makeshift(self) -> bool:
@@ -63,7 +73,7 @@ def better_route(here: Iterable[Model], models: Iterable[Model], source: str, ta
     listed = list(here)
     ids = {model.id for model in listed}
     now = best_route(listed, source, target)
-    best = best_route([model for model in models if model.id in ids or model.bleu > 0], source, target)
+    best = best_route([model for model in models if model.id in ids or model.bleu], source, target)
     if best is None or (now and best.quality < now.quality + MARGIN):
         return None
     return best
@@ -78,20 +88,26 @@ def unmeasured_pair(here: Route | None, models: Iterable[Model], source: str, ta
 
 
 def missing(catalogue: Catalogue, route: Route) -> list[Model]:
-    """The legs of a route that have to be fetched."""
-    return [leg for leg in route.legs if not catalogue.is_ready(leg.id)]
+    """The models of a route that have to be fetched, each once."""
+    return list({leg.id: leg for leg in route.legs if not catalogue.is_ready(leg.id)}.values())
 
 
 def _routes(models: list[Model], source: str, target: str) -> Iterator[Route]:
     direct = [model for model in models if model.pair == (source, target)]
-    yield from (Route((model,)) for model in direct)
+    yield from (Route((model,), source, target) for model in direct)
     if PIVOT not in (source, target):
         # Of equal routes, whose worse leg is the same, the first is taken: those made for a pair stand first.
         measured = sorted((model for model in models if model.pair or model.bleu), key=lambda model: not model.pair)
         firsts = [model for model in measured if translates(model, source, PIVOT)]
         seconds = [model for model in measured if translates(model, PIVOT, target)]
-        yield from (Route(pair) for pair in product(firsts, seconds))
-    yield from (Route((model,)) for model in models if not model.pair and _knows(model, source, target))
+        yield from (Route(pair, source, target) for pair in product(firsts, seconds))
+    many = (model for model in models if not model.pair and _knows(model, source, target))
+    yield from (Route((model,), source, target) for model in many)
+
+
+def _worth(model: Model, direction: tuple[str, str]) -> float:
+    known = model.bleu_of(*direction) or (UNMEASURED_PAIR if model.pair else UNMEASURED)
+    return known - SLOWER * model.is_language_model
 
 
 def translates(model: Model, source: str, target: str) -> bool:

@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -66,10 +66,11 @@ class Model:
     """Of a classifier that tells labels of its own apart, which are shown as they are."""
     base_id: str = ""
     """Of a fine-tuned run: the model it was trained from."""
-    bleu: float = 0.0
+    bleu: float | dict[str, float] = field(default=0.0, hash=False)
+    """Of a translator, or of each direction ("de-en") of one that knows several; 0 where that is not known."""
     comet: float = 0.0
-    """Of a translator: what its makers measured on FLORES-200 devtest, ours on lines of dev that nobody had trained on;
-    0 where that is not known."""
+    measured_on: Text = Text("FLORES-200")
+    """What both were measured on: by Mozilla FLORES devtest, by us lines of dev that nobody had trained on."""
     sources: tuple[str, ...] = ()
     """Languages that it translates from, where those are not all of its languages."""
     best_in: tuple[str, ...] = ()
@@ -83,6 +84,10 @@ class Model:
     def is_language_model(self) -> bool:
         """Whether it goes on with any text: a decoder without an encoder."""
         return self.architecture == "causal"
+
+    def bleu_of(self, source: str, target: str) -> float:
+        """Of that direction; 0 where it is not known."""
+        return self.bleu.get(f"{source}-{target}", 0.0) if isinstance(self.bleu, dict) else self.bleu
 
 
 class CatalogueError(ValueError):
@@ -266,6 +271,7 @@ def _check(model: Model) -> None:
     rules = {
         "applications": all(re.fullmatch(r"[a-z][a-z0-9_]*", id) for id in model.applications),
         "prompt_style": model.prompt_style in PROMPT_STYLES,
+        "bleu": not isinstance(model.bleu, dict) or set("-".join(model.bleu).split("-")) <= set(model.languages),
         "pair": model.pair is None or set(model.pair) <= set(model.languages),
         "sources": set(model.sources) <= set(model.languages),
         "best_in": set(model.best_in) <= set(model.languages),

@@ -34,7 +34,7 @@ def show_route(source: str, target: str) -> Route | None:
         for leg in missing(catalogue, unmeasured) if unmeasured else ():
             offer(leg)
     if better:
-        _offer(better, target, is_better=here is not None)
+        _offer(better, is_better=here is not None)
     elif here and (other := unmeasured_pair(here, models, source, target)):
         _offer_unmeasured(other)
     return here
@@ -47,19 +47,21 @@ def _way(route: Route) -> str:
     (model,) = route.legs
     if route.is_makeshift:
         return _("{model}, which translates by examples: makeshift", model=names)
-    return f"{names} · {_bleu(model)}" if model.bleu else names
+    bleu = model.bleu_of(route.source, route.target)
+    return f"{names} · {_measured(model, bleu)}" if bleu else names
 
 
-def _offer(route: Route, target: str, *, is_better: bool) -> None:
+def _offer(route: Route, *, is_better: bool) -> None:
     """Each leg that is missing, with what it costs and brings, and its button."""
+    directions = {leg.id: direction for leg, direction in zip(route.legs, route.directions, strict=True)}
     for model in missing(house().catalogue, route):
-        pair = f"{_(NAMED[model.pair[0]])} → {_(NAMED[model.pair[1]])}" if model.pair else _(NAMED[target])
+        pair = " → ".join(_(NAMED[code]) for code in directions[model.id])
         named = {"pair": pair, "family": "Firefox Translations"}
         facts = [
             _("Better for {pair}: {family}", **named) if is_better else _("For {pair}: {family}", **named),
             size_in_words(model.source.download_bytes(model)),
             plain(_(model.licence)),
-            _bleu(model),
+            _measured(model, model.bleu_of(*directions[model.id])),
         ]
         with st.container(horizontal=True, vertical_alignment="center", key=f"better-{model.id}"):
             st.caption(f":material/upgrade: {', '.join(facts)}", width="content")
@@ -75,8 +77,5 @@ def _offer_unmeasured(model: Model) -> None:
         fetch_button(model, "secondary")
 
 
-def _bleu(model: Model) -> str:
-    bleu = f"{model.bleu:.1f}"
-    if model.is_embedded:
-        return _("BLEU {bleu} on FLORES devtest", bleu=bleu)
-    return _("BLEU {bleu} on FLORES devtest by Mozilla", bleu=bleu)
+def _measured(model: Model, bleu: float) -> str:
+    return _("BLEU {bleu} on {lines}", bleu=f"{bleu:.1f}", lines=model.measured_on)

@@ -11,6 +11,11 @@ from engine.catalogue.models import Catalogue, read_catalogue
 from engine.errors import UnsupportedError
 
 EMBEDDED = {"gemma-3-270m", "firefox-en-pt", "firefox-pt-en"}
+ADAPTER = "gemma-3-270m-translator"
+INTO_ENGLISH = {"fr": "student-fr-en", "de": ADAPTER, "es": ADAPTER, "zh": ADAPTER, "pt": "firefox-pt-en"}
+FROM_ENGLISH = {
+    "fr": "student-en-fr", "de": "student-en-de", "es": "student-en-es", "zh": ADAPTER, "pt": "firefox-en-pt",
+}  # fmt: skip
 
 
 def catalogue_with(ready: Collection[str]) -> Catalogue:
@@ -74,8 +79,20 @@ def test_what_ships_serves_all_pairs_between_its_languages_without_examples() ->
         route = best_route(models, source, target)
         assert route and not route.is_makeshift and route.is_pivot == ("en" not in (source, target))
         assert route.is_quick or {source, target} & {"zh"} or source in ("de", "es")
-    spanish = best_route(models, "de", "es")
-    assert ids(spanish) == ["gemma-3-270m-translator", "student-en-es"]  # not the first one twice
+        legs = [INTO_ENGLISH.get(source), FROM_ENGLISH.get(target)]
+        assert ids(route) == [leg for leg in legs if leg]
+
+
+def test_a_model_of_several_directions_has_a_figure_for_each() -> None:
+    catalogue = catalogue_with({*EMBEDDED, ADAPTER, "student-en-de"})
+    model = catalogue.find(ADAPTER)
+    assert (model.bleu_of("de", "en"), model.bleu_of("zh", "en"), model.bleu_of("fr", "en")) == (27.0, 12.6, 0.0)
+    qualities = [Route((model,), source, "en").quality for source in ("de", "es", "zh")]
+    assert qualities == sorted(qualities, reverse=True) and len(set(qualities)) == 3
+    german = best_route(ready(catalogue, APPLICATION.models(catalogue)), "en", "de")
+    assert ids(german) == ["student-en-de"]  # 1.3 less, in a ninth of the time
+    twice = Route((model, model), "de", "zh")
+    assert twice.directions == [("de", "en"), ("en", "zh")] and len(missing(catalogue_with(EMBEDDED), twice)) == 1
 
 
 def test_a_model_tuned_with_english_goes_through_it_by_itself() -> None:

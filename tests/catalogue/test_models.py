@@ -75,6 +75,22 @@ def test_a_direction_of_ours_is_one_folder_and_one_row(tmp_path: Path) -> None:
     assert isinstance(model.source, Folder) and model.source.folder.endswith("models/student-en-fr")
 
 
+def test_a_model_tells_its_figures_by_direction_and_on_what_they_were_measured(tmp_path: Path) -> None:
+    table = ENTRY.replace('["en"]', '["en", "de"]') + "bleu = { en-de = 16.1 }\nmeasured_on = \"40 lines\"\n"
+    model = read_text(tmp_path, table).find("tiny")
+    assert (model.bleu_of("en", "de"), model.bleu_of("de", "en"), model.measured_on) == (16.1, 0.0, "40 lines")
+    assert hash(model) == hash(read_text(tmp_path, table).find("tiny"))
+    with pytest.raises(CatalogueError, match="tiny: bleu is not valid"):
+        read_text(tmp_path, table.replace("en-de", "en-fr"))
+
+
+def test_what_was_measured_says_on_what(catalogue: Catalogue) -> None:
+    measured = {model.id: str(model.measured_on) for model in catalogue.models.values() if model.bleu}
+    ours = {id for id in measured if id.startswith("student-") or id == "gemma-3-270m-translator"}
+    assert len(ours) == 5 and all("lines of FLORES dev (698 to " in measured[id] for id in ours)
+    assert {measured[id] for id in measured.keys() - ours} == {"FLORES devtest by Mozilla"}
+
+
 def test_defaults_come_first_and_every_application_is_served(catalogue: Catalogue) -> None:
     served = {id: [model for model in catalogue.models.values() if id in model.applications] for id in SERVED}
     first = {id: models[0].id for id, models in served.items()}

@@ -104,6 +104,7 @@ def students(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> set[str]:
             model(
                 f"mozilla-{direction}", architecture="seq2seq", languages=(source, target), applications=("translate",),
                 pair=(source, target), bleu=40.0, is_embedded=False, licence="MPL 2.0",
+                measured_on=Text("FLORES devtest by Mozilla"),
                 source=Registry(direction, "tiny", 26_000_000),
             )
         )  # fmt: skip
@@ -127,6 +128,18 @@ def test_translate_names_its_way_and_offers_a_better_one(open_page: Open, bench:
     app.selectbox(key="from").set_value("fr")
     app = click(app.selectbox(key="to").set_value("de").run(), "Translate")
     assert "through English" in drawn(app) and app.session_state["translation"].result.via == "mozilla-fr-en"
+
+
+def test_the_figure_of_the_direction_is_told_and_on_what_it_was_measured(open_page: Open, bench: Bench) -> None:
+    bench.engine.catalogue.add(
+        model(
+            "ours", languages=("en", "de"), applications=("translate",), prompt_style="names",
+            bleu={"de-en": 27.0, "en-de": 16.1}, measured_on=Text("40 lines of FLORES dev"),
+        )
+    )  # fmt: skip
+    for source, target, bleu in (("de", "en", "27.0"), ("en", "de", "16.1")):
+        shown = drawn(open_page("translate", **{"from": source, "to": target}))
+        assert f"BLEU {bleu} on 40 lines of FLORES dev" in shown
 
 
 def test_a_language_that_only_a_download_translates_is_named_with_its_button(
