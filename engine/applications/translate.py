@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.applications import Application
-from engine.applications.glossary import for_legs, read_terms
-from engine.applications.languages import (
-    LANGUAGES,
-    NAMED,
-    SURE,
-    detect_language,
-    guess_language,
-    names_of,
-    read_tables,
+from engine.applications.directions import (
+    check_codes,
+    codes_of,
+    find_direction,
+    is_already_in,
+    languages_of,
+    no_route,
+    words_of,
 )
-from engine.applications.literals import prose
-from engine.applications.prompts import SHOTS, style_of
-from engine.applications.routes import PIVOT, Route, best_route, better_route, missing, ready
+from engine.applications.glossary import for_legs, read_terms
+from engine.applications.languages import NAMED, detect_language, read_tables
+from engine.applications.routes import PIVOT, Route, best_route, ready
 from engine.applications.rows import as_it_was, clean_rows
-from engine.applications.segments import split
 from engine.applications.sentences import Direction, Translation, Untouched, Work
 from engine.catalogue.models import Catalogue, Model
-from engine.errors import InputError, PeopleError, UnsupportedError, not_among
+from engine.errors import PeopleError
 from engine.evaluation.metrics import bleu, chrf
 from engine.messages import Text
 from engine.requests import Event, Generate, clean_texts
 from engine.serving.protocol import Caller, Engine
-from engine.sizes import size_in_words
 
 MAX_GUESSED = 20
 """Rows of a batch by whose languages its model is chosen."""
@@ -62,19 +58,10 @@ class TranslateResult:
     """The model that translated into English first, where the pair has none of its own."""
 
 
-def languages_of(model: Model) -> list[str]:
-    """Codes that the model can translate from or to, in the order of the pickers; all where the model does not say."""
-    known = set(model.pair or model.languages or LANGUAGES)
-    if style_of(model) == "few-shot":
-        known &= set(SHOTS)
-    return [code for code in NAMED if code in known]
-
-
 def known_languages(catalogue: Catalogue) -> list[str]:
     """Codes that some model here, or one download away, translates from or to, in the order of the pickers."""
     models = [one for one in APPLICATION.models(catalogue) if one.bleu or one.is_embedded or catalogue.is_ready(one.id)]
-    known = {code for model in models for code in languages_of(model)}
-    return [code for code in NAMED if code in known]
+    return codes_of(models)
 
 
 def first_target(catalogue: Catalogue, language: str) -> str:
@@ -93,7 +80,7 @@ def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, 
         return request.source, request.target
     here = ready(catalogue, APPLICATION.models(catalogue))
     known = [code for code in NAMED if code != request.target and best_route(here, code, request.target)]
-    guesses = [detect_language(_words_of(text), [*known, request.target]) for text in texts[:MAX_GUESSED]]
+    guesses = [detect_language(words_of(text), [*known, request.target]) for text in texts[:MAX_GUESSED]]
     guesses.sort(key=lambda guess: (not guess.is_allowed, guess.code == request.target))
     return guesses[0].code, request.target
 
@@ -105,15 +92,17 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
         chosen = APPLICATION.choose(catalogue, request.model)
         found = None if chosen.pair else best_route([chosen], *direction_of(catalogue, request))
         return found or Route((chosen,))
+    models = APPLICATION.models(catalogue)
+    check_codes(catalogue, models, request.source, request.target)
     source, target = direction_of(catalogue, request)
-    if found := best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target):
+    if found := best_route(ready(catalogue, models), source, target):
         return found
     default = APPLICATION.choose(catalogue, None)
-    if source == target and target in NAMED and target not in languages_of(default):
-        raise _is_already_in(target)
+    if source == target and target not in languages_of(default):
+        raise is_already_in(target)
     given = {target} if request.source == "auto" else {source, target}
-    if {source, target} <= NAMED.keys() and source != target and not given <= set(languages_of(default)):
-        raise _no_route(catalogue, source, target)
+    if source in NAMED and source != target and not given <= set(languages_of(default)):
+        raise no_route(catalogue, models, source, target)
     return Route((default,))
 
 
@@ -122,43 +111,16 @@ def way(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, tuple[Mod
     legs = route_for(catalogue, request).legs
     if len(legs) > 1:
         return direction_of(catalogue, request)[0], legs
-    return _direction(catalogue, legs[0], request, str(request.text)).source, legs
+    models = APPLICATION.models(catalogue)
+    return find_direction(catalogue, models, legs[0], request, str(request.text)).source, legs
 
 
 def check_direction(catalogue: Catalogue, request: TranslateRequest) -> None:
     """Raise what is wrong with languages and model while there is no text yet."""
     if request.source != "auto" or request.model:
         way(catalogue, replace(request, text="-"))
-    elif request.target not in NAMED:
-        raise not_among("target", request.target, NAMED)
-
-
-def _is_already_in(target: str) -> InputError:
-    words = "The text is already in {language}. Choose another target language."
-    return InputError(words, param="target", language=NAMED[target])
-
-
-def _no_route(catalogue: Catalogue, source: str, target: str) -> UnsupportedError:
-    """What no model here does, and what to download for it."""
-    models, size = _downloads(catalogue, source, target)
-    if not models:
-        return UnsupportedError(
-            "No model here or in the catalogue translates {source} to {target}. Choose other languages.",
-            param="source", source=NAMED[source], target=NAMED[target],
-        )  # fmt: skip
-    return UnsupportedError(
-        "No model here translates {source} to {target}. Download {models} ({size}), or choose other languages.",
-        param="source", source=NAMED[source], target=NAMED[target], models=models, size=size,
-    )  # fmt: skip
-
-
-def _downloads(catalogue: Catalogue, source: str, target: str) -> tuple[list[str], str]:
-    """What of the catalogue to download for a pair that nothing here translates, by title, and its size."""
-    models = APPLICATION.models(catalogue)
-    measured = better_route(ready(catalogue, models), models, source, target)
-    route = measured or best_route(models, source, target)
-    legs = missing(catalogue, route) if route else []
-    return [leg.title for leg in legs], size_in_words(sum(leg.source.download_bytes(leg) for leg in legs))
+    else:
+        check_codes(catalogue, APPLICATION.models(catalogue), request.source, request.target)
 
 
 def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterator[Event]:
@@ -171,7 +133,12 @@ def stream(engine: Engine, request: TranslateRequest, caller: Caller) -> Iterato
     model, *further = route_for(engine.catalogue, request).legs
     if further:
         yield from _through_english(engine, request, model, further[0], caller)
-        return
+    else:
+        yield from _by(model, engine, request, caller)
+
+
+def _by(model: Model, engine: Engine, request: TranslateRequest, caller: Caller) -> Iterator[Event]:
+    """Translate with that model, whoever chose it."""
     works = _works(engine, model, request, caller)
     is_one = isinstance(request.text, str)
     for event in _work_off(engine, model, works, caller):
@@ -186,7 +153,7 @@ def _through_english(
     """Translate into English with one model and from there with another; only the second one's text shows."""
     halfway: TranslateResult | None = None
     terms = for_legs(request.glossary, 2)
-    for event in stream(engine, replace(request, target=PIVOT, model=first.id, glossary=terms[0]), caller):
+    for event in _by(first, engine, replace(request, target=PIVOT, glossary=terms[0]), caller):
         if event.kind == "done":
             halfway = event.result
         else:
@@ -194,8 +161,7 @@ def _through_english(
     assert halfway is not None
     texts = [one.text for one in halfway.translations]
     english = texts[0] if isinstance(request.text, str) else texts
-    request = replace(request, text=english, source=PIVOT, model=second.id, glossary=terms[1])
-    for event in stream(engine, request, caller):
+    for event in _by(second, engine, replace(request, text=english, source=PIVOT, glossary=terms[1]), caller):
         if event.kind != "done":
             yield event
             continue
@@ -228,9 +194,10 @@ def _both(first: float | None, second: float | None) -> float | None:
 def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Caller) -> list[Work | Untouched]:
     """The texts on their way; a row of several that cannot be read, or told its language, stays as it was."""
     limits, catalogue, terms = engine.settings, engine.catalogue, read_terms(request.glossary)
+    models = APPLICATION.models(catalogue)
     if isinstance(request.text, str):
         (text,) = clean_texts(request.text, "text", limits.max_text_characters, limits.max_rows)
-        return [Work(engine, model, text, _direction(catalogue, model, request, text), caller, terms)]
+        return [Work(engine, model, text, find_direction(catalogue, models, model, request, text), caller, terms)]
     rows = clean_rows(request.text, "text", limits.max_text_characters, limits.max_rows)
     works: list[Work | Untouched] = []
     errors = []
@@ -238,7 +205,8 @@ def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Call
         try:
             if isinstance(row, PeopleError):
                 raise row
-            works.append(Work(engine, model, row, _direction(catalogue, model, request, row), caller, terms))
+            direction = find_direction(catalogue, models, model, request, row)
+            works.append(Work(engine, model, row, direction, caller, terms))
         except PeopleError as error:
             errors.append(error)
             works.append(Untouched(as_it_was(original), Direction(request.source, request.target), error.text))
@@ -295,79 +263,6 @@ def _pass_on(work: Work | Untouched, index: int, event: Event) -> Iterator[Event
         yield from work.finish(index, event.result)
     else:
         yield event
-
-
-def _detected(catalogue: Catalogue, model: Model, text: str, target: str) -> tuple[str, bool]:
-    """The best guess at the source among the languages that the model can do, and whether it is no more than that.
-
-    Raises InputError for a text in another language, with what translates it where there is something.
-    """
-    allowed = [model.pair[0]] if model.pair else languages_of(model)
-    guess = detect_language(_words_of(text), [*allowed, target])
-    if guess.is_allowed and guess.probability >= SURE:
-        return guess.code, False
-    if guess.is_allowed:
-        return guess_language(text, [code for code in allowed if code != target])[0], True
-    raise _not_done(catalogue, model, guess.code, target)
-
-
-def _not_done(catalogue: Catalogue, model: Model, source: str, target: str) -> InputError:
-    """A text looks to be in a language that the model does not translate: what does, here or after a download."""
-    here = best_route(ready(catalogue, APPLICATION.models(catalogue)), source, target)
-    if here:
-        return InputError(
-            "The text looks {language}, which {model} does not translate. {others} on this machine can: name no model, "
-            "or choose the source language if it is another.",
-            param="source", language=NAMED[source], model=model.title, others=[leg.title for leg in here.legs],
-        )  # fmt: skip
-    models, size = _downloads(catalogue, source, target)
-    if models:
-        return InputError(
-            "The text looks {language}, which {model} does not translate. Download {others} ({size}), or choose the "
-            "source language if it is another.",
-            param="source", language=NAMED[source], model=model.title, others=models, size=size,
-        )  # fmt: skip
-    return InputError(
-        "The text looks {language}, and no model here translates that. Choose the source language if it is another.",
-        param="source", language=NAMED[source],
-    )  # fmt: skip
-
-
-def _words_of(text: str) -> str:
-    """What tells the language: the text without addresses, code and the like, unless it is nothing else."""
-    words = prose(text)
-    return words if _LETTER.search(words) else text
-
-
-_LETTER = re.compile(r"[^\W\d_]")
-
-
-def _direction(catalogue: Catalogue, model: Model, request: TranslateRequest, text: str) -> Direction:
-    """Source and target, checked; in a text without words there is nothing to detect."""
-    source, target, known, is_guessed = request.source, request.target, languages_of(model), False
-    for name, code in (("source", source), ("target", target)):
-        if code not in known and not (name == "source" and code == "auto"):
-            raise InputError(
-                "{model} does not know {field} {code}. It knows {known}.",
-                param=name, model=model.title, field=name, code=repr(code), known=names_of(known),
-            )  # fmt: skip
-    if source == "auto":
-        has_words = any(segment.text for segment in split(text))
-        first = next(code for code in known if code != target)
-        source, is_guessed = _detected(catalogue, model, text, target) if has_words else (first, False)
-    if source == target:
-        raise _is_already_in(target)
-    if model.sources and source not in model.sources:
-        raise UnsupportedError(
-            "{model} translates only from {languages}. Choose that source or another model.",
-            param="source", model=model.title, languages=names_of(model.sources),
-        )  # fmt: skip
-    if model.pair and tuple(model.pair) != (source, target):
-        raise UnsupportedError(
-            "{model} translates only {source} to {target}. Choose that pair or another model.",
-            param="model", model=model.title, source=NAMED[model.pair[0]], target=NAMED[model.pair[1]],
-        )  # fmt: skip
-    return Direction(source, target, is_guessed)
 
 
 SAMPLES = (

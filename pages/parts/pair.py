@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from engine.applications.directions import languages_of
 from engine.applications.languages import NAMED
 from engine.applications.routes import translates
-from engine.applications.translate import APPLICATION, first_target, known_languages, languages_of
+from engine.applications.translate import APPLICATION, first_target, known_languages
 from engine.catalogue.models import Model
 from engine.messages import Text
 from pages.parts.engine import house

@@ -13,6 +13,7 @@ import pytest
 from fakes import HOST
 
 from engine.applications import phrases, translate
+from engine.applications.directions import languages_of
 from engine.applications.faults import find_fault, is_looping
 from engine.applications.phrases import agreed, is_phrase
 from engine.applications.prompts import SHOTS, ask, few_shot_prompt
@@ -360,6 +361,35 @@ def test_what_another_model_here_translates_is_told(house) -> None:
         translate.APPLICATION.run(house.engine, TranslateRequest("Bot", "hu", "en"), HOST)
 
 
+SERVED = r"English \(en\), French \(fr\), German \(de\), Spanish \(es\), Chinese \(zh\), Portuguese \(pt\)\.$"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(TranslateRequest("Hi.", "xx", "fr"), rf"^source is 'xx', which no model here .* one of {SERVED}"),
+     (TranslateRequest("Hi.", "en", "auto"), rf"^target is 'auto', .*{SERVED}"),
+     (TranslateRequest("Hi.", "auto", "xx"), rf"^target is 'xx', .*{SERVED}"),
+     (TranslateRequest("Быстрая лиса прыгает.", "auto", "en"), r"^The text looks Russian, which no model here trans"),
+     (TranslateRequest("Hi.", "de", "en", "student-en-fr"), r"translates only English to French"),
+     (TranslateRequest("Hi.", "xx", "en", "student-en-fr"), r"translates only English to French"),
+     (TranslateRequest("Le chat dort ici.", "auto", "en", "gemma-3-270m-translator"),
+      r"^The text looks French, which Gemma 3 270M Translator does not .* can: leave the choice of the model open, or")],
+)  # fmt: skip
+def test_no_model_is_named_that_nobody_chose(house, asked: TranslateRequest, said: str) -> None:
+    for request in (asked, TranslateRequest([str(asked.text)], asked.source, asked.target, asked.model)):
+        with pytest.raises(PeopleError, match=said):
+            translate.APPLICATION.run(house.engine, request, HOST)
+    assert house.backend.seen == []
+
+
+def test_of_several_texts_one_in_another_language_is_told_so_without_a_model(house) -> None:
+    house.backend.say = lambda request: "The cat."
+    rows = ["O gato está a dormir na cozinha.", "Die Katze schläft heute in der Küche."]
+    done = translate.APPLICATION.run(house.engine, TranslateRequest(rows, "auto", "en"), HOST)
+    warnings = [str(one.warning) for one in done.translations]
+    assert sorted(map(bool, warnings)) == [False, True] and "and others do not" in "".join(warnings)
+
+
 def test_a_batch_takes_the_model_of_what_can_be_done(house) -> None:
     house.backend.say = lambda request: "Feito."
     rows = TranslateRequest(["Jó napot", "The cat sleeps in the kitchen."], target="pt")
@@ -641,9 +671,9 @@ def test_each_style_of_model_is_asked_in_its_own_form() -> None:
 
 def test_languages_are_those_of_the_model() -> None:
     catalogue = read_catalogue()
-    assert translate.languages_of(catalogue.find("gemma-3-270m")) == ["en", "fr", "de", "es", "zh"]
-    assert translate.languages_of(catalogue.find("opus-mt-de-fr")) == ["fr", "de"]
-    assert {"it", "ja", "ar"} <= set(translate.languages_of(catalogue.find("m2m100-418m")))
+    assert languages_of(catalogue.find("gemma-3-270m")) == ["en", "fr", "de", "es", "zh"]
+    assert languages_of(catalogue.find("opus-mt-de-fr")) == ["fr", "de"]
+    assert {"it", "ja", "ar"} <= set(languages_of(catalogue.find("m2m100-418m")))
 
 
 def test_metrics_know_a_perfect_and_a_wrong_translation() -> None:

@@ -76,7 +76,7 @@ def test_a_direction_of_ours_is_one_folder_and_one_row(tmp_path: Path) -> None:
 
 
 def test_a_model_tells_its_figures_by_direction_and_on_what_they_were_measured(tmp_path: Path) -> None:
-    table = ENTRY.replace('["en"]', '["en", "de"]') + "bleu = { en-de = 16.1 }\nmeasured_on = \"40 lines\"\n"
+    table = ENTRY.replace('["en"]', '["en", "de"]') + 'bleu = { en-de = 16.1 }\nmeasured_on = "40 lines"\n'
     model = read_text(tmp_path, table).find("tiny")
     assert (model.bleu_of("en", "de"), model.bleu_of("de", "en"), model.measured_on) == (16.1, 0.0, "40 lines")
     assert hash(model) == hash(read_text(tmp_path, table).find("tiny"))
