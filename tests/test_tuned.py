@@ -21,8 +21,8 @@ from tokenizers_on_the_spot import wordpiece
 
 from engine.applications import APPLICATIONS
 from engine.applications.answers import AnswerRequest
-from engine.applications.sentiment import SentimentRequest
 from engine.applications.directions import languages_of
+from engine.applications.sentiment import SentimentRequest
 from engine.applications.translate import TranslateRequest
 from engine.applications.write import WriteRequest, ask
 from engine.catalogue import tuned

@@ -30,6 +30,7 @@ CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
 FAMILIES_FILE = Path(__file__).with_name("families.toml")
 MEMORY_SHARE = 6
 """Memory of a student at work over its published weights: 110 MB were measured for 17."""
+SOMEWHERE = Text("FLORES-200")
 PROMPT_STYLES = ("", "few-shot", "names", "t5", "pair", "tags", "codes", "instruct")
 
 
@@ -69,7 +70,7 @@ class Model:
     bleu: float | dict[str, float] = field(default=0.0, hash=False)
     """Of a translator, or of each direction ("de-en") of one that knows several; 0 where that is not known."""
     comet: float = 0.0
-    measured_on: Text = Text("FLORES-200")
+    measured_on: Text = SOMEWHERE
     """What both were measured on: by Mozilla FLORES devtest, by us lines of dev that nobody had trained on."""
     sources: tuple[str, ...] = ()
     """Languages that it translates from, where those are not all of its languages."""
