@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.applications import Application
+from engine.applications.alignments import begins_word
+from engine.applications.directions import codes_of
 from engine.applications.languages import NAMED
+from engine.applications.routes import PIVOT, ready, translates
 from engine.applications.sentences import Sentence
 from engine.applications.translate import APPLICATION as TRANSLATE
 from engine.applications.words import MAX_OTHERS, Choice, Way, alternatives, others, rewritten, words_of
-from engine.errors import InputError, not_among, not_between
+from engine.catalogue.models import Model
+from engine.errors import InputError, UnsupportedError, not_among, not_between
 from engine.messages import Text
 from engine.requests import Event, clean_text
 from engine.serving.protocol import Caller, Engine
@@ -71,6 +75,7 @@ def stream(engine: Engine, request: WordingsRequest, caller: Caller) -> Iterator
     Raises InputError, TooLargeError, UnsupportedError where the model cannot, and what the engine raises.
     """
     model, sentence = TRANSLATE.choose(engine.catalogue, request.model), _sentence(engine, request)
+    _check_way(engine, request, model)
     way = Way(model.id, request.source, request.target, request.via)
     yield Event("queued")
     (found,) = words_of(engine, "" if request.via else model.id, [sentence], caller)
@@ -95,14 +100,17 @@ def _sentence(engine: Engine, request: WordingsRequest) -> Sentence:
     most = engine.settings.max_text_characters
     for name, code in (("source", request.source), ("target", request.target)):
         if code not in NAMED:
-            raise not_among(name, code, NAMED)
-    if request.via:
-        TRANSLATE.choose(engine.catalogue, request.via)
+            raise not_among(name, code, codes_of(ready(engine.catalogue, TRANSLATE.models(engine.catalogue))))
     if not 0 <= request.others <= MAX_OTHERS:
         raise not_between("others", 0, MAX_OTHERS)
     translation = clean_text(request.translation, "translation", most)
     if request.start is not None and not 0 <= request.start < len(translation):
         raise not_between("start", 0, len(translation) - 1)
+    if request.start is not None and not begins_word(translation, request.start):
+        raise UnsupportedError(
+            "start is {start}, and no word of the translation begins there. Ask without it: each of the words says "
+            "where it begins.", "start", start=request.start,
+        )  # fmt: skip
     if request.beginning:
         clean_text(request.beginning, "beginning", most)
     if request.source == request.target:
@@ -111,6 +119,21 @@ def _sentence(engine: Engine, request: WordingsRequest) -> Sentence:
             language=NAMED[request.target],
         )  # fmt: skip
     return Sentence(clean_text(request.text, "text", most), translation, None)
+
+
+def _check_way(engine: Engine, request: WordingsRequest, model: Model) -> None:
+    """Raise UnsupportedError for a model that does not translate what it is said to have translated."""
+    legs = [("model", model, request.source, request.target)]
+    if request.via:
+        first = TRANSLATE.choose(engine.catalogue, request.via)
+        legs = [("via", first, request.source, PIVOT), ("model", model, PIVOT, request.target)]
+    for name, leg, source, target in legs:
+        if leg.languages and not translates(leg, source, target):
+            raise UnsupportedError(
+                "{field} is {model}, which does not translate {source} to {target}. Send what /api/translate told of "
+                "the translation: its source, model and via.",
+                name, field=name, model=leg.title, source=NAMED[source], target=NAMED[target],
+            )  # fmt: skip
 
 
 PART = Application(

@@ -6,13 +6,15 @@ Marian students do, the multilingual encoder does. Nothing of it is needed to tr
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 
-from engine.applications.alignments import Link, links
+from engine.applications.alignments import LONGEST, RUN, WORD, Link, links
 from engine.applications.faults import find_fault
 from engine.applications.languages import SPACELESS
 from engine.applications.literals import losses
@@ -40,11 +42,11 @@ FEW_RIVALS = 4
 """Tried of a language model, which takes some ten times as long for each."""
 WORD_TOKENS = 4
 """Of another word, after its first."""
+LEAST, GLUED = 0.04, 0.8
+"""Where words are not parted: how likely another one must begin, and how likely a piece is to go on a word."""
 MAX_OTHERS = 5
 """Other translations of a sentence."""
-SHOWN_LETTERS = 4
-"""Of another word where words are not parted."""
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_NUMBER = re.compile(r"[\d〇零一二两三四五六七八九十百千万亿]+")
 
 
 @dataclass(frozen=True)
@@ -154,16 +156,18 @@ def alternatives(engine: Engine, way: Way, sentence: Sentence, start: int, calle
     Raises what the engine raises, UnsupportedError where the runtime cannot go on from a beginning.
     """
     writer = _Writer(engine, way, sentence.source, caller)
-    before, now = sentence.text[:start].rstrip(), _first_word(sentence.text[start:], way.target)
-    pieces = writer.rivals(writer.going_on(before, RIVALS), before)
-    pieces = [piece for piece in pieces if _begins_word(piece, before, way.target)][: writer.tries]
-    texts = writer.gone_on([before + piece if before else piece.strip() for piece in pieces], is_word=True)
+    before, there = sentence.text[:start].rstrip(), WORD.search(sentence.text, start)
+    now, least = there[0] if there else "", LEAST if way.target in SPACELESS else 0.0
+    rivals = writer.rivals(writer.going_on(before, RIVALS), before)
+    pieces = [piece for piece, share in rivals if share >= least and _begins_word(piece, before, way.target)]
+    beginnings = [before + piece if before else piece.strip() for piece in pieces[: writer.tries]]
     found: dict[str, Choice] = {}
-    for text in texts:
-        word = _first_word(text[len(before) :], way.target)
-        if word and word != now and word not in found:
-            beginning = text[: text.index(word, len(before)) + len(word)]
-            found[word] = Choice(word, beginning, "" if writer.model.is_language_model else text)
+    for beginning, made in zip(beginnings, writer.begun_with(beginnings), strict=True):
+        first, last = made.word(len(before), len(beginning))
+        word = made.text[first:last]
+        if word and not _is_same(word, now) and _numbers(word) == _numbers(now):
+            text = "" if writer.model.is_language_model else made.text
+            found.setdefault(word.casefold(), Choice(word, made.text[:last], text))
     return list(found.values())[:CHOICES]
 
 
@@ -187,6 +191,33 @@ def others(engine: Engine, way: Way, sentence: Sentence, count: int, caller: Cal
     return [text for text in new if not any(losses(sentence.source, text, (way.source, way.target)))][:count]
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A sentence with another beginning; of a language model no more of it than a word, and that may be cut off."""
+
+    text: str
+    is_cut: bool
+    pieces: Sequence[tuple[int, int, float]]
+    """Start, end and probability of each, where words are not parted."""
+
+    def word(self, start: int, end: int) -> tuple[int, int]:
+        """Where the word stands that begins at or after `start` with what ends at `end`; nowhere if it is not whole.
+
+        Where words are not parted it goes on as long as the model is sure of how.
+        """
+        found = WORD.search(self.text, start)
+        if found is None:
+            return start, start
+        stop = found.end()
+        if RUN.match(found[0]):
+            stop = min(end, stop)
+            for first, last, share in self.pieces:
+                stop = min(last, found.end()) if first == stop and share >= GLUED else stop
+        is_whole = not (self.is_cut and stop == len(self.text))
+        is_long = RUN.match(found[0]) is not None and stop - found.start() > LONGEST
+        return (found.start(), stop) if is_whole and not is_long else (start, start)
+
+
 class _Writer:
     """The model that wrote a sentence, asked to write it in other ways."""
 
@@ -198,7 +229,7 @@ class _Writer:
         if way.via:
             asked = ask(engine.catalogue.find(way.via), source, way.source, PIVOT)
             source, given = self._written(way.via, [asked])[0].text.strip(), PIVOT
-        self._request = ask(self.model, source, given, way.target)
+        self._request, self._is_spaceless = ask(self.model, source, given, way.target), way.target in SPACELESS
 
     def going_on(self, before: str, rivals: int, *, is_whole: bool = False) -> Generation:
         """What comes after a beginning, up to the sentence's end at least where `is_whole`, with what else could."""
@@ -207,25 +238,38 @@ class _Writer:
             request = replace(request, sampling=replace(request.sampling, max_new_tokens=1))
         return self._written(self.model.id, [request])[0]
 
-    def gone_on(self, beginnings: Sequence[str], *, is_word: bool = False) -> list[str]:
-        """Whole sentences with these beginnings; of a language model no more than the next word, where `is_word`."""
+    def gone_on(self, beginnings: Sequence[str]) -> list[str]:
+        """Whole sentences with these beginnings."""
+        return [made.text.strip() for made in self._begun(self._request, beginnings)]
+
+    def begun_with(self, beginnings: Sequence[str]) -> list[_Made]:
+        """Sentences with these beginnings; of a language model no more than the next word."""
+        request = replace(self._request, top_logprobs=int(self._is_spaceless))
+        if self.model.is_language_model:
+            request = replace(request, sampling=replace(request.sampling, max_new_tokens=WORD_TOKENS))
+        return self._begun(request, beginnings)
+
+    def _begun(self, request: Generate, beginnings: Sequence[str]) -> list[_Made]:
         if not beginnings:
             return []
-        is_rest, request = self.model.is_language_model, self._request
-        if is_rest and is_word:
-            request = replace(request, sampling=replace(request.sampling, max_new_tokens=WORD_TOKENS))
+        is_rest = self.model.is_language_model
         written = self._written(self.model.id, [begun(self.model, request, one) for one in beginnings])
-        return [
-            (beginning + one.text if is_rest else one.text).strip()
-            for beginning, one in zip(beginnings, written, strict=True)
-        ]
+        made = []
+        for beginning, one in zip(beginnings, written, strict=True):
+            lead = beginning if is_rest else ""
+            ends = list(accumulate((len(token.text) for token in one.tokens), initial=len(lead)))
+            shares = [math.exp(token.logprob or 0.0) for token in one.tokens]
+            is_cut = is_rest and one.finish_reason == "length"
+            text = lead + one.text if is_rest else one.text.strip()
+            made.append(_Made(text, is_cut, list(zip(ends, ends[1:], shares, strict=False))))
+        return made
 
-    def rivals(self, first: Generation, before: str) -> list[str]:
-        """What could have come in the place of what came after a beginning, the likeliest first."""
+    def rivals(self, first: Generation, before: str) -> list[tuple[str, float]]:
+        """What could have come in the place of what came after a beginning, the likeliest first, with probabilities."""
         end, place = 0, 0 if self.model.is_language_model else len(before)
         for token in first.tokens:
             if end >= place:
-                return [piece for piece, _ in token.top_logprobs]
+                return [(piece, math.exp(logprob)) for piece, logprob in token.top_logprobs]
             end += len(token.text)
         return []
 
@@ -253,10 +297,17 @@ def _branched(writer: _Writer, count: int, target: str) -> list[str]:
 
 
 def _begins_word(piece: str, before: str, target: str) -> bool:
-    is_text = _WORD.match(piece.strip()) and not any("\ud800" <= letter <= "\udfff" for letter in piece)
+    is_text = WORD.match(piece.strip()) and not any("\ud800" <= letter <= "\udfff" for letter in piece)
     return bool(is_text) and (piece.startswith(" ") or not before or target in SPACELESS)
 
 
-def _first_word(text: str, target: str) -> str:
-    found = _WORD.search(text)
-    return (found[0][:SHOWN_LETTERS] if target in SPACELESS else found[0]) if found else ""
+def _is_same(word: str, now: str) -> bool:
+    """Whether a word stands there already, if in another case; where words are not parted, so does what `now` begins
+    with."""
+    return word.casefold() == now.casefold() or (RUN.match(word) is not None and now.startswith(word))
+
+
+def _numbers(word: str) -> list[str]:
+    """The numbers in a word; of a run without spaces the one that it begins with."""
+    found = _NUMBER.match(word)
+    return ([found[0]] if found else []) if RUN.match(word) else _NUMBER.findall(word)

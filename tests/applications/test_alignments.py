@@ -3,6 +3,7 @@ else could stand for a word."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.applications import words
-from engine.applications.alignments import links
+from engine.applications.alignments import begins_word, links
 from engine.applications.sentences import Sentence, Translation
 from engine.applications.wordings import PART as WORDINGS
 from engine.applications.wordings import WordingsRequest
@@ -25,9 +26,10 @@ from engine.applications.words import (
     rewritten,
     words_of,
 )
-from engine.errors import PeopleError
+from engine.catalogue.models import read_catalogue
+from engine.errors import PeopleError, UnsupportedError
 from engine.messages import Text
-from engine.requests import Alignment, Generate, Sampling, Token
+from engine.requests import Alignment, Generate, Generation, Sampling, Token
 from engine.serving.compose import House, open_house
 from engine.serving.protocol import Caller
 from engine.settings import current
@@ -100,6 +102,66 @@ def test_pieces_are_the_words_of_a_script_without_spaces() -> None:
     assert [(one.target, one.source) for one in found] == [((0, 2), (0, 2)), ((2, 4), (3, 8)), ((4, 5), (0, 2))]
 
 
+def test_latin_words_among_chinese_stay_whole_and_pieces_of_one_word_are_one() -> None:
+    pieces = ["用", "in", "vo", "ice", "坐", "火", "车", "20", "。"]
+    spans = ((0, 4), (4, 12), (12, 18), (18, 24), (24, 27))  # with| invoice| go by| train| 20
+    rows = [0, 1, 1, 1, 2, 3, 3, 4, 5]
+    weights = tuple(tuple(float(place == row) for place in range(6)) for row in rows)
+    tokens = [Token(piece, number, -0.1 * number) for number, piece in enumerate(pieces)]
+    found = links("with invoice go by train 20", tokens, Alignment(spans, weights))
+    text = "".join(pieces)
+    assert [text[slice(*one.target)] for one in found] == ["用", "invoice", "坐", "火车", "20"]
+    assert found[3].source == (19, 24) and found[3].probability == pytest.approx(math.exp(-0.6))
+
+
+@pytest.mark.parametrize(
+    ("text", "places"), [("My sister's 3.50!", [0, 3, 12]), ("用invoice 火车", [0, 1, 9, 10]), ("…", [])]
+)
+def test_where_words_begin(text: str, places: list[int]) -> None:
+    assert [place for place in range(len(text)) if begins_word(text, place)] == places
+
+
+class Scripted:
+    """Gives these rivals for the next piece, and goes on with these pieces after each; of the last it is not sure."""
+
+    catalogue = read_catalogue()
+
+    def __init__(self, rivals: dict[str, float], after: dict[str, list[tuple[str, float]]], reason: str = "length"):
+        self.rivals, self.after, self.reason = rivals, after, reason
+
+    def run(self, model_id: str, requests: list[Generate], caller: Caller) -> list[Generation]:
+        return [self._made(request) for request in requests]
+
+    def _made(self, request: Generate) -> Generation:
+        if request.sampling.max_new_tokens == 1:
+            rivals = tuple((text, math.log(share)) for text, share in self.rivals.items())
+            return Generation("", "length", 1, 1, {}, tokens=(Token("?", 0, -0.1, rivals),))
+        pieces = next(self.after[rival] for rival in self.after if request.prompt.endswith(rival))
+        tokens = tuple(Token(text, 0, math.log(share)) for text, share in pieces)
+        return Generation("".join(text for text, _ in pieces), self.reason, 1, 4, {}, tokens=tokens)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "text", "word", "rivals", "expected"),
+    [("en", "My sister paid.", "sister", {" Sister": [(" is", 0.5)], " sibl": [("ing", 0.9), (" paid", 0.5)],
+                                          " great": [("-grand", 0.5), ("moth", 0.5)], " 3": [(" of", 0.5)]},
+      ["sibling"]),
+     ("en", "We have 20 cats.", "20", {" 30": [(" cats", 0.5)], " twenty": [(" cats", 0.5)]}, []),
+     ("zh", "我的姐姐来。", "姐姐", {"妹": [("妹", 0.95), ("来", 0.3)], "家": [("来", 0.2), ("。", 0.9)],
+                                  "小": [("妹", 0.9), ("的", 0.9), ("姐", 0.9), ("了", 0.9)]}, ["妹妹", "家"]),
+     ("zh", "二十人坐火车来。", "二", {"三": [("十", 0.9), ("人", 0.9)], "人": [("坐", 0.1)]}, []),
+     ("zh", "我坐火车来。", "火", {"火": [("车", 0.9), ("来", 0.1)], "飞": [("机", 0.9), ("来", 0.1)]}, ["飞机"])],
+)  # fmt: skip
+def test_only_whole_other_words_are_offered(
+    target: str, text: str, word: str, rivals: dict[str, list[tuple[str, float]]], expected: list[str]
+) -> None:
+    engine: Any = Scripted({**dict.fromkeys(rivals, 0.2), "稀": 0.001}, rivals)
+    way = Way("gemma-3-270m-translator", "zh" if target == "en" else "en", target)
+    found = alternatives(engine, way, Sentence("x", text, None), text.index(word), Caller())
+    assert [one.word for one in found] == expected
+    assert all(one.beginning == text[: text.index(word)] + one.word for one in found)
+
+
 def test_the_encoder_tells_words_of_who_cannot(house: House) -> None:
     """Of a model without an alignment, and of two models one after the other; as the student tells its own."""
     if not house.catalogue.is_ready(ENCODER):
@@ -154,6 +216,12 @@ def test_other_translations_of_a_sentence_and_all_of_it_by_the_application(house
         ({"text": ""}, "text"),
         ({"start": 400}, "start"),
         ({"start": -1}, "start"),
+        ({"start": 1}, "start"),
+        ({"source": "fr"}, "model"),
+        ({"source": "auto"}, "source"),
+        ({"via": "student-fr-en", "source": "de"}, "via"),
+        ({"via": "firefox-pt-en", "source": "pt", "target": "fr"}, "model"),
+        ({"source": "fr", "model": "gemma-3-270m-translator", "target": "en"}, "model"),
         ({"others": 6}, "others"),
         ({"model": "sentiment-e5"}, "model"),
         ({"via": "sentiment-e5"}, "model"),
@@ -163,6 +231,16 @@ def test_what_is_wrong_with_it_is_told(house: House, changes: dict[str, Any], fi
     with pytest.raises(PeopleError) as error:
         WORDINGS.run(house.engine, replace(WordingsRequest("Hello.", "Olá.", "en", "pt", STUDENT), **changes), Caller())
     assert error.value.param == field
+
+
+def test_a_way_that_no_model_went_is_422_and_languages_are_those_served(house: House) -> None:
+    right = WordingsRequest("Hello.", "Olá.", "en", "pt", STUDENT)
+    for changes in ({"start": 1}, {"source": "fr"}, {"via": STUDENT}):
+        with pytest.raises(UnsupportedError, match=r"Ask without it|Send what /api/translate told"):
+            WORDINGS.run(house.engine, replace(right, **changes), Caller())  # type: ignore[arg-type]
+    with pytest.raises(PeopleError, match=r"choose one of (\w\w, )*pt\.$") as error:
+        WORDINGS.run(house.engine, replace(right, source="auto"), Caller())
+    assert "th" not in str(error.value).partition("one of ")[2].rstrip(".").split(", ")
 
 
 def test_through_english_the_second_model_goes_on(house: House) -> None:
