@@ -61,8 +61,11 @@ def show_twins(job: JobView) -> None:
 
 
 def models_in_words(job: JobView) -> str:
-    """Who did it: judges, or translators one after the other."""
-    return (" → " if "target" in job.result else ", ").join(map(title_of, job.result.get("models") or ()))
+    """Who did it: judges, or translators, one after the other through English."""
+    names = [title_of(model_id) for model_id in job.result.get("models") or ()]
+    if "target" in job.result and len(names) > 1:
+        return _("{models}, through English", models=" → ".join(names))
+    return ", ".join(names)
 
 
 def _what(job: JobView) -> str:

@@ -134,6 +134,15 @@ def test_its_form_is_kept(bench: Bench, name: str, content: str, expected: str) 
     assert desk.result_path(job).read_text() == expected
 
 
+@pytest.mark.parametrize(
+    "content", ["id,text\n1,Good day.\n2,It rains.\n3,\n4,Go home.\n", "text\nOne.\n\nTwo.\nGo home.\n"]
+)
+def test_rows_have_the_numbers_of_the_file(bench: Bench, content: str) -> None:
+    job = ended(bench, begin(bench, "f.csv", content))
+    last = {"of the report": desk.report(job)["sentences"][-1], "of the page": desk.figures(job)["sentences"][-1]}
+    assert {where: (one["row"], one["source"]) for where, one in last.items()} == dict.fromkeys(last, (4, "Go home."))
+
+
 def test_one_bad_row_fails_no_file(bench: Bench) -> None:
     content = f"text\nGood day.\n{'x' * 30_000}\nIt rains.\n"
     job = ended(bench, begin(bench, "a.csv", content))

@@ -14,6 +14,7 @@ from dataclasses import astuple
 from typing import IO
 
 from engine.documents.rewriting import Made, Options, Unit
+from engine.documents.rewriting.delimited import Delimited
 from engine.documents.rewriting.reading import read_content
 from engine.documents.rewriting.rows import Rows
 from engine.jobs.apart import line, serve
@@ -39,7 +40,8 @@ def work(given: IO[bytes]) -> Iterator[bytes]:
         found = read_content(content, name, options)
         notes = found.notes
         if order["order"] == "read":
-            yield line({"ending": found.ending})
+            numbers = found.numbers if isinstance(found, Delimited) else []
+            yield line({"ending": found.ending, "numbers": numbers})
             yield from (line([*astuple(unit)]) for unit in found.units)
         else:
             yield from _pieces(found.written([Made(*json.loads(each)) for each in given]))

@@ -52,6 +52,8 @@ class Grid:
         said = re.match(r'"?sep=(.)"?[ ,;\t]*\n', text, re.IGNORECASE)
         self.text, self.first = text, said.end() if said else 0
         self.mark = said[1] if said else "\t" if name.lower().endswith(".tsv") else separator(text[self.first :])
+        self.numbers: list[int] = []
+        """Of each row in the file, empty ones counted, from 1."""
         self.rows = self._rows(is_head)
 
     def _rows(self, is_head: bool) -> list[list[Cell]]:
@@ -61,11 +63,11 @@ class Grid:
         quoted = re.compile(rf' *"(?:[^"]|"")*+" *(?={mark}|\n|\Z)')
         rows: list[list[Cell]] = []
         row: list[Cell] = []
-        place = self.first
+        place, number = self.first, 1
         while place < len(text):
             found = quoted.match(text, place)
             if found is None and _QUOTE.match(text, place) and not is_head:
-                self._check_quote(place, len(rows) + 1)
+                self._check_quote(place, number)
             found = found or plain.match(text, place)
             assert found
             row.append(Cell(place, found.end()))
@@ -77,8 +79,10 @@ class Grid:
             if place >= len(text) or text[place] == "\n":
                 if len(row) > MAX_COLUMNS:
                     raise TooLargeError("has over {limit:,} columns. Bring fewer.", limit=MAX_COLUMNS)
-                rows += [row] if any(self.value(cell).strip() for cell in row) else []
-                row, place = [], place + 1
+                if any(self.value(cell).strip() for cell in row):
+                    rows.append(row)
+                    self.numbers.append(number)
+                row, place, number = [], place + 1, number + 1
         return rows
 
     def _check_quote(self, place: int, number: int) -> None:
@@ -120,9 +124,11 @@ class Grid:
         dates = tuple(columns[place] for place in range(width) if _are_dates(_column(body, place)))
         return Head(columns, columns[likely], has_names, dates)
 
-    def body(self, has_names: bool | None) -> list[list[Cell]]:
-        """The rows below the names."""
-        return self.rows[1:] if (self.head.has_names if has_names is None else has_names) else self.rows
+    def body(self, has_names: bool | None) -> list[tuple[int, list[Cell]]]:
+        """The rows below the names, each with its number below them."""
+        has_names = self.head.has_names if has_names is None else has_names
+        first = self.numbers[0] if has_names else 0
+        return [(number - first, row) for number, row in zip(self.numbers, self.rows, strict=True)][has_names:]
 
     def place_of(self, column: str) -> int:
         """Where a column stands. Raises InputError, which names all."""
@@ -200,12 +206,14 @@ class Delimited:
         self.grid = Grid(self.letters.text, name)
         self.head, place = self.grid.head, self.grid.place_of(options.column)
         self.body = self.grid.body(options.has_names)
-        cells = [row[place] for row in self.body if place < len(row)]
+        cells = [(number, row[place]) for number, row in self.body if place < len(row)]
         if short_rows := len(self.body) - len(cells):
             words = counted("{count} row lacks this column and stays as it is.",
                             "{count} rows lack this column and stay as they are.", short_rows)  # fmt: skip
             self.notes.append(words)
-        self.cells = [cell for cell in cells if LETTER.search(self.grid.value(cell))]
+        cells = [(number, cell) for number, cell in cells if LETTER.search(self.grid.value(cell))]
+        self.numbers = [number for number, _ in cells]
+        self.cells = [cell for _, cell in cells]
         self.units = [Unit(self.grid.value(cell)) for cell in self.cells]
         if long := sum(len(unit.text) > MAX_UNIT_CHARACTERS * 5 for unit in self.units):
             self.notes.append(Text("Cells of very long texts: {count:,}.", count=long))

@@ -18,7 +18,7 @@ from engine.files import write_json
 from engine.jobs import work
 from engine.jobs.apart import about, shown
 from engine.jobs.files import judging, translating
-from engine.jobs.files.folder import DONE, FIGURES, RESULT, SOURCE
+from engine.jobs.files.folder import DONE, FIGURES, PLAN, RESULT, SOURCE
 from engine.jobs.files.judging import SentimentFile
 from engine.jobs.files.translating import ENDINGS, TranslateFile
 from engine.jobs.folder import json_lines
@@ -151,7 +151,8 @@ def report(view: JobView) -> dict[str, Any]:
     """What was made of each piece so far, and the figures of all."""
     rows = records(view)
     if application_of(view) == "translate":
-        sentences = [{**one, "warning": read(one["warning"])} for one in translating.sentences_of(rows)]
+        numbers = (read_object(view.folder / PLAN).get("told") or {}).get("numbers", [])
+        sentences = [{**one, "warning": read(one["warning"])} for one in translating.sentences_of(rows, numbers)]
         return {"sentences": sentences}
     return {"rows": [{**row, "warning": read(row["warning"])} for row in rows], "figures": figures(view)}
 

@@ -215,7 +215,7 @@ def _finished(job: Job, files: FileFolder, order: TranslateFile, plan: Mapping[s
     made = [Made(row["text"], tuple(map(tuple, row["spans"])), tuple(row["marks"]), row["is_raw"]) for row in rows]
     content = files.written(made)
     name = f"{PurePosixPath(files.name).stem}.{order.target}{files.told['ending']}"
-    sentences = list(sentences_of(rows))
+    sentences = list(sentences_of(rows, files.told.get("numbers", [])))
     doubtful = [one for one in sentences if one["warning"]]
     with job.placed(RESULT) as folder:
         (folder / name).write_bytes(content)
@@ -226,9 +226,9 @@ def _finished(job: Job, files: FileFolder, order: TranslateFile, plan: Mapping[s
     }  # fmt: skip
 
 
-def sentences_of(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each sentence of what was made, by the piece's number."""
-    for number, row in enumerate(rows, 1):
+def sentences_of(rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Each sentence of what was made, by the piece's number: of a table its row's, as the file has them."""
+    for number, row in zip(numbers or range(1, len(rows) + 1), rows, strict=False):
         if not row["sentences"] and row["warning"]:
             yield {"row": number, "source": row["text"], "text": "", "score": None, "warning": row["warning"]}
         for source, text, score, warning in row["sentences"]:
