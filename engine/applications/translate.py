@@ -157,17 +157,22 @@ def _through_english(
         if event.kind == "done":
             halfway = event.result
         else:
-            yield event if event.kind in ("queued", "loading") else Event("queued")
+            yield _half(event, 0) if event.kind in ("queued", "loading", "working") else Event("queued")
     assert halfway is not None
     texts = [one.text for one in halfway.translations]
     english = texts[0] if isinstance(request.text, str) else texts
     for event in _by(second, engine, replace(request, text=english, source=PIVOT, glossary=terms[1]), caller):
         if event.kind != "done":
-            yield event
+            yield _half(event, 1)
             continue
         both = zip(halfway.translations, event.result.translations, strict=True)
         translations = [joined_legs(one, other) for one, other in both]
         yield Event("done", result=replace(event.result, translations=translations, via=first.id))
+
+
+def _half(event: Event, leg: int) -> Event:
+    """An event of one of two legs; how far it is, it tells of both."""
+    return replace(event, part=event.part + leg * event.parts, parts=2 * event.parts)
 
 
 def joined_legs(first: Translation, second: Translation) -> Translation:
@@ -178,17 +183,19 @@ def joined_legs(first: Translation, second: Translation) -> Translation:
     if len(first.sentences) == len(sentences):
         sentences = [
             replace(
-                other, source=one.source, halfway=other.source, score=_both(one.score, other.score),
+                other, source=one.source, halfway=other.source, score=_lower(one.score, other.score),
                 warning=one.warning or other.warning,
             )
             for one, other in zip(first.sentences, sentences, strict=True)
         ]  # fmt: skip
-    score, warning = _both(first.score, second.score), first.warning or second.warning
+    score, warning = _lower(first.score, second.score), first.warning or second.warning
     return Translation(second.text, score, first.source, sentences, warning, first.is_guessed)
 
 
-def _both(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first * second
+def _lower(first: float | None, second: float | None) -> float | None:
+    """How sure both legs are: as the less sure one is. Their product would measure two legs by what is doubtful of one;
+    and where a whole text is doubtful, so is one of its sentences, which is marked."""
+    return None if first is None or second is None else min(first, second)
 
 
 def _works(engine: Engine, model: Model, request: TranslateRequest, caller: Caller) -> list[Work | Untouched]:
@@ -224,6 +231,8 @@ def _work_off(engine: Engine, model: Model, works: list[Work | Untouched], calle
             for done, event in engine.stream_all(model.id, [_request(works, place) for place in places], caller):
                 row, index = places[done]
                 yield from _pass_on(works[row], index, event)
+                if event.kind == "done" and len(places) > 1:
+                    yield Event("working", part=done + 1, parts=len(places))
             break
         except PeopleError as error:
             failed = _failed_place(works, places, done)

@@ -21,9 +21,9 @@ def percent_in_words(share: float) -> str:
     return _("over 99%") if share > 0.99 else f"{share:.0%}"
 
 
-def confidence_in_words(score: float) -> str:
-    """A probability in words that people read rightly."""
-    if score >= 0.6:
+def confidence_in_words(score: float, doubtful: float = 0.6) -> str:
+    """A probability in words that people read rightly; unsure is what is `doubtful`, which a page may mark too."""
+    if score >= doubtful:
         return _("very sure") if score >= 0.85 else _("fairly sure")
     return _("unsure")
 

@@ -115,6 +115,7 @@ class Spot:
     note: Any = None
     again: float = 0.0
     noted: tuple[str, float] = ("", 0.0)
+    part: str = ""
     began: float = 0.0
 
     def begin(self, key: str) -> None:
@@ -129,10 +130,12 @@ class Spot:
         """Have the answer hold what came, and draw it now and then."""
         answer, prefix = self.answer, self.prefix
         _take(answer, event)
+        if event.kind == "working":
+            self.part = _("Part {part} of {parts}", part=event.part, parts=event.parts)
         self.began = time.monotonic() if event.kind == "loading" else self.began
         if (now := time.monotonic()) > self.again:
             if event.kind != self.noted[0] or now - self.noted[1] > NOTE_SECONDS:
-                self.note.caption(_progress(answer, event))
+                self.note.caption(_progress(answer, event, self.part))
                 self.noted = (event.kind, now)
             if answer.text or prefix:
                 show_text(prefix + answer.text, self.place)
@@ -206,18 +209,16 @@ def _take(answer: Exchange, event: Event) -> None:
         answer.result, answer.state = event.result, "done"
 
 
-def _progress(answer: Exchange, event: Event) -> str:
-    """What goes on, in a few words: the wait, or the speed."""
+def _progress(answer: Exchange, event: Event, part: str) -> str:
+    """What goes on, in a few words: the wait, or how far it is and how fast."""
     if event.kind == "loading":
         return ":material/hourglass_top: " + _("Reading the model into memory, once…")
     if event.kind == "queued" and event.position:
         words = _("Waiting for a turn: number {position} in the queue", position=event.position)
         return f":material/groups: {words}"
-    if event.kind == "working":
-        return ":material/hourglass_top: " + _("Part {part} of {parts}", part=event.part, parts=event.parts)
     if not answer.pieces:
-        return ":material/hourglass_top: " + _("Thinking…")
-    words = _(counted("{count} token", "{count} tokens", answer.pieces))
+        return f":material/hourglass_top: {part or _('Thinking…')}"
+    words = (f"{part} · " if part else "") + _(counted("{count} token", "{count} tokens", answer.pieces))
     seconds = time.monotonic() - answer.started
     if seconds > 0.5:
         words += " · " + _("{number} a second", number=f"{answer.pieces / seconds:.0f}")

@@ -25,7 +25,7 @@ _TOKENS = st.components.v2.component(
     css="""
 p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-family: var(--st-font); color: var(--st-text-color);
     line-height: 1.6; }
-p.serif { font-family: 'Source Serif', Georgia, 'Noto Serif CJK SC', serif; font-size: 1.1rem; line-height: 1.9; }
+p.serif { font-family: 'Source Serif', Georgia, 'Noto Serif CJK SC', serif; font-size: 1.1rem; line-height: 1.7; }
 span[role=button] { cursor: pointer; border-radius: 3px; }
 span[role=button]:hover, span[role=button]:focus-visible, .picked { background: var(--st-secondary-background-color); }
 span[role=button].shaded { background: var(--shade); }

@@ -8,9 +8,10 @@ import streamlit as st
 
 from engine.applications.languages import NAMED
 from engine.applications.prompts import ask as prompt_of
-from engine.applications.sentences import Sentence
+from engine.applications.sentences import DOUBTFUL, Sentence
 from engine.applications.translate import TranslateResult
 from engine.explain.why import WhyRequest, from_generate
+from engine.messages import counted
 from pages.parts.copying import copy_text
 from pages.parts.decoding import settings_in_words
 from pages.parts.engine import house
@@ -30,15 +31,23 @@ def show_translation(text: str, result: TranslateResult) -> None:
     """Below the text: how sure the model is, and what warns."""
     (done,) = result.translations
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        facts = [] if done.score is None else [f"{confidence_in_words(done.score)} ({done.score:.0%})"]
+        facts = [] if done.score is None else [f"{confidence_in_words(done.score, DOUBTFUL)} ({done.score:.0%})"]
         facts.append(_("translated from {language}", language=NAMED[done.source]))
         facts += [_("a guess: choose another under From")] if done.is_guessed else []
         facts += [_("through English")] if result.via else []
-        facts += [_("a common phrase, from our list")] if any(one.is_common for one in done.sentences) else []
+        facts += _from_our_list(done.sentences)
         st.caption(capitalised(" · ".join(facts)), width="content")
         copy_text(text, "translation")
     if done.warning:
         st.warning(plain(_(done.warning)), icon=":material/sync_problem:")
+
+
+def _from_our_list(sentences: Sequence[Sentence]) -> list[str]:
+    """What of a translation is known to be said so: all of it, or some of its sentences."""
+    count = sum(one.is_common for one in sentences)
+    if 0 < count < len(sentences):
+        return [_(counted("{count} common phrase, from our list", "{count} common phrases, from our list", count))]
+    return [_("a common phrase, from our list")] if count else []
 
 
 def show_details(result: TranslateResult, target: str) -> None:

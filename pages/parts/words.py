@@ -22,7 +22,8 @@ def show_words(
     pick: Callable[[Place], None],
 ) -> None:
     """Draw the translation; `views` are each sentence's words, `pick` is called with the one that was clicked."""
-    show_pieces(_pieces(translation, views, picked), key, lambda place, rival: pick((int(place[0]), int(place[1]))))
+    pieces = _pieces(translation, views, picked)
+    show_pieces(pieces, key, lambda place, rival: pick((int(place[0]), int(place[1]))), is_serif=True)
 
 
 def _pieces(translation: Translation, views: Sequence[Sequence[Link]], picked: Place | None) -> list[Piece]:

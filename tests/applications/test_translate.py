@@ -254,6 +254,9 @@ def test_a_pair_without_a_model_of_its_own_goes_through_english(house, monkeypat
     events = list(translate.stream(house.engine, TranslateRequest(text, "fr", "de"), HOST))
     result = events[-1].result
     assert (result.via, result.model) == ("mozilla-fr-en", "mozilla-en-de")
+    assert [event.part for event in events if event.kind == "working"] == [1, 2, 3, 4]
+    scores = [one.score for one in (result.translations[0], *result.translations[0].sentences)]
+    assert scores == pytest.approx([0.5] * 3), "as sure as the less sure leg, not half as sure as each"
     expected = "Ein schwarzer Hund schläft. Zwei Katzen spielen dort.\n"
     assert joined(events) == result.translations[0].text == expected
     assert result.translations[0].source == "fr"
@@ -551,7 +554,9 @@ def test_code_stays_and_is_not_asked_for(house) -> None:
      ("Gracias", "es", "en", "Thanks,", "Thanks", False),
      ("Good morning", "en", "zh", "早安", "早安", False), ("你好！", "zh", "en", "You okay", "Hello!", True),
      ("I’m sorry.", "en", "de", "Ich bin traurig.", "Entschuldigung.", True),
-     ("Bitte", "de", "en", "Ask", "Please", True),
+     ("Bitte", "de", "en", "Ask", "Please", True), ("Guten Tag!", "de", "en", "Good", "Hello!", True),
+     ("Guten Tag", "de", "zh", "日", "你好", True), ("Guten Tag", "de", "en", "Good day", "Good day", False),
+     ("Good afternoon", "en", "de", "Gut", "Guten Tag", True), ("Buenos días", "es", "en", "A", "Good morning", True),
      ("Hello dark world", "en", "fr", "Bonjour monde sombre", "Bonjour monde sombre", False)],
 )  # fmt: skip
 def test_a_common_phrase_is_said_as_it_is_known_to_be_said(

@@ -72,6 +72,14 @@ def test_translate_example(open_page: Open) -> None:
     assert app.selectbox(key="from").label == "From"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("Hello", "· a common phrase, from our list"), ("Hello. The cat sleeps.", "· 1 common phrase, from our list")],
+)
+def test_a_common_phrase_is_told_of_what_it_is(open_page: Open, text: str, told: str) -> None:
+    assert told in drawn(click(open_page("translate", **{"from": "en", "to": "fr", "text": text}), "Translate"))
+
+
 def test_a_press_whose_run_was_ended_by_what_is_told_of_typing_still_asks(open_page: Open) -> None:
     app = open_page("translate", **{"translation-pressed": True})  # as that run leaves it
     assert app.session_state["translation"].request.text == str(SAMPLES[0].text)

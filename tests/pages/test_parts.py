@@ -6,10 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from engine.applications.sentences import DOUBTFUL, Sentence
 from engine.requests import Event, Sampling
 from pages.parts import streaming
 from pages.parts.decoding import settings_in_words
-from pages.parts.sizes import parameters_in_words, percent_in_words, seconds_in_words, size_in_words
+from pages.parts.sizes import (
+    confidence_in_words,
+    parameters_in_words,
+    percent_in_words,
+    seconds_in_words,
+    size_in_words,
+)
 from pages.parts.tables import as_csv
 from pages.parts.text import _cut_at_words, in_short, plain
 from pages.parts.visits import Exchange
@@ -22,6 +29,27 @@ def test_numbers_in_words() -> None:
     assert [seconds_in_words(s) for s in (0.4, 59.6, 75)] == ["0 s", "1 min 0 s", "1 min 15 s"]
     assert [percent_in_words(p) for p in (0.0, 0.004, 0.834, 0.999)] == ["under 1%", "under 1%", "83%", "over 99%"]
     assert [parameters_in_words(n) for n in (134_515_008, 1_700_000_000)] == ["135M", "1.7B"]
+
+
+def test_a_translation_is_unsure_from_where_it_is_marked() -> None:
+    words = [confidence_in_words(score, DOUBTFUL) for score in (0.49, 0.5, 0.59, 0.85)]
+    assert words == ["unsure", "fairly sure", "fairly sure", "very sure"]
+    assert [Sentence("a", "b", score).is_doubtful for score in (0.49, 0.5)] == [True, False]
+
+
+def test_how_far_it_is_stays_told_while_text_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted, now = list[str](), [100.0]
+    monkeypatch.setattr(streaming, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    place, note = SimpleNamespace(html=lambda _: None), SimpleNamespace(caption=noted.append)
+    spot = streaming.Spot(Exchange(None, state="coming"), None, place, note=note)
+    working = Event("working", part=1, parts=9)
+    for event in (Event("queued"), Event("text", text="One. "), working, Event("text", text="T")):
+        spot.take(event)
+        now[0] += 0.1
+    assert noted == [
+        ":material/hourglass_top: Thinking…", ":material/edit: 1 token", ":material/edit: Part 1 of 9 · 1 token",
+        ":material/edit: Part 1 of 9 · 2 tokens",
+    ]  # fmt: skip
 
 
 def test_csv_holds_no_formula() -> None:
