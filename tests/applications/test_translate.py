@@ -555,7 +555,7 @@ def test_code_stays_and_is_not_asked_for(house) -> None:
      ("Good morning", "en", "zh", "早安", "早安", False), ("你好！", "zh", "en", "You okay", "Hello!", True),
      ("I’m sorry.", "en", "de", "Ich bin traurig.", "Entschuldigung.", True),
      ("Bitte", "de", "en", "Ask", "Please", True), ("Guten Tag!", "de", "en", "Good", "Hello!", True),
-     ("Guten Tag", "de", "zh", "日", "你好", True), ("Guten Tag", "de", "en", "Good day", "Good day", False),
+     ("Guten Tag", "de", "zh", "日", "你好", True), ("Guten Tag", "de", "en", "Good day", "Hello", True),
      ("Good afternoon", "en", "de", "Gut", "Guten Tag", True), ("Buenos días", "es", "en", "A", "Good morning", True),
      ("Hello dark world", "en", "fr", "Bonjour monde sombre", "Bonjour monde sombre", False)],
 )  # fmt: skip
