@@ -47,7 +47,7 @@ class TrainableStudent(PreTrainedModel):
     def __init__(self, translator: Translator) -> None:
         super().__init__(StudentConfig())
         self.student: Student = translator.student.train().requires_grad_(True)
-        self._ranges = translator.ranges
+        self._ranges, self._beam_size = translator.ranges, translator.beam_size
         self._measured: list[tuple[Tensor, Tensor]] = []
 
     def measure_on(self, features: Sequence[Feature]) -> None:
@@ -102,7 +102,7 @@ class TrainableStudent(PreTrainedModel):
         found = measure_inputs(exact, *map(list, zip(*self._measured, strict=True))) if self._measured else {}
         ranges = {name: torch.maximum(value, self._ranges.get(name, value)) for name, value in found.items()}
         kept = {name: value.half() for name, value in weights.items()}
-        facts = {"prompt_style": "pair"}
+        facts = {"prompt_style": "pair", "beam_size": self._beam_size}
         save_student(Path(save_directory), self.student.shape, {**kept, **ranges}, None, facts)
 
 

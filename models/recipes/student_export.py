@@ -43,6 +43,8 @@ HELD_OUT = slice(697, 997)
 """Lines of FLORES-200 dev that neither training nor choosing read."""
 HAS_EUROPARL = ("fr",)
 EUROPARL = "| Europarl v7, 500,000 sentences of 4 to 25 words (European Parliament) | no known restriction |\n"
+BEAM_SIZE = 4
+"""On the lines that choose BLEU 91.2 for four directions together; 90.9 with 3, 90.4 with 2, 86.0 without."""
 LEAST_COUNT = 6
 """Rarer pieces are written with smaller ones."""
 
@@ -95,7 +97,7 @@ def export(pair: str, run: Path, weights: Path, folder: Path) -> Student:
     sides = [read_vocabulary(folder / f"{one}.spm") for one in ("source", "target")]
     inputs = _inputs(student, sides, told["choosing"], is_target)
     rounded: Weights = {name: _rounded(name, value) for name, value in values.items()}
-    facts = {"pair": pair.split("-"), "learned": learned(run, weights)}
+    facts = {"pair": pair.split("-"), "learned": learned(run, weights), "beam_size": BEAM_SIZE}
     save_student(folder, shape, {**rounded, **inputs}, None, facts)
     return student
 
@@ -121,15 +123,17 @@ def _inputs(student: Student, sides: list[Vocabulary], choosing: list[Any], is_t
     return measure_inputs(student, list(map(torch.tensor, sources)), list(map(torch.tensor, targets)))
 
 
-def flores_bleu(network: Network, translator: Translator, pair: str, data: Path, lines: slice) -> float:
-    """Of one form of the weights, single sentences, greedy."""
+def flores_bleu(
+    network: Network, translator: Translator, pair: str, data: Path, lines: slice, beam_size: int = 1
+) -> float:
+    """Of one form of the weights, single sentences."""
     import sacrebleu
 
     texts, references = (
         (data / "translation" / f"flores200.{FLORES[code]}.dev").read_text(encoding="utf-8").split("\n")[lines]
         for code in pair.split("-")
     )
-    outputs = translated(network, (translator.source, translator.target), texts)
+    outputs = translated(network, (translator.source, translator.target), texts, beam_size=beam_size)
     way = "zh" if pair.endswith("-zh") else "13a"
     return float(sacrebleu.corpus_bleu(outputs, [references], tokenize=way).score)
 
@@ -148,8 +152,10 @@ def write_card(options: argparse.Namespace, weights: Path, student: Student, tra
         "europarl": EUROPARL if other in HAS_EUROPARL else "",
     }  # fmt: skip
     for name, lines in (("held", HELD_OUT), ("chosen", CHOOSING)):
-        for kind, network in (("float", student), ("int8", translator.quick)):
-            facts[f"{name}_{kind}"] = flores_bleu(network, translator, options.pair, options.data, lines)
+        for kind, network, size in (
+            ("float", student, 1), ("int8", translator.quick, 1), ("served", translator.quick, BEAM_SIZE)
+        ):  # fmt: skip
+            facts[f"{name}_{kind}"] = flores_bleu(network, translator, options.pair, options.data, lines, size)
     text = Path(__file__).with_name("student_card.md").read_text(encoding="utf-8")
     (options.to / "README.md").write_text(text.format(**facts), encoding="utf-8")
     return facts
@@ -169,8 +175,8 @@ def main() -> None:
     for path in sorted(options.to.iterdir()):
         print(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
     size = folder_bytes(options.to)
-    print(f"{options.pair} = [{size:_}, {facts['held_int8']:.1f}]  # float32 {facts['held_float']:.2f}")
-    print(f"on the lines that choose: float32 {facts['chosen_float']:.2f}, int8 {facts['chosen_int8']:.2f}")
+    print(f"{options.pair} = [{size:_}, {facts['held_served']:.1f}]  # float32, greedy {facts['held_float']:.2f}")
+    print(f"on the lines that choose: float32 {facts['chosen_float']:.2f}, served {facts['chosen_served']:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Many sentences through a student at once, greedily, in batches of like lengths."""
+"""Many sentences through a student at once, in batches of like lengths."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.backends.marian.beams import search
 from engine.backends.marian.decoding import translate
 from engine.backends.marian.files import Vocabulary
 from engine.backends.marian.model import EOS
@@ -18,6 +19,7 @@ def translated(
     texts: Sequence[str],
     shortlist: Shortlist | None = None,
     batch: int = BATCH,
+    beam_size: int = 1,
 ) -> list[str]:
     """The texts' translations, in their order. `vocabularies` are the source's and the target's."""
     source, target = vocabularies
@@ -26,6 +28,8 @@ def translated(
     found = [""] * len(texts)
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
-        for place, ids in zip(places, translate(network, [sources[place] for place in places], shortlist), strict=True):
-            found[place] = target.decode(ids)
+        some = [sources[place] for place in places]
+        ids = translate(network, some, shortlist) if beam_size == 1 else search(network, some, beam_size, shortlist)
+        for place, one in zip(places, ids, strict=True):
+            found[place] = target.decode(one)
     return found

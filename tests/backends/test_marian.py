@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.backends.marian import published
 from engine.backends.marian.backend import StudentBackend
+from engine.backends.marian.beams import beams, search
 from engine.backends.marian.decoding import score, translate
 from engine.backends.marian.files import CONFIG, CONVERTED, WEIGHTS, open_student, quantized, save_student
 from engine.backends.marian.model import EOS, UNKNOWN, Shape, pad
@@ -306,6 +307,106 @@ def test_alternatives_are_told_best_first(backend: StudentBackend) -> None:
     assert len({found.text, *(one.text for one in found.alternatives)}) == 4
     begun = ask(backend, Generate(TEXTS[0], sampling=GREEDY, alternatives=2, beginning="the dog"))[0]
     assert all(text.startswith("the dog") for text in (begun.text, *(one.text for one in begun.alternatives)))
+
+
+@pytest.fixture
+def searching(tmp_path: Path) -> StudentBackend:
+    """As `backend`, with a configuration that wants beams."""
+    digests = publish(tmp_path)
+    open_student("Tiny", tmp_path, digests)
+    config = tmp_path / CONVERTED / CONFIG
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"beam_size": 3}))
+    return open_backend(tmp_path / CONVERTED, None)
+
+
+def test_beams_find_what_is_likelier_in_any_company(backend: StudentBackend, searching: StudentBackend) -> None:
+    requests = [Generate(text, sampling=GREEDY) for text in TEXTS]
+    likeliest, found = ask(backend, *requests), ask(searching, *requests)
+    assert all(ours.mean_logprob >= theirs.mean_logprob - 1e-4 for ours, theirs in zip(found, likeliest, strict=True))
+    for request, one in zip(requests, found, strict=True):
+        (alone,) = ask(searching, request)
+        assert alone.text == one.text and alone.mean_logprob == pytest.approx(one.mean_logprob, abs=1e-4)
+
+
+def test_beams_keep_beginnings_rivals_and_places(searching: StudentBackend) -> None:
+    plain = Generate(TEXTS[0], sampling=GREEDY)
+    told, begun, short = ask(
+        searching, replace(plain, align=True, top_logprobs=2), replace(plain, beginning="the dog"),
+        replace(plain, sampling=replace(GREEDY, max_new_tokens=2)),
+    )  # fmt: skip
+    assert told.text == ask(searching, plain)[0].text == "".join(token.text for token in told.tokens)
+    assert told.alignment is not None and len(told.alignment.weights) == len(told.tokens)
+    assert all(len(token.top_logprobs) == 2 for token in told.tokens)
+    assert begun.text.startswith("the dog") and short.finish_reason == "length" and short.new_tokens == 2
+
+
+class Tempting:
+    """A network whose likeliest first word, 5, leads nowhere: after it four are as likely, after 6 the end is sure."""
+
+    def encode(self, ids: torch.Tensor, lengths: Any) -> Any:
+        return self
+
+    def pick(self, places: torch.Tensor) -> Any:
+        return self
+
+    def start(self, rows: int) -> list[torch.Tensor]:
+        return [torch.zeros(rows, 1)]
+
+    def step(self, encoded: Any, cells: list[torch.Tensor], ids: Any, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cells[0] = torch.zeros(len(cells[0]), 1) if ids is None else ids[:, None].float()
+        return cells[0], torch.ones(len(cells[0]), 1)
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        rows = {0: {5: 0.6, 6: 0.4}, 5: {EOS: 0.25, 7: 0.25, 8: 0.25, 9: 0.25}}
+        told = torch.full((len(states), 10), 1e-6)
+        for row, last in zip(told, states[:, 0].int().tolist(), strict=True):
+            for id, share in rows.get(last, {EOS: 1.0}).items():
+                row[id] = share
+        return told.log()
+
+    def output(self, ids: torch.Tensor) -> Any:
+        raise AssertionError("there is no shortlist")
+
+
+def test_a_search_is_not_tempted() -> None:
+    network: Any = Tempting()
+    assert translate(network, [[3, EOS], [4, EOS]]) == [[5], [5]]
+    assert search(network, [[3, EOS], [4, EOS]], 2) == [[6], [6]]
+    found: list[tuple[int, list[list[int]]]] = []
+    beams(
+        network, [[3, EOS], [4, EOS]], 2, lambda row, best: found.append((row, [one.ids for one in best])),
+        lambda row, tokens: tokens >= 4, starts=[[], [5]],
+    )  # fmt: skip
+    assert found == [(0, [[6, EOS], [5, EOS]]), (1, [[5, 7, EOS], [5, 8, EOS]])], "the second had to begin so"
+
+
+class Leaving(KeptJob):
+    """Its owner leaves when it was looked for a third time."""
+
+    looks = 0
+
+    @property  # type: ignore[override]
+    def is_cancelled(self) -> bool:
+        self.looks += 1
+        return self.looks > 2
+
+    @is_cancelled.setter
+    def is_cancelled(self, value: bool) -> None: ...
+
+
+def test_a_search_ends_for_who_left(searching: StudentBackend) -> None:
+    jobs = [(Leaving if place == 1 else KeptJob)(Generate(text, sampling=GREEDY)) for place, text in enumerate(TEXTS)]
+    searching.run(jobs)
+    assert jobs[1].result.finish_reason == "cancelled" and all(job.result.text for job in (jobs[0], *jobs[2:]))
+
+
+@pytest.mark.parametrize("size", [0, 99, "4", None])
+def test_a_beam_beyond_reason_is_refused(tmp_path: Path, size: Any) -> None:
+    open_student("Tiny", tmp_path, publish(tmp_path))
+    config = tmp_path / CONVERTED / CONFIG
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"beam_size": size}))
+    with pytest.raises(InputError, match="beam_size"):
+        open_student("Tiny", tmp_path / CONVERTED)
 
 
 def test_a_beginning_that_it_cannot_write_is_refused(backend: StudentBackend) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from torch import Tensor
 from engine.backends.abilities import able
 from engine.backends.batches import group_by_length
 from engine.backends.cores import threads_for
-from engine.backends.marian.decoding import Choice, beams, greedy, score
+from engine.backends.marian.beams import Hypothesis, beams
+from engine.backends.marian.decoding import Choice, greedy, score
 from engine.backends.marian.files import Vocabulary, open_student
 from engine.backends.marian.looking import look
 from engine.backends.marian.model import EOS, UNKNOWN, Encoded, Student, pad
@@ -93,21 +94,22 @@ class StudentBackend:
         del self._translator, self._quick, self._shortlist
 
     def _generate(self, jobs: Sequence[Job]) -> None:
-        greedy_rows: list[StudentRow] = []
+        sizes: dict[int, list[StudentRow]] = {}
         for job in jobs:
             try:
                 row = self._row(job)
             except PeopleError as error:
                 job.fail(error)
                 continue
-            if row.request.alternatives:
-                self._beam(row)
-            elif row.sampling.temperature > 0 or row.sampling.repetition_penalty != 1:
+            if not row.request.alternatives and (row.sampling.temperature > 0 or row.sampling.repetition_penalty != 1):
                 decode(_Stepper(self._translator.student), [row], ENDING, self._target.piece)
             else:
-                greedy_rows.append(row)
-        for group in group_by_length([len(row.source) for row in greedy_rows], BATCH_TOKENS, MIN_FILL):
-            self._greedy([greedy_rows[place] for place in group if not greedy_rows[place].check()])
+                sizes.setdefault(max(self._translator.beam_size, row.request.alternatives + 1), []).append(row)
+        for size, rows in sizes.items():
+            for group in group_by_length([len(row.source) for row in rows], BATCH_TOKENS // size, MIN_FILL):
+                some = [rows[place] for place in group if not rows[place].check()]
+                if some:
+                    self._greedy(some) if size == 1 else self._beams(some, size)
 
     def _row(self, job: Job) -> StudentRow:
         request = job.request
@@ -159,46 +161,59 @@ class StudentBackend:
                 job.finish(Scoring(tokens, Alignment(tuple(self._source.spans(request.source)), shares)))
 
     def _greedy(self, rows: list[StudentRow]) -> None:
-        if not rows:
-            return
-
         def take(place: int, choice: Choice) -> bool:
             row = rows[place]
-            return row.check() or row.take(choice.id, choice.logprob, self._detail(row, choice), choice.id == EOS)
+            if row.check():
+                return True
+            told = _told(row, choice) if _is_told(row) else None
+            return _take(row, choice.id, choice.logprob, told, self._target)
 
         starts = [row.start for row in rows]
         greedy(self._quick, [row.source for row in rows], take, self._shortlist, starts)
 
-    def _detail(self, row: StudentRow, choice: Choice) -> Callable[[str], Token] | None:
-        """What is told of a token, where more than its text is asked for."""
-        request = row.request
-        if not (request.align or request.top_logprobs) or choice.id == EOS:
-            return None
-        if request.align:
-            row.shares.append(tuple(choice.shares(len(row.source))))
-        rivals = choice.rivals(request.top_logprobs) if request.top_logprobs else ()
-        texts = tuple((self._target.piece(id), value) for id, value in rivals)
-        return lambda text: Token(text, choice.id, choice.logprob, texts)
+    def _beams(self, rows: list[StudentRow], size: int) -> None:
+        """Nothing of a translation streams: which is the best shows at its end."""
 
-    def _beam(self, row: StudentRow) -> None:
-        """Nothing of it streams: which is the best shows at the end."""
-        if row.check():
-            return
-        size, limit = row.request.alternatives + 1, row.sampling.max_new_tokens
-        found = beams(
-            self._translator.student, row.source, size, limit, lambda: row.job.is_cancelled, self._shortlist, row.start
-        )
-        row.alternatives = tuple(Alternative(self._target.decode(one.ids), one.score) for one in found[1:])
-        best = found[0]
-        if row.request.align:
-            _, weights = self._translator.student.decode(
-                self._translator.student.encode(*pad([row.source])), torch.tensor([best.ids])
-            )
-            row.shares = [tuple(one) for one in weights[0].tolist()][: len(best.ids) - (best.ids[-1] == EOS)]
-        for id, logprob in zip(best.ids, best.logprobs, strict=True):
-            if row.check() or row.take(id, logprob, partial(Token, id=id, logprob=logprob), id == EOS):
-                return
-        row.finish("length")
+        def take(place: int, found: list[Hypothesis]) -> None:
+            row, best = rows[place], found[0]
+            others = found[1 : row.request.alternatives + 1]
+            row.alternatives = tuple(Alternative(self._target.decode(one.ids), one.score) for one in others)
+            for id, logprob, told in zip_longest(best.ids, best.logprobs, best.told):
+                if row.check() or _take(row, id, logprob, told, self._target):
+                    return
+            row.finish("length")
+
+        def is_over(place: int, tokens: int) -> bool:
+            return rows[place].job.is_cancelled or tokens >= rows[place].sampling.max_new_tokens
+
+        tell = (lambda place, choice: _told(rows[place], choice)) if any(map(_is_told, rows)) else None
+        sources, starts = [row.source for row in rows], [row.start for row in rows]
+        beams(self._quick, sources, size, take, is_over, self._shortlist, starts, tell)
+
+
+Told = tuple[tuple[float, ...], list[tuple[int, float]]]
+"""Of a token: how it looks at each piece of its source, and its likeliest rivals."""
+
+
+def _is_told(row: StudentRow) -> bool:
+    """Whether more than a token's text is asked for."""
+    return bool(row.request.align or row.request.top_logprobs)
+
+
+def _told(row: StudentRow, choice: Choice) -> Told:
+    shares = tuple(choice.shares(len(row.source))) if row.request.align else ()
+    return shares, choice.rivals(row.request.top_logprobs) if row.request.top_logprobs else []
+
+
+def _take(row: StudentRow, id: int, logprob: float, told: Told | None, target: Vocabulary) -> bool:
+    """Add a token with what is told of it. True when the row is done."""
+    if told is None or id == EOS:
+        return row.take(id, logprob, None, id == EOS)
+    shares, rivals = told
+    if row.request.align:
+        row.shares.append(shares)
+    texts = tuple((target.piece(other), value) for other, value in rivals)
+    return row.take(id, logprob, lambda text: Token(text, id, logprob, texts), False)
 
 
 class _Stepper:

@@ -1,4 +1,4 @@
-"""Decoding loops over a student: greedy in a batch whose rows end by themselves, beams of one sentence, and scoring."""
+"""Decoding loops over a student: greedy in a batch whose rows end by themselves, and scoring."""
 
 from __future__ import annotations
 
@@ -37,18 +37,6 @@ class Choice(NamedTuple):
         values, columns = self.logprobs.topk(min(count + 1, self.logprobs.shape[1]))
         found = zip(self.output.ids(columns)[self.place].tolist(), values[self.place].tolist(), strict=True)
         return [(other, value) for other, value in found if other != self.id][:count]
-
-
-class Hypothesis(NamedTuple):
-    """A whole translation of a beam; its ids end in EOS unless it was cut off."""
-
-    ids: list[int]
-    logprobs: list[float]
-
-    @property
-    def score(self) -> float:
-        """Mean log-probability of its tokens."""
-        return sum(self.logprobs) / len(self.logprobs)
 
 
 def greedy(
@@ -115,50 +103,6 @@ def translate(
     with torch.inference_mode():
         greedy(student, sources, take, shortlist)
     return results
-
-
-def beams(
-    student: Network,
-    source: Sequence[int],
-    size: int,
-    limit: int,
-    is_over: Callable[[], bool],
-    shortlist: Shortlist | None = None,
-    start: Sequence[int] = (),
-) -> list[Hypothesis]:
-    """The `size` best translations by mean log-probability, best first; what there is so far once `is_over`."""
-    output = output_for(student, shortlist, [source], [start])
-    alive: list[Hypothesis] = [Hypothesis([], [])]
-    ended: list[Hypothesis] = []
-    encoded, cells, ids = student.encode(*pad([source])), student.start(1), None
-    for step in range(limit):
-        states, _ = student.step(encoded, cells, ids, step)
-        logprobs = output.logits(states).log_softmax(-1)
-        totals = torch.tensor([sum(one.logprobs) for one in alive])
-        if step < len(start):
-            chosen = [(0, output.column(0, start[step]))]
-        else:
-            flat = (logprobs + totals[:, None]).flatten().topk(min(2 * size, logprobs.numel())).indices
-            chosen = [divmod(place, logprobs.shape[1]) for place in flat.tolist()]
-        parents: list[int] = []
-        going: list[Hypothesis] = []
-        words = output.ids(torch.tensor([[column for _, column in chosen]] * len(alive)))[0].tolist()
-        for (parent, column), id in zip(chosen, words, strict=True):
-            grown = Hypothesis([*alive[parent].ids, id], [*alive[parent].logprobs, float(logprobs[parent, column])])
-            if id == EOS:
-                ended.append(grown)
-            elif len(going) < size:
-                going.append(grown)
-                parents.append(parent)
-        alive = going
-        if len(ended) >= size or not alive or is_over():
-            break
-        index = torch.tensor(parents)
-        encoded, cells = encoded.pick(index), [cell[index] for cell in cells]
-        output.pick(index)
-        ids = torch.tensor([one.ids[-1] for one in alive])
-    ended.sort(key=lambda one: -one.score)
-    return (ended or sorted(alive, key=lambda one: -one.score))[:size]
 
 
 def score(

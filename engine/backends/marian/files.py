@@ -36,6 +36,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SCALE = ".scale"
 OFFSETS, WORDS = "shortlist.offsets", "shortlist.ids"
 MAX_FILE_BYTES = 512 * 2**20
+MAX_BEAM_SIZE = 16
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Translator:
     """For answers: in int8 where this machine and the weights can, else the exact one."""
     ranges: Mapping[str, Tensor]
     """What goes into each product at most, where the file tells."""
+    beam_size: int = 1
+    """Of how many beginnings it goes on; published students learned from such searches, and need none."""
 
     @property
     def weights_bytes(self) -> int:
@@ -189,7 +192,10 @@ def _read(folder: Path) -> Translator:
         shortlist = Shortlist(tensors[OFFSETS], tensors[WORDS], is_shared=not shape.target_size)
     with torch.inference_mode():
         quick = QuickStudent(student, inputs) if is_possible(student, inputs) else student
-    return Translator(folder, source, target, shortlist, quick, inputs)
+    size = read_json(folder / CONFIG).get("beam_size", 1)
+    if not isinstance(size, int) or not 1 <= size <= MAX_BEAM_SIZE:
+        raise ValueError(f"its beam_size is {size!r}, and not a number from 1 to {MAX_BEAM_SIZE}")
+    return Translator(folder, source, target, shortlist, quick, inputs, size)
 
 
 def _network(folder: Path) -> tuple[Student, dict[str, Tensor]]:
