@@ -3,7 +3,10 @@
 What int8 costs is measured and written into the card. Then a row [pairs.student.folders] of the catalogue names it:
 bytes of the folder, BLEU on the lines that nothing has read.
 
-python -m models.recipes.student_export en-fr --data DATA --run RUN --to models/student-en-fr
+python -m models.recipes.student_export en-fr --data DATA --run RUN --to models/student-en-fr [--keep 0.5]
+
+A run that went on from what shipped is better in the mean with that (`--keep`): en-es had BLEU 17.2 on the lines that
+choose where what shipped had 16.3 and the run 16.9, each with beams.
 """
 
 from __future__ import annotations
@@ -74,17 +77,20 @@ def used_ids(tensors: dict[str, Tensor], side: int, size: int) -> set[int]:
     return set((counts >= LEAST_COUNT).nonzero().flatten().tolist())
 
 
-def export(pair: str, run: Path, weights: Path, folder: Path) -> Student:
-    """Write the files of the averaged weights in `weights` (a checkpoint's folder); the student before rounding."""
+def export(pair: str, run: Path, weights: Path, folder: Path, keep: float = 0.0) -> Student:
+    """Write the files of the averaged weights in `weights` (a checkpoint's folder), so much of what the run began with
+    in their mean; the student before rounding."""
     told = json.loads((run / START).read_text(encoding="utf-8"))
     shape, is_target = shape_of(told["shape"]), pair.startswith("en-")
     mean = load_file(weights / "checkpoint.safetensors")
-    values = {name[5:]: value for name, value in mean.items() if name.startswith("mean.")}
+    start = load_file(run / "start.safetensors")
+    values = {
+        name[5:]: value.lerp(start[f"child.{name[5:]}"], keep)
+        for name, value in mean.items() if name.startswith("mean.")
+    }  # fmt: skip
     side, name = (0, "source") if is_target else (1, "target")
     english_size = shape.source_size if is_target else shape.target_size
-    english, kept = cut(
-        (run / ENGLISH).read_bytes(), used_ids(load_file(run / "start.safetensors"), side, english_size)
-    )
+    english, kept = cut((run / ENGLISH).read_bytes(), used_ids(start, side, english_size))
     values[f"{name}_embedding.weight"] = values[f"{name}_embedding.weight"][kept]
     if not is_target:
         values["output_bias"] = values["output_bias"][kept]
@@ -167,10 +173,11 @@ def main() -> None:
     parser.add_argument("pair")
     for name in ("data", "run", "to"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--keep", type=float, default=0.0, help="share of the weights that the run began with")
     options = parser.parse_args()
     finished = options.run / "finished"
     weights = finished if (finished / "checkpoint.safetensors").is_file() else options.run
-    student = export(options.pair, options.run, weights, options.to)
+    student = export(options.pair, options.run, weights, options.to, options.keep)
     facts = write_card(options, weights, student, open_student(options.pair, options.to))
     for path in sorted(options.to.iterdir()):
         print(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())

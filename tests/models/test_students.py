@@ -118,11 +118,20 @@ def test_a_child_learns_goes_on_and_is_exported(
     given.to = tmp_path / "shipped"
     rounded_from = export(pair, tmp_path, tmp_path / "finished", given.to)
     shipped = open_student(pair, given.to)
+    assert shipped.beam_size == student_export.BEAM_SIZE
+    name = "encoder.0.feed.inner.weight"  # one that no vocabulary cuts
+    begun, half = (
+        export(pair, tmp_path, tmp_path / "finished", tmp_path / str(keep), keep).state_dict()[name]
+        for keep in (1.0, 0.5)
+    )
+    assert torch.equal(begun, open_run(given)[1].state_dict()[name])
+    torch.testing.assert_close(half, (begun + rounded_from.state_dict()[name]) / 2)
     for name in ("HELD_OUT", "CHOOSING"):
         monkeypatch.setattr(student_export, name, slice(0, 2))
     facts = write_card(given, tmp_path / "finished", rounded_from, shipped)
     card = (given.to / "README.md").read_text()
-    assert f"| {facts['held_float']:.1f} | {facts['held_int8']:.1f} |" in card and "{" not in card.replace("{ } \\", "")
+    figures = [f"{facts[f'held_{kind}']:.1f}" for kind in ("float", "int8", "served")]
+    assert f"| {' | '.join(figures)} |" in card and "{" not in card.replace("{ } \\", "")
     given.start, given.run = given.to, tmp_path / "anew"
     again_task, again_child = open_run(given)
     assert again_child.shape == shipped.student.shape
