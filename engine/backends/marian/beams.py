@@ -64,18 +64,25 @@ def beams(
             if not row.is_done and (not row.alive or len(row.ended) >= size or is_over(row.number, step + 1)):
                 row.is_done = True
                 take(row.number, row.best())
-        kept = [place for place, row in enumerate(rows) if not row.is_done]
-        if not kept:
+        rows, index, encoded = _packed(rows, index, encoded, output)
+        if not rows:
             return
-        if len(kept) <= PACK_SHARE * len(rows):
-            index = [index[place * size + nth] for place in kept for nth in range(size)]
-            rows = [rows[place] for place in kept]
-            encoded = encoded.pick(torch.tensor(index))
-            output.pick(torch.tensor(index))
-        cells, ids = (
-            [cell[torch.tensor(index)] for cell in cells],
-            torch.tensor([id for row in rows for id in row.last]),
-        )
+        cells = [cell[torch.tensor(index)] for cell in cells]
+        ids = torch.tensor([id for row in rows for id in row.last])
+
+
+def _packed(rows: list[_Beam], index: list[int], encoded: Any, output: Output) -> tuple[list[_Beam], list[int], Any]:
+    """Without the beams that are done, where these are enough; `index` is which row each of the batch follows."""
+    kept = [place for place, row in enumerate(rows) if not row.is_done]
+    if len(kept) > PACK_SHARE * len(rows):
+        return rows, index, encoded
+    index = [
+        index[place * row.size + nth] for place, row in enumerate(rows) if not row.is_done for nth in range(row.size)
+    ]
+    if kept:
+        encoded = encoded.pick(torch.tensor(index))
+        output.pick(torch.tensor(index))
+    return [rows[place] for place in kept], index, encoded
 
 
 class _Beam:
