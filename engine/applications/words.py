@@ -80,7 +80,7 @@ def way_of(result: TranslateResult, target: str) -> Way:
 def find_words(engine: Engine, result: TranslateResult, caller: Caller) -> list[list[Link]] | None:
     """The words of a single text's sentences; [] where nothing here can tell, or there are too many.
 
-    None where the encoder, which nobody waits for here, is only now being read; not on a small machine.
+    None where the encoder, which nobody waits for here, is still being read; not on a small machine.
     """
     (done,) = result.translations
     if len(done.sentences) > MAX_SENTENCES:
@@ -89,7 +89,7 @@ def find_words(engine: Engine, result: TranslateResult, caller: Caller) -> list[
         if not result.via:
             with suppress(UnsupportedError):
                 return _linked(done.sentences, partial(_own_scores, engine, result.model, caller))
-        if not engine.is_loaded(ENCODER):
+        if engine.count_tokens(ENCODER, "") is None:
             if engine.settings.is_small or not engine.catalogue.is_ready(ENCODER):
                 return []
             engine.load(ENCODER, caller)

@@ -26,7 +26,7 @@ from pages.parts.errors import errors_shown
 from pages.parts.language import _
 from pages.parts.pair import KEY
 from pages.parts.snippets import note_deed
-from pages.parts.text import plain
+from pages.parts.text import plain, show_text
 from pages.parts.visits import Exchange, keep_again
 from pages.parts.words import Place, show_words
 
@@ -38,8 +38,11 @@ other wordings of its sentence, each with what it was found for."""
 def show_wordings(answer: Exchange) -> bool:
     """The translation with its words, where something here can tell them."""
     (done,) = answer.result.translations
+    meanwhile = st.empty()
     if st.session_state.get(VIEWS, ("",))[0] != answer.text:
+        show_text(answer.text, meanwhile)  # which would be gone while its words are looked for
         found = find_words(house().engine, answer.result, caller())
+        meanwhile.empty()
         if found is None:  # soon, when the page is drawn the next time
             return False
         st.session_state[VIEWS] = answer.text, found

@@ -14,6 +14,7 @@ import pytest
 from engine.applications import words
 from engine.applications.alignments import begins_word, links
 from engine.applications.sentences import Sentence, Translation
+from engine.applications.translate import TranslateResult
 from engine.applications.wordings import PART as WORDINGS
 from engine.applications.wordings import WordingsRequest
 from engine.applications.words import (
@@ -21,6 +22,7 @@ from engine.applications.words import (
     Way,
     alternatives,
     exchanged,
+    find_words,
     is_doubtful,
     others,
     rewritten,
@@ -29,7 +31,7 @@ from engine.applications.words import (
 from engine.catalogue.models import read_catalogue
 from engine.errors import PeopleError, UnsupportedError
 from engine.messages import Text
-from engine.requests import Alignment, Generate, Generation, Sampling, Token
+from engine.requests import Alignment, Generate, Generation, Sampling, Scoring, Token
 from engine.serving.compose import House, open_house
 from engine.serving.protocol import Caller
 from engine.settings import current
@@ -160,6 +162,21 @@ def test_only_whole_other_words_are_offered(
     found = alternatives(engine, way, Sentence("x", text, None), text.index(word), Caller())
     assert [one.word for one in found] == expected
     assert all(one.beginning == text[: text.index(word)] + one.word for one in found)
+
+
+def test_nobody_waits_while_the_encoder_is_read() -> None:
+    asked: list[str] = []
+    tokens: list[int | None] = [None, None, 0]
+    engine: Any = SimpleNamespace(
+        settings=SimpleNamespace(is_small=False), catalogue=SimpleNamespace(is_ready=lambda id: True),
+        count_tokens=lambda id, text: tokens.pop(0), load=lambda id, caller: asked.append(id),
+        run=lambda id, requests, caller: [Scoring(())] * len(requests),
+    )  # fmt: skip
+    done = Translation("Hola.", None, "de", [Sentence("Hallo.", "Hola.", None)])
+    result = TranslateResult([done], "student-en-es", via=GEMMA)
+    assert find_words(engine, result, Caller()) is None and find_words(engine, result, Caller()) is None
+    assert asked == [ENCODER] * 2, "loading what is being loaded does nothing"
+    assert find_words(engine, result, Caller()) == [[]]
 
 
 def test_the_encoder_tells_words_of_who_cannot(house: House) -> None:
