@@ -33,6 +33,8 @@ LOOK_SECONDS = 5.0
 CROWDS = 5
 REST_SECONDS = 4.0
 """Of a visitor between two questions, at most."""
+STARTING_SECONDS = 5.0
+"""Of the visitors' processes, about."""
 COMING_SECONDS = 5.0
 """In which all come at the same moment; what they ask then is looked at, but is no wait of the even load."""
 
@@ -162,10 +164,12 @@ def mixed(minutes: float = MINUTES, visitors: int = 50) -> dict[str, Any]:
                 pool.submit(_crowd, ours.host, range(first, first + share), minutes, expected)
                 for first in range(0, visitors, share)
             ]
+            time.sleep(STARTING_SECONDS + COMING_SECONDS)
+            before = _server_counts(ours.host)
             for one in crowds:
                 seen.add(one.result())
-        left, server_seconds = ours.megabytes(), _server_seconds(ours.host)
-    return _told(seen, megabytes, minutes) | {"megabytes_after": left, "of_those_in_the_server_s": server_seconds}
+        left, waits = ours.megabytes(), _server_waits(before, _server_counts(ours.host))
+    return _told(seen, megabytes, minutes) | {"megabytes_after": left, "of_those_in_the_server_s": waits}
 
 
 @contextmanager
@@ -207,17 +211,39 @@ def _visit(
         time.sleep(chance.uniform(0, REST_SECONDS))
 
 
-def _server_seconds(host: str) -> dict[str, dict[str, float]]:
-    """By path, in which of the histogram's parts half and 99 of 100 of the requests end: without what a client adds."""
-    parts: dict[str, list[tuple[float, float]]] = {}
+Counts = dict[str, list[tuple[float, float]]]
+"""By path, up to how many seconds so many requests took."""
+
+
+def _server_counts(host: str) -> Counts:
+    """Of all requests so far: the histogram of /metrics, without what a client adds."""
+    counts: Counts = {}
     for line in ask(host, "/metrics")[1].decode().split("\n"):
         if found := re.match(r'parlance_http_request_seconds_bucket\{le="(.+?)",path="(.+?)"\} (\S+)', line):
-            parts.setdefault(found[2], []).append((float(found[1]), float(found[3])))
-    return {
-        path: {name: next(end for end, count in ends if count >= share * ends[-1][1])
-               for name, share in (("median", 0.5), ("99 of 100", 0.99))}
-        for path, ends in parts.items()
-    }  # fmt: skip
+            counts.setdefault(found[2], []).append((float(found[1]), float(found[3])))
+    return counts
+
+
+def _server_waits(before: Counts, after: Counts) -> dict[str, dict[str, float]]:
+    """By path, within which time half and 99 of 100 of the requests between were answered."""
+    found = {}
+    for path, ends in after.items():
+        earlier = dict(before.get(path, []))
+        new = [(end, count - earlier.get(end, 0.0)) for end, count in ends]
+        if new[-1][1]:
+            middle, most = (_within(new, share) for share in (0.5, 0.99))
+            found[path] = {"count": new[-1][1], "median": middle, "99 of 100": most, "times": most / middle}
+    return found
+
+
+def _within(ends: Sequence[tuple[float, float]], share: float) -> float:
+    """Between two ends of the histogram's parts as if they were spread evenly, as Prometheus reckons."""
+    wanted, low, passed = share * ends[-1][1], 0.0, 0.0
+    for end, count in ends:
+        if count >= wanted:
+            return low + (end - low) * (wanted - passed) / (count - passed) if count > passed else end
+        low, passed = end, count
+    return low
 
 
 def _note(

@@ -28,7 +28,7 @@ from engine.storage import StorageError
 
 log = logging.getLogger(__name__)
 
-SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)
 """Upper ends of the histogram's parts."""
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 OTHER = "other"
