@@ -129,7 +129,7 @@ DEEDS = (
     Deed("Write, API", _texts("Once upon a time there was a"), _chat),
     Deed(
         "Translate, page", _texts("I saw the", " in the morning."),
-        _page("translate", "source=en&target=pt", "Translate", "Text"),
+        _page("translate", "from=English&to=Portuguese", "Translate", "Text"),
     ),
     Deed(
         "Translate, API", _texts("We talked about the", " all day."),
