@@ -88,6 +88,8 @@ _FIGURES = re.compile(rf"{_SUM}|(?<![^\W\u3400-\u9fff])\d(?:[\d.,:\u00a0]*\d)?(?
 _RARE = re.compile(r"[^\w\s.,:;!?'\"()/%&+=-]")
 """What a small vocabulary may lack."""
 _MONEY = re.compile(r"([€£¥₹])\s?(\d[\d.,\u00a0 ]*\d|\d)|(\d[\d.,\u00a0]*\d|\d)\s?([€£¥₹])")
+_OTHER_SIGN = (r"(?:(?<!\d)(?<!\d\s)[$€£¥₹]\s?)?", r"(?:\s?[$€£¥₹](?!\s?\d))?")
+"""Before and behind a sum's mark: one that the translator wrote beside it, and no other number's."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 _DASHES = re.compile(r"\s*[—–]\s*")
 
@@ -264,7 +266,10 @@ def restored(translation: str, kept: Kept, target: str) -> str:
     for (mark, literal), (is_before, is_behind) in zip(kept.literals, kept.glued, strict=True):
         pattern = _mark(mark)
         if pattern.search(text):
-            whole = re.compile(r"\s*" * is_before + pattern.pattern + r"\s*" * is_behind, re.IGNORECASE)
+            before, behind = _OTHER_SIGN if _MONEY.fullmatch(literal) else ("", "")
+            whole = re.compile(
+                r"\s*" * is_before + before + pattern.pattern + behind + r"\s*" * is_behind, re.IGNORECASE
+            )
             text = whole.sub(lambda match, literal=literal: literal, text, count=1)  # type: ignore[misc]
             text = pattern.sub("", text)
         else:

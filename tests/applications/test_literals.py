@@ -80,6 +80,15 @@ def test_money_is_written_as_the_target_does(sentence: str, target: str, expecte
 
 
 @pytest.mark.parametrize(
+    ("made", "expected"),
+    [("It costs $X1.", "It costs €5."), ("It costs X1 $ now.", "It costs €5 now."),
+     ("It costs 4 £ X1.", "It costs 4 £ €5."), ("It costs X1 £4.", "It costs €5 £4.")],
+)  # fmt: skip
+def test_a_sum_has_no_second_sign_unless_it_is_another_sums(made: str, expected: str) -> None:
+    assert restored(made, keep_aside("Das kostet 5 €.", "de", "en"), "en") == expected
+
+
+@pytest.mark.parametrize(
     ("source", "translation", "lost", "invented"),
     [("Press <b>Save</b> now.", "Appuyez sur <b>,</b>.", ["<b>…</b>"], []),
      ("Press <b>Save</b> now.", "Appuyez sur <b>Enregistrer</b>.", [], []),
