@@ -49,9 +49,9 @@ _STRONG = (
     r"(?<!\w)[@#]\w[\w-]*",
     COMMAND + r"(?: (?=\S*[-./@:=+~]\w)[-\w./@:=+~]*[\w/])*",
     rf"\b\w+(?:\.\w+)*(?!{PLURALS})\([\w.\"', ]*\)",
+    r"\b[\w-]+\.(?:py|js|ts|c|h|cpp|rs|go|sh|txt|md|pdf|docx?|xlsx?|csv|json|ya?ml|toml|html?|css|xml|png|jpe?g|gif|zip|gz|exe|com|org|net|eu)\b",
     r"\b\w+(?:_\w+)+\b|(?<!\w)_{1,2}\w+",
     r"(?<!\S)--?[a-z][\w-]*(?:=\S+)?",
-    r"\b[\w-]+\.(?:py|js|ts|c|h|cpp|rs|go|sh|txt|md|pdf|docx?|xlsx?|csv|json|ya?ml|toml|html?|css|xml|png|jpe?g|gif|zip|gz|exe|com|org|net|eu)\b",
     r"\b\w+\^\w+",
     r"\b[A-Z]{1,6}\d[A-Z\d]+\b",
     r"\b\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)+\b",
@@ -61,6 +61,7 @@ _STRONG = (
 )
 """Come through letter by letter."""
 _SUM = r"[€£¥₹]\s?\d+(?:[.,\u00a0 ]\d{3})*(?:[.,]\d{1,2})?\b|\d+(?:[.,\u00a0]\d{3})*(?:[.,]\d{1,2})?\s?[€£¥₹]"
+_UNIT = r"\s?(?:[kMGT]i?B|[kMG]?Hz|mAh|[kM]?Wh?|kV|km/h|m/s|mph|[kcmµ]?m[²³]?|[kmµ]?g|[cm]?l|dpi|px|kcal)(?![\w²³])"
 _PATTERNS = (
     *_STRONG,
     _SUM,
@@ -68,7 +69,14 @@ _PATTERNS = (
     r"\d*[½¼¾⅓⅔⅛]",
     r"\d+(?:[.,]\d+)?(?:\s?[×÷±*]\s?\d+(?:[.,]\d+)?)+|[≈≤≥≠±~<>]\s?\d+(?:[.,]\d+)?%?",
     r"\d+(?:[.,]\d+)?\s?°\s?[CFK]?",
-    r"[\\^{}|<>€£¥§•†‡©®™µ]|(?<!~)~(?!~)",
+    rf"\b\d+(?:[.,\u00a0]\d+)*{_UNIT}",
+    r"\w+[²³]",
+    r"\b\d{1,3}(?:[.,\u00a0]\d{3}){2,}\b|\b\d{7,}\b",
+    r"\b[A-Z]+(?:-[A-Z]+)*-\d+(?:-[A-Z\d]+)*\b|\b[A-Z]{2,}-[A-Z]\b|\b\d{3}-\d{3,4}\b|\b\d+[A-Z]\b",
+    r"\b[A-Z]{1,3} \d{2,4} [A-Z]{1,3}\b|\b[A-Z]{2,3} \d{2,5}\b|\b\d+\s?h\s\d+\s?min\b",
+    r"\b(?!\d+[A-Za-z]{1,3}\b(?!-[A-Z\d]))(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:-[A-Z\d]+)*\b",
+    r"\b(?:Ctrl|Alt|Shift|Cmd|Strg)(?:\+\w+)+",
+    r"[\\^{}|<>€£¥§•†‡©®™µ@]|(?<!~)~(?!~)",
 )
 _LITERAL, _STRONG_LITERAL = re.compile("|".join(_PATTERNS)), re.compile("|".join(_STRONG))
 _MARKDOWN = re.compile(r"\*\*|~~|\]\(|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)")
@@ -79,7 +87,7 @@ _SPACELESS = re.compile(
 )
 """Chinese and Japanese letters and signs, but for those of a tag or an address."""
 _EDGE = re.compile(rf"^(?:{_EMOJI}\s*)+|(?:\s*{_EMOJI})+$")
-_NUMBER = re.compile(NUMBER)
+_NUMBER, _MEASURED = re.compile(NUMBER), re.compile(rf"({NUMBER})({_UNIT})?")
 _TAGGED = re.compile(r"<([A-Za-z][\w-]*)[^<>]*>([^<>]*)</\1>")
 MIN_SHOUTED = 3
 """Letters that a name in capitals may have: EU, USA."""
@@ -91,6 +99,7 @@ _MONEY = re.compile(r"([€£¥₹])\s?(\d[\d.,\u00a0 ]*\d|\d)|(\d[\d.,\u00a0]*\
 _OTHER_SIGN = (r"(?:(?<!\d)(?<!\d\s)[$€£¥₹]\s?)?", r"(?:\s?[$€£¥₹](?!\s?\d))?")
 """Before and behind a sum's mark: one that the translator wrote beside it, and no other number's."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
+_QUOTE_SIGNS = re.compile(r"[«‹]\s*|\s*[»›]|[“”„‟]")
 _DASHES = re.compile(r"\s*[—–]\s*")
 
 
@@ -297,26 +306,28 @@ def _foreign(sentence: str, source: str) -> Iterable[tuple[int, int]]:
 
 
 def _localised(literal: str, source: str, target: str) -> str:
-    """Numbers and money as the target writes them: 5 € and 1.234,50 €, or €5 and €1,234.50."""
-    match = _MONEY.fullmatch(literal)
-    is_number = (source in POINT_LANGUAGES) != (target in POINT_LANGUAGES) and _NUMBER.fullmatch(literal)
-    if match is None and not is_number:
+    """Numbers and money as the target writes them: 5 € and 1.234,50 €, or €5 and €1,234.50; 4,5 kg or 4.5 kg."""
+    is_other = (source in POINT_LANGUAGES) != (target in POINT_LANGUAGES)
+    if match := _MONEY.fullmatch(literal):
+        sign, amount, unit = match[1] or match[4], match[2] or match[3], ""
+    elif match := _MEASURED.fullmatch(literal) if is_other else None:
+        sign, amount, unit = "", match[1], match[2] or ""
+    else:
         return literal
-    sign, amount = (match[1] or match[4], match[2] or match[3]) if match else ("", literal)
     separators = re.sub(r"\d", "", amount)
     if target in POINT_LANGUAGES:
         if separators and re.fullmatch(r"\d{1,3}(?:[.\u00a0 ]\d{3})*(?:,\d{1,2})?", amount):
             amount = amount.replace(".", "\u00a0").replace(",", ".").replace("\u00a0", ",").replace(" ", ",")
-        return sign + amount
+        return sign + amount + unit
     if separators and re.fullmatch(r"\d{1,3}(?:,\d{3})*(?:\.\d{1,2})?", amount):
         group = "\u00a0" if target == "fr" else "."
         amount = amount.replace(",", "\u2060").replace(".", ",").replace("\u2060", group)
-    return f"{amount}\u00a0{sign}" if sign else amount
+    return f"{amount}\u00a0{sign}" if sign else amount + unit
 
 
 def _plain(text: str) -> tuple[str, tuple[bool, bool, str]]:
     """The text with plain quotes, apostrophes and dashes, and which of them it had in another form."""
-    plain = re.sub(r"[«‹]\s*|\s*[»›]|[“”„‟]", '"', text)
+    plain = _QUOTE_SIGNS.sub('"', text)
     has_quotes = plain != text
     even = re.sub(r"[’‘‚]", "'", plain)
     dash = next((found[0].strip() for found in [_DASHES.search(even)] if found), "")
@@ -326,6 +337,7 @@ def _plain(text: str) -> tuple[str, tuple[bool, bool, str]]:
 
 
 def _styled(text: str, kept: Kept, target: str) -> str:
+    text = _QUOTE_SIGNS.sub('"', text) if kept.has_quotes else text  # some of which a translator may have written
     if kept.has_quotes and target in QUOTES and text.count('"') % 2 == 0:
         opening, closing = QUOTES[target].split(" ")
         signs = iter([opening, closing] * (text.count('"') // 2))

@@ -104,7 +104,7 @@ def real() -> Iterator[House]:
      ("Call +351 912 345 678 today.", "+351 912 345 678"), ("Call +44 (0)20 7946 0958.", "+44 (0)20 7946 0958"),
      ("2 * 3 * 4 is 24.", "2 * 3 * 4 … 24"), ("Open the **terminal** first.", "**terminal**"),
      ("It is *very* important.", "*très*"), ("**Note:** the shop is closed.", "**"),
-     ("See [the guide](https://example.org/guide) first.", "[le guide](https://example.org/guide)"),
+     ("See [the guide](https://example.org/guide) first.", "[ … guide](https://example.org/guide)"),
      ("**Be careful. The plate is hot.** Do not touch it.", "** … .** "), ("*Hello*", "*Bonjour*"),
      ("<ul><li>My father</li><li>My house</li></ul>", "<ul><li>Mon père</li><li>Ma maison</li></ul>"),
      ("<b>Hello</b>", "<b>Bonjour</b>"), ("Press the <b>red</b> button.", "<b>rouge</b>"),

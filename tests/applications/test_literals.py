@@ -211,8 +211,28 @@ def test_a_lost_mark_is_noticed_and_its_literal_not_lost() -> None:
 
 def test_a_mark_never_stands_for_what_the_sentence_says() -> None:
     kept = keep_aside("Seat X1 costs €5.", "en", "pt")
-    assert kept.literals[0][0] != "X1" and "X1" in kept.text
-    assert restored("O lugar X1 custa Z1.", kept, "pt") == "O lugar X1 custa 5\u00a0€."
+    assert "X1" not in [mark for mark, _ in kept.literals] and "X1" in restored(kept.text, kept, "pt")
+    assert restored("O lugar Z1 custa Z2.", kept, "pt") == "O lugar X1 custa 5\u00a0€."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "literals"),
+    [("The bag weighs 4.5 kg.", ["4,5 kg"]), ("It has 16.4 MB and 5,000 mAh.", ["16,4 MB", "5.000 mAh"]),
+     ("The room is 20 m² large.", ["20 m²"]), ("So E = mc².", ["mc²"]), ("We have 1,234,567 people.", ["1.234.567"]),
+     ("The plate AB 123 CD is on the ICE 597.", ["AB 123 CD", "ICE 597"]),
+     ("Codes X7-QQ-19, 7KX-99P.", ["X7-QQ-19", "7KX-99P"]),
+     ("The hash a3f9c2d1 and the T-800.", ["a3f9c2d1", "T-800"]), ("Press Ctrl+Shift+S or F5.", ["Ctrl+Shift+S", "F5"]),
+     ("The file is report_2026.pdf.", ["report_2026.pdf"]), ("Use @ in the address.", ["@"]),
+     ("It takes 2 h 15 min in a 747-400.", ["2 h 15 min", "747-400"]), ("At 221B, USB-C.", ["221B", "USB-C"]),
+     ("On the 21st of the 1990s at 5pm in 20km.", ["20km"]), ("A 20-year-old in room 12.", [])],
+)  # fmt: skip
+def test_units_and_codes_are_kept_from_a_small_translator(sentence: str, literals: list[str]) -> None:
+    assert [literal for _, literal in keep_aside(sentence, "en", "de").literals] == literals
+
+
+def test_quotes_that_the_translator_wrote_itself_are_the_targets_too() -> None:
+    kept = keep_aside("It is a “good” idea.", "en", "fr")
+    assert restored("C'est une «\u00a0bonne idée\".", kept, "fr") == "C'est une «\u00a0bonne idée\u00a0»."
 
 
 def test_nothing_kept_is_nothing_changed() -> None:
