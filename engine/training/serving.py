@@ -63,9 +63,14 @@ def use(settings: Settings, engine: Engine, view: RunView, folder: Path, caller:
         is_writer = tasks.find(config.task).is_language_model
         if is_writer and engine.status().device == "cpu" and _convert(config, folder, part, job):
             entry = _with_gguf(entry, part / GGUF_FILE, settings)
-        write_json(part / "model.json", asdict(entry) | {"note": entry.note.as_json()})
+        write_json(part / "model.json", as_json(entry))
     engine.catalogue.add(tuned.read(folder))
     return entry.id
+
+
+def as_json(entry: Model) -> dict[str, Any]:
+    """An entry as `model.json` has it."""
+    return asdict(entry) | {"note": entry.note.as_json(), "measured_on": entry.measured_on.as_json()}
 
 
 def check_model(view: RunView) -> TrainingConfig:

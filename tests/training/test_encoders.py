@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,7 +114,7 @@ def test_its_model_comes_into_the_pickers_with_its_base(settings: Settings) -> N
         settings, _Engine(), read(settings, folder.name), read_config(folder / "config.json"), folder
     )
     assert (entry.runtime, entry.source.carrier) == ("packed", encoders.ENCODER)
-    (folder / "served" / "model.json").write_text(json.dumps(asdict(entry) | {"note": entry.note.as_json()}))
+    (folder / "served" / "model.json").write_text(json.dumps(serving.as_json(entry)))
     model = tuned.read(folder)
     assert model.source.carrier == encoders.ENCODER and model.labels == ("negative", "positive")
     (result,) = answered(load(model, folder / "model", settings), Classify("good films"))
