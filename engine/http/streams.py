@@ -70,13 +70,13 @@ class _Made(Generic[T]):
 
     async def taken(self) -> AsyncGenerator[T]:
         """The events as they come. Raises what the generator raises."""
-        while not self._work.done():
+        is_over = False
+        while not is_over:
             await self._is_news.wait()
             self._is_news.clear()
+            is_over = self._work.done()  # before what is left is taken: nothing comes behind it
             while self._events:
                 yield self._events.popleft()
-        while self._events:
-            yield self._events.popleft()
         await self._work
 
     async def end(self) -> None:

@@ -46,7 +46,7 @@ from engine.backends.ggml.tokens import tokens_of
 from engine.backends.gguf import read_header
 from engine.jobs import process
 from tests.backends.chain_gguf import CHAIN, CONTEXT, RANDOM, write_chain
-from tests.backends.checkpoints import KeptJob, entry
+from tests.backends.checkpoints import KeptJob, Leaving, entry
 
 SETTINGS = Settings(device="cpu", threads=1, slots=8, context_tokens=4096)
 
@@ -347,18 +347,7 @@ def test_cancelled_before_it_began(chain: LlamaCppBackend) -> None:
 
 
 def test_cancel_while_the_prompt_is_evaluated(chain: LlamaCppBackend) -> None:
-    class LeavesSoon(KeptJob):
-        looks = 0
-
-        @property  # type: ignore[override]
-        def is_cancelled(self) -> bool:
-            self.looks += 1
-            return self.looks > 2
-
-        @is_cancelled.setter
-        def is_cancelled(self, value: bool) -> None: ...
-
-    job = LeavesSoon(Generate("q" * 200))
+    job = Leaving(Generate("q" * 200))
     chain.run([job])
     assert (job.result.finish_reason, job.result.new_tokens) == ("cancelled", 0)
 

@@ -33,7 +33,7 @@ from engine.inspections import Attend, Attribute, Score, Tokenize
 from engine.requests import Classify, Generate, Generation, Message, Sampling
 from engine.settings import Settings
 from tests.backends import marian_files
-from tests.backends.checkpoints import KeptJob, entry
+from tests.backends.checkpoints import KeptJob, Leaving, entry
 from tests.backends.marian_files import NAMES, SHAPE, config, model_file, publish, shortlist_file, student
 
 GREEDY = Sampling(max_new_tokens=14, temperature=0.0)
@@ -378,20 +378,6 @@ def test_a_search_is_not_tempted() -> None:
         lambda row, tokens: tokens >= 4, starts=[[], [5]],
     )  # fmt: skip
     assert found == [(0, [[6, EOS], [5, EOS]]), (1, [[5, 7, EOS], [5, 8, EOS]])], "the second had to begin so"
-
-
-class Leaving(KeptJob):
-    """Its owner leaves when it was looked for a third time."""
-
-    looks = 0
-
-    @property  # type: ignore[override]
-    def is_cancelled(self) -> bool:
-        self.looks += 1
-        return self.looks > 2
-
-    @is_cancelled.setter
-    def is_cancelled(self, value: bool) -> None: ...
 
 
 def test_a_search_ends_for_who_left(searching: StudentBackend) -> None:

@@ -76,9 +76,8 @@ def _packed(rows: list[_Beam], index: list[int], encoded: Any, output: Output) -
     kept = [place for place, row in enumerate(rows) if not row.is_done]
     if len(kept) > PACK_SHARE * len(rows):
         return rows, index, encoded
-    index = [
-        index[place * row.size + nth] for place, row in enumerate(rows) if not row.is_done for nth in range(row.size)
-    ]
+    size = rows[0].size
+    index = [index[place * size + nth] for place in kept for nth in range(size)]
     if kept:
         encoded = encoded.pick(torch.tensor(index))
         output.pick(torch.tensor(index))

@@ -180,7 +180,7 @@ def quantized(weight: Tensor, steps: int = 127) -> Quantized:
 
 
 def _read(folder: Path) -> Translator:
-    student, tensors = _network(folder)
+    student, tensors, config = _network(folder)
     inputs = {name: value for name, value in tensors.items() if name.endswith(INPUT)}
     shape = student.shape
     source = _vocabulary(folder, "source")
@@ -192,14 +192,14 @@ def _read(folder: Path) -> Translator:
         shortlist = Shortlist(tensors[OFFSETS], tensors[WORDS], is_shared=not shape.target_size)
     with torch.inference_mode():
         quick = QuickStudent(student, inputs) if is_possible(student, inputs) else student
-    size = read_json(folder / CONFIG).get("beam_size", 1)
+    size = config.get("beam_size", 1)
     if not isinstance(size, int) or not 1 <= size <= MAX_BEAM_SIZE:
         raise ValueError(f"its beam_size is {size!r}, and not a number from 1 to {MAX_BEAM_SIZE}")
     return Translator(folder, source, target, shortlist, quick, inputs, size)
 
 
-def _network(folder: Path) -> tuple[Student, dict[str, Tensor]]:
-    """The exact network, and what else is in its file."""
+def _network(folder: Path) -> tuple[Student, dict[str, Tensor], dict[str, Any]]:
+    """The exact network, what else is in its file, and the configuration."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if config.get("model_type") != STUDENT:
         raise ValueError("it is another kind of model")
@@ -210,7 +210,7 @@ def _network(folder: Path) -> tuple[Student, dict[str, Tensor]]:
         for name, tensor in tensors.items()
         if not name.endswith(SCALE)
     }
-    return build(shape_of(config.get("shape") or {}), weights), others
+    return build(shape_of(config.get("shape") or {}), weights), others, config
 
 
 def _vocabulary(folder: Path, side: str) -> Vocabulary:
