@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -30,6 +31,8 @@ MAX_STREAMS = 640
 HELD_SECONDS = 15.0
 """How long a stream waits for a model to be read, which only then tells what is wrong with a request."""
 KEEP_ALIVE = b": waiting\n\n"
+KEEP_ALIVE_SECONDS = 3.0
+"""Between two of them, or one and the line before: what waits longer says nothing new four times a second."""
 WAITING = ("queued", "loading")
 
 _threads: RunVar[CapacityLimiter] = RunVar("parlance-api-threads")
@@ -142,12 +145,16 @@ async def event_stream(
         first = await anext(events)
 
     async def content() -> AsyncIterator[bytes]:
+        said = -math.inf
         try:
             for line in lines(first):
                 yield line
             async for event in events:
                 for line in lines(event):
-                    yield line
+                    now = time.monotonic()
+                    if line is not KEEP_ALIVE or now - said > KEEP_ALIVE_SECONDS:
+                        said = now
+                        yield line
         except Exception as error:
             yield data(error_body(error))
 
