@@ -186,7 +186,7 @@ class Settings:
     """Most fine-tuning runs that are kept; one more is refused until one is deleted."""
     training_threads: int = 0
     """Threads of a fine-tuning run; 0 takes the number of cores, and yields by its priority alone."""
-    training_nice: int = 10
+    training_nice: int = 19
     """How much a fine-tuning run yields to answers: 0 not at all, 19 all it can (the system's nice)."""
     extensions: Path | None = None
     """The host's own applications, training tasks, runtimes and models (docs/extending.md); they run as the server."""

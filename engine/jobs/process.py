@@ -75,7 +75,8 @@ def start(
 
     `order` is all that it can read from its standard input: what must stand in no file, list of processes or
     environment; or that is a file, `given`. With `has_answer` its standard output is ours to read; in a conversation
-    its input is ours as well, until one of us ends. Raises OSError.
+    its input is ours as well, until one of us ends, and it stays in our session, where Linux weighs its nice level
+    against our threads'. Raises OSError.
     """
     with log.open("ab") if isinstance(log, Path) else nullcontext(log) as output:
         child = subprocess.Popen(
@@ -85,7 +86,8 @@ def start(
             stdin=subprocess.PIPE if order or is_conversation else given or subprocess.DEVNULL,
             stdout=subprocess.PIPE if has_answer or is_conversation else output or subprocess.DEVNULL,
             stderr=subprocess.STDOUT if output else None,
-            start_new_session=True,
+            start_new_session=not is_conversation,
+            process_group=0 if is_conversation else None,
         )
     if nice is not None:
         priority.step_back(nice, child.pid)

@@ -11,8 +11,8 @@ import gc
 import sys
 import threading
 
-LOOK_SECONDS = 20.0
-WHOLE_LOOKS = 180
+LOOK_SECONDS = 60.0
+WHOLE_LOOKS = 60
 """After so many looks, an hour, what was put aside is looked at as well."""
 MANY_MODULES = 50
 """Newly imported, as with the first model of a runtime: from here on they are put aside."""

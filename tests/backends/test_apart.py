@@ -16,7 +16,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from engine import priority
 from engine.backends import loader
+from engine.backends.apart.child import SHORT_BYTES
 from engine.backends.apart.parent import Apart, Child, FarBackend
 from engine.backends.footprint import measured_bytes
 from engine.backends.protocol import Backend
@@ -158,6 +160,24 @@ def test_models_say_what_they_take_also_when_another_is_loaded(folders: dict[str
     assert measured_bytes(other) is None or measured_bytes(other) > 0  # type: ignore[operator]
     one.close()
     assert one.memory_bytes == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads a nice level of their own")
+def test_what_takes_seconds_steps_back_behind_answers_of_a_moment(folders: dict[str, Path]) -> None:
+    def levels() -> set[int]:
+        threads = Path(f"/proc/{apart.child().pid}/task").iterdir()
+        return {os.getpriority(os.PRIO_PROCESS, int(one.name)) for one in threads}
+
+    apart = Apart()
+    quick = opened("embedding", folders, apart)
+    assert ran(quick, Embed("sea"))[0].result and levels() == {os.nice(0)}
+    assert all(job.result for job in ran(quick, *(Embed(f"sea {number}") for number in range(SHORT_BYTES // 10))))
+    assert levels() == {os.nice(0), priority.LONG}, "many rows, in threads of their own"
+    apart.close()
+    apart = Apart()
+    writer = opened("causal", folders, apart)
+    assert ran(writer, Generate("Once upon", sampling=GREEDY))[0].result and levels() == {os.nice(0), priority.LONG}
+    apart.close()
 
 
 def test_the_process_ends_with_whoever_started_it() -> None:

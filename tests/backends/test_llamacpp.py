@@ -18,6 +18,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from engine import priority
 from engine import settings as settings_module
 from engine.catalogue.models import read_catalogue
 from engine.catalogue.store import Store
@@ -423,6 +424,8 @@ def test_close_ends_its_process_and_leaves_other_models_alone(file: Path, chain:
     assert text(other, "a", max_new_tokens=1) == "b"
     process = psutil.Process(other._servers.server.pid)
     assert process.ppid() == os.getpid() != process.pid, "nothing of it loads in the process that serves"
+    assert os.getsid(process.pid) == os.getsid(0) and os.getpgid(process.pid) == process.pid
+    assert process.nice() == priority.LONG, "answers of a moment go first"
     other.close()
     assert not process.is_running()
     assert text(chain, "a", max_new_tokens=1) == "b"

@@ -18,6 +18,7 @@ import pytest
 from benches import Bench
 from fakes import HOST, VISITOR
 
+from engine import priority
 from engine.errors import BusyError, ConflictError, InputError, NotFoundError, NotReadyError
 from engine.jobs import askers, child, folder, launching, process, sweeping, turns, work
 from engine.jobs.folder import BEAT_FILE, STOP_FILE, Job
@@ -416,6 +417,15 @@ def ask(settings: Settings, bench: Bench, texts: list[str], tokens: int = 3) -> 
     config = {"texts": texts, "tokens": tokens}
     caller = work.HOST
     return work.begin(settings, "ask", config, title="Three texts", house=bench.house, caller=caller)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's own policy")
+def test_what_nobody_waits_for_has_the_processor_where_nothing_else_wants_it() -> None:
+    last, long = (process.start(["sleep", "60"], nice=nice) for nice in (priority.LAST, priority.LONG))
+    assert [os.sched_getscheduler(one.pid) for one in (last, long)] == [os.SCHED_IDLE, os.SCHED_OTHER]
+    assert [os.getpriority(os.PRIO_PROCESS, one.pid) for one in (last, long)] == [19, 15]
+    for one in (last, long):
+        process.end(one)
 
 
 def test_a_job_in_the_server_asks_models_with_low_priority(settings: Settings) -> None:

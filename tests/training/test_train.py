@@ -343,7 +343,7 @@ def test_two_runs_train_one_after_the_other(tmp_path: Path, base: Path) -> None:
         wait_for(lambda folder=folder: (folder / "status.json").exists())
     assert waiting(tmp_path) == ["c", "b"], "first come, first served, whatever their names"
     assert [read_status(folder)["state"] for folder in (first, second, third)] == ["running", "queued", "queued"]
-    assert psutil.Process(children[0].pid).nice() == 10
+    assert psutil.Process(children[0].pid).nice() == 19
     (second / "stop").touch()
     assert children[1].wait(PATIENCE_SECONDS) == 0 and read_status(second)["state"] == "stopped"
     assert not (second / "model").exists()

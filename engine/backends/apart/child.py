@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from engine import logs
+from engine import logs, priority
 from engine.backends import loader
 from engine.backends.footprint import measured_bytes
 from engine.backends.protocol import Backend
@@ -27,7 +27,9 @@ from engine.settings import Settings, current
 log = logging.getLogger(__name__)
 
 THREADS = 256
-"""Calls at once; they mostly wait for each other's computing."""
+"""Calls of either kind at once; they mostly wait for each other's computing."""
+SHORT_BYTES = 4000
+"""Of an order: what is longer takes seconds."""
 
 
 class FarJob:
@@ -54,16 +56,20 @@ class Desk:
     def __init__(self, words: IO[bytes]) -> None:
         self._words, self._saying = words, threading.Lock()
         self._backends: dict[int, Backend] = {}
+        self._writers: set[int] = set()
+        """Language models among them, whose answers take seconds."""
         self._jobs: dict[int, FarJob] = {}
+        self._short = ThreadPoolExecutor(THREADS)
+        self._long = ThreadPoolExecutor(THREADS, initializer=priority.step_back_alone)
+        """What takes seconds steps back behind what somebody waits a moment for, here and in the server."""
 
     def serve(self, orders: IO[bytes]) -> None:
         """Work until nobody holds the other end; whatever is at work then, nobody waits for it."""
-        pool = ThreadPoolExecutor(THREADS)
         try:
             while True:
                 kind, number, told = pickle.load(orders)  # only our own parent writes there
                 if kind != "cancel":
-                    self._take(pool, kind, number, told)
+                    self._take(kind, number, told)
                 elif job := self._jobs.get(number):
                     job.is_cancelled = True
         finally:
@@ -76,17 +82,19 @@ class Desk:
             self._words.write(words)
             self._words.flush()
 
-    def _take(self, pool: ThreadPoolExecutor, kind: str, number: int, told: bytes) -> None:
+    def _take(self, kind: str, number: int, told: bytes) -> None:
         """Have a call done; of a request that is not known here, only that is said."""
         try:
             about = list(pickle.loads(told))
         except Exception as error:
             self._reply(number, None, _sayable(error))
             return
+        is_long = len(told) > SHORT_BYTES
         if kind == "run":  # a cancel may be next
+            is_long = is_long or about[0] in self._writers
             about[1] = [FarJob(self, *one) for one in about[1]]
             self._jobs |= {job.number: job for job in about[1]}
-        pool.submit(self._do, kind, number, about)
+        (self._long if is_long else self._short).submit(self._do, kind, number, about)
 
     def _do(self, kind: str, number: int, about: list[Any]) -> None:
         value, error = None, None
@@ -111,6 +119,8 @@ class Desk:
     def _load(self, number: int, model: Model, path: Path, settings: Settings, runtime_id: str) -> dict[str, Any]:
         runtime = next(one for one in loader.runtimes() if one.id == runtime_id)
         backend = self._backends[number] = loader.read(model, path, settings, runtime)
+        if model.is_language_model:
+            self._writers.add(number)
         facts = {name: getattr(backend, name) for name in Backend.__annotations__}
         return facts | {"takes_turns": getattr(backend, "takes_turns", False)}
 
@@ -125,6 +135,7 @@ class Desk:
         return self._backends[handle].count_tokens(text)
 
     def _close(self, number: int, handle: int) -> None:
+        self._writers.discard(handle)
         self._backends.pop(handle).close()
 
     def _prepare(self, number: int) -> None:

@@ -48,7 +48,8 @@ class Llama:
     """One process. Raises OSError, LlamaEnded."""
 
     def __init__(self) -> None:
-        self._process = process.start(process.python("engine.backends.ggml.server"), is_conversation=True)
+        command = process.python("engine.backends.ggml.server")
+        self._process = process.start(command, is_conversation=True, nice=priority.LONG)
         priority.offer(priority.KILLED_EARLY, self._process.pid)
         self._address, self._key = ("", 0), ""
         self.devices: list[str] = self._said()["devices"]
