@@ -113,7 +113,6 @@ class Spot:
     place: Any
     prefix: str = ""
     note: Any = None
-    key: str = ""
     again: float = 0.0
     noted: tuple[str, float] = ("", 0.0)
     shown: str = ""
@@ -122,7 +121,7 @@ class Spot:
 
     def begin(self, key: str) -> None:
         """Draw the line; from here on the answer is coming."""
-        self.answer.state, self.began, self.key = "coming", time.monotonic(), key
+        self.answer.state, self.began = "coming", time.monotonic()
         with self.bar.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             self.note = st.empty()
             st.button(_("Stop"), key=f"{key}-stop", icon=":material/stop:", on_click=_stop, args=(self.answer,))
@@ -132,16 +131,15 @@ class Spot:
         """Have the answer hold what came, and draw it now and then."""
         answer, prefix = self.answer, self.prefix
         _take(answer, event)
-        st.session_state.get(self.key)  # where Streamlit ends a run that nobody wants any more, also if none is drawn
         if event.kind == "working":
             self.part = _("Part {part} of {parts}", part=event.part, parts=event.parts)
         self.began = time.monotonic() if event.kind == "loading" else self.began
         if (now := time.monotonic()) > self.again:
-            words, text = _progress(answer, event, self.part), prefix + answer.text
-            if words != self.noted[0] and now - self.noted[1] > NOTE_SECONDS:
-                self.note.caption(words)
-                self.noted = words, now
-            if text != self.shown:
+            kind = "text" if event.kind == "queued" and answer.pieces else event.kind  # waiting for the next word
+            if kind != self.noted[0] or now - self.noted[1] > NOTE_SECONDS:
+                self.note.caption(_progress(answer, event, self.part))
+                self.noted = kind, now
+            if (text := prefix + answer.text) != self.shown:
                 show_text(text, self.place)
                 self.shown = text
             drawn = time.monotonic()
