@@ -19,11 +19,12 @@ def step_back(level: int = LAST, pid: int = 0) -> None:
     """Raise a process's nice level to `level` and offer it first to the kernel where memory runs out; 0 is this one."""
     with suppress(OSError, AttributeError):  # not on every system
         os.setpriority(os.PRIO_PROCESS, pid, max(level, os.getpriority(os.PRIO_PROCESS, pid)))
-        if level == LAST:  # less than nice alone gives, and less than a twentieth of an answer's share
-            os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
         # Linux weighs sessions against each other before it weighs the processes in them.
         if os.getsid(pid) == (pid or os.getpid()):
             Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(level))
+    if level == LAST:
+        with suppress(OSError, AttributeError):  # a smaller share than nice alone gives
+            os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
     offer(KILLED_FIRST, pid)
 
 
