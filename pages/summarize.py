@@ -50,7 +50,7 @@ def fill(sample: SummarizeRequest) -> None:
 
 def choose_beside(article: str, own: str) -> list[str]:
     """Whose summary stands beside the first."""
-    ready = [one.id for one in APPLICATION.models(house().catalogue) if house().catalogue.is_ready(one.id)]
+    ready = [one.id for one in house().catalogue.ready(APPLICATION.models(house().catalogue))]
     title = labelled(BESIDE, "beside")
     chosen = st.selectbox(
         _("Beside it"), [*BESIDE, *ready], format_func=lambda id: title(id) if id in BESIDE else title_of(id),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.applications.languages import LANGUAGES, NAMED, SURE, detect_language, guess_language, names_of
 from engine.applications.literals import prose
 from engine.applications.prompts import SHOTS, style_of
-from engine.applications.routes import best_route, better_route, missing, ready
+from engine.applications.routes import best_route, better_route, missing
 from engine.applications.segments import split
 from engine.applications.sentences import Direction
 from engine.catalogue.models import Catalogue, Model
@@ -44,7 +44,7 @@ def check_codes(catalogue: Catalogue, models: Models, source: str, target: str) 
     """Raise InputError for what is no language that we name, with those that are translated here."""
     for field, code in (("source", source), ("target", target)):
         if code not in NAMED and (field, code) != ("source", "auto"):
-            known = codes_of(ready(catalogue, models) or models)
+            known = codes_of(catalogue.ready(models) or models)
             raise InputError(
                 "{field} is {code}, which no model here translates. Choose one of {known}.",
                 param=field, field=field, code=repr(code),
@@ -128,7 +128,7 @@ def no_route(catalogue: Catalogue, models: Models, source: str, target: str) -> 
 
 def _not_done(catalogue: Catalogue, models: Models, chosen: Model | None, source: str, target: str) -> InputError:
     """A text looks to be in a language that is not translated so: what does, here or after a download."""
-    here = best_route(ready(catalogue, models), source, target)
+    here = best_route(catalogue.ready(models), source, target)
     names, size = _downloads(catalogue, models, source, target)
     if here and chosen:
         words = Text(
@@ -157,7 +157,7 @@ def _not_done(catalogue: Catalogue, models: Models, chosen: Model | None, source
 
 def _downloads(catalogue: Catalogue, models: Models, source: str, target: str) -> tuple[list[str], str]:
     """What of the catalogue to download for a pair that nothing here translates, by title, and its size."""
-    measured = better_route(ready(catalogue, models), models, source, target)
+    measured = better_route(catalogue.ready(models), models, source, target)
     route = measured or best_route(models, source, target)
     legs = missing(catalogue, route) if route else []
     return [leg.title for leg in legs], size_in_words(sum(leg.source.download_bytes(leg) for leg in legs))

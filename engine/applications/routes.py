@@ -56,11 +56,6 @@ class Route:
         return len(self.legs) > 1
 
 
-def ready(catalogue: Catalogue, models: Iterable[Model]) -> list[Model]:
-    """Those that are here. Asking reads files: once for all pairs that are looked at."""
-    return [model for model in models if catalogue.is_ready(model.id)]
-
-
 def best_route(models: Iterable[Model], source: str, target: str) -> Route | None:
     """The best of these models for a pair, which are to be here; None where there is none, and for a language alone."""
     if source == target:

@@ -18,7 +18,7 @@ from engine.applications.directions import (
 )
 from engine.applications.glossary import for_legs, read_terms
 from engine.applications.languages import NAMED, detect_language, read_tables
-from engine.applications.routes import PIVOT, Route, best_route, ready
+from engine.applications.routes import PIVOT, Route, best_route
 from engine.applications.rows import as_it_was, clean_rows
 from engine.applications.sentences import Direction, Translation, Untouched, Work
 from engine.catalogue.models import Catalogue, Model
@@ -60,13 +60,14 @@ class TranslateResult:
 
 def known_languages(catalogue: Catalogue) -> list[str]:
     """Codes that some model here, or one download away, translates from or to, in the order of the pickers."""
-    models = [one for one in APPLICATION.models(catalogue) if one.bleu or one.is_embedded or catalogue.is_ready(one.id)]
-    return codes_of(models)
+    models = APPLICATION.models(catalogue)
+    known = {one.id: one for one in models if one.bleu or one.is_embedded}
+    return codes_of([*known.values(), *catalogue.ready(one for one in models if one.id not in known)])
 
 
 def first_target(catalogue: Catalogue, language: str) -> str:
     """Into which language a visitor who reads that one wants to see English translated: their own, else the best."""
-    here = ready(catalogue, APPLICATION.models(catalogue))
+    here = catalogue.ready(APPLICATION.models(catalogue))
     codes = [code for code in known_languages(catalogue) if code != PIVOT]
     routes = {code: best_route(here, PIVOT, code) for code in codes}
     return max(codes, key=lambda code: (code == language, (route := routes[code]) is not None and route.quality))
@@ -78,7 +79,7 @@ def direction_of(catalogue: Catalogue, request: TranslateRequest) -> tuple[str, 
     texts = [row for row in rows if isinstance(row, str) and row.strip()]
     if request.source != "auto" or not texts:
         return request.source, request.target
-    here = ready(catalogue, APPLICATION.models(catalogue))
+    here = catalogue.ready(APPLICATION.models(catalogue))
     known = [code for code in NAMED if code != request.target and best_route(here, code, request.target)]
     guesses = [detect_language(words_of(text), [*known, request.target]) for text in texts[:MAX_GUESSED]]
     guesses.sort(key=lambda guess: (not guess.is_allowed, guess.code == request.target))
@@ -95,7 +96,7 @@ def route_for(catalogue: Catalogue, request: TranslateRequest) -> Route:
     models = APPLICATION.models(catalogue)
     check_codes(catalogue, models, request.source, request.target)
     source, target = direction_of(catalogue, request)
-    if found := best_route(ready(catalogue, models), source, target):
+    if found := best_route(catalogue.ready(models), source, target):
         return found
     default = APPLICATION.choose(catalogue, None)
     if source == target and target not in languages_of(default):

@@ -12,7 +12,7 @@ from engine.applications import Application
 from engine.applications.alignments import begins_word
 from engine.applications.directions import codes_of
 from engine.applications.languages import NAMED
-from engine.applications.routes import PIVOT, ready, translates
+from engine.applications.routes import PIVOT, translates
 from engine.applications.sentences import Sentence
 from engine.applications.translate import APPLICATION as TRANSLATE
 from engine.applications.words import MAX_OTHERS, Choice, Way, alternatives, others, rewritten, words_of
@@ -100,7 +100,7 @@ def _sentence(engine: Engine, request: WordingsRequest) -> Sentence:
     most = engine.settings.max_text_characters
     for name, code in (("source", request.source), ("target", request.target)):
         if code not in NAMED:
-            raise not_among(name, code, codes_of(ready(engine.catalogue, TRANSLATE.models(engine.catalogue))))
+            raise not_among(name, code, codes_of(engine.catalogue.ready(TRANSLATE.models(engine.catalogue))))
     if not 0 <= request.others <= MAX_OTHERS:
         raise not_between("others", 0, MAX_OTHERS)
     translation = clean_text(request.translation, "translation", most)

@@ -49,6 +49,12 @@ class Cache:
         """The file in which whoever fetches the model says how far it is."""
         return _place(self.folder, "partial", model_id, PROGRESS)
 
+    def names(self) -> set[str]:
+        """The folders of models that are whole, as `key` names them."""
+        with suppress(OSError):
+            return set(os.listdir(self.folder / "models"))
+        return set()
+
     def manifest(self, model_id: str) -> dict[str, Any]:
         """What was noted at the installation, which nobody may change; {} when the model is not there. A page asks for
         dozens: what has not been written since is not read again."""

@@ -104,6 +104,12 @@ class Catalogue:
         """Set by the store: a downloaded Hub model as its files describe it."""
         self.is_ready: Callable[[str], bool] = lambda model_id: self.models[model_id].is_embedded
         """Set by the store: whether a model's weights are here."""
+        self.at_hand: Callable[[Iterable[Model]], Iterable[Model]] = lambda models: models
+        """Set by the store: those of many models of which something is here, found by one look at the disk."""
+
+    def ready(self, models: Iterable[Model]) -> list[Model]:
+        """Those whose weights are here. It reads files: once for all that is to be told of them."""
+        return [model for model in self.at_hand(models) if self.is_ready(model.id)]
 
     def find(self, model_id: str) -> Model:
         """The model of that id; `hub:owner/name[@revision]` also before it is downloaded, then without applications.

@@ -12,13 +12,13 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from engine.catalogue.cache import Cache
+from engine.catalogue.cache import Cache, key
 from engine.catalogue.checkpoints import described
 from engine.catalogue.fetches import Fetch, read_progress
 from engine.catalogue.installs import Commands, Installs
@@ -75,6 +75,7 @@ class Store:
             self._cache.sweep()
         catalogue.describe = self._describe
         catalogue.is_ready = lambda model_id: self.availability(model_id).state == "ready"
+        catalogue.at_hand = self._at_hand
         for model in filter(None, map(self._describe, self._cache.model_ids())):
             catalogue.add(model)
         atexit.register(self.close)
@@ -226,6 +227,10 @@ class Store:
     def _elsewhere(self, model: Model) -> Availability | None:
         """The progress of another process that fetches this model."""
         return read_progress(self._cache.progress(model.id))
+
+    def _at_hand(self, models: Iterable[Model]) -> list[Model]:
+        names = self._cache.names()
+        return [model for model in models if not model.source.is_fetched or key(model.id) in names]
 
     def _entry(self, model_id: str) -> Entry:
         title, is_ready = model_id, False

@@ -38,7 +38,7 @@ def offer_beside(key: str, application: Application[Any, Any], answer: Exchange,
 def _choose_beside(key: str, application: Application[Any, Any], answer: Exchange, can: Can | None) -> None:
     own = str(answer.request.model or getattr(answer.result, "model", ""))
     models = [one for one in application.models(house().catalogue) if one.id != own and (can is None or can(one))]
-    others = [one.id for one in models if house().catalogue.is_ready(one.id)]
+    others = [one.id for one in house().catalogue.ready(models)]
     has_temperature = hasattr(answer.request, "temperature")
     if others or has_temperature:
         st.caption(_("The same text, asked of others too: {most} answers at most.", most=MOST_BESIDE))

@@ -49,7 +49,9 @@ def pick_way(
 ) -> tuple[bool, Model | None]:
     """As `pick_model`, with a first choice, of that name, which leaves the model to the application: says whether it
     was taken, and the model of another."""
-    listed = [model.id for model in application.models(house().catalogue) if model.id != default and _is_listed(model)]
+    models = application.models(house().catalogue)
+    here = {model.id for model in house().catalogue.ready(one for one in models if not one.source.is_listed)}
+    listed = [one.id for one in models if one.id != default and (one.source.is_listed or one.id in here)]
     ids = [default, *listed]
     labels = {AUTOMATIC: automatic} if automatic else {}
     title = labelled(labels, application.picker)
@@ -69,10 +71,6 @@ def pick_way(
         offer(model)
         _offer_others(application, ids)
     return False, None
-
-
-def _is_listed(model: Model) -> bool:
-    return model.source.is_listed or house().store.availability(model.id).state == "ready"
 
 
 def _offer_others(application: Application[Any, Any], ids: Sequence[str]) -> None:

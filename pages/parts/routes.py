@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.applications.languages import NAMED
-from engine.applications.routes import Route, best_route, better_route, missing, ready, unmeasured_pair
+from engine.applications.routes import Route, best_route, better_route, missing, unmeasured_pair
 from engine.applications.translate import APPLICATION
 from engine.catalogue.models import Model
 from pages.parts.engine import house
@@ -20,7 +20,7 @@ def show_route(source: str, target: str) -> Route | None:
     if source not in NAMED or source == target:  # nothing to tell it by yet, or nothing to translate
         return None
     catalogue, models = house().catalogue, APPLICATION.models(house().catalogue)
-    at_hand = ready(catalogue, models)
+    at_hand = catalogue.ready(models)
     here, better = best_route(at_hand, source, target), better_route(at_hand, models, source, target)
     coming = [model for model in models if model.is_embedded and model not in at_hand]
     if here:

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from engine.applications.routes import Route, best_route, better_route, missing, ready, unmeasured_pair
+from engine.applications.routes import Route, best_route, better_route, missing, unmeasured_pair
 from engine.applications.translate import APPLICATION, TranslateRequest, route_for
 from engine.catalogue.models import Catalogue, read_catalogue
 from engine.errors import UnsupportedError
@@ -46,8 +46,8 @@ def test_the_best_route_and_a_better_one(
 ) -> None:
     catalogue = catalogue_with({*EMBEDDED, *more})
     models = APPLICATION.models(catalogue)
-    assert ids(best_route(ready(catalogue, models), source, target)) == here
-    found = better_route(ready(catalogue, models), models, source, target)
+    assert ids(best_route(catalogue.ready(models), source, target)) == here
+    found = better_route(catalogue.ready(models), models, source, target)
     assert ids(found) == better
     assert found is None or {leg.id for leg in missing(catalogue, found)} == set(better) - EMBEDDED - set(more)
 
@@ -67,7 +67,7 @@ def test_a_translator_of_the_pair_that_nobody_measured(
 ) -> None:
     catalogue = catalogue_with({*EMBEDDED, *more})
     models = APPLICATION.models(catalogue)
-    here = best_route(ready(catalogue, models), source, target)
+    here = best_route(catalogue.ready(models), source, target)
     found = unmeasured_pair(here, models, source, target)
     assert (found.id if found else None) == offered
 
@@ -89,7 +89,7 @@ def test_a_model_of_several_directions_has_a_figure_for_each() -> None:
     assert (model.bleu_of("de", "en"), model.bleu_of("zh", "en"), model.bleu_of("fr", "en")) == (27.0, 12.6, 0.0)
     qualities = [Route((model,), source, "en").quality for source in ("de", "es", "zh")]
     assert qualities == sorted(qualities, reverse=True) and len(set(qualities)) == 3
-    german = best_route(ready(catalogue, APPLICATION.models(catalogue)), "en", "de")
+    german = best_route(catalogue.ready(APPLICATION.models(catalogue)), "en", "de")
     assert ids(german) == ["student-en-de"]  # 1.3 less, in a ninth of the time
     twice = Route((model, model), "de", "zh")
     assert twice.directions == [("de", "en"), ("en", "zh")] and len(missing(catalogue_with(EMBEDDED), twice)) == 1
@@ -108,7 +108,7 @@ def test_a_model_tuned_with_english_goes_through_it_by_itself() -> None:
 def test_a_model_that_translates_by_example_is_makeshift() -> None:
     catalogue = catalogue_with(EMBEDDED)
     models = APPLICATION.models(catalogue)
-    french, portuguese = (best_route(ready(catalogue, models), "en", target) for target in ("fr", "pt"))
+    french, portuguese = (best_route(catalogue.ready(models), "en", target) for target in ("fr", "pt"))
     assert french and french.is_makeshift and not french.is_pivot
     assert portuguese and not portuguese.is_makeshift
 

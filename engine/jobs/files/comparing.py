@@ -50,7 +50,7 @@ def others(house: House, view: JobView) -> list[Model]:
     if "target" in result:
         found = [one for one in found if translates(one, result["source"], result["target"])]
     own = result.get("models") or []
-    return [one for one in found if [one.id] != own and house.catalogue.is_ready(one.id)]
+    return house.catalogue.ready(one for one in found if [one.id] != own)
 
 
 def begin_again(house: House, view: JobView, model_id: str, caller: Caller) -> str:
