@@ -29,7 +29,8 @@ VISITORS, LENGTH = 30, 64
 """The slider of Write goes by 8, so that 64 stands for 60 tokens."""
 WRITE_LABEL = "What is the story about?"
 MINUTES, SETTLED_MINUTES = 30.0, 5.0
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 20.0
+"""From one look at the memory to the next; each takes 40 to 150 ms of a processor, which somebody else waits for."""
 CROWDS = 5
 REST_SECONDS = 4.0
 """Of a visitor between two questions, at most."""

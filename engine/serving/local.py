@@ -34,8 +34,10 @@ Choose = Callable[[Model, Path, Settings], Sequence[Runtime]]
 """The runtimes that can serve the weights at a path now, fastest first."""
 Load = Callable[[Model, Path, Settings, Runtime], Backend]
 
-LOOK_SECONDS = 1.0
-"""How long a worker is taken again before it is asked whether a faster runtime is ready by now."""
+LOOK_SECONDS = 5.0
+"""How long a worker is taken again before it is looked whether a faster runtime is ready by now."""
+MEMORY_SECONDS = 1.0
+"""From one look whether there is memory for a model to the next."""
 
 
 class LocalEngine(Streaming):
@@ -154,15 +156,24 @@ class LocalEngine(Streaming):
     def _worker(self, model: Model, wanted: frozenset[str]) -> Worker:
         """The worker with the fastest runtime that can do what is wanted."""
         worker, looked = self._chosen.get((model.id, wanted), (None, 0.0))
-        if worker and worker.is_alive and time.monotonic() - looked < LOOK_SECONDS:
-            return worker
-        try:
+        if worker is None or not worker.is_alive:
+            path = self._path(model.id)
+            return self._take(model, wanted, path, self._runtime(model, path, wanted))
+        if time.monotonic() - looked >= LOOK_SECONDS:
+            self._chosen[model.id, wanted] = worker, time.monotonic()
+            threading.Thread(target=self._look, args=(model, wanted, worker), daemon=True).start()
+        return worker
+
+    def _look(self, model: Model, wanted: frozenset[str], worker: Worker) -> None:
+        """Take a faster runtime from here on where there is one. It reads files, for which nobody waits."""
+        with suppress(PeopleError):  # what is in memory stays when its files go
             path = self._path(model.id)
             runtime = self._runtime(model, path, wanted)
-        except PeopleError:
-            if worker and worker.is_alive:  # what was in memory stays when its files go
-                return worker
-            raise
+            with self._lock:
+                if self._workers.get(worker.key) is worker:  # else it was unloaded meanwhile
+                    self._take(model, wanted, path, runtime)
+
+    def _take(self, model: Model, wanted: frozenset[str], path: Path, runtime: Runtime) -> Worker:
         known = self._workers.get((model.id, runtime.id))
         worker = known if known and known.is_alive else self._new_worker(model, path, runtime)
         self._chosen[model.id, wanted] = worker, time.monotonic()
@@ -213,7 +224,7 @@ class LocalEngine(Streaming):
                     if not idle and not (others and worker.is_wanted):
                         raise
                 self._evict(idle)
-                time.sleep(0 if idle else LOOK_SECONDS)
+                time.sleep(0 if idle else MEMORY_SECONDS)
             else:
                 break
         if identify(model, path) != worker.weights:

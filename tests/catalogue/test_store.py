@@ -515,6 +515,21 @@ def test_a_folder_that_cannot_be_written_is_told(
 
 
 @pytest.mark.usefixtures("is_filled")
+def test_which_of_many_are_here_is_told_by_one_look(
+    open_store: Callable[..., Store], joined: Model, foldered: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "local.gguf").touch()
+    local = make_model("local", Folder(str(tmp_path / "local.gguf")), 1)
+    others = [replace(joined, id=f"other-{number}") for number in range(9)]
+    store = open_store(joined, *others, foldered, local)
+    (tmp_path / "cache" / "models" / "other-0").mkdir()  # which holds nothing
+    asked, look = [], store.availability
+    monkeypatch.setattr(store, "availability", lambda id: (asked.append(id), look(id))[1])
+    assert store.catalogue.ready([*others, foldered, local, joined]) == [foldered, local, joined]
+    assert asked == ["other-0", "foldered", "local", "joined"]
+
+
+@pytest.mark.usefixtures("is_filled")
 def test_entries_sizes_and_deletion(open_store: Callable[..., Store], joined: Model, foldered: Model) -> None:
     store = open_store(joined, foldered)
     os.utime(store.settings.cache_folder / "models" / "joined" / "manifest.json", (1e9, 1e9))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,7 +236,7 @@ def test_short_memory_at_load_unloads_idle_models_and_tries_once_more() -> None:
 
 
 def test_a_model_for_which_the_system_has_no_memory_waits_for_busy_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(local, "MEMORY_SECONDS", 0.02)
     bench = Bench(model("a"), model("b"))
     bench.plan["a"] = FakeBackend(step_seconds=0.01)
     busy = bench.engine.stream("a", generate(4096), HOST)
@@ -406,12 +407,37 @@ def test_when_a_faster_runtime_is_ready_later_it_takes_over(bench: Bench, monkey
     before = bench.backends["a"]
     bench.runtimes = [fast, slow]
     bench.engine.run("a", [Embed("y")], HOST)
-    assert {model.runtime for model in bench.engine.status().models} == {"slow", "fast"}, "the slow one does more"
+    until(lambda: {model.runtime for model in bench.engine.status().models} == {"slow", "fast"})
+    assert not before.is_closed, "it does more"
     bench.runtimes = [replace(fast, id="fastest", speed=3, tasks=slow.tasks)]
-    for text in "ab":
-        bench.engine.run("a", [Embed(text)], HOST)
-    until(lambda: {model.runtime for model in bench.engine.status().models} == {"fastest"})
-    assert before.is_closed
+
+    def only_the_fastest() -> bool:
+        bench.engine.run("a", [Embed("z")], HOST)
+        return {model.runtime for model in bench.engine.status().models} == {"fastest"}
+
+    until(only_the_fastest)
+    until(lambda: before.is_closed)
+
+
+def test_what_was_unloaded_while_its_files_were_looked_at_stays_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.0)
+    bench.engine.run("a", [generate()], HOST)
+    find, looks, may_go_on = bench.local._path, threading.Event(), threading.Event()
+
+    def slowly(model_id: str) -> Path:
+        looks.set()
+        assert may_go_on.wait(10)
+        return find(model_id)
+
+    bench.local._path = slowly
+    bench.engine.run("a", [generate()], HOST)
+    assert looks.wait(10), "it is looked beside an answer, which does not wait for it"
+    bench.engine.unload("a", HOST)
+    may_go_on.set()
+    until(lambda: not any("_look" in thread.name for thread in threading.enumerate()))
+    assert bench.loads == ["a"] and not bench.engine.status().models
 
 
 def test_what_is_in_memory_answers_when_its_files_are_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
