@@ -1,7 +1,8 @@
 """A hosted demo as its visitors use it, over real websockets and the API: `python -m benchmarks.demo ROW ...`.
 
-Rows: thirty (press at once on Write), mixed (fifty visitors for `--minutes`). Faults and restarts are in
-`benchmarks.faults`. Figures are printed as JSON lines and kept by hand in docs/reliability.md.
+Rows: thirty (press at once on Write), mixed (fifty visitors for `--minutes`), openings (short answers beside pages
+that are being opened). Faults and restarts are in `benchmarks.faults`. Figures are printed as JSON lines and kept by
+hand in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ DEEDS = (
              lambda body: json.dumps([round(value, 2) for value in body["data"][0]["embedding"][:4]])),
     ),
 )  # fmt: skip
+SHORT = tuple(deed for deed in DEEDS if deed.name.endswith("API") and deed.do is not _chat)
 
 
 def mixed(minutes: float = MINUTES, visitors: int = 50) -> dict[str, Any]:
@@ -171,6 +173,39 @@ def mixed(minutes: float = MINUTES, visitors: int = 50) -> dict[str, Any]:
                 seen.add(one.result())
         left, waits = ours.megabytes(), _server_waits(before, _server_counts(ours.host))
     return _told(seen, megabytes, minutes) | {"megabytes_after": left, "of_those_in_the_server_s": waits}
+
+
+def openings(seconds: float = 40.0, openers: int = 2) -> dict[str, Any]:
+    """Short answers one after the other, beside visitors who open Translate again and again."""
+    chance, waits = random.Random(1), dict[str, list[float]]()
+    with server() as ours, ProcessPoolExecutor(openers, mp_context=get_context("spawn")) as pool:
+        for deed in SHORT:
+            deed.do(ours.host, deed.asked[0])  # which loads its model
+        opened = [pool.submit(_open, ours.host, number, STARTING_SECONDS + seconds) for number in range(openers)]
+        time.sleep(STARTING_SECONDS)
+        while not all(one.done() for one in opened):
+            for deed in SHORT:
+                text, started = chance.choice(deed.asked), time.perf_counter()
+                deed.do(ours.host, text)
+                waits.setdefault(deed.name, []).append(time.perf_counter() - started)
+                time.sleep(chance.uniform(0, 0.1))
+    return {"opened": sum(one.result() for one in opened)} | {
+        f"{name}, ms": {
+            "count": len(found), "median": 1000 * median(found),
+            "90 of 100": 1000 * percentile(found, 0.9), "97 of 100": 1000 * percentile(found, 0.97),
+        }
+        for name, found in waits.items()
+    }  # fmt: skip
+
+
+def _open(host: str, number: int, seconds: float) -> int:
+    """Open the page for so long; how often."""
+    chance, until, opened = random.Random(number), time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        with Browser(host, "translate", "from=English&to=Portuguese"):
+            opened += 1
+        time.sleep(chance.uniform(0, 0.4))
+    return opened
 
 
 @contextmanager
@@ -297,7 +332,7 @@ def _told(seen: Seen, megabytes: Sequence[tuple[float, float]], minutes: float) 
     }  # fmt: skip
 
 
-ROWS: dict[str, Callable[..., dict[str, Any]]] = {"thirty": thirty, "mixed": mixed}
+ROWS: dict[str, Callable[..., dict[str, Any]]] = {"thirty": thirty, "mixed": mixed, "openings": openings}
 
 
 def main() -> None:

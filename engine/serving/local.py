@@ -174,6 +174,7 @@ class LocalEngine(Streaming):
                     self._take(model, wanted, path, runtime)
 
     def _take(self, model: Model, wanted: frozenset[str], path: Path, runtime: Runtime) -> Worker:
+        """The worker with that runtime, begun where there is none; slower ones that it replaces go."""
         known = self._workers.get((model.id, runtime.id))
         worker = known if known and known.is_alive else self._new_worker(model, path, runtime)
         self._chosen[model.id, wanted] = worker, time.monotonic()
