@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 from engine import logs, priority
 from engine.backends import loader
+from engine.backends.cores import threads_for
 from engine.backends.footprint import measured_bytes
 from engine.backends.protocol import Backend
 from engine.catalogue.models import Model
@@ -28,8 +30,11 @@ log = logging.getLogger(__name__)
 
 THREADS = 256
 """Calls of either kind at once; they mostly wait for each other's computing."""
-SHORT_BYTES = 4000
-"""Of an order: what is longer takes seconds."""
+BRIEF_BYTES, SHORT_BYTES = 700, 4000
+"""Of an order: a sentence or two, which half of the threads compute as soon as all; what is longer than short takes
+seconds."""
+BRIEF_TASKS = {"generate", "classify", "extract", "embed"}
+"""One pass over the text, or one for each word; what explains a model makes many."""
 
 
 class FarJob:
@@ -59,7 +64,8 @@ class Desk:
         self._writers: set[int] = set()
         """Language models among them, whose answers take seconds."""
         self._jobs: dict[int, FarJob] = {}
-        self._short = ThreadPoolExecutor(THREADS)
+        self._threads = threads_for("transformers", current())
+        self._brief, self._short = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(THREADS)
         self._long = ThreadPoolExecutor(THREADS, initializer=priority.step_back_alone)
         """What takes seconds steps back behind what somebody waits a moment for, here and in the server."""
 
@@ -89,16 +95,20 @@ class Desk:
         except Exception as error:
             self._reply(number, None, _sayable(error))
             return
-        is_long = len(told) > SHORT_BYTES
+        is_long, is_brief = len(told) > SHORT_BYTES, False
         if kind == "run":  # a cancel may be next
             is_long = is_long or about[0] in self._writers
+            tasks = {request.task for _, request, *_ in about[1]}
+            is_brief = len(told) <= BRIEF_BYTES and tasks <= BRIEF_TASKS and not is_long
             about[1] = [FarJob(self, *one) for one in about[1]]
             self._jobs |= {job.number: job for job in about[1]}
-        (self._long if is_long else self._short).submit(self._do, kind, number, about)
+        pool = self._long if is_long else self._brief if is_brief else self._short
+        pool.submit(self._do, kind, number, about, is_brief)
 
-    def _do(self, kind: str, number: int, about: list[Any]) -> None:
+    def _do(self, kind: str, number: int, about: list[Any], is_brief: bool) -> None:
         value, error = None, None
         try:
+            _compute_with(max(1, self._threads // 2) if is_brief else self._threads)
             value = getattr(self, f"_{kind}")(number, *about)
         except Exception as raised:
             if not isinstance(raised, PeopleError):
@@ -119,6 +129,7 @@ class Desk:
     def _load(self, number: int, model: Model, path: Path, settings: Settings, runtime_id: str) -> dict[str, Any]:
         runtime = next(one for one in loader.runtimes() if one.id == runtime_id)
         backend = self._backends[number] = loader.read(model, path, settings, runtime)
+        self._threads = threads_for("transformers", settings)
         if model.is_language_model:
             self._writers.add(number)
         facts = {name: getattr(backend, name) for name in Backend.__annotations__}
@@ -140,6 +151,13 @@ class Desk:
 
     def _prepare(self, number: int) -> None:
         loader.warm_up(is_apart=True)
+
+
+def _compute_with(threads: int) -> None:
+    """Have torch compute with so many in this thread, once it is there."""
+    torch: Any = sys.modules.get("torch")
+    if hasattr(torch, "set_num_threads") and torch.get_num_threads() != threads:  # it may be half imported
+        torch.set_num_threads(threads)
 
 
 def _sayable(error: Exception) -> Exception:
