@@ -60,7 +60,7 @@ def choose_view() -> str:
 
 def choose_other(name: str, first: Model | None) -> Model | None:
     """Another model than the first, of those that are here."""
-    ready = [m for m in VIEWS[name].models(house().catalogue) if house().store.availability(m.id).state == "ready"]
+    ready = house().catalogue.ready(VIEWS[name].models(house().catalogue))
     ready = [one for one in ready if first is None or one.id != first.id] or ready
     names = {one.id: one.title for one in ready}
     chosen = st.selectbox(

@@ -83,7 +83,7 @@ def _events(items: Iterator[tuple[int, Event]]) -> Iterator[Event]:
 
 def _ready_models(house: House) -> list[Model]:
     writers = [model for model in house.catalogue.models.values() if model.is_language_model]
-    return [model for model in writers if house.store.availability(model.id).state == "ready"]
+    return house.catalogue.ready(writers)
 
 
 def _described(model: Model) -> dict[str, Any]:
